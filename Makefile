@@ -1,0 +1,42 @@
+# The few commands that a person types. Each reads deploy/env.sh, so that all builds share one target directory and one
+# compiler cache; what they do in detail is in deploy/*.sh and in `cargo xtask help`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build wheel demo test fmt purge
+# Two cargos at a time only wait for each other's lock.
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## download all that is needed; afterwards demo and test work without a network
+	@bash deploy/setup.sh all
+
+build: ## the release binary, as build/aion (the first time: about half an hour on two cores)
+	@bash deploy/setup.sh build
+	@bash deploy/build.sh
+
+wheel: ## the Python package
+	@if [ ! -d python ]; then echo "wheel: not there yet: comes with the Python landing" >&2; exit 1; fi
+	@. deploy/env.sh && python3 -m pip wheel --no-deps --wheel-dir build/wheels ./python
+
+demo: ## set up, build and run the demo; the result is in demo-out
+	@bash deploy/setup.sh demo
+	@bash deploy/build.sh
+	@. deploy/env.sh && build/aion demo --out demo-out
+
+test: ## the gate that CI runs: fmt, tidy, clippy, all tests
+	@bash deploy/setup.sh test
+	@. deploy/env.sh && if [ ! -d "$$CARGO_TARGET_DIR/debug" ]; then \
+		echo "test: the first build compiles every dependency: about half an hour on two cores, later ones a minute or two"; fi
+	@. deploy/env.sh && cargo xtask ci
+	@. deploy/env.sh && if [ -d python/tests ]; then python3 -m pytest python/tests; \
+		else echo "test: there are no Python tests yet"; fi
+
+fmt: ## format all code
+	@. deploy/env.sh && cargo fmt --all
+
+purge: ## remove build/, demo-out/ and the cache, saying how much each held
+	@bash deploy/purge.sh

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds the release binary and copies it to build/aion. cargo decides what is up to date; its progress stays visible.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. deploy/env.sh
+
+if [ ! -f engine/cli/Cargo.toml ]; then
+    echo "build: not there yet: the binary 'aion' comes with engine/cli" >&2
+    exit 1
+fi
+built="$CARGO_TARGET_DIR/release/aion"
+if [ ! -e "$built" ]; then
+    echo "build: the first release build compiles RocksDB and the query engine: about half an hour on two cores."
+    echo "build: it may be interrupted and goes on where it was; later builds take a minute or two."
+fi
+cargo build --release --locked --package aion-cli --bin aion
+
+mkdir -p build
+if ! cmp --silent "$built" build/aion; then
+    # A copy and a rename: a running build/aion keeps its file.
+    cp "$built" build/aion.new
+    mv build/aion.new build/aion
+fi
+echo "build: build/aion is ready ($(du -h build/aion | cut -f1))"

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Downloads what building needs, and says what it does before it does it: system packages, the Rust toolchain, crates,
+# data sets. What is already there is left alone, so a second run takes a second and does not touch the network.
+#
+#   deploy/setup.sh [all|build|demo|test]
+#
+#   build   packages, toolchain and crates
+#   demo    build, and the data sets of the demo
+#   test    demo, and what only the tests need
+#   all     everything above (the default): afterwards `make demo` and `make test` pass with the network off
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. deploy/env.sh
+
+mode="${1:-all}"
+case "$mode" in
+all | build | demo | test) ;;
+*)
+    echo "setup: unknown mode '$mode'; it is one of: all, build, demo, test" >&2
+    exit 2
+    ;;
+esac
+
+# Debian package | a command that succeeds when the machine has it from elsewhere. Without one, only dpkg knows.
+build_packages=(
+    "clang|clang --version"
+    "libclang-dev|ldconfig -p | grep -q libclang || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*'"
+    "cmake|cmake --version"
+    "pkg-config|pkg-config --version"
+    "mold|mold --version"
+    "ccache|ccache --version"
+    "make|make --version"
+    "gcc|gcc --version"
+    "g++|g++ --version"
+    "git|git --version"
+    "curl|curl --version"
+    "ca-certificates|test -e /etc/ssl/certs/ca-certificates.crt -o -e /etc/pki/tls/certs/ca-bundle.crt"
+)
+demo_packages=(
+    "python3|python3 --version"
+    "python3-venv|python3 -c 'import venv, ensurepip'"
+    "python3-pip|python3 -m pip --version"
+)
+test_packages=()
+
+packages=("${build_packages[@]}")
+if [ "$mode" != build ]; then packages+=("${demo_packages[@]}"); fi
+if [ "$mode" = test ] || [ "$mode" = all ]; then packages+=("${test_packages[@]}"); fi
+
+say() { echo "setup: $*"; }
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# 1. System packages.
+missing=()
+for entry in "${packages[@]}"; do
+    name="${entry%%|*}" probe="${entry#*|}"
+    if command -v dpkg >/dev/null 2>&1 && dpkg -s "$name" 2>/dev/null | grep -q '^Status: .* installed$'; then continue; fi
+    if bash -c "$probe" >/dev/null 2>&1; then continue; fi
+    missing+=("$name")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+    say "missing system packages: ${missing[*]}"
+    if ! command -v apt-get >/dev/null 2>&1; then
+        fail "this is not a Debian system: install what these packages hold with its package manager, then run this again"
+    fi
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null 2>&1; then
+            fail "run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+        fi
+        as_root=(sudo)
+        # Nobody can type a password where there is no terminal.
+        if [ ! -t 0 ]; then as_root=(sudo -n); fi
+    fi
+    say "installing them: ${as_root[*]} apt-get install -y --no-install-recommends ${missing[*]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+
+# 2. The Rust toolchain. cargo would install it by itself, silently, at its first call.
+if ! command -v cargo >/dev/null 2>&1; then
+    fail "cargo is missing; install Rust from https://rustup.rs, open a new shell and run this again:
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --default-toolchain none"
+fi
+channel="$(sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml)"
+if command -v rustup >/dev/null 2>&1; then
+    if ! rustup toolchain list | grep -q "^$channel-"; then
+        say "installing Rust $channel with rustfmt and clippy, about 250 MB"
+        rustup toolchain install "$channel" --profile minimal --component rustfmt,clippy
+    elif ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+        say "adding rustfmt and clippy to Rust $channel"
+        rustup component add --toolchain "$channel" rustfmt clippy
+    fi
+elif ! cargo --version | grep -q "^cargo $channel "; then
+    say "found $(cargo --version) without rustup; this workspace is built and tested with $channel, going on with what is there"
+fi
+
+# 3. Crates. The offline call fails exactly when something is still to be downloaded.
+if ! cargo fetch --locked --offline >/dev/null 2>&1; then
+    say "downloading the crates named in Cargo.lock"
+    cargo fetch --locked ||
+        fail "the crates could not be downloaded: check the network, and that Cargo.lock belongs to the Cargo.toml files"
+fi
+
+# 4. Data sets.
+if [ "$mode" != build ] && [ -f deploy/fetch-data.sh ]; then
+    bash deploy/fetch-data.sh
+fi
+
+# 5. The test runner is welcome, not required.
+if { [ "$mode" = test ] || [ "$mode" = all ]; } && ! cargo nextest --version >/dev/null 2>&1; then
+    say "cargo-nextest is not installed (https://nexte.st): the tests will run with 'cargo test', which is slower"
+fi
+
+say "everything that '$mode' needs is here"

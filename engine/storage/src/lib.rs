@@ -1,0 +1,5 @@
+//! Storage.
+pub mod commit;
+mod entry;
+pub mod log;
+mod window;
