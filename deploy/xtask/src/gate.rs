@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hunt_names_only_packages_that_exist() {
+    fn a_filter_names_only_packages_that_exist() {
         let hunt = |area: Option<&str>| Hunt {
             seed: None,
             area: area.map(str::to_owned),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hunt_reads_a_seed_and_an_area_in_either_order() {
+    fn a_seed_and_an_area_are_read_in_either_order() {
         let both = Hunt {
             seed: Some(7),
             area: Some("crash".to_owned()),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn hunt_refuses_what_it_cannot_read() {
+    fn arguments_that_cannot_be_read_are_refused() {
         for wrong in [
             &["--seed"][..],
             &["--seed", "x"],

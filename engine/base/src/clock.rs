@@ -1,6 +1,9 @@
 //! Time, through a trait, so that a test can hold it still.
 
-#![allow(clippy::disallowed_methods, reason = "the one place that may ask the operating system for the time")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the one place that may ask the operating system for the time"
+)]
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,12 +50,15 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at `micros` since 1970.
     pub fn at(micros: u64) -> Self {
-        Self { micros: AtomicU64::new(micros) }
+        Self {
+            micros: AtomicU64::new(micros),
+        }
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.micros.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.micros
+            .fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

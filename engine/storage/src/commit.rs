@@ -114,7 +114,11 @@ impl Commit {
 
     /// Adds a write made at the transaction's read point.
     pub fn write(&mut self, key: impl Into<Vec<u8>>, change: Change) {
-        self.writes.push(Write { key: key.into(), change, read_point: self.read_point });
+        self.writes.push(Write {
+            key: key.into(),
+            change,
+            read_point: self.read_point,
+        });
     }
 }
 
@@ -161,9 +165,15 @@ pub enum Reason {
 impl Reason {
     /// The reason with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::TooOld, Self::Changed, Self::Duplicate, Self::Missing, Self::NotEmpty]
-            .into_iter()
-            .find(|&reason| reason as u8 == number)
+        [
+            Self::TooOld,
+            Self::Changed,
+            Self::Duplicate,
+            Self::Missing,
+            Self::NotEmpty,
+        ]
+        .into_iter()
+        .find(|&reason| reason as u8 == number)
     }
 
     /// What a client sees when nobody above can name the constraint.
@@ -190,7 +200,10 @@ impl fmt::Display for Reason {
 
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
-        let error = Self::conflict(rejection.reason.state(), format!("could not commit: {}", rejection.reason));
+        let error = Self::conflict(
+            rejection.reason.state(),
+            format!("could not commit: {}", rejection.reason),
+        );
         match rejection.reason {
             Reason::TooOld | Reason::Changed => error.with_hint("Nothing was written. Run the transaction again."),
             _ => error,

@@ -43,9 +43,19 @@ pub struct Entry<'a> {
 
 #[derive(Debug)]
 pub enum Body<'a> {
-    Commit { header: Header, stages: Vec<Span<'a>>, part: Part<'a> },
-    Stage { txn: TxnId, sequence: u32, part: Part<'a> },
-    Discard { txn: TxnId },
+    Commit {
+        header: Header,
+        stages: Vec<Span<'a>>,
+        part: Part<'a>,
+    },
+    Stage {
+        txn: TxnId,
+        sequence: u32,
+        part: Part<'a>,
+    },
+    Discard {
+        txn: TxnId,
+    },
 }
 
 /// A commit without its lists.
@@ -107,6 +117,7 @@ pub enum ChangeView<'a> {
     Insert(&'a [u8]),
 }
 
+#[cfg(test)]
 impl Header {
     pub fn of(commit: &Commit) -> Self {
         Self {
@@ -119,8 +130,9 @@ impl Header {
     }
 }
 
+#[cfg(test)]
 impl<'a> Part<'a> {
-    /// All of a commit, for a store without a log.
+    /// All of a commit.
     pub fn of(commit: &'a Commit) -> Self {
         Self {
             read_ranges: commit.read_ranges.iter().map(RangeView::of).collect(),
@@ -156,7 +168,10 @@ impl<'a> Part<'a> {
 
 impl<'a> RangeView<'a> {
     pub fn of(range: &'a KeyRange) -> Self {
-        Self { start: &range.start, end: range.end.as_deref() }
+        Self {
+            start: &range.start,
+            end: range.end.as_deref(),
+        }
     }
 
     pub fn contains(&self, key: &[u8]) -> bool {
@@ -203,7 +218,10 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
     for range in &commit.read_ranges {
         check_key(&range.start)?;
         range.end.as_deref().map_or(Ok(()), check_key)?;
-        close_if_full(&mut part, range.start.len() + range.end.as_ref().map_or(0, Vec::len) + 12)?;
+        close_if_full(
+            &mut part,
+            range.start.len() + range.end.as_ref().map_or(0, Vec::len) + 12,
+        )?;
         part.read_range(RangeView::of(range));
     }
     for precondition in &commit.preconditions {
@@ -250,7 +268,10 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
     part.finish(&mut bytes);
     if bytes.len() > ENTRY_BYTES_MAX {
         // Reached by the spans of hundreds of stages with keys of the largest size only.
-        return Err(Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "the transaction writes too many long keys"));
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "the transaction writes too many long keys",
+        ));
     }
     entries.push(bytes);
     Ok(entries)
@@ -277,7 +298,9 @@ fn check_key(key: &[u8]) -> Result<()> {
 
 fn offset_of(read_point: LogIndex, base: LogIndex) -> Result<u64> {
     read_point.0.checked_sub(base.0).ok_or_else(|| {
-        Error::internal(format!("a statement's read point {read_point} is before its transaction's, {base}"))
+        Error::internal(format!(
+            "a statement's read point {read_point} is before its transaction's, {base}"
+        ))
     })
 }
 
@@ -389,7 +412,9 @@ fn put_range(out: &mut Vec<u8>, range: RangeView<'_>) {
 /// Corrupt where they are not what [`encode`] or [`encode_discard`] writes.
 pub fn decode(bytes: &[u8]) -> Result<Entry<'_>> {
     let mut reader = Reader { rest: bytes };
-    let entry = reader.entry().and_then(|entry| if reader.rest.is_empty() { Some(entry) } else { None });
+    let entry = reader
+        .entry()
+        .and_then(|entry| if reader.rest.is_empty() { Some(entry) } else { None });
     entry.ok_or_else(|| Error::corrupt("an entry of the log has a valid checksum and an unknown content"))
 }
 
@@ -415,15 +440,34 @@ impl<'a> Reader<'a> {
                 let read_point = LogIndex(self.u64()?);
                 let number = self.count(2)?;
                 let stages = (0..number)
-                    .map(|_| Some(Span { first: self.bytes()?, last: self.bytes()? }))
+                    .map(|_| {
+                        Some(Span {
+                            first: self.bytes()?,
+                            last: self.bytes()?,
+                        })
+                    })
                     .collect::<Option<Vec<_>>>()?;
-                let header = Header { txn, shard, epoch, isolation, read_point };
-                Body::Commit { header, stages, part: self.part(read_point)? }
+                let header = Header {
+                    txn,
+                    shard,
+                    epoch,
+                    isolation,
+                    read_point,
+                };
+                Body::Commit {
+                    header,
+                    stages,
+                    part: self.part(read_point)?,
+                }
             }
             STAGE => {
                 let sequence = self.u32()?;
                 let read_point = LogIndex(self.u64()?);
-                Body::Stage { txn, sequence, part: self.part(read_point)? }
+                Body::Stage {
+                    txn,
+                    sequence,
+                    part: self.part(read_point)?,
+                }
             }
             DISCARD => Body::Discard { txn },
             _ => return None,
@@ -461,10 +505,18 @@ impl<'a> Reader<'a> {
                     2 => ChangeView::Insert(self.bytes()?),
                     _ => return None,
                 };
-                Some(WriteView { key, change, read_point })
+                Some(WriteView {
+                    key,
+                    change,
+                    read_point,
+                })
             })
             .collect::<Option<_>>()?;
-        Some(Part { read_ranges, preconditions, writes })
+        Some(Part {
+            read_ranges,
+            preconditions,
+            writes,
+        })
     }
 
     fn range(&mut self) -> Option<RangeView<'a>> {
@@ -519,11 +571,13 @@ impl<'a> Reader<'a> {
     }
 
     fn u32(&mut self) -> Option<u32> {
-        self.take(4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")))
+        self.take(4)
+            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")))
     }
 
     fn u64(&mut self) -> Option<u64> {
-        self.take(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+        self.take(8)
+            .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 }
 

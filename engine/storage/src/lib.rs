@@ -1,5 +1,23 @@
-//! Storage.
+//! Storage: the log, the apply function, versions, snapshots.
+//!
+//! It knows bytes, ranges of keys, versions, snapshots and a log, and no table, no SQL, no network. A transaction above it reads
+//! through a [`Snapshot`], gathers what it read and writes in a [`Commit`], and hands it to a [`Replicator`]; the answer says
+//! committed or why not. How that is decided stands in `window`, how it is made durable in `log` and `store`.
+//!
+//! Deliberately absent: retention and history (the column family `hist` is there, unused), checkpoints, more than one shard.
+
+mod apply;
 pub mod commit;
+mod directory;
 mod entry;
-pub mod log;
+mod log;
+mod rows;
+mod store;
 mod window;
+
+pub use commit::{Change, Check, Commit, Isolation, Outcome, Precondition, Reason, Rejection, Write};
+pub use directory::FORMAT_VERSION;
+pub use log::LogOptions;
+pub use rows::rocks::RocksOptions;
+pub use rows::{Direction, ReadPoint, Scan, Snapshot};
+pub use store::{Replicator, Store, StoreCounters, StoreOptions, Ticket};

@@ -50,6 +50,19 @@ pub struct Window {
     last_committed: LogIndex,
 }
 
+/// A commit at its place in the log, as the window remembers it.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided<'a> {
+    pub index: LogIndex,
+    pub entry_bytes: usize,
+    pub txn: TxnId,
+    pub timestamp: Timestamp,
+    /// The spans of its stages.
+    pub spans: &'a [Span<'a>],
+    /// What is in the commit's own entry.
+    pub part: &'a Part<'a>,
+}
+
 #[derive(Debug)]
 struct Remembered {
     index: LogIndex,
@@ -93,11 +106,6 @@ impl Window {
         self.floor
     }
 
-    /// Keys remembered, for metrics.
-    pub fn keys_count(&self) -> usize {
-        self.keys.len()
-    }
-
     /// What became of a transaction, if it is remembered.
     pub fn outcome(&self, txn: TxnId) -> Option<&Outcome> {
         self.outcomes.get(&txn)
@@ -134,16 +142,15 @@ impl Window {
     }
 
     /// Remembers the next entry of the log: a decided commit.
-    pub fn remember_commit(
-        &mut self,
-        index: LogIndex,
-        entry_bytes: usize,
-        txn: TxnId,
-        timestamp: Timestamp,
-        decision: Result<(), Rejection>,
-        spans: &[Span<'_>],
-        part: &Part<'_>,
-    ) -> Outcome {
+    pub fn remember_commit(&mut self, commit: &Decided<'_>, decision: Result<(), Rejection>) -> Outcome {
+        let &Decided {
+            index,
+            entry_bytes,
+            txn,
+            timestamp,
+            spans,
+            part,
+        } = commit;
         let mut keys = Vec::new();
         let outcome = match decision {
             Ok(()) => {
@@ -167,13 +174,23 @@ impl Window {
             Err(rejection) => Outcome::Rejected(rejection),
         };
         self.outcomes.insert(txn, outcome.clone());
-        self.remember(Remembered { index, bytes: entry_bytes as u64, txn: Some(txn), keys });
+        self.remember(Remembered {
+            index,
+            bytes: entry_bytes as u64,
+            txn: Some(txn),
+            keys,
+        });
         outcome
     }
 
     /// Remembers the next entry of the log: one that decides nothing (a stage, a discard, a commit that was proposed twice).
     pub fn remember_other(&mut self, index: LogIndex, entry_bytes: usize) {
-        self.remember(Remembered { index, bytes: entry_bytes as u64, txn: None, keys: Vec::new() });
+        self.remember(Remembered {
+            index,
+            bytes: entry_bytes as u64,
+            txn: None,
+            keys: Vec::new(),
+        });
     }
 
     fn remember(&mut self, entry: Remembered) {
@@ -229,7 +246,11 @@ impl Window {
     }
 
     fn check_age(&self, read_point: LogIndex) -> Result<(), Rejection> {
-        if read_point < self.floor { Err(rejection(Reason::TooOld, &[])) } else { Ok(()) }
+        if read_point < self.floor {
+            Err(rejection(Reason::TooOld, &[]))
+        } else {
+            Ok(())
+        }
     }
 
     fn since(&self, key: &[u8], read_point: LogIndex) -> Result<Since, Rejection> {
@@ -238,7 +259,11 @@ impl Window {
             return Ok(Since::Nothing);
         }
         let point = self.keys.get(key).filter(|last| last.index > read_point);
-        let span = self.spans_since(read_point).filter(|(_, range)| range.contains(key)).map(|(index, _)| *index).last();
+        let span = self
+            .spans_since(read_point)
+            .filter(|(_, range)| range.contains(key))
+            .map(|(index, _)| *index)
+            .last();
         Ok(match (point, span) {
             (None, None) => Since::Nothing,
             (Some(last), span) if span.is_none_or(|index| index < last.index) => {
@@ -299,7 +324,10 @@ impl Window {
 }
 
 fn rejection(reason: Reason, key: &[u8]) -> Rejection {
-    Rejection { reason, key: key.to_vec() }
+    Rejection {
+        reason,
+        key: key.to_vec(),
+    }
 }
 
 #[cfg(test)]

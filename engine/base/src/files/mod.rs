@@ -8,6 +8,7 @@
 //! in the memory of the process, so that killing the process does what a power cut does; and
 //! [`SkipSyncFiles`] forgets to sync, to show that the tests notice.
 
+mod lock;
 mod os;
 mod power_cut;
 
@@ -16,6 +17,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use lock::FileLock;
 pub use os::OsFiles;
 pub use power_cut::PowerCutFiles;
 

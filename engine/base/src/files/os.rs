@@ -1,6 +1,9 @@
 //! The operating system's files.
 
-#![allow(clippy::disallowed_methods, reason = "the one place that may open files of the operating system")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the one place that may open files of the operating system"
+)]
 
 use std::fs;
 use std::io;
@@ -29,7 +32,11 @@ impl Files for OsFiles {
     }
 
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
-        let file = fs::OpenOptions::new().read(true).write(true).create_new(how == Open::New).open(path)?;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(how == Open::New)
+            .open(path)?;
         Ok(Box::new(OsFile(file)))
     }
 

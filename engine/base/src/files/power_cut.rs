@@ -71,7 +71,10 @@ fn split(path: &Path) -> io::Result<(PathBuf, String)> {
     let name = path.file_name().and_then(|name| name.to_str());
     match (path.parent(), name) {
         (Some(dir), Some(name)) => Ok((dir.to_path_buf(), name.to_owned())),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display()))),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} names no file", path.display()),
+        )),
     }
 }
 
@@ -81,7 +84,11 @@ fn not_found(path: &Path) -> io::Error {
 
 impl State {
     fn check(&self) -> io::Result<()> {
-        if self.is_cut.load(Ordering::Acquire) { Err(io::Error::other("the power is cut")) } else { Ok(()) }
+        if self.is_cut.load(Ordering::Acquire) {
+            Err(io::Error::other("the power is cut"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -94,7 +101,10 @@ impl PowerCutFiles {
             next_hidden: AtomicU64::new(0),
             rng: Mutex::new(SeededRng::new(seed)),
         };
-        Self { state: Arc::new(state), names: Mutex::default() }
+        Self {
+            state: Arc::new(state),
+            names: Mutex::default(),
+        }
     }
 
     /// Cuts the power: from now on every call fails, and the real directory holds what a machine would find
@@ -130,8 +140,15 @@ impl PowerCutFiles {
 impl Inode {
     fn new(real: Box<dyn File>, real_name: String) -> io::Result<Self> {
         let length = real.len()?;
-        let overlay = Overlay { sectors: BTreeMap::new(), length };
-        Ok(Self { real, real_name: Mutex::new(real_name), overlay: Mutex::new(overlay) })
+        let overlay = Overlay {
+            sectors: BTreeMap::new(),
+            length,
+        };
+        Ok(Self {
+            real,
+            real_name: Mutex::new(real_name),
+            overlay: Mutex::new(overlay),
+        })
     }
 
     fn read_sector(&self, number: u64) -> io::Result<Box<[u8; SECTOR]>> {
@@ -152,9 +169,10 @@ impl Files for PowerCutFiles {
         let inode = self.in_dir(&dir, |names| match (how, names.get(&name)) {
             (Open::Existing, Some(inode)) => Ok(inode.clone()),
             (Open::Existing, None) => Err(not_found(path)),
-            (Open::New, Some(_)) => {
-                Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())))
-            }
+            (Open::New, Some(_)) => Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!("{} exists", path.display()),
+            )),
             (Open::New, None) => {
                 let number = self.state.next_hidden.fetch_add(1, Ordering::Relaxed);
                 let hidden = format!("{HIDDEN}{}-{number}", std::process::id());
@@ -164,7 +182,10 @@ impl Files for PowerCutFiles {
                 Ok(inode)
             }
         })?;
-        Ok(Box::new(PowerCutFile { state: self.state.clone(), inode }))
+        Ok(Box::new(PowerCutFile {
+            state: self.state.clone(),
+            inode,
+        }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -174,7 +195,10 @@ impl Files for PowerCutFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let ((from_dir, from_name), (to_dir, to_name)) = (split(from)?, split(to)?);
         if from_dir != to_dir {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a rename stays in its directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a rename stays in its directory",
+            ));
         }
         self.in_dir(&from_dir, |names| {
             let inode = names.remove(&from_name).ok_or_else(|| not_found(from))?;
@@ -185,22 +209,29 @@ impl Files for PowerCutFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let (dir, name) = split(path)?;
-        self.in_dir(&dir, |names| names.remove(&name).map(drop).ok_or_else(|| not_found(path)))
+        self.in_dir(&dir, |names| {
+            names.remove(&name).map(drop).ok_or_else(|| not_found(path))
+        })
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let os = self.state.os;
         self.in_dir(dir, |names| {
             // Removed names first, moved out of the way, so that a name can be taken over by another file.
-            let wanted: BTreeMap<String, String> =
-                names.iter().map(|(name, inode)| (lock(&inode.real_name).clone(), name.clone())).collect();
+            let wanted: BTreeMap<String, String> = names
+                .iter()
+                .map(|(name, inode)| (lock(&inode.real_name).clone(), name.clone()))
+                .collect();
             for real in os.list(dir)? {
                 if !wanted.contains_key(&real) {
                     os.remove(&dir.join(&real))?;
                 }
             }
             // Two steps, so that a cycle of renames works: everything to a hidden name, then to its own.
-            let moved: Vec<_> = names.iter().filter(|(name, inode)| *lock(&inode.real_name) != **name).collect();
+            let moved: Vec<_> = names
+                .iter()
+                .filter(|(name, inode)| *lock(&inode.real_name) != **name)
+                .collect();
             for (_, inode) in &moved {
                 let number = self.state.next_hidden.fetch_add(1, Ordering::Relaxed);
                 let hidden = format!("{HIDDEN}{}-{number}", std::process::id());
@@ -260,7 +291,9 @@ impl File for PowerCutFile {
             };
             sector[within..within + part].copy_from_slice(&bytes[written..written + part]);
             if rng.chance(1, 8) {
-                self.inode.real.write_at(&sector[..within + part], number * SECTOR as u64)?;
+                self.inode
+                    .real
+                    .write_at(&sector[..within + part], number * SECTOR as u64)?;
             }
             written += part;
         }

@@ -6,7 +6,11 @@ use super::*;
 use crate::rng::SeededRng;
 
 fn directory(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("aion-files-{}-{name}-{:x}", std::process::id(), crate::rng::entropy()));
+    let dir = std::env::temp_dir().join(format!(
+        "aion-files-{}-{name}-{:x}",
+        std::process::id(),
+        crate::rng::entropy()
+    ));
     OsFiles.create_dir_all(&dir).expect("a new directory");
     dir
 }
@@ -35,9 +39,15 @@ fn reads_see_writes_before_and_after_sync() {
             assert_eq!(&read_all(&*file).expect("all")[..6], b"hello\0");
         }
         assert_eq!(files.list(&dir).expect("names"), ["a"]);
-        assert_eq!(files.open(&path, Open::New).expect_err("exists").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            files.open(&path, Open::New).expect_err("exists").kind(),
+            io::ErrorKind::AlreadyExists
+        );
         files.rename(&path, &dir.join("b")).expect("a rename");
-        assert_eq!(files.open(&path, Open::Existing).expect_err("renamed").kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            files.open(&path, Open::Existing).expect_err("renamed").kind(),
+            io::ErrorKind::NotFound
+        );
         files.remove(&dir.join("b")).expect("a removal");
         assert!(files.list(&dir).expect("names").is_empty());
     }
@@ -50,7 +60,9 @@ fn a_power_cut_keeps_what_was_synced_and_no_name_that_was_not() {
     let kept = write(&files, &dir.join("kept"), &[7; 3_000]);
     kept.sync_data().expect("a sync");
     files.sync_dir(&dir).expect("a sync");
-    write(&files, &dir.join("nameless"), b"synced, but its name is not").sync_data().expect("a sync");
+    write(&files, &dir.join("nameless"), b"synced, but its name is not")
+        .sync_data()
+        .expect("a sync");
     files.rename(&dir.join("kept"), &dir.join("renamed")).expect("a rename");
     kept.write_at(&[9; 3_000], 3_000).expect("a write");
     files.cut();

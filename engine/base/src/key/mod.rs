@@ -126,12 +126,8 @@ impl ColumnOrder {
     /// The tag of NULL, before the mask.
     const fn null_tag(self) -> u8 {
         match (self.direction, self.nulls) {
-            (Direction::Ascending, Nulls::First) | (Direction::Descending, Nulls::Last) => {
-                TAG_NULL_LOW
-            }
-            (Direction::Ascending, Nulls::Last) | (Direction::Descending, Nulls::First) => {
-                TAG_NULL_HIGH
-            }
+            (Direction::Ascending, Nulls::First) | (Direction::Descending, Nulls::Last) => TAG_NULL_LOW,
+            (Direction::Ascending, Nulls::Last) | (Direction::Descending, Nulls::First) => TAG_NULL_HIGH,
         }
     }
 }

@@ -43,30 +43,22 @@ impl<'a> KeyReader<'a> {
 
     /// A 16-bit integer.
     pub fn i16(&mut self, order: ColumnOrder) -> Result<Option<i16>> {
-        Ok(self
-            .fixed(order)?
-            .map(|bytes| i16::from_be_bytes(bytes) ^ i16::MIN))
+        Ok(self.fixed(order)?.map(|bytes| i16::from_be_bytes(bytes) ^ i16::MIN))
     }
 
     /// A 32-bit integer or a date.
     pub fn i32(&mut self, order: ColumnOrder) -> Result<Option<i32>> {
-        Ok(self
-            .fixed(order)?
-            .map(|bytes| i32::from_be_bytes(bytes) ^ i32::MIN))
+        Ok(self.fixed(order)?.map(|bytes| i32::from_be_bytes(bytes) ^ i32::MIN))
     }
 
     /// A 64-bit integer or a timestamp.
     pub fn i64(&mut self, order: ColumnOrder) -> Result<Option<i64>> {
-        Ok(self
-            .fixed(order)?
-            .map(|bytes| i64::from_be_bytes(bytes) ^ i64::MIN))
+        Ok(self.fixed(order)?.map(|bytes| i64::from_be_bytes(bytes) ^ i64::MIN))
     }
 
     /// The unscaled value of a decimal.
     pub fn i128(&mut self, order: ColumnOrder) -> Result<Option<i128>> {
-        Ok(self
-            .fixed(order)?
-            .map(|bytes| i128::from_be_bytes(bytes) ^ i128::MIN))
+        Ok(self.fixed(order)?.map(|bytes| i128::from_be_bytes(bytes) ^ i128::MIN))
     }
 
     /// A 32-bit float; a zero is +0.0.

@@ -157,11 +157,7 @@ fn sample(kind: usize) -> BoxedStrategy<Sample> {
         3 => maybe(prop_oneof![-2i64..3, any::<i64>()], Sample::I64),
         4 => maybe(prop_oneof![-2i128..3, any::<i128>()], Sample::I128),
         5 => maybe(
-            prop_oneof![
-                prop::num::f32::ANY,
-                (-2i8..3).prop_map(f32::from),
-                Just(-0.0)
-            ],
+            prop_oneof![prop::num::f32::ANY, (-2i8..3).prop_map(f32::from), Just(-0.0)],
             Sample::F32,
         ),
         6 => maybe(
@@ -176,16 +172,11 @@ fn sample(kind: usize) -> BoxedStrategy<Sample> {
 
 /// Orders and two rows of the same types.
 fn rows() -> impl Strategy<Value = (Vec<ColumnOrder>, Vec<Sample>, Vec<Sample>)> {
-    prop::collection::vec((0usize..10, prop::sample::select(&ORDERS[..])), 1..4).prop_flat_map(
-        |columns| {
-            let orders = columns.iter().map(|column| column.1).collect::<Vec<_>>();
-            let row = columns
-                .iter()
-                .map(|column| sample(column.0))
-                .collect::<Vec<_>>();
-            (Just(orders), row.clone(), row)
-        },
-    )
+    prop::collection::vec((0usize..10, prop::sample::select(&ORDERS[..])), 1..4).prop_flat_map(|columns| {
+        let orders = columns.iter().map(|column| column.1).collect::<Vec<_>>();
+        let row = columns.iter().map(|column| sample(column.0)).collect::<Vec<_>>();
+        (Just(orders), row.clone(), row)
+    })
 }
 
 proptest! {
@@ -268,10 +259,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn golden() {
     let check = |write: &dyn Fn(&mut KeyWriter<'_>, ColumnOrder), expected: [&str; 2]| {
-        for (order, expected) in [ColumnOrder::ASC, ColumnOrder::DESC]
-            .into_iter()
-            .zip(expected)
-        {
+        for (order, expected) in [ColumnOrder::ASC, ColumnOrder::DESC].into_iter().zip(expected) {
             let mut key = Vec::new();
             write(&mut KeyWriter::new(&mut key), order);
             assert_eq!(hex(&key), expected);
@@ -384,9 +372,7 @@ fn golden() {
 fn text_is_borrowed_where_the_key_holds_it() {
     let mut key = Vec::new();
     KeyWriter::new(&mut key).text("plain", ColumnOrder::ASC);
-    let text = KeyReader::new(&key)
-        .text(ColumnOrder::ASC)
-        .expect("written above");
+    let text = KeyReader::new(&key).text(ColumnOrder::ASC).expect("written above");
     assert!(matches!(text, Some(std::borrow::Cow::Borrowed("plain"))));
 }
 

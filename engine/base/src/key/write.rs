@@ -116,11 +116,7 @@ impl<'a> KeyWriter<'a> {
         self
     }
 
-    fn fixed<const WIDTH: usize>(
-        &mut self,
-        mut payload: [u8; WIDTH],
-        order: ColumnOrder,
-    ) -> &mut Self {
+    fn fixed<const WIDTH: usize>(&mut self, mut payload: [u8; WIDTH], order: ColumnOrder) -> &mut Self {
         let mask = order.mask();
         for byte in &mut payload {
             *byte ^= mask;

@@ -6,7 +6,10 @@ use super::*;
 use crate::commit::Precondition;
 
 fn range() -> impl Strategy<Value = KeyRange> {
-    (prop::collection::vec(any::<u8>(), 0..6), prop::option::of(prop::collection::vec(any::<u8>(), 0..6)))
+    (
+        prop::collection::vec(any::<u8>(), 0..6),
+        prop::option::of(prop::collection::vec(any::<u8>(), 0..6)),
+    )
         .prop_map(|(start, end)| KeyRange { start, end })
 }
 
@@ -22,7 +25,11 @@ fn check() -> impl Strategy<Value = Check> {
 
 fn change() -> impl Strategy<Value = Change> {
     let value = || prop::collection::vec(any::<u8>(), 0..40);
-    prop_oneof![Just(Change::Delete), value().prop_map(Change::Put), value().prop_map(Change::Insert)]
+    prop_oneof![
+        Just(Change::Delete),
+        value().prop_map(Change::Put),
+        value().prop_map(Change::Insert)
+    ]
 }
 
 prop_compose! {
@@ -89,20 +96,30 @@ fn a_large_commit_is_staged_and_its_spans_hold_its_keys() {
     let mut commit = Commit::new(TxnId(5), LogIndex(9));
     commit.read_ranges.push(KeyRange::point(b"r"));
     for number in 0..40_000u32 {
-        commit.write(number.wrapping_mul(2_654_435_761).to_be_bytes(), Change::Insert(vec![7; 200]));
+        commit.write(
+            number.wrapping_mul(2_654_435_761).to_be_bytes(),
+            Change::Insert(vec![7; 200]),
+        );
     }
     let entries = encode(&commit, usize::MAX).expect("fits");
     assert!(entries.len() > 3);
     let mut parts = Vec::new();
-    let mut counted = 0;
     let (last, stages) = entries.split_last().expect("several");
-    let Body::Commit { stages: spans, part: rest, .. } = decode(last).expect("intact").body else { panic!("a commit") };
+    let Body::Commit {
+        stages: spans,
+        part: rest,
+        ..
+    } = decode(last).expect("intact").body
+    else {
+        panic!("a commit")
+    };
     assert_eq!(spans.len(), stages.len());
-    for (stage, span) in stages.iter().zip(spans) {
+    for (number, (stage, span)) in stages.iter().zip(spans).enumerate() {
         assert!(stage.len() <= ENTRY_BYTES_MAX);
-        let Body::Stage { txn, sequence, part } = decode(stage).expect("intact").body else { panic!("a stage") };
-        assert_eq!((txn, sequence), (TxnId(5), counted));
-        counted += 1;
+        let Body::Stage { txn, sequence, part } = decode(stage).expect("intact").body else {
+            panic!("a stage")
+        };
+        assert_eq!((txn, sequence), (TxnId(5), number as u32));
         let keys = || part.writes.iter().map(|write| write.key);
         assert_eq!((keys().min(), keys().max()), (Some(span.first), Some(span.last)));
         parts.push(part);
@@ -118,20 +135,44 @@ fn a_large_commit_is_staged_and_its_spans_hold_its_keys() {
 fn keys_and_rows_beyond_the_limits_are_refused() {
     let mut commit = Commit::new(TxnId(1), LogIndex(0));
     commit.write(vec![1], Change::Put(vec![0; VALUE_BYTES_MAX]));
-    assert!(encode(&commit, usize::MAX).expect("fits").iter().all(|entry| entry.len() <= ENTRY_BYTES_MAX));
+    assert!(
+        encode(&commit, usize::MAX)
+            .expect("fits")
+            .iter()
+            .all(|entry| entry.len() <= ENTRY_BYTES_MAX)
+    );
     commit.writes[0].change = Change::Put(vec![0; VALUE_BYTES_MAX + 1]);
-    assert_eq!(encode(&commit, usize::MAX).expect_err("too large").state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
-    commit.writes[0] = Write { key: vec![0; KEY_BYTES_MAX + 2], change: Change::Delete, read_point: LogIndex(0) };
-    assert_eq!(encode(&commit, usize::MAX).expect_err("too long").state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+    assert_eq!(
+        encode(&commit, usize::MAX).expect_err("too large").state(),
+        SqlState::PROGRAM_LIMIT_EXCEEDED
+    );
+    commit.writes[0] = Write {
+        key: vec![0; KEY_BYTES_MAX + 2],
+        change: Change::Delete,
+        read_point: LogIndex(0),
+    };
+    assert_eq!(
+        encode(&commit, usize::MAX).expect_err("too long").state(),
+        SqlState::PROGRAM_LIMIT_EXCEEDED
+    );
 }
 
 /// The format is frozen: these bytes lie on disks.
 #[test]
 fn the_bytes_are_the_format() {
     let mut commit = Commit::new(TxnId(0x0102), LogIndex(300));
-    commit.read_ranges.push(KeyRange { start: vec![1], end: Some(vec![2]) });
-    commit.read_ranges.push(KeyRange { start: vec![3], end: None });
-    commit.preconditions.push(Precondition { read_point: LogIndex(301), check: Check::Exists(vec![4]) });
+    commit.read_ranges.push(KeyRange {
+        start: vec![1],
+        end: Some(vec![2]),
+    });
+    commit.read_ranges.push(KeyRange {
+        start: vec![3],
+        end: None,
+    });
+    commit.preconditions.push(Precondition {
+        read_point: LogIndex(301),
+        check: Check::Exists(vec![4]),
+    });
     commit.write([5], Change::Insert(vec![6, 7]));
     commit.write([8], Change::Delete);
     let mut bytes = encode(&commit, usize::MAX).expect("small").remove(0);
@@ -151,6 +192,9 @@ fn the_bytes_are_the_format() {
          0202000105020607\
          00000108"
     );
-    let discard: String = encode_discard(TxnId(1)).iter().map(|byte| format!("{byte:02x}")).collect();
+    let discard: String = encode_discard(TxnId(1))
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(discard, "03000000000000000001000000000000000000000000000000");
 }

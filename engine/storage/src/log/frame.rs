@@ -70,7 +70,11 @@ impl SegmentHeader {
         if bytes[36..].iter().any(|&byte| byte != 0) {
             return Err("the padding of the segment's header is not zero");
         }
-        Ok(Self { sequence: u64_at(bytes, 8), first_index: LogIndex(u64_at(bytes, 16)), salt: u64_at(bytes, 24) })
+        Ok(Self {
+            sequence: u64_at(bytes, 8),
+            first_index: LogIndex(u64_at(bytes, 16)),
+            salt: u64_at(bytes, 24),
+        })
     }
 }
 
@@ -138,7 +142,10 @@ pub fn decode_frame(bytes: &[u8], salt: u64) -> Option<Frame<'_>> {
     if header.index.0 == 0 || header.synced_upto >= header.index {
         return None;
     }
-    (checksum(salt, frame) == u32_at(fields, 4)).then_some(Frame { header, payload: &frame[FRAME_HEADER_BYTES..] })
+    (checksum(salt, frame) == u32_at(fields, 4)).then_some(Frame {
+        header,
+        payload: &frame[FRAME_HEADER_BYTES..],
+    })
 }
 
 fn checksum(salt: u64, frame: &[u8]) -> u32 {
@@ -161,7 +168,11 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back_and_any_flipped_bit_is_noticed() {
-        let header = FrameHeader { index: LogIndex(7), term: Term(1), synced_upto: LogIndex(6) };
+        let header = FrameHeader {
+            index: LogIndex(7),
+            term: Term(1),
+            synced_upto: LogIndex(6),
+        };
         let mut bytes = Vec::new();
         encode_frame(&mut bytes, 42, header, b"payload");
         assert_eq!(bytes.len(), frame_size(7));
@@ -180,7 +191,11 @@ mod tests {
 
     #[test]
     fn a_segment_header_reads_back_and_any_flipped_bit_is_noticed() {
-        let header = SegmentHeader { sequence: 3, first_index: LogIndex(100), salt: 0x0102_0304_0506_0708 };
+        let header = SegmentHeader {
+            sequence: 3,
+            first_index: LogIndex(100),
+            salt: 0x0102_0304_0506_0708,
+        };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for bit in 0..bytes.len() * 8 {
@@ -194,7 +209,11 @@ mod tests {
     #[test]
     fn the_bytes_are_the_format() {
         let mut bytes = Vec::new();
-        let header = FrameHeader { index: LogIndex(2), term: Term(1), synced_upto: LogIndex(1) };
+        let header = FrameHeader {
+            index: LogIndex(2),
+            term: Term(1),
+            synced_upto: LogIndex(1),
+        };
         encode_frame(&mut bytes, 9, header, &[0xab]);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(

@@ -38,7 +38,6 @@ use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
 
 pub use frame::ENTRY_BYTES_MAX;
-pub use recovery::ReplayedEntry;
 
 use frame::{CLOSED, FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 
@@ -54,7 +53,10 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, spare_segments_max: 2 }
+        Self {
+            segment_bytes: 16 << 20,
+            spare_segments_max: 2,
+        }
     }
 }
 
@@ -99,23 +101,22 @@ fn segment_name(sequence: u64) -> String {
 
 fn parse_segment_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
-    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    (digits.len() == 16)
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
 }
 
 impl Log {
     /// The first index that the log can still give; one above [`Log::last_index`] when it holds none.
     pub fn first_index(&self) -> LogIndex {
-        self.segments.front().map_or(self.next_index, |segment| segment.header.first_index)
+        self.segments
+            .front()
+            .map_or(self.next_index, |segment| segment.header.first_index)
     }
 
     /// The index of the last entry; one below the first index when there is none.
     pub fn last_index(&self) -> LogIndex {
         LogIndex(self.next_index.0 - 1)
-    }
-
-    /// The index up to which everything is durable.
-    pub fn synced_upto(&self) -> LogIndex {
-        self.synced_upto
     }
 
     /// Bytes of frames appended since the log was opened.
@@ -146,14 +147,25 @@ impl Log {
         if self.is_broken {
             return Err(broken());
         }
-        let start = (self.next_index, self.segments.len(), self.segments.back().map(|segment| segment.end));
+        let start = (
+            self.next_index,
+            self.segments.len(),
+            self.segments.back().map(|segment| segment.end),
+        );
         let mut positions = Vec::with_capacity(payloads.len());
         let mut buffer: Vec<u8> = Vec::new();
         for payload in payloads {
-            assert!((1..=ENTRY_BYTES_MAX).contains(&payload.len()), "an entry has 1 byte to 4 MiB");
+            assert!(
+                (1..=ENTRY_BYTES_MAX).contains(&payload.len()),
+                "an entry has 1 byte to 4 MiB"
+            );
             let size = frame::frame_size(payload.len()) as u64;
             let pending = buffer.len() as u64;
-            if self.segments.back().is_none_or(|segment| segment.end + pending + size > segment.size) {
+            if self
+                .segments
+                .back()
+                .is_none_or(|segment| segment.end + pending + size > segment.size)
+            {
                 self.write(&mut buffer)?;
                 if let Err(error) = self.roll(size) {
                     if error.state() == SqlState::DISK_FULL && self.segments.len() == start.1 {
@@ -175,7 +187,11 @@ impl Log {
                 offset: segment.end + buffer.len() as u64,
                 length: payload.len() as u32,
             });
-            let header = FrameHeader { index: self.next_index, term, synced_upto: self.synced_upto };
+            let header = FrameHeader {
+                index: self.next_index,
+                term,
+                synced_upto: self.synced_upto,
+            };
             frame::encode_frame(&mut buffer, segment.header.salt, header, payload);
             self.next_index = self.next_index.next();
         }
@@ -191,7 +207,9 @@ impl Log {
         if self.is_broken {
             return Err(broken());
         }
-        let Some(segment) = self.segments.back() else { return Ok(()) };
+        let Some(segment) = self.segments.back() else {
+            return Ok(());
+        };
         if let Err(error) = segment.file.sync_data() {
             self.is_broken = true;
             return Err(Error::io(format_args!("sync {}", segment.path.display()), error));
@@ -231,9 +249,16 @@ impl Log {
             .ok_or_else(|| Error::internal(format!("log segment {} was purged while needed", position.segment)))?;
         let mut bytes = vec![0; FRAME_HEADER_BYTES + position.length as usize];
         let doing = || format!("read {} at {}", segment.path.display(), position.offset);
-        segment.file.read_at(&mut bytes, position.offset).map_err(|error| Error::io(doing(), error))?;
+        segment
+            .file
+            .read_at(&mut bytes, position.offset)
+            .map_err(|error| Error::io(doing(), error))?;
         if frame::decode_frame(&bytes, segment.header.salt).is_none() {
-            return Err(damaged(&segment.path, position.offset, "a frame that was written here is not intact"));
+            return Err(damaged(
+                &segment.path,
+                position.offset,
+                "a frame that was written here is not intact",
+            ));
         }
         bytes.drain(..FRAME_HEADER_BYTES);
         Ok(bytes)
@@ -287,12 +312,23 @@ impl Log {
         }
         let index = self.next_index;
         let synced_upto = self.synced_upto;
-        let Some(segment) = self.segments.back_mut() else { return Ok(()) };
+        let Some(segment) = self.segments.back_mut() else {
+            return Ok(());
+        };
         if segment.end + frame::frame_size(0) as u64 > segment.size {
             return Ok(()); // The next segment's header will say it.
         }
         let mut bytes = Vec::with_capacity(frame::frame_size(0));
-        frame::encode_frame(&mut bytes, segment.header.salt, FrameHeader { index, term, synced_upto }, &[]);
+        frame::encode_frame(
+            &mut bytes,
+            segment.header.salt,
+            FrameHeader {
+                index,
+                term,
+                synced_upto,
+            },
+            &[],
+        );
         if let Err(error) = segment.file.write_at(&bytes, segment.end) {
             self.is_broken = true;
             return Err(Error::io(format_args!("write {}", segment.path.display()), error));
@@ -302,9 +338,14 @@ impl Log {
 
     /// Zeros after the end, durable: what stands there was never acknowledged and must not come back.
     fn erase_tail(&mut self) -> Result<()> {
-        let Some(segment) = self.segments.back() else { return Ok(()) };
+        let Some(segment) = self.segments.back() else {
+            return Ok(());
+        };
         let zeros = vec![0; (segment.size - segment.end) as usize];
-        let result = segment.file.write_at(&zeros, segment.end).and_then(|()| segment.file.sync_data());
+        let result = segment
+            .file
+            .write_at(&zeros, segment.end)
+            .and_then(|()| segment.file.sync_data());
         result.map_err(|error| {
             self.is_broken = true;
             Error::io(format_args!("erase the tail of {}", segment.path.display()), error)
@@ -321,11 +362,18 @@ impl Log {
             salt: self.rng.next_u64(),
         };
         let path = self.dir.join(segment_name(header.sequence));
-        let spare = if wanted == self.options.segment_bytes { self.spares.pop() } else { None };
+        let spare = if wanted == self.options.segment_bytes {
+            self.spares.pop()
+        } else {
+            None
+        };
         let (unnamed, file) = match spare {
             Some((spare, _)) => {
                 let file = self.files.open(&spare, Open::Existing);
-                (spare.clone(), file.map_err(|error| Error::io(format_args!("open {}", spare.display()), error))?)
+                (
+                    spare.clone(),
+                    file.map_err(|error| Error::io(format_args!("open {}", spare.display()), error))?,
+                )
             }
             None => {
                 let unnamed = self.dir.join(format!("new-{:016x}", header.sequence));
@@ -349,7 +397,13 @@ impl Log {
         named.map_err(|error| Error::io(format_args!("begin {}", path.display()), error))?;
         self.sync_dir()?;
         self.next_sequence += 1;
-        self.segments.push_back(Segment { header, path, file, size: wanted, end: SEGMENT_HEADER_BYTES as u64 });
+        self.segments.push_back(Segment {
+            header,
+            path,
+            file,
+            size: wanted,
+            end: SEGMENT_HEADER_BYTES as u64,
+        });
         Ok(())
     }
 
@@ -366,7 +420,9 @@ impl Log {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        self.files.sync_dir(&self.dir).map_err(|error| Error::io(format_args!("sync {}", self.dir.display()), error))
+        self.files
+            .sync_dir(&self.dir)
+            .map_err(|error| Error::io(format_args!("sync {}", self.dir.display()), error))
     }
 }
 
@@ -376,8 +432,11 @@ fn broken() -> Error {
 }
 
 fn damaged(path: &Path, offset: u64, what: &str) -> Error {
-    Error::corrupt(format!("log file {} is damaged at byte {offset}: {what}", path.display()))
-        .with_hint("Restore this file from a backup; nothing was changed.")
+    Error::corrupt(format!(
+        "log file {} is damaged at byte {offset}: {what}",
+        path.display()
+    ))
+    .with_hint("Restore this file from a backup; nothing was changed.")
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ impl Log {
     /// Corrupt, naming file and offset, when a part that was durable is missing or damaged; an IO error.
     pub fn open(files: Arc<dyn Files>, dir: &Path, options: LogOptions) -> Result<Self> {
         let doing = |what: &str| format!("{what} {}", dir.display());
-        files.create_dir_all(dir).map_err(|error| Error::io(doing("create"), error))?;
+        files
+            .create_dir_all(dir)
+            .map_err(|error| Error::io(doing("create"), error))?;
         let mut log = Self {
             files,
             dir: dir.to_path_buf(),
@@ -66,16 +68,21 @@ impl Log {
                     return Err(damaged(
                         &segment.path,
                         scan.end as u64,
-                        &format!("entry {} is missing or not intact, and the next file begins with entry {}",
-                            scan.next_index, next.header.first_index),
+                        &format!(
+                            "entry {} is missing or not intact, and the next file begins with entry {}",
+                            scan.next_index, next.header.first_index
+                        ),
                     ));
                 }
                 Some(next) if scan.next_index > next.header.first_index => {
                     return Err(damaged(
                         &next.path,
                         16,
-                        &format!("it claims to begin with entry {}, which {} holds", next.header.first_index,
-                            segment.path.display()),
+                        &format!(
+                            "it claims to begin with entry {}, which {} holds",
+                            next.header.first_index,
+                            segment.path.display()
+                        ),
                     ));
                 }
                 Some(_) => {}
@@ -84,8 +91,10 @@ impl Log {
                         return Err(damaged(
                             &segment.path,
                             scan.end as u64,
-                            &format!("entry {} is not intact, though byte {offset} says it was durable",
-                                scan.next_index),
+                            &format!(
+                                "entry {} is not intact, though byte {offset} says it was durable",
+                                scan.next_index
+                            ),
                         ));
                     }
                     is_closed = scan.is_closed;
@@ -109,7 +118,10 @@ impl Log {
     /// What `apply` returns; corrupt when a file changed since it was opened.
     pub fn replay(&self, from: LogIndex, mut apply: impl FnMut(ReplayedEntry<'_>) -> Result<()>) -> Result<()> {
         for (at, segment) in self.segments.iter().enumerate() {
-            let ends_before = self.segments.get(at + 1).map_or(self.next_index, |next| next.header.first_index);
+            let ends_before = self
+                .segments
+                .get(at + 1)
+                .map_or(self.next_index, |next| next.header.first_index);
             if ends_before <= from {
                 continue;
             }
@@ -166,9 +178,19 @@ impl Log {
                 let read = file.read_at(&mut bytes, 0).map_err(open)?;
                 let header = SegmentHeader::decode(&bytes[..read]).map_err(|what| damaged(&path, 0, what))?;
                 if header.sequence != sequence {
-                    return Err(damaged(&path, 8, &format!("its header says it is segment {:x}", header.sequence)));
+                    return Err(damaged(
+                        &path,
+                        8,
+                        &format!("its header says it is segment {:x}", header.sequence),
+                    ));
                 }
-                found.push(Segment { header, path, file, size, end: SEGMENT_HEADER_BYTES as u64 });
+                found.push(Segment {
+                    header,
+                    path,
+                    file,
+                    size,
+                    end: SEGMENT_HEADER_BYTES as u64,
+                });
             } else if name.starts_with("spare-") {
                 let file = self.files.open(&path, Open::Existing).map_err(open)?;
                 let size = file.len().map_err(open)?;
@@ -201,11 +223,7 @@ impl Log {
 }
 
 /// Reads the intact entries at the start of a segment.
-fn scan(
-    bytes: &[u8],
-    header: &SegmentHeader,
-    mut each: impl FnMut(usize, Frame<'_>) -> Result<()>,
-) -> Result<Scan> {
+fn scan(bytes: &[u8], header: &SegmentHeader, mut each: impl FnMut(usize, Frame<'_>) -> Result<()>) -> Result<Scan> {
     let mut end = SEGMENT_HEADER_BYTES;
     let mut next_index = header.first_index;
     let mut is_closed = false;
@@ -221,7 +239,11 @@ fn scan(
         end += frame.size();
         next_index = next_index.next();
     }
-    Ok(Scan { end, next_index, is_closed })
+    Ok(Scan {
+        end,
+        next_index,
+        is_closed,
+    })
 }
 
 /// The offset of an intact frame or mark behind the scan's end that says the entry missing there was durable.

@@ -5,7 +5,10 @@ use aion_base::ErrorKind;
 use aion_base::files::{OsFiles, PowerCutFiles, SkipSyncFiles, read_all};
 
 fn options() -> LogOptions {
-    LogOptions { segment_bytes: 16 << 10, spare_segments_max: 2 }
+    LogOptions {
+        segment_bytes: 16 << 10,
+        spare_segments_max: 2,
+    }
 }
 
 fn open(files: &Arc<dyn Files>, dir: &Path) -> Result<Log> {
@@ -131,14 +134,21 @@ fn a_flipped_bit_is_refused_or_without_effect() {
     let end = log.segments[0].end as usize;
     drop(log);
     let name = segment_name(1);
-    let file = OsFiles.open(&dir.path().join(&name), Open::Existing).expect("the segment");
+    let file = OsFiles
+        .open(&dir.path().join(&name), Open::Existing)
+        .expect("the segment");
     let bytes = read_all(&*file).expect("all");
     let mut refused = 0;
-    for at in (0..SEGMENT_HEADER_BYTES).step_by(97).chain(SEGMENT_HEADER_BYTES..end + 64) {
+    for at in (0..SEGMENT_HEADER_BYTES)
+        .step_by(97)
+        .chain(SEGMENT_HEADER_BYTES..end + 64)
+    {
         let copy = tempfile::tempdir().expect("a directory");
         let damaged = OsFiles.open(&copy.path().join(&name), Open::New).expect("a copy");
         damaged.write_at(&bytes, 0).expect("a write");
-        damaged.write_at(&[bytes[at] ^ (1 << (at % 8))], at as u64).expect("a write");
+        damaged
+            .write_at(&[bytes[at] ^ (1 << (at % 8))], at as u64)
+            .expect("a write");
         match open(&os(), copy.path()) {
             Ok(log) => assert!(entries(&log) == wanted, "byte {at}: opened with other entries"),
             Err(error) => {
@@ -170,15 +180,21 @@ fn cut_at_random(seed: u64, skip_sync: bool) -> Result<(), String> {
     let mut acknowledged = 0;
     for _ in 0..6 {
         let power = Arc::new(PowerCutFiles::new(rng.next_u64()));
-        let files: Arc<dyn Files> =
-            if skip_sync { Arc::new(SkipSyncFiles(power.clone())) } else { power.clone() };
+        let files: Arc<dyn Files> = if skip_sync {
+            Arc::new(SkipSyncFiles(power.clone()))
+        } else {
+            power.clone()
+        };
         let mut log = open(&files, dir.path()).map_err(|error| error.to_string())?;
         let found = entries(&log);
         if found != expected(found.len() as u64) {
             return Err("an entry is not what was written".to_owned());
         }
         if (found.len() as u64) < acknowledged {
-            return Err(format!("{} of {acknowledged} acknowledged entries are there", found.len()));
+            return Err(format!(
+                "{} of {acknowledged} acknowledged entries are there",
+                found.len()
+            ));
         }
         for _ in 0..rng.below(60) {
             let first = log.last_index().0 + 1;

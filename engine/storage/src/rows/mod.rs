@@ -1,0 +1,140 @@
+//! Where the newest version of each key is, and how it is read.
+//!
+//! **Vocabulary.** A *snapshot* sees the keys as they were after one entry of the log, its *read point*. *Applied* is
+//! the last entry whose effect is in the rows; *durably applied* the last whose effect survives a crash without the
+//! log.
+//!
+//! Two implementations, [`rocks`] and [`memory`], pass one suite.
+
+pub mod memory;
+mod owned;
+pub mod rocks;
+
+use std::fmt;
+use std::sync::Arc;
+
+use aion_base::Result;
+use aion_base::id::{LogIndex, Term, Timestamp};
+use aion_base::range::KeyRange;
+
+use crate::commit::Rejection;
+
+/// A value and its commit time.
+pub type Version = (Timestamp, Vec<u8>);
+
+/// What a snapshot sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadPoint {
+    /// The last entry of the log that it sees.
+    pub index: LogIndex,
+    /// The commit time of that entry.
+    pub timestamp: Timestamp,
+}
+
+/// In which order a scan gives its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Rising.
+    Forward,
+    /// Falling.
+    Backward,
+}
+
+/// The keys as they were at one read point. Holding one keeps old versions on disk: drop it soon.
+pub trait Snapshot: Send + Sync + fmt::Debug {
+    /// What it sees.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn read_point(&self) -> Result<ReadPoint>;
+
+    /// Puts the value of `key` into `value`, replacing what was there, and returns its commit time; None if the key does
+    /// not exist.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>>;
+
+    /// The values of `keys`, in their order.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>>;
+
+    /// The keys of `range`, in order.
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan>;
+}
+
+/// A cursor over keys. It owns what it needs of the snapshot.
+pub trait Scan: Send {
+    /// Moves to the next key; false when there is none.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn advance(&mut self) -> Result<bool>;
+
+    /// The key it stands on. Empty before the first [`Scan::advance`] and after the last.
+    fn key(&self) -> &[u8];
+
+    /// The value it stands on.
+    fn value(&self) -> &[u8];
+
+    /// The commit time of that value.
+    fn timestamp(&self) -> Timestamp;
+}
+
+/// The last entry whose effect is in the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    pub index: LogIndex,
+    pub term: Term,
+    pub timestamp: Timestamp,
+}
+
+/// What remains of a commit that had no effect, so that a window can be rebuilt without deciding again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// It was rejected.
+    Rejected(Rejection),
+    /// Its transaction had been decided before.
+    Repeated,
+}
+
+/// The effect of a run of entries, made visible together.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    pub writes: Vec<RowWrite<'a>>,
+    pub notes: Vec<(LogIndex, Note)>,
+    /// Notes on entries up to here are no longer needed.
+    pub forget_notes: LogIndex,
+    pub applied: Applied,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RowWrite<'a> {
+    pub key: &'a [u8],
+    pub timestamp: Timestamp,
+    /// None deletes.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Storage of the newest version of each key.
+pub trait Rows: Send + Sync + fmt::Debug {
+    /// Makes a batch visible, all or nothing. Applying entries again that were applied already changes nothing.
+    fn apply(&self, batch: &Batch<'_>) -> Result<()>;
+
+    /// The keys as they are now.
+    fn snapshot(&self) -> Arc<dyn Snapshot>;
+
+    /// The last entry durably applied.
+    fn durable_applied(&self) -> Result<Applied>;
+
+    /// Makes what is applied durable. Waits.
+    fn flush(&self) -> Result<()>;
+
+    /// The notes that were not forgotten, in order.
+    fn notes(&self) -> Result<Vec<(LogIndex, Note)>>;
+}
+
+#[cfg(test)]
+mod tests;

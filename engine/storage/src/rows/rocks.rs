@@ -1,0 +1,369 @@
+//! Rows in RocksDB.
+//!
+//! ```text
+//! family row    key                           -> timestamp u64 LE | value     newest version of each key
+//! family hist   key | !timestamp u64 BE       -> timestamp u64 LE | value     older versions, while retention is above zero
+//! family meta   "applied"                     -> index u64 LE | term u64 LE | timestamp u64 LE
+//!               "note" | index u64 BE         -> reason u8 (0: repeated) | key
+//! ```
+//!
+//! **Guarantees.** Its own write-ahead log is off: the rows and `applied` are written in one batch and flushed together
+//! (`atomic_flush`), so what survives a crash is exactly the effect of the log up to the durable `applied`. A point
+//! read is a `Get`. Every block read is verified by checksum; an error names the file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aion_base::id::{LogIndex, Term, Timestamp};
+use aion_base::range::KeyRange;
+use aion_base::{Error, Result, SqlState};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, FlushOptions, Options,
+    ReadOptions, ReadTier, WriteBatch, WriteOptions,
+};
+
+use super::owned::{Db, OwnedIterator, OwnedSnapshot};
+use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
+use crate::commit::{Reason, Rejection};
+
+const ROW: &str = "row";
+const HISTORY: &str = "hist";
+const META: &str = "meta";
+const APPLIED: &[u8] = b"applied";
+const NOTE: &[u8] = b"note";
+const TIMESTAMP_BYTES: usize = 8;
+
+/// Memory and threads of the rows.
+#[derive(Clone, Copy, Debug)]
+pub struct RocksOptions {
+    /// Bytes of decompressed blocks that are kept.
+    pub block_cache_bytes: usize,
+    /// Bytes of one memtable; up to four are kept.
+    pub memtable_bytes: usize,
+    /// Threads that flush and compact.
+    pub background_threads: i32,
+}
+
+impl Default for RocksOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: 256 << 20,
+            memtable_bytes: 64 << 20,
+            background_threads: 2,
+        }
+    }
+}
+
+/// See the module's header.
+pub struct RocksRows {
+    db: Arc<Db>,
+    dir: PathBuf,
+    write_options: WriteOptions,
+}
+
+impl std::fmt::Debug for RocksRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RocksRows({})", self.dir.display())
+    }
+}
+
+impl RocksRows {
+    /// Opens the rows in `dir`, creating them where there are none.
+    ///
+    /// # Errors
+    /// Corrupt, naming what RocksDB found damaged; IO.
+    pub fn open(dir: &Path, options: RocksOptions) -> Result<Self> {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&Cache::new_lru_cache(options.block_cache_bytes));
+        table.set_block_size(8 << 10);
+        table.set_bloom_filter(10.0, false);
+        table.set_whole_key_filtering(true);
+        table.set_format_version(6);
+        table.set_cache_index_and_filter_blocks(false);
+
+        let mut database = Options::default();
+        database.create_if_missing(true);
+        database.create_missing_column_families(true);
+        database.set_atomic_flush(true);
+        database.set_paranoid_checks(true);
+        database.set_max_background_jobs(options.background_threads);
+        database.set_max_open_files(4096);
+        database.set_keep_log_file_num(4);
+        database.set_max_manifest_file_size(64 << 20);
+        database.set_bytes_per_sync(1 << 20);
+
+        let mut family = Options::default();
+        family.set_block_based_table_factory(&table);
+        family.set_compression_type(DBCompressionType::Lz4);
+        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        family.set_write_buffer_size(options.memtable_bytes);
+        family.set_max_write_buffer_number(4);
+        family.set_level_compaction_dynamic_level_bytes(true);
+        let families = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META]
+            .map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
+        let db = Db::open_cf_descriptors(&database, dir, families).map_err(|error| failed(dir, "open", &error))?;
+        let mut write_options = WriteOptions::default();
+        write_options.disable_wal(true);
+        Ok(Self {
+            db: Arc::new(db),
+            dir: dir.to_path_buf(),
+            write_options,
+        })
+    }
+}
+
+fn family<'a>(db: &'a Db, name: &str) -> &'a ColumnFamily {
+    db.cf_handle(name).expect("opened with every family")
+}
+
+fn failed(dir: &Path, doing: &str, error: &rocksdb::Error) -> Error {
+    let message = format!("could not {doing} the rows in {}: {}", dir.display(), error.as_ref());
+    match error.kind() {
+        // An invalid argument at open is a CURRENT, MANIFEST or OPTIONS file that does not parse.
+        rocksdb::ErrorKind::Corruption | rocksdb::ErrorKind::InvalidArgument | rocksdb::ErrorKind::NotFound => {
+            Error::corrupt(message).with_hint("Restore the data directory from a backup; nothing was changed.")
+        }
+        rocksdb::ErrorKind::IOError if error.as_ref().contains("No space left") => {
+            Error::exhausted(SqlState::DISK_FULL, message).with_hint("Free space on the disk.")
+        }
+        rocksdb::ErrorKind::IOError => Error::unavailable(SqlState::IO_ERROR, message),
+        _ => Error::internal(message),
+    }
+}
+
+fn read_applied(db: &Db, options: &ReadOptions, dir: &Path) -> Result<Applied> {
+    let found = db
+        .get_pinned_cf_opt(family(db, META), APPLIED, options)
+        .map_err(|error| failed(dir, "read", &error))?;
+    let Some(bytes) = found else {
+        return Ok(Applied::default());
+    };
+    let field = |at: usize| {
+        bytes
+            .get(at..at + 8)
+            .map(|field| u64::from_le_bytes(field.try_into().expect("eight bytes")))
+    };
+    match (field(0), field(8), field(16), bytes.len()) {
+        (Some(index), Some(term), Some(timestamp), 24) => Ok(Applied {
+            index: LogIndex(index),
+            term: Term(term),
+            timestamp: Timestamp(timestamp),
+        }),
+        _ => Err(Error::corrupt(format!(
+            "the rows in {} have no valid place in the log",
+            dir.display()
+        ))),
+    }
+}
+
+fn split_value<'a>(stored: &'a [u8], dir: &Path) -> Result<(Timestamp, &'a [u8])> {
+    match stored.split_first_chunk::<TIMESTAMP_BYTES>() {
+        Some((timestamp, value)) => Ok((Timestamp(u64::from_le_bytes(*timestamp)), value)),
+        None => Err(Error::corrupt(format!("a row in {} has no commit time", dir.display()))),
+    }
+}
+
+fn note_key(index: LogIndex) -> Vec<u8> {
+    [NOTE, &index.0.to_be_bytes()].concat()
+}
+
+impl Rows for RocksRows {
+    fn apply(&self, batch: &Batch<'_>) -> Result<()> {
+        let (row, meta) = (family(&self.db, ROW), family(&self.db, META));
+        let mut out = WriteBatch::default();
+        let mut stored = Vec::new();
+        for write in &batch.writes {
+            match write.value {
+                Some(value) => {
+                    stored.clear();
+                    stored.extend_from_slice(&write.timestamp.0.to_le_bytes());
+                    stored.extend_from_slice(value);
+                    out.put_cf(row, write.key, &stored);
+                }
+                None => out.delete_cf(row, write.key),
+            }
+        }
+        for (index, note) in &batch.notes {
+            let mut bytes = Vec::new();
+            match note {
+                Note::Repeated => bytes.push(0),
+                Note::Rejected(rejection) => {
+                    bytes.push(rejection.reason as u8);
+                    bytes.extend_from_slice(&rejection.key);
+                }
+            }
+            out.put_cf(meta, note_key(*index), bytes);
+        }
+        if batch.forget_notes > LogIndex(0) {
+            out.delete_range_cf(meta, note_key(LogIndex(0)), note_key(batch.forget_notes.next()));
+        }
+        let applied = [batch.applied.index.0, batch.applied.term.0, batch.applied.timestamp.0];
+        out.put_cf(meta, APPLIED, applied.map(u64::to_le_bytes).concat());
+        self.db
+            .write_opt(out, &self.write_options)
+            .map_err(|error| failed(&self.dir, "write", &error))
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(RocksSnapshot {
+            snapshot: Arc::new(OwnedSnapshot::new(self.db.clone())),
+            dir: self.dir.clone(),
+        })
+    }
+
+    fn durable_applied(&self) -> Result<Applied> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::Persisted);
+        read_applied(&self.db, &options, &self.dir)
+    }
+
+    fn flush(&self) -> Result<()> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        // All families: `flush()` of the crate means the default family, even with atomic_flush.
+        let families = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META].map(|name| family(&self.db, name));
+        let families: Vec<_> = families.iter().collect();
+        self.db
+            .flush_cfs_opt(&families, &options)
+            .map_err(|error| failed(&self.dir, "flush", &error))
+    }
+
+    fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {
+        let mut notes = Vec::new();
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(note_key(LogIndex(0))..note_key(LogIndex(u64::MAX)));
+        let mut iterator = self.db.raw_iterator_cf_opt(family(&self.db, META), options);
+        iterator.seek_to_first();
+        while let Some((key, value)) = iterator.item() {
+            let index = key
+                .get(NOTE.len()..)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(u64::from_be_bytes);
+            let note = match value.split_first() {
+                Some((0, [])) => Some(Note::Repeated),
+                Some((&number, key)) => Reason::from_number(number).map(|reason| {
+                    Note::Rejected(Rejection {
+                        reason,
+                        key: key.to_vec(),
+                    })
+                }),
+                None => None,
+            };
+            match (index, note) {
+                (Some(index), Some(note)) => notes.push((LogIndex(index), note)),
+                _ => return Err(Error::corrupt(format!("a note in {} is not valid", self.dir.display()))),
+            }
+            iterator.next();
+        }
+        iterator.status().map_err(|error| failed(&self.dir, "read", &error))?;
+        Ok(notes)
+    }
+}
+
+struct RocksSnapshot {
+    snapshot: Arc<OwnedSnapshot>,
+    dir: PathBuf,
+}
+
+impl std::fmt::Debug for RocksSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RocksSnapshot({})", self.dir.display())
+    }
+}
+
+impl Snapshot for RocksSnapshot {
+    fn read_point(&self) -> Result<ReadPoint> {
+        let applied = read_applied(self.snapshot.db(), self.snapshot.options(), &self.dir)?;
+        Ok(ReadPoint {
+            index: applied.index,
+            timestamp: applied.timestamp,
+        })
+    }
+
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+        let db = self.snapshot.db();
+        let found = db
+            .get_pinned_cf_opt(family(db, ROW), key, self.snapshot.options())
+            .map_err(|error| failed(&self.dir, "read", &error))?;
+        let Some(stored) = found else { return Ok(None) };
+        let (timestamp, bytes) = split_value(&stored, &self.dir)?;
+        value.clear();
+        value.extend_from_slice(bytes);
+        Ok(Some(timestamp))
+    }
+
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>> {
+        let db = self.snapshot.db();
+        let found = db.batched_multi_get_cf_opt(family(db, ROW), keys.iter().copied(), false, self.snapshot.options());
+        found
+            .into_iter()
+            .map(
+                |found| match found.map_err(|error| failed(&self.dir, "read", &error))? {
+                    Some(stored) => split_value(&stored, &self.dir).map(|(at, value)| Some((at, value.to_vec()))),
+                    None => Ok(None),
+                },
+            )
+            .collect()
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(range.start.clone());
+        // RocksDB takes bounds as given; an end before the start must not reach it.
+        let end = range.end.clone().map(|end| end.max(range.start.clone()));
+        if let Some(end) = end {
+            options.set_iterate_upper_bound(end);
+        }
+        let row = family(self.snapshot.db(), ROW);
+        Box::new(RocksScan {
+            iterator: OwnedIterator::new(self.snapshot.clone(), row, options),
+            direction,
+            is_started: false,
+            dir: self.dir.clone(),
+        })
+    }
+}
+
+struct RocksScan {
+    iterator: OwnedIterator,
+    direction: Direction,
+    is_started: bool,
+    dir: PathBuf,
+}
+
+impl Scan for RocksScan {
+    fn advance(&mut self) -> Result<bool> {
+        match (self.is_started, self.direction) {
+            (false, Direction::Forward) => self.iterator.seek_to_first(),
+            (false, Direction::Backward) => self.iterator.seek_to_last(),
+            (true, _) if !self.iterator.get().valid() => return Ok(false),
+            (true, Direction::Forward) => self.iterator.next(),
+            (true, Direction::Backward) => self.iterator.prev(),
+        }
+        self.is_started = true;
+        let iterator = self.iterator.get();
+        if let Some(stored) = iterator.value() {
+            split_value(stored, &self.dir)?;
+            return Ok(true);
+        }
+        iterator.status().map_err(|error| failed(&self.dir, "read", &error))?;
+        Ok(false)
+    }
+
+    fn key(&self) -> &[u8] {
+        self.iterator.get().key().unwrap_or_default()
+    }
+
+    fn value(&self) -> &[u8] {
+        self.iterator
+            .get()
+            .value()
+            .and_then(|stored| stored.get(TIMESTAMP_BYTES..))
+            .unwrap_or_default()
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        let stored = self.iterator.get().value().and_then(|stored| stored.first_chunk());
+        Timestamp(stored.map_or(0, |bytes| u64::from_le_bytes(*bytes)))
+    }
+}

@@ -1,0 +1,220 @@
+//! One suite for every implementation of [`Rows`], against a plain map per read point.
+
+use std::collections::BTreeMap;
+
+use aion_base::rng::SeededRng;
+
+use super::memory::MemoryRows;
+use super::rocks::{RocksOptions, RocksRows};
+use super::*;
+use crate::commit::Reason;
+
+type Model = BTreeMap<Vec<u8>, (Timestamp, Vec<u8>)>;
+
+fn read_all(snapshot: &dyn Snapshot, range: &KeyRange, direction: Direction) -> Vec<(Vec<u8>, Timestamp, Vec<u8>)> {
+    let mut scan = snapshot.scan(range, direction);
+    let mut found = Vec::new();
+    while scan.advance().expect("readable") {
+        found.push((scan.key().to_vec(), scan.timestamp(), scan.value().to_vec()));
+    }
+    assert!(!scan.advance().expect("readable"), "the end stays the end");
+    found
+}
+
+fn check(snapshot: &dyn Snapshot, model: &Model, rng: &mut SeededRng) {
+    let key = |rng: &mut SeededRng| rng.below(700).to_be_bytes()[6..].to_vec();
+    for _ in 0..4 {
+        let range = match rng.below(4) {
+            0 => KeyRange::ALL,
+            1 => KeyRange::new(key(rng), None),
+            2 => KeyRange::prefix(&[rng.below(3) as u8]),
+            _ => KeyRange::new(key(rng), Some(key(rng))),
+        };
+        let mut expected: Vec<_> = model
+            .iter()
+            .filter(|(key, _)| range.contains(key))
+            .map(|(key, (at, value))| (key.clone(), *at, value.clone()))
+            .collect();
+        assert_eq!(read_all(snapshot, &range, Direction::Forward), expected);
+        expected.reverse();
+        assert_eq!(read_all(snapshot, &range, Direction::Backward), expected);
+    }
+    let keys: Vec<_> = (0..20).map(|_| key(rng)).collect();
+    let views: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let many = snapshot.multi_get(&views).expect("readable");
+    let mut value = vec![99];
+    for (key, found) in keys.iter().zip(many) {
+        assert_eq!(found, model.get(key).cloned());
+        let at = snapshot.get(key, &mut value).expect("readable");
+        assert_eq!(at.map(|at| (at, value.clone())), model.get(key).cloned());
+    }
+}
+
+/// Random batches; snapshots kept across them see what they saw.
+fn suite(rows: &dyn Rows, flush: bool) {
+    let mut rng = SeededRng::new(5);
+    let mut model = Model::new();
+    let mut kept: Vec<(Arc<dyn Snapshot>, ReadPoint, Model)> = Vec::new();
+    assert_eq!(rows.snapshot().read_point().expect("readable"), ReadPoint::default());
+    for step in 1..=120 {
+        let timestamp = Timestamp(1_000 + step);
+        let changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = (0..rng.below(30))
+            .map(|_| {
+                let key = rng.below(700).to_be_bytes()[6..].to_vec();
+                (
+                    key,
+                    rng.chance(2, 3)
+                        .then(|| vec![rng.below(256) as u8; rng.below(50) as usize]),
+                )
+            })
+            .collect();
+        let mut batch = Batch {
+            applied: Applied {
+                index: LogIndex(step),
+                term: Term(1),
+                timestamp,
+            },
+            ..Batch::default()
+        };
+        for (key, value) in &changes {
+            batch.writes.push(RowWrite {
+                key,
+                timestamp,
+                value: value.as_deref(),
+            });
+            match value {
+                Some(value) => drop(model.insert(key.clone(), (timestamp, value.clone()))),
+                None => drop(model.remove(key)),
+            }
+        }
+        rows.apply(&batch).expect("applied");
+        if flush && rng.chance(1, 10) {
+            rows.flush().expect("flushed");
+            assert_eq!(rows.durable_applied().expect("readable"), batch.applied);
+        }
+        let snapshot = rows.snapshot();
+        let read_point = ReadPoint {
+            index: LogIndex(step),
+            timestamp,
+        };
+        kept.push((snapshot, read_point, model.clone()));
+        if kept.len() > 6 {
+            kept.swap_remove(rng.below(6) as usize);
+        }
+        let (snapshot, read_point, model) = &kept[rng.below(kept.len() as u64) as usize];
+        assert_eq!(snapshot.read_point().expect("readable"), *read_point);
+        check(&**snapshot, model, &mut rng);
+    }
+
+    // A scan goes on after its snapshot and later batches.
+    let mut scan = rows.snapshot().scan(&KeyRange::ALL, Direction::Forward);
+    kept.clear();
+    let end = Applied {
+        index: LogIndex(121),
+        term: Term(1),
+        timestamp: Timestamp(9_999),
+    };
+    let keys: Vec<_> = model.keys().cloned().collect();
+    let writes = keys
+        .iter()
+        .map(|key| RowWrite {
+            key,
+            timestamp: end.timestamp,
+            value: None,
+        })
+        .collect();
+    rows.apply(&Batch {
+        writes,
+        applied: end,
+        ..Batch::default()
+    })
+    .expect("applied");
+    for key in &keys {
+        assert!(scan.advance().expect("readable"));
+        assert_eq!(scan.key(), key);
+    }
+    assert!(read_all(&*rows.snapshot(), &KeyRange::ALL, Direction::Forward).is_empty());
+}
+
+fn notes_are_kept_until_forgotten(rows: &dyn Rows) {
+    let rejected = |key: u8| {
+        Note::Rejected(Rejection {
+            reason: Reason::Duplicate,
+            key: vec![key],
+        })
+    };
+    let notes = vec![
+        (LogIndex(3), rejected(1)),
+        (LogIndex(4), Note::Repeated),
+        (LogIndex(300), rejected(2)),
+    ];
+    rows.apply(&Batch {
+        notes: notes.clone(),
+        ..Batch::default()
+    })
+    .expect("applied");
+    assert_eq!(rows.notes().expect("readable"), notes);
+    rows.apply(&Batch {
+        forget_notes: LogIndex(4),
+        ..Batch::default()
+    })
+    .expect("applied");
+    assert_eq!(rows.notes().expect("readable"), notes[2..]);
+}
+
+fn rocks(dir: &tempfile::TempDir) -> RocksRows {
+    RocksRows::open(
+        dir.path(),
+        RocksOptions {
+            memtable_bytes: 64 << 10,
+            ..RocksOptions::default()
+        },
+    )
+    .expect("opens")
+}
+
+#[test]
+fn memory_rows() {
+    suite(&MemoryRows::default(), false);
+    notes_are_kept_until_forgotten(&MemoryRows::default());
+}
+
+#[test]
+fn rocks_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    suite(&rocks(&dir), true);
+    let dir = tempfile::tempdir().expect("a directory");
+    notes_are_kept_until_forgotten(&rocks(&dir));
+}
+
+/// Memory does not grow with the number of overwrites, or with keys that came and went.
+#[test]
+fn memory_rows_forget_what_nobody_sees() {
+    let rows = MemoryRows::default();
+    for step in 1..=1_000u64 {
+        let applied = Applied {
+            index: LogIndex(step),
+            ..Applied::default()
+        };
+        let passing = step.to_be_bytes();
+        let before = (step - 1).to_be_bytes();
+        let write = |key, value| RowWrite {
+            key,
+            timestamp: Timestamp(step),
+            value,
+        };
+        let writes = vec![
+            write(b"same", Some(b"x")),
+            write(&passing, Some(b"y")),
+            write(&before, None),
+        ];
+        rows.apply(&Batch {
+            writes,
+            applied,
+            ..Batch::default()
+        })
+        .expect("applied");
+        drop(rows.snapshot());
+    }
+    assert_eq!(rows.counts(), (2, 2), "keys and versions");
+}

@@ -1,0 +1,843 @@
+//! A store: rows, a log before them, and one thread that commits.
+//!
+//! **Guarantees.**
+//! - [`Replicator::propose`] hands over a commit; its [`Ticket`] resolves once the decision is durable in the log *and* visible to
+//!   new snapshots. What was committed survives any crash; what was rejected has no effect; when the process ends
+//!   before the answer, [`Store::outcome`] of the same transaction id tells after the restart.
+//! - Commits take effect in the order of the log, all of a commit or nothing of it.
+//! - After a failed write or sync of the log, or a failed apply, the process ends ([`StoreOptions::on_fatal`]): what
+//!   the disk holds is only known by opening it again.
+//!
+//! **The commit thread** repeats: take what is queued, up to [`GROUP_BYTES_MAX`]; stamp and append it to the log; sync once;
+//! apply; answer; and, when nothing waits, note in the log that all is durable.
+//!
+//! **The flush thread** makes the rows durable every [`StoreOptions::flush_interval`], and when
+//! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the
+//! window's floor, and the stages still needed.
+//!
+//! **Opening** locks the directory, opens rows and log, checks that purged <= durably applied <= last, rebuilds the window
+//! from the entries whose effect is in the rows, applies the rest, and discards stages whose commit never came.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aion_base::clock::{Clock, SystemClock};
+use aion_base::files::{Files, OsFiles};
+use aion_base::id::{LogIndex, Term, Timestamp, TxnId};
+use aion_base::{Error, ErrorKind, Result, SqlState};
+use parking_lot::{Condvar, Mutex};
+
+use crate::apply::{Applier, Rebuild, Stages, Unit};
+use crate::commit::{Commit, Outcome};
+use crate::directory::Directory;
+use crate::entry::{self, Body};
+use crate::log::{Log, LogOptions};
+use crate::rows::memory::MemoryRows;
+use crate::rows::rocks::{RocksOptions, RocksRows};
+use crate::rows::{Rows, Snapshot};
+use crate::window::Window;
+
+/// Bytes of entries that one sync makes durable, at most; a larger proposal goes alone.
+pub const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of entries that may wait for the commit thread; who proposes more waits too.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// The term of a store that is not part of a group.
+const LOCAL_TERM: Term = Term(1);
+
+/// Choices of a store.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Where the log's files are. The rows are RocksDB's, on the operating system's.
+    pub files: Arc<dyn Files>,
+    /// Wall clock of the commit times.
+    pub clock: Arc<dyn Clock>,
+    /// The log.
+    pub log: LogOptions,
+    /// The rows.
+    pub rocks: RocksOptions,
+    /// Bytes of one transaction, at most; 54000 beyond.
+    pub transaction_bytes_max: usize,
+    /// Bytes of log that a commit's read point may lie back. Fixed when the directory is made.
+    pub window_bytes: u64,
+    /// The rows are flushed at least this often while there is something to flush.
+    pub flush_interval: Duration,
+    /// And when this many bytes of log were appended since.
+    pub flush_log_bytes: u64,
+    /// Called when the store can no longer keep its promises. The default writes the error to stderr and aborts the process.
+    pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("log", &self.log)
+            .field("rocks", &self.rocks)
+            .field("transaction_bytes_max", &self.transaction_bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            files: Arc::new(OsFiles),
+            clock: Arc::new(SystemClock::default()),
+            log: LogOptions::default(),
+            rocks: RocksOptions::default(),
+            transaction_bytes_max: 512 << 20,
+            window_bytes: 128 << 20,
+            flush_interval: Duration::from_secs(60),
+            flush_log_bytes: 512 << 20,
+            on_fatal: Arc::new(abort),
+        }
+    }
+}
+
+/// Ends the process. Stopping here is what keeps "acknowledged" true.
+fn abort(error: &Error) {
+    use std::io::Write;
+    // Nothing is left to do if stderr is gone too.
+    let _ = writeln!(std::io::stderr(), "aion: stopping, the store cannot go on: {error}");
+    std::process::abort();
+}
+
+/// Takes commits and answers with their outcome: one process's log now, a Raft group later.
+pub trait Replicator: Send + Sync {
+    /// Hands over a commit.
+    ///
+    /// # Errors
+    /// 54000 beyond a limit, 57P01 after [`Store::close`] began. Nothing was written then.
+    fn propose(&self, commit: Commit) -> Result<Ticket>;
+
+    /// Returns once a snapshot taken afterwards sees everything that was acknowledged before the call.
+    ///
+    /// # Errors
+    /// When that cannot be known.
+    fn read_barrier(&self) -> Result<()>;
+}
+
+/// The answer to come. Dropping it does not take the commit back.
+#[derive(Debug)]
+#[must_use = "a commit is durable only once its ticket says so"]
+pub struct Ticket {
+    txn: TxnId,
+    answer: oneshot::Receiver<Result<Outcome>>,
+}
+
+impl Ticket {
+    /// Blocks until the outcome is known.
+    ///
+    /// # Errors
+    /// 53100 when the log has no room: nothing was written. 40003 when the store stopped first: the outcome is unknown.
+    pub fn wait(self) -> Result<Outcome> {
+        let txn = self.txn;
+        self.answer.recv().unwrap_or_else(|_| Err(unknown(txn)))
+    }
+}
+
+impl IntoFuture for Ticket {
+    type Output = Result<Outcome>;
+    type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.answer.await.unwrap_or_else(|_| Err(unknown(self.txn))) })
+    }
+}
+
+fn unknown(txn: TxnId) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        SqlState::STATEMENT_COMPLETION_UNKNOWN,
+        format!(
+            "the store stopped before it answered; whether transaction {:032x} is committed is unknown",
+            txn.0
+        ),
+    )
+    .with_hint("After the restart, look whether its changes are there.")
+}
+
+/// Counters since the store was opened.
+#[derive(Debug, Default)]
+pub struct StoreCounters {
+    /// Commits decided, rejected ones included.
+    pub commits: AtomicU64,
+    /// Commits rejected.
+    pub rejected: AtomicU64,
+    /// Syncs of the log: commits per sync is the size of a group.
+    pub syncs: AtomicU64,
+    /// Time spent in syncs, microseconds.
+    pub sync_micros: AtomicU64,
+    /// Bytes of frames appended to the log.
+    pub log_bytes: AtomicU64,
+    /// Flushes of the rows.
+    pub flushes: AtomicU64,
+    /// Entries of the log that were applied when it was opened.
+    pub replayed: AtomicU64,
+}
+
+/// See the module's header.
+pub struct Store {
+    rows: Arc<dyn Rows>,
+    core: Core,
+    counters: Arc<StoreCounters>,
+}
+
+enum Core {
+    Memory {
+        applier: Mutex<MemoryCore>,
+        bytes_max: usize,
+    },
+    Durable(Durable),
+}
+
+struct MemoryCore {
+    applier: Applier,
+    clock: Arc<dyn Clock>,
+}
+
+struct Durable {
+    shared: Arc<Shared>,
+    commit_thread: Option<JoinHandle<Result<()>>>,
+    flush_thread: Option<JoinHandle<()>>,
+    directory: Mutex<Directory>,
+    transaction_bytes_max: usize,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?})", self.rows)
+    }
+}
+
+/// What the threads share.
+struct Shared {
+    state: Mutex<State>,
+    /// Something to do for the commit thread.
+    work: Condvar,
+    /// Room in the queue.
+    room: Condvar,
+    /// Something to do for the flush thread.
+    flush: Condvar,
+    applier: Mutex<Applier>,
+    /// Bytes of log appended when the rows were last flushed, and how many more call for the next time.
+    flushed_at: AtomicU64,
+    flush_log_bytes: u64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Proposal>,
+    queue_bytes: usize,
+    is_closing: bool,
+    is_dead: bool,
+    purge_upto: Option<LogIndex>,
+}
+
+struct Proposal {
+    entries: Vec<Vec<u8>>,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Outcome>>,
+}
+
+impl Store {
+    /// A store that lives in memory and ends with the process.
+    pub fn in_memory(options: &StoreOptions) -> Self {
+        let rows: Arc<dyn Rows> = Arc::new(MemoryRows::default());
+        let window = Window::new(options.window_bytes, LogIndex(0));
+        let applier = Applier::new(rows.clone(), window, Default::default(), VecDeque::new());
+        let core = MemoryCore {
+            applier,
+            clock: options.clock.clone(),
+        };
+        let core = Core::Memory {
+            applier: Mutex::new(core),
+            bytes_max: options.transaction_bytes_max,
+        };
+        Self {
+            rows,
+            core,
+            counters: Arc::default(),
+        }
+    }
+
+    /// Opens the store in `path`, or makes one where nothing is.
+    ///
+    /// # Errors
+    /// As [`Directory::open`]; corrupt, naming the file, when anything acknowledged is missing or damaged.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self> {
+        let directory = Directory::open(path, options.window_bytes)?;
+        let rows: Arc<dyn Rows> = Arc::new(RocksRows::open(&directory.rows(), options.rocks)?);
+        let log = Log::open(options.files.clone(), &directory.log(), options.log.clone())?;
+        let counters: Arc<StoreCounters> = Arc::default();
+        let opened = recover(&rows, &log, directory.window_bytes, &counters)?;
+        let mut committer = Committer {
+            log,
+            rows: rows.clone(),
+            stages: opened.stages,
+            last_timestamp: opened.last_timestamp,
+            clock: options.clock.clone(),
+            counters: counters.clone(),
+        };
+        let mut applier = opened.applier;
+        committer.discard_abandoned(&mut applier)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            flush: Condvar::new(),
+            applier: Mutex::new(applier),
+            flushed_at: AtomicU64::new(0),
+            flush_log_bytes: options.flush_log_bytes,
+        });
+        let spawn_failed = |error| Error::io("start a thread", error);
+        let commit_thread = std::thread::Builder::new().name("aion-commit".to_owned()).spawn({
+            let (shared, on_fatal) = (shared.clone(), options.on_fatal.clone());
+            move || run_commits(committer, &shared, &*on_fatal)
+        });
+        let commit_thread = commit_thread.map_err(spawn_failed)?;
+        let flush_thread = std::thread::Builder::new().name("aion-flush".to_owned()).spawn({
+            let flusher = Flusher {
+                shared: shared.clone(),
+                rows: rows.clone(),
+                counters: counters.clone(),
+                interval: options.flush_interval,
+                on_fatal: options.on_fatal.clone(),
+            };
+            move || flusher.run()
+        });
+        let flush_thread = flush_thread.map_err(spawn_failed)?;
+        let durable = Durable {
+            shared,
+            commit_thread: Some(commit_thread),
+            flush_thread: Some(flush_thread),
+            directory: Mutex::new(directory),
+            transaction_bytes_max: options.transaction_bytes_max,
+        };
+        Ok(Self {
+            rows,
+            core: Core::Durable(durable),
+            counters,
+        })
+    }
+
+    /// The keys as they are now: everything acknowledged before the call.
+    pub fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.rows.snapshot()
+    }
+
+    /// Counters since the store was opened.
+    pub fn counters(&self) -> &StoreCounters {
+        &self.counters
+    }
+
+    /// What became of a transaction. None when it is unknown: never proposed, or too long ago.
+    pub fn outcome(&self, txn: TxnId) -> Option<Outcome> {
+        match &self.core {
+            Core::Memory { applier, .. } => applier.lock().applier.window().outcome(txn).cloned(),
+            Core::Durable(durable) => durable.shared.applier.lock().window().outcome(txn).cloned(),
+        }
+    }
+
+    /// Says to whoever finds the directory locked how to connect.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn describe(&self, hint: &str) -> Result<()> {
+        match &self.core {
+            Core::Memory { .. } => Ok(()),
+            Core::Durable(durable) => durable.directory.lock().describe(hint),
+        }
+    }
+
+    /// Makes the rows durable now and gives up the log before them. Waits for the rows.
+    ///
+    /// # Errors
+    /// An IO error; what was acknowledged is durable in the log all the same.
+    pub fn flush(&self) -> Result<()> {
+        match &self.core {
+            Core::Memory { .. } => Ok(()),
+            Core::Durable(durable) => flush_rows(&*self.rows, &durable.shared, &self.counters),
+        }
+    }
+
+    /// Finishes what is queued, makes everything durable and releases the directory.
+    ///
+    /// # Errors
+    /// An IO error; what was acknowledged is durable all the same.
+    pub fn close(mut self) -> Result<()> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
+        let Core::Durable(durable) = &mut self.core else {
+            return Ok(());
+        };
+        let Some(commit_thread) = durable.commit_thread.take() else {
+            return Ok(());
+        };
+        {
+            let mut state = durable.shared.state.lock();
+            state.is_closing = true;
+            durable.shared.work.notify_all();
+            durable.shared.flush.notify_all();
+            durable.shared.room.notify_all();
+        }
+        let panicked = || Error::internal("a thread of the store panicked");
+        if let Some(flush_thread) = durable.flush_thread.take() {
+            flush_thread.join().map_err(|_| panicked())?;
+        }
+        commit_thread.join().map_err(|_| panicked())?
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut_down() {
+            tracing::error!(%error, "could not close the store; the log will be replayed");
+        }
+    }
+}
+
+impl Replicator for Store {
+    fn propose(&self, commit: Commit) -> Result<Ticket> {
+        let txn = commit.txn;
+        let (sender, answer) = oneshot::channel();
+        match &self.core {
+            Core::Memory { applier, bytes_max } => {
+                let mut core = applier.lock();
+                let outcome = core.commit(&commit, *bytes_max)?;
+                self.counters.count(&outcome);
+                sender
+                    .send(Ok(outcome))
+                    .map_err(|_| Error::internal("a ticket is lost"))?;
+            }
+            Core::Durable(durable) => {
+                let entries = entry::encode(&commit, durable.transaction_bytes_max)?;
+                drop(commit);
+                let bytes = entries.iter().map(Vec::len).sum();
+                durable.shared.enqueue(Proposal {
+                    entries,
+                    bytes,
+                    answer: sender,
+                })?;
+            }
+        }
+        Ok(Ticket { txn, answer })
+    }
+
+    fn read_barrier(&self) -> Result<()> {
+        // One process: what is acknowledged is applied.
+        Ok(())
+    }
+}
+
+impl StoreCounters {
+    fn count(&self, outcome: &Outcome) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if matches!(outcome, Outcome::Rejected(_)) {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl MemoryCore {
+    /// The same bytes and the same apply function as with a log, without the log.
+    fn commit(&mut self, commit: &Commit, bytes_max: usize) -> Result<Outcome> {
+        let mut entries = entry::encode(commit, bytes_max)?;
+        let applied = self.applier.applied();
+        let timestamp = Timestamp(self.clock.wall_micros().max(applied.timestamp.0 + 1));
+        entries.iter_mut().for_each(|entry| entry::stamp(entry, timestamp));
+        let index = LogIndex(applied.index.0 + entries.len() as u64);
+        let new_stages = entries.len() - 1;
+        let unit = Unit {
+            index,
+            term: LOCAL_TERM,
+            entries,
+            new_stages,
+        };
+        let mut outcomes = self.applier.apply(&[unit])?;
+        outcomes
+            .pop()
+            .flatten()
+            .ok_or_else(|| Error::internal("a commit has an outcome"))
+    }
+}
+
+impl Shared {
+    fn unflushed(&self, counters: &StoreCounters) -> u64 {
+        counters.log_bytes.load(Ordering::Relaxed) - self.flushed_at.load(Ordering::Relaxed)
+    }
+
+    fn is_flush_due(&self, counters: &StoreCounters) -> bool {
+        self.unflushed(counters) >= self.flush_log_bytes
+    }
+
+    fn enqueue(&self, proposal: Proposal) -> Result<()> {
+        let mut state = self.state.lock();
+        while state.queue_bytes + proposal.bytes > QUEUE_BYTES_MAX && !state.queue.is_empty() && !state.is_closing {
+            self.room.wait(&mut state);
+        }
+        if state.is_closing || state.is_dead {
+            return Err(
+                Error::unavailable(SqlState::ADMIN_SHUTDOWN, "the database is shutting down")
+                    .with_hint("Nothing was written. Connect again after the restart."),
+            );
+        }
+        state.queue_bytes += proposal.bytes;
+        state.queue.push_back(proposal);
+        self.work.notify_one();
+        Ok(())
+    }
+}
+
+struct Opened {
+    applier: Applier,
+    stages: Stages,
+    last_timestamp: Timestamp,
+}
+
+fn recover(rows: &Arc<dyn Rows>, log: &Log, window_bytes: u64, counters: &StoreCounters) -> Result<Opened> {
+    let applied = rows.durable_applied()?;
+    if log.first_index() > applied.index.next() {
+        return Err(Error::corrupt(format!(
+            "the log begins with entry {}, and the rows hold only what is up to entry {}: rows or log are not of this directory",
+            log.first_index(),
+            applied.index
+        ))
+        .with_hint("Restore the data directory from a backup; nothing was changed."));
+    }
+    if log.last_index() < applied.index {
+        return Err(Error::corrupt(format!(
+            "the log ends with entry {}, and the rows hold the effect of entry {}: files of the log are missing",
+            log.last_index(),
+            applied.index
+        ))
+        .with_hint("Restore the log from a backup; nothing was changed."));
+    }
+    let mut stages = Stages::default();
+    let mut last_timestamp = applied.timestamp;
+    let before = LogIndex(log.first_index().0 - 1);
+    let mut rebuild = Some(Rebuild::new(window_bytes, before, rows.notes()?));
+    let mut applier = None;
+    let finish = |rebuild: &mut Option<Rebuild>| {
+        let (window, noted) = rebuild.take().expect("finished once").finish();
+        Applier::new(rows.clone(), window, applied, noted)
+    };
+    let mut pending = Pending::default();
+    log.replay(log.first_index(), |entry| {
+        let decoded = entry::decode(entry.payload)?;
+        last_timestamp = last_timestamp.max(decoded.timestamp);
+        if entry.index > applied.index {
+            let applier = applier.get_or_insert_with(|| finish(&mut rebuild));
+            counters.replayed.fetch_add(1, Ordering::Relaxed);
+            match decoded.body {
+                Body::Stage { txn, .. } => {
+                    pending.apply(applier)?;
+                    applier.remember_stage(entry.index, entry.payload.len());
+                    stages.add(txn, entry.index, entry.position);
+                }
+                Body::Commit {
+                    header: entry::Header { txn, .. },
+                    ..
+                }
+                | Body::Discard { txn } => {
+                    let mut entries = Vec::new();
+                    for position in stages.take(txn, entry.index) {
+                        entries.push(log.read(position)?);
+                    }
+                    entries.push(entry.payload.to_vec());
+                    pending.push(Unit {
+                        index: entry.index,
+                        term: entry.term,
+                        entries,
+                        new_stages: 0,
+                    });
+                    if pending.bytes > GROUP_BYTES_MAX {
+                        pending.apply(applier)?;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        match decoded.body {
+            Body::Stage { txn, .. } => stages.add(txn, entry.index, entry.position),
+            Body::Commit {
+                header: entry::Header { txn, .. },
+                ..
+            }
+            | Body::Discard { txn } => {
+                stages.take(txn, entry.index);
+            }
+        }
+        match &mut rebuild {
+            Some(rebuild) => rebuild.remember(entry.index, entry.payload),
+            None => Err(Error::internal("an entry was replayed out of order")),
+        }
+    })?;
+    let mut applier = applier.unwrap_or_else(|| finish(&mut rebuild));
+    pending.apply(&mut applier)?;
+    Ok(Opened {
+        applier,
+        stages,
+        last_timestamp,
+    })
+}
+
+/// Units that are applied together.
+#[derive(Default)]
+struct Pending {
+    units: Vec<Unit>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn push(&mut self, unit: Unit) {
+        self.bytes += unit.entries.iter().map(Vec::len).sum::<usize>();
+        self.units.push(unit);
+    }
+
+    fn apply(&mut self, applier: &mut Applier) -> Result<()> {
+        if !self.units.is_empty() {
+            applier.apply(&self.units)?;
+            self.units.clear();
+            self.bytes = 0;
+        }
+        Ok(())
+    }
+}
+
+/// The commit thread's own.
+struct Committer {
+    log: Log,
+    rows: Arc<dyn Rows>,
+    stages: Stages,
+    last_timestamp: Timestamp,
+    clock: Arc<dyn Clock>,
+    counters: Arc<StoreCounters>,
+}
+
+impl Committer {
+    /// Appends, syncs and applies a group.
+    ///
+    /// # Errors
+    /// 53100: nothing happened. With any other error the store must stop.
+    fn commit(&mut self, applier: &Mutex<Applier>, proposals: &mut [Vec<Vec<u8>>]) -> Result<Vec<Option<Outcome>>> {
+        for entries in proposals.iter_mut() {
+            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            entries
+                .iter_mut()
+                .for_each(|entry| entry::stamp(entry, self.last_timestamp));
+        }
+        let payloads: Vec<&[u8]> = proposals.iter().flatten().map(Vec::as_slice).collect();
+        let mut index = self.log.last_index();
+        let positions = self.log.append_all(LOCAL_TERM, &payloads)?;
+        let start = self.clock.monotonic();
+        self.log.sync()?;
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        let micros = (self.clock.monotonic() - start).as_micros();
+        self.counters.sync_micros.fetch_add(micros as u64, Ordering::Relaxed);
+        self.counters
+            .log_bytes
+            .store(self.log.appended_bytes(), Ordering::Relaxed);
+        let mut at = 0;
+        let mut units = Vec::with_capacity(proposals.len());
+        for entries in proposals.iter_mut() {
+            let new_stages = entries.len() - 1;
+            let commit_index = LogIndex(index.0 + entries.len() as u64);
+            if new_stages > 0
+                && let Body::Stage { txn, .. } = entry::decode(&entries[0])?.body
+            {
+                for stage in 0..new_stages {
+                    self.stages
+                        .add(txn, LogIndex(index.0 + 1 + stage as u64), positions[at + stage]);
+                }
+                self.stages.take(txn, commit_index);
+            }
+            at += entries.len();
+            index = commit_index;
+            units.push(Unit {
+                index,
+                term: LOCAL_TERM,
+                entries: std::mem::take(entries),
+                new_stages,
+            });
+        }
+        applier.lock().apply(&units)
+    }
+
+    fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {
+        let abandoned = self.stages.abandoned();
+        for txn in abandoned {
+            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            let mut bytes = entry::encode_discard(txn);
+            entry::stamp(&mut bytes, self.last_timestamp);
+            self.log.append(LOCAL_TERM, &bytes)?;
+            self.log.sync()?;
+            let index = self.log.last_index();
+            self.stages.take(txn, index);
+            applier.apply(&[Unit {
+                index,
+                term: LOCAL_TERM,
+                entries: vec![bytes],
+                new_stages: 0,
+            }])?;
+        }
+        Ok(())
+    }
+
+    /// The end: rows durable, log given up as far as possible and closed.
+    fn finish(mut self, floor: LogIndex) -> Result<()> {
+        let flushed = self.rows.flush().and_then(|()| self.rows.durable_applied());
+        let purged = flushed.and_then(|durable| self.purge(durable.index, floor));
+        // Whatever became of the rows, the log has it all.
+        self.log.close()?;
+        purged
+    }
+
+    fn purge(&mut self, durable: LogIndex, floor: LogIndex) -> Result<()> {
+        let upto = durable.min(floor).min(self.stages.purge_limit(durable));
+        self.log.purge(upto).map(|_| ())
+    }
+}
+
+fn run_commits(mut committer: Committer, shared: &Shared, on_fatal: &(dyn Fn(&Error) + Send + Sync)) -> Result<()> {
+    loop {
+        let (group, purge_upto) = {
+            let mut state = shared.state.lock();
+            while state.queue.is_empty() && state.purge_upto.is_none() {
+                if state.is_closing {
+                    drop(state);
+                    let floor = shared.applier.lock().window().floor();
+                    return committer.finish(floor);
+                }
+                shared.work.wait(&mut state);
+            }
+            let mut group = Vec::new();
+            let mut bytes = 0;
+            while let Some(next) = state.queue.front() {
+                if bytes > 0 && bytes + next.bytes > GROUP_BYTES_MAX {
+                    break;
+                }
+                bytes += next.bytes;
+                group.extend(state.queue.pop_front());
+            }
+            state.queue_bytes -= bytes;
+            shared.room.notify_all();
+            (group, state.purge_upto.take())
+        };
+        if let Some(durable) = purge_upto {
+            let floor = shared.applier.lock().window().floor();
+            if let Err(error) = committer.purge(durable, floor) {
+                tracing::warn!(%error, "could not give up old log segments; they stay");
+            }
+        }
+        if group.is_empty() {
+            continue;
+        }
+        let (mut entries, answers): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|proposal| (proposal.entries, proposal.answer))
+            .unzip();
+        match committer.commit(&shared.applier, &mut entries) {
+            Ok(outcomes) => {
+                for (outcome, answer) in outcomes.into_iter().zip(answers) {
+                    let answered = outcome.ok_or_else(|| Error::internal("a commit has an outcome"));
+                    if let Ok(outcome) = &answered {
+                        committer.counters.count(outcome);
+                    }
+                    // Whoever dropped the ticket does not want to know.
+                    let _ = answer.send(answered);
+                }
+            }
+            Err(error) if error.state() == SqlState::DISK_FULL && !committer.log.is_broken() => {
+                for answer in answers {
+                    let refused = Error::exhausted(SqlState::DISK_FULL, error.message())
+                        .with_hint("Nothing was written. Free space on the disk.");
+                    let _ = answer.send(Err(refused));
+                }
+            }
+            Err(error) => {
+                on_fatal(&error);
+                return Err(stop(shared, error));
+            }
+        }
+        let is_idle = shared.state.lock().queue.is_empty();
+        if is_idle && let Err(error) = committer.log.mark() {
+            on_fatal(&error);
+            return Err(stop(shared, error));
+        }
+        if shared.is_flush_due(&committer.counters) {
+            shared.flush.notify_one();
+        }
+    }
+}
+
+/// Reached only where `on_fatal` returns: everybody who waits is told that the outcome is unknown.
+fn stop(shared: &Shared, error: Error) -> Error {
+    let mut state = shared.state.lock();
+    state.is_dead = true;
+    state.queue.clear();
+    shared.room.notify_all();
+    error
+}
+
+struct Flusher {
+    shared: Arc<Shared>,
+    rows: Arc<dyn Rows>,
+    counters: Arc<StoreCounters>,
+    interval: Duration,
+    on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
+impl Flusher {
+    fn run(&self) {
+        while self.wait() {
+            if let Err(error) = flush_rows(&*self.rows, &self.shared, &self.counters) {
+                // A full disk passes; the log keeps everything meanwhile.
+                if error.state() == SqlState::DISK_FULL {
+                    tracing::warn!(%error, "could not flush the rows; trying again");
+                } else {
+                    (self.on_fatal)(&error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns when a flush is due; false when there will be none.
+    fn wait(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        loop {
+            if state.is_closing || state.is_dead {
+                return false;
+            }
+            let waited = self.shared.flush.wait_for(&mut state, self.interval);
+            let is_due = self.shared.is_flush_due(&self.counters);
+            let is_time = waited.timed_out() && self.shared.unflushed(&self.counters) > 0;
+            if !state.is_closing && !state.is_dead && (is_due || is_time) {
+                return true;
+            }
+        }
+    }
+}
+
+fn flush_rows(rows: &dyn Rows, shared: &Shared, counters: &StoreCounters) -> Result<()> {
+    let log_bytes = counters.log_bytes.load(Ordering::Relaxed);
+    rows.flush()?;
+    shared.flushed_at.store(log_bytes, Ordering::Relaxed);
+    counters.flushes.fetch_add(1, Ordering::Relaxed);
+    let durable = rows.durable_applied()?.index;
+    shared.state.lock().purge_upto = Some(durable);
+    shared.work.notify_all();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

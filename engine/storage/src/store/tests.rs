@@ -1,0 +1,336 @@
+//! What a store answers, keeps over restarts, and refuses.
+
+use aion_base::clock::ManualClock;
+use aion_base::range::KeyRange;
+use aion_base::rng::SeededRng;
+
+use super::*;
+use crate::commit::{Change, Reason};
+use crate::rows::Direction;
+
+fn small() -> StoreOptions {
+    StoreOptions {
+        log: LogOptions {
+            segment_bytes: 64 << 10,
+            spare_segments_max: 2,
+        },
+        window_bytes: 64 << 10,
+        on_fatal: Arc::new(|error| panic!("fatal: {error}")),
+        ..StoreOptions::default()
+    }
+}
+
+fn open(dir: &tempfile::TempDir) -> Store {
+    Store::open(dir.path(), small()).expect("opens")
+}
+
+fn begin(store: &Store, txn: u128) -> Commit {
+    Commit::new(TxnId(txn), store.snapshot().read_point().expect("a read point").index)
+}
+
+fn commit(store: &Store, commit: Commit) -> Outcome {
+    store.propose(commit).expect("queued").wait().expect("answered")
+}
+
+fn reason(outcome: &Outcome) -> Option<Reason> {
+    match outcome {
+        Outcome::Committed { .. } => None,
+        Outcome::Rejected(rejection) => Some(rejection.reason),
+    }
+}
+
+fn get(store: &Store, key: &[u8]) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    store.snapshot().get(key, &mut value).expect("readable").map(|_| value)
+}
+
+fn content(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut scan = store.snapshot().scan(&KeyRange::ALL, Direction::Forward);
+    let mut found = Vec::new();
+    while scan.advance().expect("readable") {
+        found.push((scan.key().to_vec(), scan.value().to_vec()));
+    }
+    found
+}
+
+/// The behaviour that both kinds of store share.
+fn suite(store: &Store) {
+    let mut first = begin(store, 1);
+    first.write(*b"a", Change::Insert(b"1".to_vec()));
+    first.write(*b"b", Change::Put(b"2".to_vec()));
+    let before = store.snapshot();
+    let outcome = commit(store, first.clone());
+    assert_eq!(reason(&outcome), None);
+    assert_eq!(get(store, b"a"), Some(b"1".to_vec()));
+    assert_eq!(
+        before.get(b"a", &mut Vec::new()).expect("readable"),
+        None,
+        "a snapshot does not move"
+    );
+    let Outcome::Committed { timestamp, index } = outcome.clone() else {
+        panic!("committed")
+    };
+    assert_eq!(
+        store.snapshot().read_point().expect("a read point"),
+        crate::rows::ReadPoint { index, timestamp }
+    );
+
+    // The same transaction again: the same answer, no second effect.
+    assert_eq!(commit(store, first), outcome);
+    assert_eq!(store.outcome(TxnId(1)), Some(outcome));
+    assert_eq!(store.outcome(TxnId(99)), None);
+
+    // Two inserts of one key.
+    let (mut left, mut right) = (begin(store, 2), begin(store, 3));
+    left.write(*b"c", Change::Insert(b"left".to_vec()));
+    right.write(*b"c", Change::Insert(b"right".to_vec()));
+    right.write(*b"d", Change::Put(b"right".to_vec()));
+    assert_eq!(reason(&commit(store, left)), None);
+    assert_eq!(reason(&commit(store, right)), Some(Reason::Duplicate));
+    assert_eq!((get(store, b"c"), get(store, b"d")), (Some(b"left".to_vec()), None));
+
+    // Write skew: each reads what the other writes.
+    let (mut left, mut right) = (begin(store, 4), begin(store, 5));
+    left.read_ranges.push(KeyRange::point(b"a"));
+    left.write(*b"b", Change::Put(b"left".to_vec()));
+    right.read_ranges.push(KeyRange::point(b"b"));
+    right.write(*b"a", Change::Put(b"right".to_vec()));
+    assert_eq!(reason(&commit(store, left)), None);
+    assert_eq!(reason(&commit(store, right)), Some(Reason::Changed));
+
+    // A phantom: a row appears in a range that was read and found empty.
+    let (mut reader, mut writer) = (begin(store, 6), begin(store, 7));
+    reader.read_ranges.push(KeyRange::prefix(b"room"));
+    reader.write(*b"room1", Change::Insert(b"reader".to_vec()));
+    writer.write(*b"room2", Change::Insert(b"writer".to_vec()));
+    assert_eq!(reason(&commit(store, writer)), None);
+    assert_eq!(reason(&commit(store, reader)), Some(Reason::Changed));
+
+    let mut delete = begin(store, 8);
+    delete.write(*b"a", Change::Delete);
+    assert_eq!(reason(&commit(store, delete)), None);
+    assert_eq!(get(store, b"a"), None);
+}
+
+#[test]
+fn a_store_in_memory() {
+    suite(&Store::in_memory(&small()));
+}
+
+#[test]
+fn a_durable_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    suite(&store);
+    let wanted = content(&store);
+    let outcome = store.outcome(TxnId(3));
+    assert!(outcome.is_some());
+    store.close().expect("closes");
+    let store = open(&dir);
+    assert_eq!(content(&store), wanted);
+    assert_eq!(store.outcome(TxnId(3)), outcome, "rejections are remembered too");
+    assert!(store.outcome(TxnId(1)).is_some());
+}
+
+#[test]
+fn commit_times_rise_when_the_clock_stands_or_goes_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut last = Timestamp(0);
+    for clock in [5_000, 5_000, 1] {
+        let options = StoreOptions {
+            clock: Arc::new(ManualClock::at(clock)),
+            ..small()
+        };
+        let store = Store::open(dir.path(), options).expect("opens");
+        for _ in 0..3 {
+            let mut next = begin(&store, u128::from(last.0) << 20 | u128::from(clock));
+            next.write(*b"k", Change::Put(vec![]));
+            let Outcome::Committed { timestamp, .. } = commit(&store, next) else {
+                panic!("committed")
+            };
+            assert!(timestamp > last);
+            last = timestamp;
+        }
+    }
+}
+
+/// Random transactions against a plain map; restarts with and without a flush; old log given up on the way.
+#[test]
+fn restarts_keep_everything_and_the_log_does_not_grow_for_ever() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut rng = SeededRng::new(3);
+    let mut model = std::collections::BTreeMap::new();
+    let mut first_index = LogIndex(1);
+    for round in 0..8u128 {
+        let store = open(&dir);
+        assert!(content(&store).into_iter().eq(model.clone()), "round {round}");
+        for number in 0..150u128 {
+            let mut next = begin(&store, (round << 64) | number);
+            for _ in 0..1 + rng.below(5) {
+                let key = vec![rng.below(200) as u8];
+                if next.writes.iter().any(|write| write.key == key) {
+                    continue;
+                }
+                let value = vec![rng.below(256) as u8; rng.below(400) as usize];
+                let is_new = !model.contains_key(&key);
+                let change = match rng.below(3) {
+                    0 => Change::Delete,
+                    1 if is_new => Change::Insert(value),
+                    _ => Change::Put(value),
+                };
+                next.write(key, change);
+            }
+            for write in &next.writes {
+                match &write.change {
+                    Change::Delete => drop(model.remove(&write.key)),
+                    Change::Put(value) | Change::Insert(value) => drop(model.insert(write.key.clone(), value.clone())),
+                }
+            }
+            assert_eq!(reason(&commit(&store, next)), None);
+            if rng.chance(1, 60) {
+                store.flush().expect("flushes");
+            }
+        }
+        store.close().expect("closes");
+        let log = Log::open(Arc::new(OsFiles), &dir.path().join("log"), small().log).expect("opens");
+        assert!(log.first_index() >= first_index);
+        first_index = log.first_index();
+        log.close().expect("closes");
+    }
+    assert!(
+        first_index > LogIndex(500),
+        "old segments are gone: the log begins at {first_index}"
+    );
+}
+
+#[test]
+fn a_transaction_larger_than_an_entry_is_staged_and_survives_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = || StoreOptions {
+        window_bytes: 64 << 20,
+        ..small()
+    };
+    let store = Store::open(dir.path(), options()).expect("opens");
+    let mut concurrent = begin(&store, 2);
+    let mut large = begin(&store, 1);
+    for number in 0..30_000u32 {
+        large.write(number.to_be_bytes(), Change::Insert(vec![number as u8; 300]));
+    }
+    assert_eq!(reason(&commit(&store, large)), None);
+    assert_eq!(content(&store).len(), 30_000);
+    concurrent.write(7u32.to_be_bytes(), Change::Insert(vec![]));
+    assert_eq!(
+        reason(&commit(&store, concurrent.clone())),
+        Some(Reason::Changed),
+        "the span cannot tell: try again"
+    );
+    store.close().expect("closes");
+
+    let store = Store::open(dir.path(), options()).expect("opens");
+    assert_eq!(content(&store).len(), 30_000);
+    concurrent.txn = TxnId(3);
+    assert_eq!(
+        reason(&commit(&store, concurrent)),
+        Some(Reason::Changed),
+        "the rebuilt window knows the span"
+    );
+}
+
+#[test]
+fn a_transaction_beyond_the_limit_is_refused_whole() {
+    let store = Store::in_memory(&StoreOptions {
+        transaction_bytes_max: 1_000,
+        ..small()
+    });
+    let mut large = begin(&store, 1);
+    (0..20u8).for_each(|number| large.write([number], Change::Put(vec![0; 100])));
+    let error = store.propose(large).expect_err("too large");
+    assert_eq!(error.state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+    assert!(content(&store).is_empty());
+}
+
+#[test]
+fn a_directory_that_is_open_names_its_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    store.describe("Connect with: psql -p 5433").expect("written");
+    let error = Store::open(dir.path(), small()).expect_err("in use");
+    assert_eq!(error.state(), SqlState::OBJECT_IN_USE);
+    assert!(
+        error.message().contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
+    assert_eq!(error.hint(), Some("Connect with: psql -p 5433"));
+}
+
+#[test]
+fn a_log_that_is_gone_is_missed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    suite(&store);
+    store.close().expect("closes");
+    let log = dir.path().join("log");
+    for name in OsFiles.list(&log).expect("names") {
+        OsFiles.remove(&log.join(name)).expect("removed");
+    }
+    let error = Store::open(dir.path(), small()).expect_err("a log without its entries");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains("log"), "{error}");
+}
+
+/// Threads that move money between accounts while others sum it up: the sum never changes.
+#[test]
+fn concurrent_transfers_keep_the_sum() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    let mut setup = begin(&store, 1);
+    (0..10u8).for_each(|account| setup.write([account], Change::Put(vec![100])));
+    assert_eq!(reason(&commit(&store, setup)), None);
+    let committed: u32 = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4u128)
+            .map(|worker| {
+                let store = &store;
+                scope.spawn(move || {
+                    let mut rng = SeededRng::new(worker as u64);
+                    let mut committed = 0;
+                    for number in 0..150u128 {
+                        let snapshot = store.snapshot();
+                        let sum: u32 = content(store).iter().map(|(_, value)| u32::from(value[0])).sum();
+                        assert_eq!(sum, 1_000);
+                        let read_point = snapshot.read_point().expect("a read point").index;
+                        let mut next = Commit::new(TxnId((worker + 2) << 32 | number), read_point);
+                        let (from, to) = (rng.below(10) as u8, rng.below(10) as u8);
+                        if from == to {
+                            continue;
+                        }
+                        let mut value = Vec::new();
+                        for (account, is_from) in [(from, true), (to, false)] {
+                            snapshot.get(&[account], &mut value).expect("readable");
+                            next.read_ranges.push(KeyRange::point(&[account]));
+                            let Some(moved) = (if is_from {
+                                value[0].checked_sub(1)
+                            } else {
+                                value[0].checked_add(1)
+                            }) else {
+                                next.writes.clear();
+                                break;
+                            };
+                            next.write([account], Change::Put(vec![moved]));
+                        }
+                        committed += u32::from(reason(&commit(store, next)).is_none());
+                    }
+                    committed
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().expect("no panic")).sum()
+    });
+    assert!(committed > 100, "{committed} committed");
+    assert_eq!(
+        content(&store)
+            .iter()
+            .map(|(_, value)| u32::from(value[0]))
+            .sum::<u32>(),
+        1_000
+    );
+}
