@@ -45,22 +45,34 @@ impl FlightsArchive {
         let bytes = read_file(path)?;
         let sum = hexadecimal(&Sha256::digest(&bytes));
         if sum != ARCHIVE_SHA256 {
-            return Err(Error::corrupt(format!("{} is not the expected archive", path.display()))
-                .with_detail(format!("Its sha256 is {sum}, expected is {ARCHIVE_SHA256}."))
-                .with_hint(FETCH_HINT));
+            return Err(
+                Error::corrupt(format!("{} is not the expected archive", path.display()))
+                    .with_detail(format!("Its sha256 is {sum}, expected is {ARCHIVE_SHA256}."))
+                    .with_hint(FETCH_HINT),
+            );
         }
         let files = unpack(&bytes)
             .map_err(|what| Error::corrupt(format!("{}: {what}", path.display())).with_hint(FETCH_HINT))?;
-        Ok(Self { files, is_complete: true })
+        Ok(Self {
+            files,
+            is_complete: true,
+        })
     }
 
     /// Where `make setup` puts the archive: in `datasets` below `$AION_CACHE`, which is `~/.cache/aion` by default.
     pub fn default_path() -> Result<PathBuf> {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let set = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let cache = set("AION_CACHE").or_else(|| set("HOME").map(|home| home.join(".cache").join("aion")));
         let cache = cache.ok_or_else(|| {
-            Error::not_found(SqlState::UNDEFINED_FILE, "neither AION_CACHE nor HOME says where downloads are kept")
-                .with_hint("Set AION_CACHE to the folder that `make setup` used.")
+            Error::not_found(
+                SqlState::UNDEFINED_FILE,
+                "neither AION_CACHE nor HOME says where downloads are kept",
+            )
+            .with_hint("Set AION_CACHE to the folder that `make setup` used.")
         })?;
         Ok(cache.join("datasets").join(ARCHIVE_NAME))
     }
@@ -70,10 +82,16 @@ impl FlightsArchive {
     pub(super) fn of_files(given: &[(Table, &str)]) -> Self {
         let files = Table::ALL.map(|table| {
             let header = format!("{}\n", table.source_columns().join(","));
-            let rows = given.iter().find(|(name, _)| *name == table).map_or("", |(_, rows)| rows);
+            let rows = given
+                .iter()
+                .find(|(name, _)| *name == table)
+                .map_or("", |(_, rows)| rows);
             (table, format!("{header}{rows}").into_bytes())
         });
-        Self { files: files.into(), is_complete: false }
+        Self {
+            files: files.into(),
+            is_complete: false,
+        }
     }
 
     /// The CSV file of `table`, byte by byte as in the source.
@@ -84,7 +102,11 @@ impl FlightsArchive {
     /// The rows of a table, in the order of the source.
     pub fn rows<T: Record>(&self) -> Result<Rows<'_, T>> {
         let rows = Rows::new(self.csv(T::TABLE))?;
-        Ok(if self.is_complete { rows.expecting(T::TABLE.row_count()) } else { rows })
+        Ok(if self.is_complete {
+            rows.expecting(T::TABLE.row_count())
+        } else {
+            rows
+        })
     }
 
     /// The rows of `airlines`.
@@ -121,11 +143,17 @@ impl FlightsArchive {
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let failed = |error| {
         let error = Error::io(format!("read {}", path.display()), error);
-        if error.kind() == ErrorKind::NotFound { error.with_hint(FETCH_HINT) } else { error }
+        if error.kind() == ErrorKind::NotFound {
+            error.with_hint(FETCH_HINT)
+        } else {
+            error
+        }
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(FILE_BYTES_MAX as u64)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(bytes)
 }
 
@@ -140,15 +168,25 @@ fn hexadecimal(bytes: &[u8]) -> String {
 fn unpack(archive: &[u8]) -> Result<BTreeMap<Table, Vec<u8>>, String> {
     let mut files = BTreeMap::new();
     let broken = |error: std::io::Error| format!("the archive cannot be unpacked: {error}");
-    let mut tar = tar::Archive::new(GzDecoder::new(archive));
+    // To the end, so that gzip's own checksum is compared too: tar alone would stop at its end mark.
+    let mut unzipped = Vec::new();
+    GzDecoder::new(archive)
+        .take(FILE_BYTES_MAX as u64)
+        .read_to_end(&mut unzipped)
+        .map_err(broken)?;
+    let mut tar = tar::Archive::new(unzipped.as_slice());
     for entry in tar.entries().map_err(broken)? {
-        let entry = entry.map_err(broken)?;
+        let mut entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
         let plain_name = name.strip_suffix(".zip").unwrap_or(name);
-        let Some(table) = Table::ALL.into_iter().find(|table| table.file_name() == plain_name) else { continue };
+        let Some(table) = Table::ALL.into_iter().find(|table| table.file_name() == plain_name) else {
+            continue;
+        };
         let mut bytes = Vec::new();
-        entry.take(FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(broken)?;
+        entry.read_to_end(&mut bytes).map_err(broken)?;
         if name != plain_name {
             bytes = zip::unpack_single(&bytes, FILE_BYTES_MAX).map_err(|what| format!("{}: {what}", path.display()))?;
         }

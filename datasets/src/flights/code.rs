@@ -46,8 +46,13 @@ mod tests {
 
     #[test]
     fn a_code_keeps_its_text_and_its_order() {
-        let codes: Vec<Code<3>> = ["9E", "A", "AA", "JFK"].map(|text| Code::new(text).expect("a code")).to_vec();
-        assert_eq!(codes.iter().map(Code::as_str).collect::<Vec<_>>(), ["9E", "A", "AA", "JFK"]);
+        let codes: Vec<Code<3>> = ["9E", "A", "AA", "JFK"]
+            .map(|text| Code::new(text).expect("a code"))
+            .to_vec();
+        assert_eq!(
+            codes.iter().map(Code::as_str).collect::<Vec<_>>(),
+            ["9E", "A", "AA", "JFK"]
+        );
         assert!(codes.is_sorted());
     }
 

@@ -41,7 +41,11 @@ impl UtcHour {
 impl fmt::Display for UtcHour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil(self.0.div_euclid(HOURS_PER_DAY));
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:00:00Z", self.0.rem_euclid(HOURS_PER_DAY))
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:00:00Z",
+            self.0.rem_euclid(HOURS_PER_DAY)
+        )
     }
 }
 
@@ -75,7 +79,11 @@ fn civil(days: i32) -> (i32, i32, i32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (year_of_era + era * 400 + i32::from(month <= 2), month, day)
 }
 
@@ -109,9 +117,19 @@ mod tests {
     #[test]
     fn other_text_is_no_hour() {
         for text in [
-            "", "NA", "2013-01-01", "2013-01-01T10:00:00", "2013-01-01 10:00:00Z", "2013-01-01T10:30:00Z",
-            "2013-02-29T10:00:00Z", "2013-13-01T10:00:00Z", "2013-00-01T10:00:00Z", "2013-01-00T10:00:00Z",
-            "2013-01-01T24:00:00Z", "+013-01-01T10:00:00Z", "2013-1-01T10:00:00Z",
+            "",
+            "NA",
+            "2013-01-01",
+            "2013-01-01T10:00:00",
+            "2013-01-01 10:00:00Z",
+            "2013-01-01T10:30:00Z",
+            "2013-02-29T10:00:00Z",
+            "2013-13-01T10:00:00Z",
+            "2013-00-01T10:00:00Z",
+            "2013-01-00T10:00:00Z",
+            "2013-01-01T24:00:00Z",
+            "+013-01-01T10:00:00Z",
+            "2013-1-01T10:00:00Z",
         ] {
             assert_eq!(UtcHour::parse(text), None, "{text:?}");
         }

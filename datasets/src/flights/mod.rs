@@ -32,11 +32,11 @@ mod zip;
 
 pub use archive::{ARCHIVE_NAME, ARCHIVE_SHA256, FlightsArchive};
 pub use code::Code;
-pub use rows::{Record, Rows};
 pub use hour::UtcHour;
 pub use orphans::{Orphans, orphans};
 pub use profile::{PROFILE_DIMENSIONS, Profile, ProfileText, profile};
 pub use records::{Airline, Airport, Flight, Plane, Weather, WeatherByHour};
+pub use rows::{Record, Rows};
 pub use table::Table;
 pub use workload::{Kind, Parameter, Query, TEMPLATES, Template, Workload};
 pub use write::{Written, write_csv};

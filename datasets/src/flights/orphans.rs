@@ -37,9 +37,18 @@ impl Orphans {
 
 /// Counts the orphans among the flights of `archive`.
 pub fn orphans(archive: &FlightsArchive) -> Result<Orphans> {
-    let airlines: HashSet<Code<2>> = archive.airlines()?.map(|row| row.map(|row| row.carrier)).collect::<Result<_>>()?;
-    let airports: HashSet<Code<3>> = archive.airports()?.map(|row| row.map(|row| row.faa)).collect::<Result<_>>()?;
-    let planes: HashSet<Code<6>> = archive.planes()?.map(|row| row.map(|row| row.tailnum)).collect::<Result<_>>()?;
+    let airlines: HashSet<Code<2>> = archive
+        .airlines()?
+        .map(|row| row.map(|row| row.carrier))
+        .collect::<Result<_>>()?;
+    let airports: HashSet<Code<3>> = archive
+        .airports()?
+        .map(|row| row.map(|row| row.faa))
+        .collect::<Result<_>>()?;
+    let planes: HashSet<Code<6>> = archive
+        .planes()?
+        .map(|row| row.map(|row| row.tailnum))
+        .collect::<Result<_>>()?;
     let weather = archive.weather_by_hour()?;
     let mut orphans = Orphans::default();
     for flight in archive.flights()? {
@@ -73,9 +82,15 @@ mod tests {
 ";
         let archive = FlightsArchive::of_files(&[
             (Table::Airlines, "UA,United\n"),
-            (Table::Airports, "EWR,Newark,40.6,-74.1,18,-5,A,NA\nIAH,Houston,29.9,-95.3,97,-6,A,America/Chicago\n"),
+            (
+                Table::Airports,
+                "EWR,Newark,40.6,-74.1,18,-5,A,NA\nIAH,Houston,29.9,-95.3,97,-6,A,America/Chicago\n",
+            ),
             (Table::Planes, "N1,NA,Fixed wing,BOEING,737,2,180,NA,Turbo-fan\n"),
-            (Table::Weather, "EWR,2013,1,1,5,39.02,26.06,59.37,270,10.36,NA,0,1e3,10,2013-01-01T10:00:00Z\n"),
+            (
+                Table::Weather,
+                "EWR,2013,1,1,5,39.02,26.06,59.37,270,10.36,NA,0,1e3,10,2013-01-01T10:00:00Z\n",
+            ),
             (Table::Flights, flights),
         ]);
         let found = orphans(&archive).expect("good rows");

@@ -151,7 +151,9 @@ pub struct WeatherByHour(HashMap<(Code<3>, UtcHour), Weather>);
 impl WeatherByHour {
     /// Gathers rows, of which the first error is returned. A later row replaces one of the same key.
     pub fn new(rows: impl Iterator<Item = Result<Weather>>) -> Result<Self> {
-        rows.map(|row| row.map(|row| ((row.origin, row.time_hour), row))).collect::<Result<_>>().map(Self)
+        rows.map(|row| row.map(|row| ((row.origin, row.time_hour), row)))
+            .collect::<Result<_>>()
+            .map(Self)
     }
 
     /// The weather at the scheduled departure of `flight`.
@@ -252,6 +254,9 @@ impl Record for Airline {
     const TABLE: Table = Table::Airlines;
 
     fn read(_number: u32, fields: &mut Fields<'_>) -> Result<Self> {
-        Ok(Self { carrier: fields.required()?, name: fields.required()? })
+        Ok(Self {
+            carrier: fields.required()?,
+            name: fields.required()?,
+        })
     }
 }

@@ -70,19 +70,37 @@ impl<'a, T: Record> Rows<'a, T> {
     /// The fields of the row that was read last, as they stand in the file, `None` where they are NULL.
     pub(super) fn fields(&self) -> impl Iterator<Item = Option<&[u8]>> {
         let nulls = self.nulls;
-        self.buffer.iter().enumerate().map(move |(index, field)| (nulls & (1 << index) == 0).then_some(field))
+        self.buffer
+            .iter()
+            .enumerate()
+            .map(move |(index, field)| (nulls & (1 << index) == 0).then_some(field))
     }
 
     fn read(&mut self) -> Result<Option<T>> {
-        if !self.reader.read_byte_record(&mut self.buffer).map_err(|error| unreadable(T::TABLE, error))? {
+        if !self
+            .reader
+            .read_byte_record(&mut self.buffer)
+            .map_err(|error| unreadable(T::TABLE, error))?
+        {
             return self.check_count().map(|()| None);
         }
         self.row_count += 1;
         let line = self.buffer.position().map_or(0, csv::Position::line);
-        let mut fields = Fields { table: T::TABLE, line, record: &self.buffer, index: 0, nulls: 0 };
+        let mut fields = Fields {
+            table: T::TABLE,
+            line,
+            record: &self.buffer,
+            index: 0,
+            nulls: 0,
+        };
         fields.check_count()?;
         let record = T::read(self.row_count, &mut fields)?;
-        assert_eq!(fields.index, fields.record.len(), "a record of {} takes each of its fields", T::TABLE);
+        assert_eq!(
+            fields.index,
+            fields.record.len(),
+            "a record of {} takes each of its fields",
+            T::TABLE
+        );
         self.nulls = fields.nulls;
         Ok(Some(record))
     }
@@ -123,12 +141,16 @@ fn check_header(table: Table, header: &ByteRecord) -> Result<()> {
         None => format!("the CSV file of {table} has other columns, or another order of them, than expected"),
     };
     let detail = format!("Expected: {}. Found: {}.", expected.join(","), found.join(","));
-    Err(Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message).with_detail(detail).with_table(table.name()))
+    Err(Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message)
+        .with_detail(detail)
+        .with_table(table.name()))
 }
 
 fn unreadable(table: Table, source: csv::Error) -> Error {
     let message = format!("the CSV file of {table} cannot be read: {source}");
-    Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message).with_table(table.name()).with_source(source)
+    Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message)
+        .with_table(table.name())
+        .with_source(source)
 }
 
 /// The fields of one row, taken one after the other.
@@ -145,7 +167,10 @@ impl Fields<'_> {
     /// The next field, of a column that is never NULL.
     pub(super) fn required<V: Value>(&mut self) -> Result<V> {
         let field = &self.record[self.index];
-        let value = std::str::from_utf8(field).ok().and_then(V::parse).ok_or_else(|| self.bad_value(field, V::KIND))?;
+        let value = std::str::from_utf8(field)
+            .ok()
+            .and_then(V::parse)
+            .ok_or_else(|| self.bad_value(field, V::KIND))?;
         self.index += 1;
         Ok(value)
     }
@@ -165,15 +190,22 @@ impl Fields<'_> {
         if self.record.len() == expected {
             return Ok(());
         }
-        let message =
-            format!("{}, line {}: {} fields instead of {expected}", self.table, self.line, self.record.len());
+        let message = format!(
+            "{}, line {}: {} fields instead of {expected}",
+            self.table,
+            self.line,
+            self.record.len()
+        );
         Err(Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message).with_table(self.table.name()))
     }
 
     fn bad_value(&self, field: &[u8], kind: &str) -> Error {
         let column = self.table.source_columns()[self.index];
         let text = String::from_utf8_lossy(field);
-        let message = format!("{}, line {}, column {column}: {text:?} is not {kind}", self.table, self.line);
+        let message = format!(
+            "{}, line {}, column {column}: {text:?} is not {kind}",
+            self.table, self.line
+        );
         Error::invalid(SqlState::INVALID_TEXT_REPRESENTATION, message)
             .with_table(self.table.name())
             .with_column(column)

@@ -19,7 +19,13 @@ pub enum Table {
 
 impl Table {
     /// All tables, each after those that its rows refer to.
-    pub const ALL: [Self; 5] = [Self::Airlines, Self::Airports, Self::Planes, Self::Weather, Self::Flights];
+    pub const ALL: [Self; 5] = [
+        Self::Airlines,
+        Self::Airports,
+        Self::Planes,
+        Self::Weather,
+        Self::Flights,
+    ];
 
     /// The name in SQL.
     pub fn name(self) -> &'static str {
@@ -48,17 +54,54 @@ impl Table {
         match self {
             Self::Airlines => &["carrier", "name"],
             Self::Airports => &["faa", "name", "lat", "lon", "alt", "tz", "dst", "tzone"],
-            Self::Planes => {
-                &["tailnum", "year", "type", "manufacturer", "model", "engines", "seats", "speed", "engine"]
-            }
+            Self::Planes => &[
+                "tailnum",
+                "year",
+                "type",
+                "manufacturer",
+                "model",
+                "engines",
+                "seats",
+                "speed",
+                "engine",
+            ],
             Self::Weather => &[
-                "origin", "year", "month", "day", "hour", "temp", "dewp", "humid", "wind_dir", "wind_speed",
-                "wind_gust", "precip", "pressure", "visib", "time_hour",
+                "origin",
+                "year",
+                "month",
+                "day",
+                "hour",
+                "temp",
+                "dewp",
+                "humid",
+                "wind_dir",
+                "wind_speed",
+                "wind_gust",
+                "precip",
+                "pressure",
+                "visib",
+                "time_hour",
             ],
             Self::Flights => &[
-                "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time",
-                "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour",
-                "minute", "time_hour",
+                "year",
+                "month",
+                "day",
+                "dep_time",
+                "sched_dep_time",
+                "dep_delay",
+                "arr_time",
+                "sched_arr_time",
+                "arr_delay",
+                "carrier",
+                "flight",
+                "tailnum",
+                "origin",
+                "dest",
+                "air_time",
+                "distance",
+                "hour",
+                "minute",
+                "time_hour",
             ],
         }
     }

@@ -26,7 +26,10 @@ const FLAG_ENCRYPTED: usize = 1;
 
 /// Unpacks the one file in `archive`, whose length must not exceed `length_max`. The error says what is wrong.
 pub fn unpack_single(archive: &[u8], length_max: usize) -> Result<Vec<u8>, String> {
-    let last_start = archive.len().checked_sub(END_SIZE).ok_or("it is shorter than the end record of a zip archive")?;
+    let last_start = archive
+        .len()
+        .checked_sub(END_SIZE)
+        .ok_or("it is shorter than the end record of a zip archive")?;
     let end = (0..=last_start)
         .rev()
         .find(|at| archive[*at..].starts_with(END_SIGNATURE))
@@ -72,12 +75,19 @@ fn inflate(packed: &[u8], length: usize, checksum: usize) -> Result<Vec<u8>, Str
 /// The little-endian number of `width` bytes at `offset`.
 fn number(archive: &[u8], offset: usize, width: usize) -> Result<usize, String> {
     let bytes = archive.get(offset..offset + width).ok_or("it is cut off")?;
-    Ok(bytes.iter().rev().fold(0, |value, byte| (value << 8) | usize::from(*byte)))
+    Ok(bytes
+        .iter()
+        .rev()
+        .fold(0, |value, byte| (value << 8) | usize::from(*byte)))
 }
 
 fn expect_signature(archive: &[u8], offset: usize, signature: &[u8]) -> Result<(), String> {
     let found = archive.get(offset..).is_some_and(|rest| rest.starts_with(signature));
-    if found { Ok(()) } else { Err("its directory points to something else".to_owned()) }
+    if found {
+        Ok(())
+    } else {
+        Err("its directory points to something else".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -104,11 +114,27 @@ pub mod tests {
         // Version 20, no flags, Deflate, no time.
         let head = [20, 0, 0, 0, 8, 0, 0, 0, 0, 0];
         let mut archive = Vec::new();
-        for part in [LOCAL_SIGNATURE, &head, &sizes, &name_length, &[0; 2], name.as_bytes(), &packed] {
+        for part in [
+            LOCAL_SIGNATURE,
+            &head,
+            &sizes,
+            &name_length,
+            &[0; 2],
+            name.as_bytes(),
+            &packed,
+        ] {
             archive.extend(part);
         }
         let directory = u32::try_from(archive.len()).expect("small").to_le_bytes();
-        for part in [ENTRY_SIGNATURE, &[20, 0], &head, &sizes, &name_length, &[0; 16], name.as_bytes()] {
+        for part in [
+            ENTRY_SIGNATURE,
+            &[20, 0],
+            &head,
+            &sizes,
+            &name_length,
+            &[0; 16],
+            name.as_bytes(),
+        ] {
             archive.extend(part);
         }
         for part in [END_SIGNATURE, &[0; 4], &[1, 0, 1, 0], &[0; 4], &directory, &[0; 2]] {
@@ -125,7 +151,9 @@ pub mod tests {
 
     #[test]
     fn a_damaged_archive_is_refused_and_never_panics() {
-        let file: Vec<u8> = (0..2000u32).flat_map(|number| (number * number).to_le_bytes()).collect();
+        let file: Vec<u8> = (0..2000u32)
+            .flat_map(|number| (number * number).to_le_bytes())
+            .collect();
         let archive = pack("flights.csv", &file);
         for length in 0..archive.len() {
             assert!(unpack_single(&archive[..length], 1 << 20).is_err(), "cut at {length}");

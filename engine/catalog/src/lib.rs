@@ -1,1 +1,5 @@
 //! Tables.
+
+pub mod types;
+
+pub use types::SqlType;

@@ -134,9 +134,15 @@ impl Applier {
         let decision = self.window.decide(&header, &parts);
         let is_accepted = decision.is_ok();
         let own = parts.last().expect("pushed above");
-        let outcome = self
-            .window
-            .remember_commit(unit.index, last.len(), header.txn, timestamp, decision, &spans, own);
+        let decided = Decided {
+            index: unit.index,
+            entry_bytes: last.len(),
+            txn: header.txn,
+            timestamp,
+            spans: &spans,
+            part: own,
+        };
+        let outcome = self.window.remember_commit(&decided, decision);
         if is_accepted {
             push_writes(&parts, timestamp, batch);
         } else if let Outcome::Rejected(rejection) = &outcome {
