@@ -214,15 +214,15 @@ fn run(seed: u64, steps: u64, capacity_bytes: u64) -> [usize; 6] {
             }
         }
         naive.sizes.push(size);
-        window.remember_commit(
+        let decided = Decided {
             index,
-            size as usize,
-            commit.txn,
-            Timestamp(0),
-            decision,
-            &spans,
-            &parts[0],
-        );
+            entry_bytes: size as usize,
+            txn: commit.txn,
+            timestamp: Timestamp(0),
+            spans: &spans,
+            part: &parts[0],
+        };
+        window.remember_commit(&decided, decision);
         assert_eq!(window.floor().0, naive.floor(), "seed {seed}, entry {index}");
     }
     seen
@@ -247,15 +247,15 @@ fn many_keys_are_checked_like_few() {
     for number in 0..(FEW_KEYS as u32 + 10) {
         commit.write(number.to_be_bytes(), Change::Put(vec![]));
     }
-    window.remember_commit(
-        LogIndex(1),
-        1,
-        commit.txn,
-        Timestamp(1),
-        Ok(()),
-        &[],
-        &Part::of(&commit),
-    );
+    let decided = Decided {
+        index: LogIndex(1),
+        entry_bytes: 1,
+        txn: commit.txn,
+        timestamp: Timestamp(1),
+        spans: &[],
+        part: &Part::of(&commit),
+    };
+    window.remember_commit(&decided, Ok(()));
     let reader = |range: KeyRange| {
         let mut reader = Commit::new(TxnId(2), LogIndex(0));
         reader.read_ranges.push(range);
