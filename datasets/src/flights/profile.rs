@@ -17,8 +17,8 @@
 //! scheduled departure. The profile is NULL where any of its inputs is, so also where there is no weather.
 //!
 //! **Exactness.** All steps are IEEE 754 double precision, in the order written: 2π is the nearest double, times the
-//! number, then divided. The result is rounded once, to the nearest single (ties to even). The 389 sines and cosines
-//! of either kind stay clear of such ties by more than a libm's error, which a test shows: so every libm gives the same
+//! number, then divided. The result is rounded once, to the nearest single (ties to even). The sines and
+//! cosines that occur stay clear of such ties by more than a libm's error, which a test shows: so every libm gives the same
 //! single. The constants are part of the format: they are fixed, not fitted, and of the size that makes a component
 //! about 1.
 
