@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn the_second_one_is_told_who_holds_it_and_what_to_do() {
-        let path = std::env::temp_dir().join(format!("aion-lock-{:x}", crate::rng::entropy()));
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("LOCK");
         let mut lock = FileLock::acquire(&path, "data directory x").expect("free");
         lock.describe("Connect with: psql -p 5433").expect("written");
         let error = FileLock::acquire(&path, "data directory x").expect_err("held");

@@ -1,18 +1,10 @@
 //! What each implementation keeps, and what a power cut leaves.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::rng::SeededRng;
 
-fn directory(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!(
-        "aion-files-{}-{name}-{:x}",
-        std::process::id(),
-        crate::rng::entropy()
-    ));
-    OsFiles.create_dir_all(&dir).expect("a new directory");
-    dir
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a new directory")
 }
 
 fn write(files: &dyn Files, path: &Path, bytes: &[u8]) -> Box<dyn File> {
@@ -24,7 +16,8 @@ fn write(files: &dyn Files, path: &Path, bytes: &[u8]) -> Box<dyn File> {
 #[test]
 fn reads_see_writes_before_and_after_sync() {
     for files in [Box::new(OsFiles) as Box<dyn Files>, Box::new(PowerCutFiles::new(1))] {
-        let dir = directory("reads");
+        let holder = directory();
+        let dir = holder.path();
         let path = dir.join("a");
         let file = write(&*files, &path, b"hello");
         file.write_at(b"world", 2_000).expect("a write");
@@ -38,7 +31,7 @@ fn reads_see_writes_before_and_after_sync() {
             assert_eq!(&buffer[..7], b"\0\0world");
             assert_eq!(&read_all(&*file).expect("all")[..6], b"hello\0");
         }
-        assert_eq!(files.list(&dir).expect("names"), ["a"]);
+        assert_eq!(files.list(dir).expect("names"), ["a"]);
         assert_eq!(
             files.open(&path, Open::New).expect_err("exists").kind(),
             io::ErrorKind::AlreadyExists
@@ -49,17 +42,18 @@ fn reads_see_writes_before_and_after_sync() {
             io::ErrorKind::NotFound
         );
         files.remove(&dir.join("b")).expect("a removal");
-        assert!(files.list(&dir).expect("names").is_empty());
+        assert!(files.list(dir).expect("names").is_empty());
     }
 }
 
 #[test]
 fn a_power_cut_keeps_what_was_synced_and_no_name_that_was_not() {
-    let dir = directory("cut");
+    let holder = directory();
+    let dir = holder.path();
     let files = PowerCutFiles::new(2);
     let kept = write(&files, &dir.join("kept"), &[7; 3_000]);
     kept.sync_data().expect("a sync");
-    files.sync_dir(&dir).expect("a sync");
+    files.sync_dir(dir).expect("a sync");
     write(&files, &dir.join("nameless"), b"synced, but its name is not")
         .sync_data()
         .expect("a sync");
@@ -69,7 +63,7 @@ fn a_power_cut_keeps_what_was_synced_and_no_name_that_was_not() {
     assert!(kept.sync_data().is_err(), "no file works after the cut");
 
     let after = PowerCutFiles::new(3);
-    assert_eq!(after.list(&dir).expect("names"), ["kept"]);
+    assert_eq!(after.list(dir).expect("names"), ["kept"]);
     let bytes = read_all(&*after.open(&dir.join("kept"), Open::Existing).expect("kept")).expect("all");
     assert_eq!(bytes[..3_000], [7; 3_000]);
 }
@@ -78,11 +72,12 @@ fn a_power_cut_keeps_what_was_synced_and_no_name_that_was_not() {
 fn unsynced_writes_are_sometimes_lost_and_sometimes_torn() {
     let (mut lost, mut torn) = (0, 0);
     for seed in 0..40 {
-        let dir = directory("torn");
+        let holder = directory();
+        let dir = holder.path();
         let files = PowerCutFiles::new(seed);
         let file = write(&files, &dir.join("f"), &[0; 4_096]);
         file.sync_data().expect("a sync");
-        files.sync_dir(&dir).expect("a sync");
+        files.sync_dir(dir).expect("a sync");
         file.write_at(&[1; 4_096], 0).expect("a write");
         files.cut();
         let bytes = read_all(&*OsFiles.open(&dir.join("f"), Open::Existing).expect("f")).expect("all");
@@ -97,12 +92,13 @@ fn unsynced_writes_are_sometimes_lost_and_sometimes_torn() {
 
 #[test]
 fn files_that_skip_the_sync_lose_what_they_answered_for() {
-    let dir = directory("skip");
+    let holder = directory();
+    let dir = holder.path();
     let power = Arc::new(PowerCutFiles::new(4));
     let files = SkipSyncFiles(power.clone());
     let file = write(&files, &dir.join("f"), &[5; 100_000]);
     file.sync_data().expect("an answer");
-    files.sync_dir(&dir).expect("a sync");
+    files.sync_dir(dir).expect("a sync");
     power.cut();
     let bytes = read_all(&*OsFiles.open(&dir.join("f"), Open::Existing).expect("f")).expect("all");
     assert!(bytes.iter().filter(|&&byte| byte == 5).count() < 100_000);
@@ -113,7 +109,8 @@ fn files_that_skip_the_sync_lose_what_they_answered_for() {
 fn the_overlay_reads_like_a_vector() {
     let mut rng = SeededRng::new(11);
     for round in 0..20 {
-        let dir = directory("vector");
+        let holder = directory();
+        let dir = holder.path();
         let files = PowerCutFiles::new(round);
         let file = files.open(&dir.join("f"), Open::New).expect("a file");
         let mut model: Vec<u8> = Vec::new();

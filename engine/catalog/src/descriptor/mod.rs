@@ -1,0 +1,73 @@
+//! What the catalog knows of an object.
+//!
+//! **Vocabulary.** A *descriptor* describes one table, view or graph. A *column id* is given once and never again in its
+//! table; a column's *position* is its place in the descriptor's list. An index's columns and a table's primary key
+//! name columns by id, so that they survive a rename and a dropped column before them.
+//!
+//! **Format.** A descriptor is stored as one byte, the version of its encoding (1), followed by JSON with the fields below.
+//! A field that a later version adds has a default; a later version byte is refused.
+
+mod graph;
+mod table;
+
+use aion_base::{Error, Result, SqlState};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use graph::{EdgeTable, GraphDescriptor, VertexTable};
+pub use table::{
+    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
+};
+
+/// A view: a name for a query.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ViewDescriptor {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The names of its columns where CREATE VIEW gave any.
+    pub columns: Vec<String>,
+    /// The query's text.
+    pub query: String,
+}
+
+/// The version of the encoding that this code writes.
+const VERSION: u8 = 1;
+
+/// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
+pub const NAME_BYTES_MAX: usize = 63;
+
+pub(crate) fn encode(descriptor: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, descriptor).expect("descriptors hold text, numbers and lists of them");
+    bytes
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    match bytes.split_first() {
+        Some((&VERSION, json)) => serde_json::from_slice(json)
+            .map_err(|error| Error::corrupt(format!("the descriptor of {what} is damaged: {error}"))),
+        Some((&version, _)) => Err(Error::corrupt(format!(
+            "the descriptor of {what} has version {version}; this version of aion reads {VERSION}"
+        ))),
+        None => Err(Error::corrupt(format!("the descriptor of {what} is empty"))),
+    }
+}
+
+/// Checks a name that a user gives to something.
+///
+/// # Errors
+/// 42602 for an empty one, 42622 for one that is too long.
+pub fn check_name(name: &str, kind: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::invalid(SqlState::INVALID_NAME, format!("a {kind} needs a name")));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::invalid(
+            SqlState::NAME_TOO_LONG,
+            format!("the {kind} name \"{name}\" has {} bytes; the limit is {NAME_BYTES_MAX}", name.len()),
+        ));
+    }
+    Ok(())
+}

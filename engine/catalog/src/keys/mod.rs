@@ -1,0 +1,178 @@
+//! The keys of rows and index entries.
+//!
+//! ```text
+//! row             table | 0 | primary key columns              -> the row
+//!                 table | 0 | hidden row id i64                -> the row, of a table without a primary key
+//! index entry     table | index | columns | primary key columns (or row id)   -> empty
+//! unique index    table | index | columns                      -> primary key columns (or row id), where no column is NULL;
+//!                                                                  with a NULL as an entry of a plain index
+//! ```
+//!
+//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
+//! of the row: whoever has a row has its keys.
+
+use aion_base::id::{IndexId, TableId};
+use aion_base::key::{self, ColumnOrder, KeyWriter};
+use aion_base::{Error, Result, SqlState};
+
+use crate::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::row::{RowLayout, RowReader};
+use crate::types::SqlType;
+
+/// The index id under which the rows of a table lie.
+pub const ROWS: IndexId = IndexId(0);
+
+/// The order of the columns of a primary key.
+const KEY_ORDER: ColumnOrder = ColumnOrder::ASC;
+
+/// How the keys of a table are made; computed once for a descriptor.
+#[derive(Clone, Debug)]
+pub struct TableKeys {
+    table: TableId,
+    name: String,
+    primary_key: Vec<usize>,
+}
+
+/// How the entries of an index are made.
+#[derive(Clone, Debug)]
+pub struct IndexKeys {
+    index: IndexId,
+    name: String,
+    columns: Vec<(usize, ColumnOrder)>,
+    is_unique: bool,
+}
+
+/// An index entry: a key and its value.
+#[derive(Debug, Default)]
+pub struct IndexEntry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value: empty, or the row's key columns.
+    pub value: Vec<u8>,
+    /// No other row may have the key.
+    pub is_unique: bool,
+}
+
+/// Checks that a column of this type may be part of a key.
+///
+/// # Errors
+/// 0A000 for json and vector.
+pub fn check_key_type(sql_type: SqlType, column: &str) -> Result<()> {
+    if sql_type.is_ordered() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!("column \"{column}\" of type {sql_type} cannot be part of an ordered key")))
+}
+
+impl TableKeys {
+    /// The keys of a table.
+    pub fn new(table: &TableDescriptor) -> Self {
+        Self { table: table.id, name: table.name.clone(), primary_key: table.primary_key_positions() }
+    }
+
+    /// Appends the key of a row. `row_id` is the hidden one, for a table without a primary key.
+    ///
+    /// # Errors
+    /// 23502 for a NULL in the primary key, 54000 for a key that is too long.
+    pub fn row_key(&self, layout: &RowLayout, row: &RowReader<'_>, row_id: i64, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        KeyWriter::new(out).table(self.table, ROWS);
+        self.identity(layout, row, row_id, out)?;
+        key::check_length(&out[start..], &self.name)
+    }
+
+    /// Appends what tells the row apart within its table.
+    fn identity(&self, layout: &RowLayout, row: &RowReader<'_>, row_id: i64, out: &mut Vec<u8>) -> Result<()> {
+        if self.primary_key.is_empty() {
+            KeyWriter::new(out).i64(row_id, KEY_ORDER);
+        }
+        for &column in &self.primary_key {
+            write_column(layout, row, column, KEY_ORDER, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entry of a row in an index into `entry`, replacing what was there. `row_key` is the row's.
+    ///
+    /// # Errors
+    /// 54000 for a key that is too long.
+    pub fn index_entry(
+        &self,
+        index: &IndexKeys,
+        layout: &RowLayout,
+        row: &RowReader<'_>,
+        row_key: &[u8],
+        entry: &mut IndexEntry,
+    ) -> Result<()> {
+        entry.key.clear();
+        entry.value.clear();
+        let identity = &row_key[key::index_prefix(self.table, ROWS).len()..];
+        KeyWriter::new(&mut entry.key).table(self.table, index.index);
+        for &(column, order) in &index.columns {
+            write_column(layout, row, column, order, &mut entry.key)?;
+        }
+        // NULLs differ from each other, so a unique index says nothing about them.
+        entry.is_unique = index.is_unique && index.columns.iter().all(|&(column, _)| !row.is_null(column));
+        let target = if entry.is_unique { &mut entry.value } else { &mut entry.key };
+        target.extend_from_slice(identity);
+        key::check_length(&entry.key, &index.name)
+    }
+}
+
+impl IndexKeys {
+    /// The entries of an index of a table.
+    pub fn new(table: &TableDescriptor, index: &IndexDescriptor) -> Self {
+        let order = |is_descending, is_nulls_first| match (is_descending, is_nulls_first) {
+            (false, false) => ColumnOrder::ASC,
+            (false, true) => ColumnOrder::ASC_NULLS_FIRST,
+            (true, true) => ColumnOrder::DESC,
+            (true, false) => ColumnOrder::DESC_NULLS_LAST,
+        };
+        let columns = index.columns.iter().filter_map(|column| {
+            Some((table.position_of(column.column)?, order(column.is_descending, column.is_nulls_first)))
+        });
+        Self {
+            index: index.id,
+            name: index.name.clone(),
+            columns: columns.collect(),
+            is_unique: index.is_unique,
+        }
+    }
+}
+
+fn write_column(
+    layout: &RowLayout,
+    row: &RowReader<'_>,
+    column: usize,
+    order: ColumnOrder,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut writer = KeyWriter::new(out);
+    if row.is_null(column) {
+        writer.null(order);
+        return Ok(());
+    }
+    match layout.sql_type(column) {
+        SqlType::Boolean => writer.bool(row.bool(column), order),
+        SqlType::SmallInt => writer.i16(row.i16(column), order),
+        SqlType::Integer | SqlType::Date => writer.i32(row.i32(column), order),
+        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz => writer.i64(row.i64(column), order),
+        SqlType::Real => writer.f32(row.f32(column), order),
+        SqlType::Double => writer.f64(row.f64(column), order),
+        SqlType::Numeric { .. } => writer.i128(row.i128(column), order),
+        SqlType::Uuid => writer.uuid(&row.uuid(column), order),
+        SqlType::Text | SqlType::Varchar(_) => writer.text(row.text(column)?, order),
+        SqlType::Bytea => writer.bytes(row.bytes(column)?, order),
+        other @ (SqlType::Json | SqlType::Vector(_)) => {
+            return Err(Error::new(
+                aion_base::ErrorKind::Invalid,
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("a {other} cannot be part of an ordered key"),
+            ));
+        }
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

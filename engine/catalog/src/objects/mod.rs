@@ -1,0 +1,344 @@
+//! The catalog: all descriptors at one moment, and the keys they lie under.
+//!
+//! **Guarantees.** A [`Catalog`] never changes; DDL computes [`KeyChange`]s against it, which go into the transaction
+//! like rows, and whoever reads them afterwards builds the next catalog. So DDL is transactional, and a
+//! conflict of two DDL statements is a conflict of two writes of one key.
+//!
+//! ```text
+//! table 0, index 1   | schema text | name text   -> descriptor of a table
+//! table 0, index 2   | schema text | name text   -> descriptor of a view
+//! table 0, index 3   | schema text | name text   -> descriptor of a graph
+//! table 0, index 4   | schema text               -> empty: a schema that a user made
+//! table 0, index 10                              -> u64 LE: version, raised by every DDL
+//! table 0, index 11                              -> u32 LE: next table id
+//! ```
+//!
+//! Names of tables, views and indexes share one space in their schema, as in PostgreSQL; graphs too.
+//! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
+//! `public` and in schemas of their own only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aion_base::id::{IndexId, TableId};
+use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
+use aion_base::range::KeyRange;
+use aion_base::{Error, ErrorKind, Result, SqlState};
+
+use crate::descriptor::{self, GraphDescriptor, TableDescriptor, ViewDescriptor, check_name};
+
+/// The table id under which the catalog lies.
+pub const CATALOG_TABLE: TableId = TableId(0);
+/// The first table id of a user's table.
+pub const FIRST_TABLE: TableId = TableId(1000);
+/// Where users' objects go when they name no schema.
+pub const PUBLIC: &str = "public";
+/// The schemas that are ours.
+pub const SYSTEM_SCHEMAS: [&str; 3] = ["aion", "pg_catalog", "information_schema"];
+
+const TABLES: IndexId = IndexId(1);
+const VIEWS: IndexId = IndexId(2);
+const GRAPHS: IndexId = IndexId(3);
+const SCHEMAS: IndexId = IndexId(4);
+const VERSION: IndexId = IndexId(10);
+const NEXT_TABLE: IndexId = IndexId(11);
+
+/// A change of one key; None deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its new value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Schema and name.
+type QualifiedName = (String, String);
+
+/// See the module's header.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    version: u64,
+    next_table: u32,
+    tables: BTreeMap<QualifiedName, Arc<TableDescriptor>>,
+    views: BTreeMap<QualifiedName, Arc<ViewDescriptor>>,
+    graphs: BTreeMap<QualifiedName, Arc<GraphDescriptor>>,
+    schemas: Vec<String>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A table.
+    Table(Arc<TableDescriptor>),
+    /// A view.
+    View(Arc<ViewDescriptor>),
+    /// A graph.
+    Graph(Arc<GraphDescriptor>),
+}
+
+/// The key whose value is the catalog's version: one read tells whether a catalog is the newest.
+pub fn version_key() -> Vec<u8> {
+    single_key(VERSION)
+}
+
+/// The range of all keys of the catalog.
+pub fn range() -> KeyRange {
+    KeyRange::table(CATALOG_TABLE)
+}
+
+/// The version that a value of [`version_key`] says; 0 where there is none.
+///
+/// # Errors
+/// Corrupt for another length.
+pub fn read_version(value: Option<&[u8]>) -> Result<u64> {
+    match value.map(<[u8; 8]>::try_from) {
+        None => Ok(0),
+        Some(Ok(bytes)) => Ok(u64::from_le_bytes(bytes)),
+        Some(Err(_)) => Err(Error::corrupt("the catalog's version is damaged")),
+    }
+}
+
+/// The key of a table's descriptor.
+pub fn table_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(TABLES, schema, Some(name))
+}
+
+fn single_key(index: IndexId) -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key).table(CATALOG_TABLE, index);
+    key
+}
+
+fn name_key(index: IndexId, schema: &str, name: Option<&str>) -> Vec<u8> {
+    let mut key = Vec::new();
+    let mut writer = KeyWriter::new(&mut key);
+    writer.table(CATALOG_TABLE, index).text(schema, ColumnOrder::ASC);
+    if let Some(name) = name {
+        writer.text(name, ColumnOrder::ASC);
+    }
+    key
+}
+
+impl Catalog {
+    /// The catalog that these keys and values describe.
+    ///
+    /// # Errors
+    /// Corrupt for what is not as the module's header draws it.
+    pub fn read<K: AsRef<[u8]>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self> {
+        let mut catalog = Self { next_table: FIRST_TABLE.0, ..Self::default() };
+        for (key, value) in entries {
+            catalog.add(key.as_ref(), value.as_ref())?;
+        }
+        Ok(catalog)
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut reader = KeyReader::new(key);
+        let (_, index) = reader.table()?;
+        let mut text = || -> Result<String> {
+            let text = reader.text(ColumnOrder::ASC)?;
+            text.map(|text| text.into_owned()).ok_or_else(|| Error::corrupt("a name in the catalog is NULL"))
+        };
+        match index {
+            TABLES => {
+                let name = (text()?, text()?);
+                let table: TableDescriptor = descriptor::decode(value, &name.1)?;
+                self.tables.insert(name, Arc::new(table));
+            }
+            VIEWS => {
+                let name = (text()?, text()?);
+                let view: ViewDescriptor = descriptor::decode(value, &name.1)?;
+                self.views.insert(name, Arc::new(view));
+            }
+            GRAPHS => {
+                let name = (text()?, text()?);
+                let graph: GraphDescriptor = descriptor::decode(value, &name.1)?;
+                self.graphs.insert(name, Arc::new(graph));
+            }
+            SCHEMAS => self.schemas.push(text()?),
+            VERSION => self.version = read_version(Some(value))?,
+            NEXT_TABLE => {
+                let bytes = value.try_into().map_err(|_| Error::corrupt("the catalog's next table id is damaged"))?;
+                self.next_table = u32::from_le_bytes(bytes);
+            }
+            other => return Err(Error::corrupt(format!("the catalog holds a key of unknown kind {other}"))),
+        }
+        Ok(())
+    }
+
+    /// Raised by every DDL.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What the name stands for in that schema.
+    pub fn object(&self, schema: &str, name: &str) -> Option<Object> {
+        let name = (schema.to_owned(), name.to_owned());
+        let table = self.tables.get(&name).cloned().map(Object::Table);
+        let view = || self.views.get(&name).cloned().map(Object::View);
+        table.or_else(view).or_else(|| self.graphs.get(&name).cloned().map(Object::Graph))
+    }
+
+    /// The table of that name.
+    pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<TableDescriptor>> {
+        self.tables.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// The table that an index of that name is of.
+    pub fn table_of_index(&self, schema: &str, index: &str) -> Option<&Arc<TableDescriptor>> {
+        self.tables.values().find(|table| table.schema == schema && table.index(index).is_some())
+    }
+
+    /// All tables, by schema and name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableDescriptor>> {
+        self.tables.values()
+    }
+
+    /// All views, by schema and name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<ViewDescriptor>> {
+        self.views.values()
+    }
+
+    /// All graphs, by schema and name.
+    pub fn graphs(&self) -> impl Iterator<Item = &Arc<GraphDescriptor>> {
+        self.graphs.values()
+    }
+
+    /// All schemas, ours included.
+    pub fn schemas(&self) -> impl Iterator<Item = &str> {
+        let ours = std::iter::once(PUBLIC).chain(SYSTEM_SCHEMAS);
+        ours.chain(self.schemas.iter().map(String::as_str))
+    }
+
+    /// Whether the schema exists.
+    pub fn has_schema(&self, name: &str) -> bool {
+        self.schemas().any(|schema| schema == name)
+    }
+
+    /// The changes that create a table. `table` comes without id and version; they are given here.
+    ///
+    /// # Errors
+    /// 42P07 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
+    pub fn create_table(&self, mut table: TableDescriptor) -> Result<(Arc<TableDescriptor>, Vec<KeyChange>)> {
+        self.check_new(&table.schema, &table.name, "table")?;
+        for column in &table.columns {
+            check_name(&column.name, "column")?;
+        }
+        table.id = TableId(self.next_table);
+        table.version = self.version + 1;
+        let next = self
+            .next_table
+            .checked_add(1)
+            .ok_or_else(|| Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "no table id is left"))?;
+        let mut changes = vec![KeyChange { key: single_key(NEXT_TABLE), value: Some(next.to_le_bytes().to_vec()) }];
+        changes.push(put(table_key(&table.schema, &table.name), &table));
+        changes.push(self.next_version());
+        Ok((Arc::new(table), changes))
+    }
+
+    /// The changes that give an existing table another descriptor of the same name.
+    pub fn alter_table(&self, mut table: TableDescriptor) -> (Arc<TableDescriptor>, Vec<KeyChange>) {
+        table.version = self.version + 1;
+        let changes = vec![put(table_key(&table.schema, &table.name), &table), self.next_version()];
+        (Arc::new(table), changes)
+    }
+
+    /// The changes that remove a table. Its rows are the caller's.
+    pub fn drop_table(&self, table: &TableDescriptor) -> Vec<KeyChange> {
+        vec![KeyChange { key: table_key(&table.schema, &table.name), value: None }, self.next_version()]
+    }
+
+    /// The changes that create a view.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_table`].
+    pub fn create_view(&self, view: &ViewDescriptor, or_replace: bool) -> Result<Vec<KeyChange>> {
+        match self.object(&view.schema, &view.name) {
+            Some(Object::View(_)) if or_replace => {}
+            _ => self.check_new(&view.schema, &view.name, "view")?,
+        }
+        Ok(vec![put(name_key(VIEWS, &view.schema, Some(&view.name)), view), self.next_version()])
+    }
+
+    /// The changes that remove a view.
+    pub fn drop_view(&self, view: &ViewDescriptor) -> Vec<KeyChange> {
+        vec![KeyChange { key: name_key(VIEWS, &view.schema, Some(&view.name)), value: None }, self.next_version()]
+    }
+
+    /// The changes that create a graph.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_table`].
+    pub fn create_graph(&self, graph: &GraphDescriptor) -> Result<Vec<KeyChange>> {
+        self.check_new(&graph.schema, &graph.name, "property graph")?;
+        Ok(vec![put(name_key(GRAPHS, &graph.schema, Some(&graph.name)), graph), self.next_version()])
+    }
+
+    /// The changes that remove a graph.
+    pub fn drop_graph(&self, graph: &GraphDescriptor) -> Vec<KeyChange> {
+        vec![KeyChange { key: name_key(GRAPHS, &graph.schema, Some(&graph.name)), value: None }, self.next_version()]
+    }
+
+    /// The changes that create a schema.
+    ///
+    /// # Errors
+    /// 42P06 where it exists, 42939 for a name that is reserved.
+    pub fn create_schema(&self, name: &str) -> Result<Vec<KeyChange>> {
+        check_name(name, "schema")?;
+        if name.starts_with("pg_") {
+            return Err(Error::invalid(SqlState::RESERVED_NAME, format!("schema name \"{name}\" is reserved"))
+                .with_hint("Names that begin with pg_ are the system's."));
+        }
+        if self.has_schema(name) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                SqlState::DUPLICATE_SCHEMA,
+                format!("schema \"{name}\" already exists"),
+            ));
+        }
+        Ok(vec![KeyChange { key: name_key(SCHEMAS, name, None), value: Some(Vec::new()) }, self.next_version()])
+    }
+
+    /// Whether a user may create something of that name.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_table`].
+    pub fn check_new(&self, schema: &str, name: &str, kind: &str) -> Result<()> {
+        check_name(name, kind)?;
+        if SYSTEM_SCHEMAS.contains(&schema) {
+            return Err(Error::denied(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("cannot create \"{name}\": schema \"{schema}\" is the system's"),
+            )
+            .with_hint("Create it in schema public, or in one of your own."));
+        }
+        if !self.has_schema(schema) {
+            return Err(Error::not_found(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{schema}\" does not exist"),
+            ));
+        }
+        if self.object(schema, name).is_some() || self.table_of_index(schema, name).is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            )
+            .with_schema(schema)
+            .with_table(name));
+        }
+        Ok(())
+    }
+
+    fn next_version(&self) -> KeyChange {
+        KeyChange { key: version_key(), value: Some((self.version + 1).to_le_bytes().to_vec()) }
+    }
+}
+
+fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {
+    KeyChange { key, value: Some(descriptor::encode(descriptor)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Reading a row.
+
+use aion_base::{Error, Result};
+
+use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+
+/// A row, checked as far as all its columns share; a variable column is checked when it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct RowReader<'a> {
+    layout: &'a RowLayout,
+    bytes: &'a [u8],
+    count: usize,
+    parts: Parts,
+}
+
+impl<'a> RowReader<'a> {
+    /// Reads the row in `bytes`.
+    ///
+    /// # Errors
+    /// Corrupt, for bytes that are no row of this layout.
+    pub fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<Self> {
+        let Some((&[version, low, high], _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(damaged("it is shorter than its header"));
+        };
+        if version != VERSION {
+            return Err(damaged("its version is unknown"));
+        }
+        let count = usize::from(u16::from_le_bytes([low, high]));
+        if count > layout.len() {
+            return Err(damaged("it has more columns than its table"));
+        }
+        let parts = layout.parts(count);
+        if bytes.len() < parts.variable {
+            return Err(damaged("it is shorter than its columns"));
+        }
+        Ok(Self { layout, bytes, count, parts })
+    }
+
+    /// Whether the column was added after the row was written.
+    pub fn is_absent(&self, column: usize) -> bool {
+        column >= self.count
+    }
+
+    /// Whether the column is NULL or absent.
+    pub fn is_null(&self, column: usize) -> bool {
+        self.is_absent(column) || self.bytes[HEADER_BYTES + column / 8] & (1 << (column % 8)) != 0
+    }
+
+    /// A boolean that is not NULL.
+    pub fn bool(&self, column: usize) -> bool {
+        self.fixed::<1>(column) != [0]
+    }
+
+    /// A smallint that is not NULL.
+    pub fn i16(&self, column: usize) -> i16 {
+        i16::from_le_bytes(self.fixed(column))
+    }
+
+    /// An integer or date that is not NULL.
+    pub fn i32(&self, column: usize) -> i32 {
+        i32::from_le_bytes(self.fixed(column))
+    }
+
+    /// A bigint or timestamp that is not NULL.
+    pub fn i64(&self, column: usize) -> i64 {
+        i64::from_le_bytes(self.fixed(column))
+    }
+
+    /// A numeric that is not NULL, at its column's scale.
+    pub fn i128(&self, column: usize) -> i128 {
+        i128::from_le_bytes(self.fixed(column))
+    }
+
+    /// A real that is not NULL.
+    pub fn f32(&self, column: usize) -> f32 {
+        f32::from_le_bytes(self.fixed(column))
+    }
+
+    /// A double precision that is not NULL.
+    pub fn f64(&self, column: usize) -> f64 {
+        f64::from_le_bytes(self.fixed(column))
+    }
+
+    /// A uuid that is not NULL.
+    pub fn uuid(&self, column: usize) -> [u8; 16] {
+        self.fixed(column)
+    }
+
+    /// The bytes of a variable column that is not NULL.
+    ///
+    /// # Errors
+    /// Corrupt, when they do not lie within the row.
+    pub fn bytes(&self, column: usize) -> Result<&'a [u8]> {
+        let place = self.layout.columns[column];
+        assert!(place.width.is_none() && !self.is_absent(column), "column {column} is variable and there");
+        let end_of = |variable: usize| {
+            let at = self.parts.ends + 4 * variable;
+            u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes")) as usize
+        };
+        let start = place.variable_before.checked_sub(1).map_or(0, end_of);
+        let end = end_of(place.variable_before);
+        self.bytes[self.parts.variable..].get(start..end).ok_or_else(|| damaged("a column ends outside of it"))
+    }
+
+    /// A text, varchar or json that is not NULL.
+    ///
+    /// # Errors
+    /// Corrupt, when it is not UTF-8 or does not lie within the row.
+    pub fn text(&self, column: usize) -> Result<&'a str> {
+        str::from_utf8(self.bytes(column)?).map_err(|_| damaged("a text in it is not UTF-8"))
+    }
+
+    /// The components of a vector that is not NULL.
+    ///
+    /// # Errors
+    /// Corrupt, when its bytes are no whole number of components.
+    pub fn vector(&self, column: usize) -> Result<impl ExactSizeIterator<Item = f32> + use<'a>> {
+        let (components, rest) = self.bytes(column)?.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(damaged("a vector in it ends within a component"));
+        }
+        Ok(components.iter().map(|bytes| f32::from_le_bytes(*bytes)))
+    }
+
+    fn fixed<const N: usize>(&self, column: usize) -> [u8; N] {
+        let place = self.layout.columns[column];
+        assert!(place.width == Some(N) && !self.is_absent(column), "column {column} is a {}", place.sql_type);
+        let at = self.parts.fixed + place.fixed_before;
+        self.bytes[at..at + N].try_into().expect("N bytes, which new() has checked")
+    }
+}
+
+fn damaged(what: &str) -> Error {
+    Error::corrupt(format!("a stored row is damaged: {what}"))
+}

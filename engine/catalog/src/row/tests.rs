@@ -1,0 +1,136 @@
+//! Rows to bytes and back; damaged bytes; the format.
+
+use aion_base::ErrorKind;
+use proptest::prelude::*;
+
+use super::*;
+
+const TYPES: [SqlType; 15] = [
+    SqlType::Text,
+    SqlType::Boolean,
+    SqlType::SmallInt,
+    SqlType::Vector(None),
+    SqlType::Integer,
+    SqlType::BigInt,
+    SqlType::Real,
+    SqlType::Double,
+    SqlType::NUMERIC,
+    SqlType::Bytea,
+    SqlType::Date,
+    SqlType::Timestamp,
+    SqlType::TimestampTz,
+    SqlType::Uuid,
+    SqlType::Json,
+];
+
+/// A column's content, whatever its type: bytes from which each type takes what it needs.
+fn put(writer: &mut RowWriter<'_>, column: usize, sql_type: SqlType, seed: &[u8; 16], variable: &[u8]) {
+    let number = i128::from_le_bytes(*seed);
+    match sql_type {
+        SqlType::Boolean => writer.bool(column, number % 2 != 0),
+        SqlType::SmallInt => writer.i16(column, number as i16),
+        SqlType::Integer | SqlType::Date => writer.i32(column, number as i32),
+        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz => writer.i64(column, number as i64),
+        SqlType::Real => writer.f32(column, number as i32 as f32),
+        SqlType::Double => writer.f64(column, number as i64 as f64),
+        SqlType::Numeric { .. } => writer.i128(column, number),
+        SqlType::Uuid => writer.uuid(column, *seed),
+        SqlType::Vector(_) => {
+            writer.vector(column, &variable.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>());
+        }
+        _ => writer.bytes(column, variable),
+    }
+}
+
+fn check(reader: &RowReader<'_>, column: usize, sql_type: SqlType, seed: &[u8; 16], variable: &[u8]) {
+    let number = i128::from_le_bytes(*seed);
+    match sql_type {
+        SqlType::Boolean => assert_eq!(reader.bool(column), number % 2 != 0),
+        SqlType::SmallInt => assert_eq!(reader.i16(column), number as i16),
+        SqlType::Integer | SqlType::Date => assert_eq!(reader.i32(column), number as i32),
+        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz => assert_eq!(reader.i64(column), number as i64),
+        SqlType::Real => assert_eq!(reader.f32(column), number as i32 as f32),
+        SqlType::Double => assert_eq!(reader.f64(column), number as i64 as f64),
+        SqlType::Numeric { .. } => assert_eq!(reader.i128(column), number),
+        SqlType::Uuid => assert_eq!(reader.uuid(column), *seed),
+        SqlType::Vector(_) => {
+            let components = reader.vector(column).expect("intact");
+            assert!(components.eq(variable.iter().map(|byte| f32::from(*byte))));
+        }
+        SqlType::Bytea => assert_eq!(reader.bytes(column).expect("intact"), variable),
+        _ => assert_eq!(reader.text(column).expect("intact").as_bytes(), variable),
+    }
+}
+
+type Cell = (usize, Option<([u8; 16], String)>);
+
+fn row() -> impl Strategy<Value = Vec<Cell>> {
+    prop::collection::vec((0..TYPES.len(), prop::option::of((any::<[u8; 16]>(), "[a-zä]{0,9}"))), 0..20)
+}
+
+fn write(cells: &[Cell]) -> (RowLayout, Vec<u8>) {
+    let types: Vec<_> = cells.iter().map(|(at, _)| TYPES[*at]).collect();
+    let layout = RowLayout::new(&types);
+    let mut bytes = b"before".to_vec();
+    let mut writer = RowWriter::new(&layout, &mut bytes);
+    for (column, (at, value)) in cells.iter().enumerate() {
+        if let Some((seed, variable)) = value {
+            put(&mut writer, column, TYPES[*at], seed, variable.as_bytes());
+        }
+    }
+    writer.finish();
+    bytes.drain(..6);
+    (layout, bytes)
+}
+
+proptest! {
+    #[test]
+    fn a_row_reads_back_also_with_columns_added_later(cells in row(), added in 0..4usize) {
+        let (_, bytes) = write(&cells);
+        let mut types: Vec<_> = cells.iter().map(|(at, _)| TYPES[*at]).collect();
+        types.extend(&TYPES[..added]);
+        let layout = RowLayout::new(&types);
+        let reader = RowReader::new(&layout, &bytes).expect("intact");
+        for (column, (at, value)) in cells.iter().enumerate() {
+            prop_assert_eq!(reader.is_null(column), value.is_none());
+            prop_assert!(!reader.is_absent(column));
+            if let Some((seed, variable)) = value {
+                check(&reader, column, TYPES[*at], seed, variable.as_bytes());
+            }
+        }
+        for column in cells.len()..types.len() {
+            prop_assert!(reader.is_null(column) && reader.is_absent(column));
+        }
+    }
+
+    #[test]
+    fn damaged_rows_never_panic(cells in row(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let (layout, mut bytes) = write(&cells);
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        match RowReader::new(&layout, &bytes) {
+            Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Corrupt),
+            Ok(reader) => for (column, (at, _)) in cells.iter().enumerate() {
+                if width(TYPES[*at]).is_none() && !reader.is_absent(column) {
+                    let _ = reader.text(column);
+                    let _ = reader.vector(column).map(Iterator::count);
+                }
+            }
+        }
+    }
+}
+
+/// The format is frozen: these bytes lie on disks.
+#[test]
+fn the_bytes_are_the_format() {
+    let types = [SqlType::BigInt, SqlType::Text, SqlType::Boolean, SqlType::Vector(Some(1)), SqlType::Text];
+    let layout = RowLayout::new(&types);
+    let mut bytes = Vec::new();
+    let mut writer = RowWriter::new(&layout, &mut bytes);
+    writer.i64(0, 258);
+    writer.bytes(1, b"ab");
+    writer.vector(3, &[1.0]);
+    writer.finish();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, concat!("01", "0500", "14", "0201000000000000", "00", "02000000", "06000000", "06000000", "6162", "0000803f"));
+}

@@ -1,0 +1,442 @@
+//! The text form of `date`, `timestamp` and `timestamp with time zone`, in the proleptic Gregorian calendar.
+//!
+//! ```text
+//! date       year '-' month '-' day                        year of four digits or more, others of one or two
+//! timestamp  date [(' ' | 'T') hour ':' minute [':' second ['.' fraction]] [' '] [zone]]
+//! zone       'Z' | 'UTC' | 'GMT' | ('+' | '-') hour [[':'] minute [':' second]]
+//! ```
+//!
+//! A `timestamp` without time zone reads a zone and ignores it, as PostgreSQL does. `24:00:00` and second 60 are
+//! the beginning of the next day and minute. A fraction is rounded to microseconds.
+
+use aion_base::{Error, Result, SqlState};
+
+use super::{append, quoted, trim};
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+const MICROS_PER_DAY: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
+/// PostgreSQL's last year of a `date`.
+const DATE_YEAR_MAX: i64 = 5_874_897;
+/// The last year of a timestamp, which ends on its 10th of January: microseconds since 1970 are an i64.
+const TIMESTAMP_YEAR_MAX: i64 = 294_247;
+/// Zones are less than sixteen hours from UTC.
+const ZONE_HOUR_MAX: i64 = 15;
+
+/// Reads a `date`: days since 1970-01-01.
+pub fn parse_date(text: &str) -> Result<i32> {
+    let input = Input { text, type_name: "date" };
+    let mut rest = Scanner(trim(text).as_bytes());
+    let days = input.date(&mut rest, DATE_YEAR_MAX)?;
+    if !rest.0.is_empty() {
+        return Err(input.malformed());
+    }
+    i32::try_from(days).map_err(|_| input.out_of_range())
+}
+
+/// Reads a `timestamp`: microseconds since 1970-01-01 00:00:00.
+pub fn parse_timestamp(text: &str) -> Result<i64> {
+    Ok(Input { text, type_name: "timestamp" }.timestamp()?.0)
+}
+
+/// Reads a `timestamp with time zone`: microseconds since 1970-01-01 00:00:00 UTC; without a zone, in UTC.
+pub fn parse_timestamptz(text: &str) -> Result<i64> {
+    let input = Input { text, type_name: "timestamp with time zone" };
+    let (local, offset) = input.timestamp()?;
+    local.checked_sub(offset).ok_or_else(|| input.out_of_range())
+}
+
+/// The text to read, and the type for messages.
+struct Input<'a> {
+    text: &'a str,
+    type_name: &'static str,
+}
+
+impl Input<'_> {
+    #[cold]
+    fn malformed(&self) -> Error {
+        Error::invalid(
+            SqlState::INVALID_DATETIME_FORMAT,
+            format!("invalid input syntax for type {}: {}", self.type_name, quoted(self.text)),
+        )
+    }
+
+    #[cold]
+    fn out_of_range(&self) -> Error {
+        Error::invalid(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            format!("date/time field value out of range for type {}: {}", self.type_name, quoted(self.text)),
+        )
+    }
+
+    /// The number of at least `shortest` and at most `longest` digits that follows.
+    fn number(&self, rest: &mut Scanner<'_>, shortest: usize, longest: usize) -> Result<i64> {
+        let (value, digits) = rest.digits(longest);
+        if digits < shortest { Err(self.malformed()) } else { Ok(value) }
+    }
+
+    fn expect(&self, rest: &mut Scanner<'_>, byte: u8) -> Result<()> {
+        if rest.take(byte) { Ok(()) } else { Err(self.malformed()) }
+    }
+
+    /// The days of a date.
+    fn date(&self, rest: &mut Scanner<'_>, year_max: i64) -> Result<i64> {
+        let year = self.number(rest, 4, 7)?;
+        self.expect(rest, b'-')?;
+        let month = self.number(rest, 1, 2)?;
+        self.expect(rest, b'-')?;
+        let day = self.number(rest, 1, 2)?;
+        let valid = (1..=year_max).contains(&year) && (1..=12).contains(&month);
+        if valid && (1..=days_of_month(year, month)).contains(&day) {
+            Ok(days_from_civil(year, month, day))
+        } else {
+            Err(self.out_of_range())
+        }
+    }
+
+    /// The local time and the zone's offset, in microseconds.
+    fn timestamp(&self) -> Result<(i64, i64)> {
+        let mut rest = Scanner(trim(self.text).as_bytes());
+        let days = self.date(&mut rest, TIMESTAMP_YEAR_MAX)?;
+        let (mut time, mut offset) = (0, 0);
+        if rest.take(b'T') || rest.take(b't') || rest.take(b' ') {
+            rest.spaces();
+            if rest.0.first().is_some_and(u8::is_ascii_digit) {
+                time = self.time(&mut rest)?;
+                rest.spaces();
+            }
+        }
+        if !rest.0.is_empty() {
+            offset = self.zone(&mut rest)?;
+        }
+        if !rest.0.is_empty() {
+            return Err(self.malformed());
+        }
+        let local = days.checked_mul(MICROS_PER_DAY).and_then(|midnight| midnight.checked_add(time));
+        Ok((local.ok_or_else(|| self.out_of_range())?, offset))
+    }
+
+    /// The microseconds of the time of day.
+    fn time(&self, rest: &mut Scanner<'_>) -> Result<i64> {
+        let hour = self.number(rest, 1, 2)?;
+        self.expect(rest, b':')?;
+        let minute = self.number(rest, 1, 2)?;
+        let (mut second, mut fraction) = (0, 0);
+        if rest.take(b':') {
+            second = self.number(rest, 1, 2)?;
+            fraction = rest.micros();
+        }
+        let micros = (hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND + fraction;
+        if minute < 60 && (second < 60 || second == 60 && fraction == 0) && (hour < 24 || micros == MICROS_PER_DAY) {
+            Ok(micros)
+        } else {
+            Err(self.out_of_range())
+        }
+    }
+
+    /// The microseconds that a zone is ahead of UTC.
+    fn zone(&self, rest: &mut Scanner<'_>) -> Result<i64> {
+        let sign = match rest.0 {
+            [b'+', tail @ ..] => {
+                rest.0 = tail;
+                1
+            }
+            [b'-', tail @ ..] => {
+                rest.0 = tail;
+                -1
+            }
+            name => {
+                let utc = [&b"Z"[..], b"UTC", b"GMT"].iter().any(|utc| name.eq_ignore_ascii_case(utc));
+                rest.0 = &[];
+                return if utc { Ok(0) } else { Err(self.malformed()) };
+            }
+        };
+        let hour = self.number(rest, 1, 2)?;
+        let (mut minute, mut second) = (0, 0);
+        if rest.take(b':') || rest.0.first().is_some_and(u8::is_ascii_digit) {
+            minute = self.number(rest, 2, 2)?;
+            if rest.take(b':') {
+                second = self.number(rest, 2, 2)?;
+            }
+        }
+        if hour > ZONE_HOUR_MAX || minute > 59 || second > 59 {
+            return Err(self.out_of_range());
+        }
+        Ok(sign * (hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND)
+    }
+}
+
+/// The part of the text that was not read yet.
+struct Scanner<'a>(&'a [u8]);
+
+impl Scanner<'_> {
+    /// Passes over `byte` if it is next.
+    fn take(&mut self, byte: u8) -> bool {
+        match self.0 {
+            [first, rest @ ..] if *first == byte => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn spaces(&mut self) {
+        self.0 = self.0.trim_ascii_start();
+    }
+
+    /// The number in the next digits, `longest` at most, and how many they are.
+    fn digits(&mut self, longest: usize) -> (i64, usize) {
+        let (mut value, mut count) = (0, 0);
+        while let [digit @ b'0'..=b'9', rest @ ..] = self.0
+            && count < longest
+        {
+            value = value * 10 + i64::from(digit - b'0');
+            count += 1;
+            self.0 = rest;
+        }
+        (value, count)
+    }
+
+    /// The microseconds of the fraction of a second that follows, if one does. Beyond six digits they are rounded
+    /// as PostgreSQL does it, in a double, half to even.
+    fn micros(&mut self) -> i64 {
+        let text = self.0;
+        if !self.take(b'.') {
+            return 0;
+        }
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > 6 {
+            self.0 = &self.0[digits..];
+            let fraction = std::str::from_utf8(&text[..=digits]).ok().and_then(|text| text.parse::<f64>().ok());
+            return (fraction.expect("a point and digits are a float") * 1e6).round_ties_even() as i64;
+        }
+        self.digits(6).0 * 10i64.pow(6 - digits as u32)
+    }
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 (Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`): years
+/// begin in March and are counted in eras of 400.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month and day of the days since 1970-01-01; year 0 is 1 BC.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// Writes a `date`.
+pub fn write_date(days: i32, out: &mut String) {
+    let before_christ = push_date(days.into(), out);
+    out.push_str(before_christ);
+}
+
+/// Writes a `timestamp`.
+pub fn write_timestamp(micros: i64, out: &mut String) {
+    write_time(micros, "", out);
+}
+
+/// Writes a `timestamp with time zone` in UTC.
+pub fn write_timestamptz(micros: i64, out: &mut String) {
+    write_time(micros, "+00", out);
+}
+
+fn write_time(micros: i64, zone: &str, out: &mut String) {
+    let before_christ = push_date(micros.div_euclid(MICROS_PER_DAY), out);
+    let time = micros.rem_euclid(MICROS_PER_DAY);
+    let (seconds, mut fraction) = (time / MICROS_PER_SECOND, time % MICROS_PER_SECOND);
+    out.push(' ');
+    push_two(seconds / 3600, out);
+    out.push(':');
+    push_two(seconds / 60 % 60, out);
+    out.push(':');
+    push_two(seconds % 60, out);
+    if fraction != 0 {
+        let mut width = 6;
+        while fraction % 10 == 0 {
+            fraction /= 10;
+            width -= 1;
+        }
+        append(out, format_args!(".{fraction:0width$}"));
+    }
+    out.push_str(zone);
+    out.push_str(before_christ);
+}
+
+/// Writes year, month and day, and answers what to write at the very end.
+fn push_date(days: i64, out: &mut String) -> &'static str {
+    let (year, month, day) = civil_from_days(days);
+    let (year, suffix) = if year > 0 { (year, "") } else { (1 - year, " BC") };
+    if year < 10_000 {
+        push_two(year / 100, out);
+        push_two(year % 100, out);
+    } else {
+        append(out, format_args!("{year}"));
+    }
+    out.push('-');
+    push_two(month, out);
+    out.push('-');
+    push_two(day, out);
+    suffix
+}
+
+fn push_two(value: i64, out: &mut String) {
+    let digit = |value: i64| char::from(b'0' + (value % 10) as u8);
+    out.push(digit(value / 10));
+    out.push(digit(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text<T>(write: fn(T, &mut String), value: T) -> String {
+        let mut out = String::new();
+        write(value, &mut out);
+        out
+    }
+
+    #[test]
+    fn dates() {
+        for (input, days) in [
+            ("1970-01-01", 0),
+            (" 2000-02-29 ", 11_016),
+            ("2013-1-5", 15_710),
+            ("0001-01-01", -719_162),
+            ("5874897-12-31", 2_145_042_905),
+        ] {
+            assert_eq!(parse_date(input).expect(input), days);
+        }
+        for (wrong, state) in [
+            ("2013-02-29", "22008"),
+            ("1900-02-29", "22008"),
+            ("2013-13-01", "22008"),
+            ("2013-00-01", "22008"),
+            ("0000-01-01", "22008"),
+            ("5874898-01-01", "22008"),
+            ("13-01-01", "22007"),
+            ("2013-01", "22007"),
+            ("2013-01-01 BC", "22007"),
+            ("2013-01-011", "22007"),
+            ("infinity", "22007"),
+            ("", "22007"),
+        ] {
+            let error = parse_date(wrong).expect_err(wrong);
+            assert_eq!(error.state().as_str(), state, "{wrong}");
+            assert!(error.message().contains("type date") && error.message().contains(wrong));
+        }
+    }
+
+    #[test]
+    fn timestamps() {
+        for (input, expected) in [
+            ("2013-01-01", "2013-01-01 00:00:00"),
+            ("2013-01-01T05:00", "2013-01-01 05:00:00"),
+            ("2013-01-01 05:06:07.5", "2013-01-01 05:06:07.5"),
+            ("2013-01-01 05:06:07.0000004999", "2013-01-01 05:06:07"),
+            ("2013-01-01 05:06:07.0000005", "2013-01-01 05:06:07"),
+            ("2013-01-01 05:06:07.00000051", "2013-01-01 05:06:07.000001"),
+            ("2013-12-31 23:59:59.9999999", "2014-01-01 00:00:00"),
+            ("2013-12-31 24:00:00", "2014-01-01 00:00:00"),
+            ("2013-12-31 23:59:60", "2014-01-01 00:00:00"),
+            ("1969-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999"),
+            ("2013-01-01 05:00:00+08", "2013-01-01 05:00:00"),
+            ("294247-01-10 04:00:54.775807", "294247-01-10 04:00:54.775807"),
+        ] {
+            let value = parse_timestamp(input).expect(input);
+            assert_eq!(text(write_timestamp, value), expected, "{input}");
+        }
+        for (wrong, state) in [
+            ("2013-01-01 24:00:01", "22008"),
+            ("2013-01-01 25:00:00", "22008"),
+            ("2013-01-01 00:60:00", "22008"),
+            ("2013-01-01 00:00:61", "22008"),
+            ("2013-01-01 00:00:60.5", "22008"),
+            ("294247-01-10 04:00:54.775808", "22008"),
+            ("294248-01-01 00:00:00", "22008"),
+            ("2013-01-01 5", "22007"),
+            ("2013-01-01 05:00:00 nowhere", "22007"),
+            ("2013-01-01 05:00:00 AD", "22007"),
+            ("now", "22007"),
+        ] {
+            assert_eq!(parse_timestamp(wrong).expect_err(wrong).state().as_str(), state, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn timestamps_with_time_zone() {
+        for (input, expected) in [
+            ("2013-01-01 05:00:00", "2013-01-01 05:00:00+00"),
+            ("2013-01-01 05:00:00Z", "2013-01-01 05:00:00+00"),
+            ("2013-01-01T05:00:00 utc", "2013-01-01 05:00:00+00"),
+            ("2013-01-01 05:00:00+08", "2012-12-31 21:00:00+00"),
+            ("2013-01-01 05:00:00 -08:30", "2013-01-01 13:30:00+00"),
+            ("2013-01-01 05:00:00.25+0545", "2012-12-31 23:15:00.25+00"),
+            ("2013-01-01 05:00:00+01:02:03", "2013-01-01 03:57:57+00"),
+            ("2013-01-01 +01", "2012-12-31 23:00:00+00"),
+        ] {
+            let value = parse_timestamptz(input).expect(input);
+            assert_eq!(text(write_timestamptz, value), expected, "{input}");
+        }
+        assert_eq!(parse_timestamptz("2013-01-01 05:00:00+16").expect_err("far").state().as_str(), "22008");
+        assert_eq!(parse_timestamptz("2013-01-01 05:00:00+1:2").expect_err("one digit").state().as_str(), "22007");
+    }
+
+    /// Years before Christ cannot be read, but arithmetic can make them. Printed by PostgreSQL 15.
+    #[test]
+    fn before_christ_is_written() {
+        assert_eq!(text(write_date, -719_163), "0001-12-31 BC");
+        assert_eq!(text(write_timestamptz, -719_163 * MICROS_PER_DAY), "0001-12-31 00:00:00+00 BC");
+        text(write_timestamp, i64::MIN);
+        text(write_timestamp, i64::MAX);
+        text(write_date, i32::MIN);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(days in -719_162i32..=2_145_042_905, micros in any::<i64>()) {
+            prop_assert_eq!(parse_date(&text(write_date, days))?, days);
+            let printed = text(write_timestamp, micros);
+            if let Ok(read) = parse_timestamp(&printed) {
+                prop_assert_eq!(read, micros);
+                prop_assert_eq!(parse_timestamptz(&text(write_timestamptz, micros))?, micros);
+            } else {
+                prop_assert!(printed.ends_with("BC"));
+            }
+        }
+
+        #[test]
+        fn civil_days_are_successive(days in -800_000_000i64..800_000_000) {
+            let (year, month, day) = civil_from_days(days);
+            prop_assert_eq!(days_from_civil(year, month, day), days);
+            let next = civil_from_days(days + 1);
+            prop_assert!(next == (year, month, day + 1) || day == days_of_month(year, month) && next.2 == 1);
+        }
+    }
+}

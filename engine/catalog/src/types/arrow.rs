@@ -1,0 +1,173 @@
+//! SQL types as Arrow types and back.
+//!
+//! | SQL | Arrow |
+//! |---|---|
+//! | boolean, smallint, integer, bigint | Boolean, Int16, Int32, Int64 |
+//! | real, double precision | Float32, Float64 |
+//! | numeric(p,s) | Decimal128(p, s) |
+//! | text, varchar, json | Utf8 |
+//! | bytea | Binary |
+//! | date | Date32 |
+//! | timestamp, timestamp with time zone | Timestamp(us), Timestamp(us, "UTC") |
+//! | uuid | FixedSizeBinary(16) |
+//! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
+//!
+//! Where the Arrow type alone would read back as another SQL type (varchar, json, numeric without a modifier),
+//! [`SqlType::to_field`] names the SQL type in the field's metadata. Types that are never stored but that queries
+//! produce (Int8, unsigned integers, views, dictionaries) read as the nearest SQL type that holds all their values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use arrow_schema::{DataType, Field, TimeUnit};
+
+use super::{NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
+
+/// The key of the field metadata that names the SQL type.
+pub const TYPE_METADATA_KEY: &str = "aion.type";
+
+const UUID_BYTES: i32 = 16;
+
+impl SqlType {
+    /// The Arrow type of a column of this type.
+    pub fn to_arrow(&self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::SmallInt => DataType::Int16,
+            Self::Integer => DataType::Int32,
+            Self::BigInt => DataType::Int64,
+            Self::Real => DataType::Float32,
+            Self::Double => DataType::Float64,
+            Self::Numeric { scale, .. } => DataType::Decimal128(self.precision(), *scale),
+            Self::Text | Self::Varchar(_) | Self::Json => DataType::Utf8,
+            Self::Bytea => DataType::Binary,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+            Self::Uuid => DataType::FixedSizeBinary(UUID_BYTES),
+            Self::Vector(dimensions) => {
+                let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+                match dimensions {
+                    Some(dimensions) => DataType::FixedSizeList(item, (*dimensions).into()),
+                    None => DataType::List(item),
+                }
+            }
+        }
+    }
+
+    /// A field of this type.
+    pub fn to_field(&self, name: impl Into<String>, nullable: bool) -> Field {
+        let field = Field::new(name, self.to_arrow(), nullable);
+        if Self::from_arrow(field.data_type()).is_ok_and(|read| read == *self) {
+            return field;
+        }
+        field.with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
+    }
+
+    /// The SQL type of a field, from its metadata or else its Arrow type; 0A000 if it has none.
+    ///
+    /// Metadata that contradicts the Arrow type is ignored: an expression may keep its argument's metadata and
+    /// change the type.
+    pub fn from_field(field: &Field) -> Result<Self> {
+        let named = field.metadata().get(TYPE_METADATA_KEY).and_then(|name| name.parse::<Self>().ok());
+        match named {
+            Some(sql_type) if same_values(&sql_type.to_arrow(), field.data_type()) => Ok(sql_type),
+            _ => Self::from_arrow(field.data_type()),
+        }
+    }
+
+    /// The SQL type of an Arrow type; 0A000 if it has none.
+    pub fn from_arrow(data_type: &DataType) -> Result<Self> {
+        Ok(match data_type {
+            DataType::Boolean => Self::Boolean,
+            DataType::Int8 | DataType::UInt8 | DataType::Int16 => Self::SmallInt,
+            DataType::UInt16 | DataType::Int32 => Self::Integer,
+            DataType::UInt32 | DataType::Int64 => Self::BigInt,
+            DataType::UInt64 => Self::Numeric { precision: Some(20), scale: 0 },
+            DataType::Float16 | DataType::Float32 => Self::Real,
+            DataType::Float64 => Self::Double,
+            DataType::Decimal32(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
+            | DataType::Decimal64(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
+            | DataType::Decimal128(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
+            | DataType::Decimal256(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
+                if (0..=i16::from(*precision)).contains(&i16::from(*scale)) =>
+            {
+                Self::Numeric { precision: Some(*precision), scale: *scale }
+            }
+            // The type of a bare NULL, which PostgreSQL resolves to text.
+            DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
+            DataType::FixedSizeBinary(UUID_BYTES) => Self::Uuid,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Bytea
+            }
+            DataType::Date32 => Self::Date,
+            DataType::Timestamp(_, None) => Self::Timestamp,
+            DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            DataType::FixedSizeList(item, dimensions)
+                if *item.data_type() == DataType::Float32 && (1..=VECTOR_DIMENSIONS_MAX.into()).contains(dimensions) =>
+            {
+                Self::Vector(u16::try_from(*dimensions).ok())
+            }
+            DataType::List(item) | DataType::LargeList(item) if *item.data_type() == DataType::Float32 => {
+                Self::Vector(None)
+            }
+            DataType::Dictionary(_, values) => Self::from_arrow(values)?,
+            DataType::RunEndEncoded(_, values) => Self::from_arrow(values.data_type())?,
+            _ => return Err(Error::unsupported(format!("Arrow type {data_type} has no SQL type here"))),
+        })
+    }
+}
+
+/// Whether an array of one type holds the values of the other, in another layout at most.
+fn same_values(declared: &DataType, found: &DataType) -> bool {
+    match (declared, found) {
+        (DataType::Utf8, DataType::Utf8View | DataType::LargeUtf8) => true,
+        (_, DataType::Dictionary(_, values)) => same_values(declared, values),
+        (DataType::FixedSizeList(one, length), DataType::FixedSizeList(other, found)) => {
+            length == found && one.data_type() == other.data_type()
+        }
+        (DataType::List(one), DataType::List(other)) => one.data_type() == other.data_type(),
+        _ => declared == found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::ALL;
+    use super::*;
+
+    #[test]
+    fn fields_read_back() {
+        for sql_type in ALL {
+            let field = sql_type.to_field("c", true);
+            assert_eq!(SqlType::from_field(&field).expect("made above"), sql_type, "{field}");
+        }
+    }
+
+    #[test]
+    fn metadata_stands_only_where_it_tells_something() {
+        assert!(SqlType::Uuid.to_field("c", true).metadata().is_empty());
+        assert_eq!(SqlType::Json.to_field("c", true).metadata()[TYPE_METADATA_KEY], "json");
+        assert_eq!(SqlType::NUMERIC.to_field("c", true).metadata()[TYPE_METADATA_KEY], "numeric");
+    }
+
+    #[test]
+    fn contradicting_metadata_is_ignored() {
+        let field = SqlType::Json.to_field("c", true);
+        let length = field.clone().with_data_type(DataType::Int32);
+        assert_eq!(SqlType::from_field(&length).expect("an integer"), SqlType::Integer);
+        let view = field.with_data_type(DataType::Utf8View);
+        assert_eq!(SqlType::from_field(&view).expect("text in another layout"), SqlType::Json);
+    }
+
+    #[test]
+    fn query_types_are_widened() {
+        let unsigned = SqlType::from_arrow(&DataType::UInt64).expect("fits numeric");
+        assert_eq!(unsigned, SqlType::Numeric { precision: Some(20), scale: 0 });
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        assert_eq!(SqlType::from_arrow(&dictionary).expect("text"), SqlType::Text);
+        let error = SqlType::from_arrow(&DataType::Decimal256(76, 0)).expect_err("too many digits");
+        assert_eq!(error.state().as_str(), "0A000");
+    }
+}

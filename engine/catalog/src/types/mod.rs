@@ -1,0 +1,275 @@
+//! The SQL types of columns and expressions.
+//!
+//! **Vocabulary.** A *type* is what a column declares, with its *modifier* (`varchar(10)`, `numeric(10,2)`,
+//! `vector(12)`). Its *name* is PostgreSQL's, written out, as `format_type` prints it.
+//!
+//! **Guarantees.** [`SqlType::to_string`] and [`str::parse`] are inverse, and the printed names are persistent:
+//! descriptors store types by name. [`SqlType::to_field`] and [`SqlType::from_field`] are inverse too.
+//!
+//! **Where we are narrower than PostgreSQL.** `numeric` is an i128 at the column's scale: at most 38 digits, scale
+//! 0 to the precision, no NaN and no infinities, and `numeric` without a modifier is (38,10), which rounds at the
+//! eleventh decimal. `timestamp` has microseconds and no other precision. Neither `char(n)` nor `jsonb` exists.
+//!
+//! `vector(n)` is pgvector's type; pgvector has no fixed OID, ours is 16400, in the range of user-defined objects.
+
+mod arrow;
+mod parse;
+
+use std::fmt;
+
+pub use arrow::TYPE_METADATA_KEY;
+
+/// The most digits of a `numeric`.
+pub const NUMERIC_PRECISION_MAX: u8 = 38;
+/// The scale of a `numeric` without a modifier.
+pub const NUMERIC_DEFAULT_SCALE: i8 = 10;
+/// The most characters of a `varchar(n)`, PostgreSQL's limit.
+pub const VARCHAR_LENGTH_MAX: u32 = 10_485_760;
+/// The most dimensions of a `vector`, pgvector's limit.
+pub const VECTOR_DIMENSIONS_MAX: u16 = 16_000;
+/// The OID of `vector`.
+pub const VECTOR_OID: u32 = 16_400;
+
+/// The type of a column or an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SqlType {
+    /// `boolean`
+    Boolean,
+    /// `smallint`, 16 bits
+    SmallInt,
+    /// `integer`, 32 bits
+    Integer,
+    /// `bigint`, 64 bits
+    BigInt,
+    /// `real`, 32-bit float
+    Real,
+    /// `double precision`, 64-bit float
+    Double,
+    /// `numeric(precision, scale)`, stored as an i128 at this scale
+    Numeric {
+        /// Digits in all, 1 to 38; `None` is `numeric` without a modifier, which is (38,10).
+        precision: Option<u8>,
+        /// Digits after the point, 0 to the precision.
+        scale: i8,
+    },
+    /// `text`
+    Text,
+    /// `character varying`, of at most so many characters
+    Varchar(Option<u32>),
+    /// `bytea`
+    Bytea,
+    /// `date`, days since 1970-01-01
+    Date,
+    /// `timestamp without time zone`, microseconds since 1970-01-01
+    Timestamp,
+    /// `timestamp with time zone`, microseconds since 1970-01-01 UTC
+    TimestampTz,
+    /// `uuid`
+    Uuid,
+    /// `json`, kept as the text that was given
+    Json,
+    /// `vector`, of so many 32-bit floats; without a number, each value has its own
+    Vector(Option<u16>),
+}
+
+impl SqlType {
+    /// `numeric` without a modifier.
+    pub const NUMERIC: Self = Self::Numeric {
+        precision: None,
+        scale: NUMERIC_DEFAULT_SCALE,
+    };
+
+    /// The name without its modifier, as PostgreSQL's messages write it.
+    pub const fn base_name(&self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::SmallInt => "smallint",
+            Self::Integer => "integer",
+            Self::BigInt => "bigint",
+            Self::Real => "real",
+            Self::Double => "double precision",
+            Self::Numeric { .. } => "numeric",
+            Self::Text => "text",
+            Self::Varchar(_) => "character varying",
+            Self::Bytea => "bytea",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp without time zone",
+            Self::TimestampTz => "timestamp with time zone",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
+            Self::Vector(_) => "vector",
+        }
+    }
+
+    /// PostgreSQL's OID of the type (`pg_type.oid`).
+    pub const fn oid(&self) -> u32 {
+        match self {
+            Self::Boolean => 16,
+            Self::Bytea => 17,
+            Self::BigInt => 20,
+            Self::SmallInt => 21,
+            Self::Integer => 23,
+            Self::Text => 25,
+            Self::Json => 114,
+            Self::Real => 700,
+            Self::Double => 701,
+            Self::Varchar(_) => 1043,
+            Self::Date => 1082,
+            Self::Timestamp => 1114,
+            Self::TimestampTz => 1184,
+            Self::Numeric { .. } => 1700,
+            Self::Uuid => 2950,
+            Self::Vector(_) => VECTOR_OID,
+        }
+    }
+
+    /// Bytes of a value in PostgreSQL (`pg_type.typlen`), -1 for a varying length.
+    pub const fn type_length(&self) -> i16 {
+        match self {
+            Self::Boolean => 1,
+            Self::SmallInt => 2,
+            Self::Integer | Self::Real | Self::Date => 4,
+            Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
+            Self::Uuid => 16,
+            Self::Numeric { .. }
+            | Self::Text
+            | Self::Varchar(_)
+            | Self::Bytea
+            | Self::Json
+            | Self::Vector(_) => -1,
+        }
+    }
+
+    /// PostgreSQL's encoding of the modifier (`pg_attribute.atttypmod`), -1 for none.
+    pub const fn type_modifier(&self) -> i32 {
+        match *self {
+            Self::Numeric {
+                precision: Some(precision),
+                scale,
+            } => (((precision as i32) << 16) | scale as i32) + 4,
+            Self::Varchar(Some(length)) => length as i32 + 4,
+            Self::Vector(Some(dimensions)) => dimensions as i32,
+            _ => -1,
+        }
+    }
+
+    /// The type of an OID and a modifier; `None` if there is no such type here.
+    pub fn from_oid(oid: u32, modifier: i32) -> Option<Self> {
+        Some(match oid {
+            16 => Self::Boolean,
+            17 => Self::Bytea,
+            20 => Self::BigInt,
+            21 => Self::SmallInt,
+            23 => Self::Integer,
+            25 => Self::Text,
+            114 => Self::Json,
+            700 => Self::Real,
+            701 => Self::Double,
+            1043 if modifier < 4 => Self::Varchar(None),
+            1043 => Self::Varchar(u32::try_from(modifier - 4).ok()),
+            1082 => Self::Date,
+            1114 => Self::Timestamp,
+            1184 => Self::TimestampTz,
+            1700 if modifier < 4 => Self::NUMERIC,
+            1700 => {
+                let (precision, scale) = ((modifier - 4) >> 16, (modifier - 4) & 0xFFFF);
+                parse::numeric(precision.into(), scale.into()).ok()?
+            }
+            2950 => Self::Uuid,
+            VECTOR_OID if modifier < 1 => Self::Vector(None),
+            VECTOR_OID => parse::vector(modifier.into()).ok()?,
+            _ => return None,
+        })
+    }
+
+    /// Digits in all of a `numeric`, 38 for every other type.
+    pub const fn precision(&self) -> u8 {
+        match self {
+            Self::Numeric {
+                precision: Some(precision),
+                ..
+            } => *precision,
+            _ => NUMERIC_PRECISION_MAX,
+        }
+    }
+
+    /// Whether values have an order: whether the type can be a key, a sort key and a statistic.
+    pub const fn is_ordered(&self) -> bool {
+        !matches!(self, Self::Json | Self::Vector(_))
+    }
+}
+
+impl fmt::Display for SqlType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.base_name())?;
+        match self {
+            Self::Numeric {
+                precision: Some(precision),
+                scale,
+            } => write!(f, "({precision},{scale})"),
+            Self::Varchar(Some(length)) => write!(f, "({length})"),
+            Self::Vector(Some(dimensions)) => write!(f, "({dimensions})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) const ALL: [SqlType; 21] = [
+        SqlType::Boolean,
+        SqlType::SmallInt,
+        SqlType::Integer,
+        SqlType::BigInt,
+        SqlType::Real,
+        SqlType::Double,
+        SqlType::NUMERIC,
+        SqlType::Numeric { precision: Some(10), scale: 2 },
+        SqlType::Numeric { precision: Some(38), scale: 10 },
+        SqlType::Numeric { precision: Some(38), scale: 38 },
+        SqlType::Text,
+        SqlType::Varchar(None),
+        SqlType::Varchar(Some(10)),
+        SqlType::Bytea,
+        SqlType::Date,
+        SqlType::Timestamp,
+        SqlType::TimestampTz,
+        SqlType::Uuid,
+        SqlType::Json,
+        SqlType::Vector(None),
+        SqlType::Vector(Some(12)),
+    ];
+
+    #[test]
+    fn names_and_oids_read_back() {
+        for sql_type in ALL {
+            assert_eq!(sql_type.to_string().parse::<SqlType>().expect("printed above"), sql_type);
+            assert_eq!(SqlType::from_oid(sql_type.oid(), sql_type.type_modifier()), Some(sql_type));
+        }
+        assert_eq!(SqlType::from_oid(26, -1), None);
+        assert_eq!(SqlType::from_oid(1700, i32::MAX), None);
+    }
+
+    /// `atttypmod` of PostgreSQL 15 for the same declarations.
+    #[test]
+    fn modifiers_are_those_of_postgres() {
+        let numeric = SqlType::Numeric { precision: Some(10), scale: 2 };
+        assert_eq!(numeric.type_modifier(), 655_366);
+        assert_eq!(SqlType::Varchar(Some(10)).type_modifier(), 14);
+        assert_eq!(SqlType::Text.type_modifier(), -1);
+    }
+
+    /// Descriptors store these names.
+    #[test]
+    fn golden() {
+        let names = ALL.map(|sql_type| sql_type.to_string()).join(", ");
+        assert_eq!(
+            names,
+            "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
+             numeric(38,38), text, character varying, character varying(10), bytea, date, \
+             timestamp without time zone, timestamp with time zone, uuid, json, vector, vector(12)"
+        );
+    }
+}
