@@ -1,3 +1,5 @@
+//! Keys compare as bytes as their values do in SQL, come back as they were written, and keep their format.
+
 use std::cmp::Ordering;
 
 use proptest::prelude::*;

@@ -23,7 +23,9 @@ fn parse_hex(digits: &str, out: &mut Vec<u8>) -> Result<()> {
         }
         let high = hex_digit(high)?;
         let Some(low) = rest.next() else {
-            return Err(hex_error("invalid hexadecimal data for type bytea: odd number of digits".into()));
+            return Err(hex_error(
+                "invalid hexadecimal data for type bytea: odd number of digits".into(),
+            ));
         };
         out.push(high << 4 | hex_digit(low)?);
     }
@@ -33,7 +35,9 @@ fn parse_hex(digits: &str, out: &mut Vec<u8>) -> Result<()> {
 fn hex_digit(character: char) -> Result<u8> {
     match character.to_digit(16) {
         Some(digit) => Ok(digit as u8),
-        None => Err(hex_error(format!("invalid hexadecimal digit for type bytea: \"{character}\""))),
+        None => Err(hex_error(format!(
+            "invalid hexadecimal digit for type bytea: \"{character}\""
+        ))),
     }
 }
 
@@ -130,7 +134,11 @@ mod tests {
         assert_eq!(bytea("a\\\\b\\000\\377").expect("escapes"), b"a\\b\x00\xFF");
         assert_eq!(bytea("").expect("empty"), b"");
         for (text, state, message) in [
-            ("\\xabc", "22023", "invalid hexadecimal data for type bytea: odd number of digits"),
+            (
+                "\\xabc",
+                "22023",
+                "invalid hexadecimal data for type bytea: odd number of digits",
+            ),
             ("\\xzz", "22023", "invalid hexadecimal digit for type bytea: \"z\""),
             ("\\xa b", "22023", "invalid hexadecimal digit for type bytea: \" \""),
             ("a\\b", "22P02", "invalid input syntax for type bytea: \"a\\b\""),

@@ -7,9 +7,8 @@ use super::{invalid_syntax, trim};
 /// Reads a boolean: any beginning of true, false, yes or no, on, off, 1 or 0, in any case.
 pub fn parse_bool(text: &str) -> Result<bool> {
     let word = trim(text);
-    let begins = |whole: &str| {
-        !word.is_empty() && whole.len() >= word.len() && whole[..word.len()].eq_ignore_ascii_case(word)
-    };
+    let begins =
+        |whole: &str| !word.is_empty() && whole.len() >= word.len() && whole[..word.len()].eq_ignore_ascii_case(word);
     if word.is_ascii() {
         if begins("true") || begins("yes") || word == "1" || word.eq_ignore_ascii_case("on") {
             return Ok(true);
@@ -41,7 +40,10 @@ mod tests {
         for text in ["", " ", "o", "truee", "2", "01", "ß", "tß"] {
             let error = parse_bool(text).expect_err(text);
             assert_eq!(error.state().as_str(), "22P02");
-            assert_eq!(error.message(), format!("invalid input syntax for type boolean: \"{text}\""));
+            assert_eq!(
+                error.message(),
+                format!("invalid input syntax for type boolean: \"{text}\"")
+            );
         }
     }
 }

@@ -25,7 +25,10 @@ const ZONE_HOUR_MAX: i64 = 15;
 
 /// Reads a `date`: days since 1970-01-01.
 pub fn parse_date(text: &str) -> Result<i32> {
-    let input = Input { text, type_name: "date" };
+    let input = Input {
+        text,
+        type_name: "date",
+    };
     let mut rest = Scanner(trim(text).as_bytes());
     let days = input.date(&mut rest, DATE_YEAR_MAX)?;
     if !rest.0.is_empty() {
@@ -36,12 +39,20 @@ pub fn parse_date(text: &str) -> Result<i32> {
 
 /// Reads a `timestamp`: microseconds since 1970-01-01 00:00:00.
 pub fn parse_timestamp(text: &str) -> Result<i64> {
-    Ok(Input { text, type_name: "timestamp" }.timestamp()?.0)
+    Ok(Input {
+        text,
+        type_name: "timestamp",
+    }
+    .timestamp()?
+    .0)
 }
 
 /// Reads a `timestamp with time zone`: microseconds since 1970-01-01 00:00:00 UTC; without a zone, in UTC.
 pub fn parse_timestamptz(text: &str) -> Result<i64> {
-    let input = Input { text, type_name: "timestamp with time zone" };
+    let input = Input {
+        text,
+        type_name: "timestamp with time zone",
+    };
     let (local, offset) = input.timestamp()?;
     local.checked_sub(offset).ok_or_else(|| input.out_of_range())
 }
@@ -57,7 +68,11 @@ impl Input<'_> {
     fn malformed(&self) -> Error {
         Error::invalid(
             SqlState::INVALID_DATETIME_FORMAT,
-            format!("invalid input syntax for type {}: {}", self.type_name, quoted(self.text)),
+            format!(
+                "invalid input syntax for type {}: {}",
+                self.type_name,
+                quoted(self.text)
+            ),
         )
     }
 
@@ -65,14 +80,22 @@ impl Input<'_> {
     fn out_of_range(&self) -> Error {
         Error::invalid(
             SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date/time field value out of range for type {}: {}", self.type_name, quoted(self.text)),
+            format!(
+                "date/time field value out of range for type {}: {}",
+                self.type_name,
+                quoted(self.text)
+            ),
         )
     }
 
     /// The number of at least `shortest` and at most `longest` digits that follows.
     fn number(&self, rest: &mut Scanner<'_>, shortest: usize, longest: usize) -> Result<i64> {
         let (value, digits) = rest.digits(longest);
-        if digits < shortest { Err(self.malformed()) } else { Ok(value) }
+        if digits < shortest {
+            Err(self.malformed())
+        } else {
+            Ok(value)
+        }
     }
 
     fn expect(&self, rest: &mut Scanner<'_>, byte: u8) -> Result<()> {
@@ -112,7 +135,9 @@ impl Input<'_> {
         if !rest.0.is_empty() {
             return Err(self.malformed());
         }
-        let local = days.checked_mul(MICROS_PER_DAY).and_then(|midnight| midnight.checked_add(time));
+        let local = days
+            .checked_mul(MICROS_PER_DAY)
+            .and_then(|midnight| midnight.checked_add(time));
         Ok((local.ok_or_else(|| self.out_of_range())?, offset))
     }
 
@@ -146,7 +171,9 @@ impl Input<'_> {
                 -1
             }
             name => {
-                let utc = [&b"Z"[..], b"UTC", b"GMT"].iter().any(|utc| name.eq_ignore_ascii_case(utc));
+                let utc = [&b"Z"[..], b"UTC", b"GMT"]
+                    .iter()
+                    .any(|utc| name.eq_ignore_ascii_case(utc));
                 rest.0 = &[];
                 return if utc { Ok(0) } else { Err(self.malformed()) };
             }
@@ -208,7 +235,9 @@ impl Scanner<'_> {
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits > 6 {
             self.0 = &self.0[digits..];
-            let fraction = std::str::from_utf8(&text[..=digits]).ok().and_then(|text| text.parse::<f64>().ok());
+            let fraction = std::str::from_utf8(&text[..=digits])
+                .ok()
+                .and_then(|text| text.parse::<f64>().ok());
             return (fraction.expect("a point and digits are a float") * 1e6).round_ties_even() as i64;
         }
         self.digits(6).0 * 10i64.pow(6 - digits as u32)
@@ -244,7 +273,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
@@ -385,7 +418,11 @@ mod tests {
             ("2013-01-01 05:00:00 AD", "22007"),
             ("now", "22007"),
         ] {
-            assert_eq!(parse_timestamp(wrong).expect_err(wrong).state().as_str(), state, "{wrong}");
+            assert_eq!(
+                parse_timestamp(wrong).expect_err(wrong).state().as_str(),
+                state,
+                "{wrong}"
+            );
         }
     }
 
@@ -404,15 +441,30 @@ mod tests {
             let value = parse_timestamptz(input).expect(input);
             assert_eq!(text(write_timestamptz, value), expected, "{input}");
         }
-        assert_eq!(parse_timestamptz("2013-01-01 05:00:00+16").expect_err("far").state().as_str(), "22008");
-        assert_eq!(parse_timestamptz("2013-01-01 05:00:00+1:2").expect_err("one digit").state().as_str(), "22007");
+        assert_eq!(
+            parse_timestamptz("2013-01-01 05:00:00+16")
+                .expect_err("far")
+                .state()
+                .as_str(),
+            "22008"
+        );
+        assert_eq!(
+            parse_timestamptz("2013-01-01 05:00:00+1:2")
+                .expect_err("one digit")
+                .state()
+                .as_str(),
+            "22007"
+        );
     }
 
     /// Years before Christ cannot be read, but arithmetic can make them. Printed by PostgreSQL 15.
     #[test]
     fn before_christ_is_written() {
         assert_eq!(text(write_date, -719_163), "0001-12-31 BC");
-        assert_eq!(text(write_timestamptz, -719_163 * MICROS_PER_DAY), "0001-12-31 00:00:00+00 BC");
+        assert_eq!(
+            text(write_timestamptz, -719_163 * MICROS_PER_DAY),
+            "0001-12-31 00:00:00+00 BC"
+        );
         text(write_timestamp, i64::MIN);
         text(write_timestamp, i64::MAX);
         text(write_date, i32::MIN);

@@ -83,7 +83,11 @@ fn parse<T: Float>(text: &str) -> Result<T> {
     let overflows = read.is_infinite() && number.bytes().any(|byte| byte.is_ascii_digit());
     let mantissa = || number.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
     if overflows || read == 0.0 && mantissa().any(|byte| matches!(byte, b'1'..=b'9')) {
-        return Err(out_of_range(format!("{} is out of range for type {}", quoted(number), T::TYPE_NAME)));
+        return Err(out_of_range(format!(
+            "{} is out of range for type {}",
+            quoted(number),
+            T::TYPE_NAME
+        )));
     }
     Ok(value)
 }
@@ -95,22 +99,26 @@ fn write<T: Float>(value: T, out: &mut String) {
         other if other.is_nan() => out.push_str("NaN"),
         _ => {
             let mut shortest = Scientific::of(format_args!("{value:e}"));
-            if is_half_way(&shortest, value) || is_tie(&shortest, value) {
-                shortest = next_shortest(&shortest, value);
+            if is_half_way(&shortest, value) {
+                shortest = rounded(shortest.fraction().len() + 1, value).unwrap_or(shortest);
+            } else if is_tie(&shortest, value) {
+                // Below a power of two the even one may not read back.
+                shortest = rounded(shortest.fraction().len(), value)
+                    .filter(|even| even.e == shortest.e)
+                    .unwrap_or(shortest);
             }
             shortest.write(T::EXPONENT_FROM, out);
         }
     }
 }
 
-/// The shortest decimal, rounded half to even and of at least as many digits as `shortest`, that is nearer to `value`
+/// The shortest decimal of at least so many digits after the first, rounded half to even, that is nearer to `value`
 /// than to any other float.
 #[cold]
-fn next_shortest<T: Float>(shortest: &Scientific, value: T) -> Scientific {
-    (shortest.fraction().len()..T::FURTHER_DIGITS_MAX)
+fn rounded<T: Float>(digits: usize, value: T) -> Option<Scientific> {
+    (digits..=T::FURTHER_DIGITS_MAX)
         .map(|digits| Scientific::of(format_args!("{value:.digits$e}")))
         .find(|decimal| decimal.text().parse::<T>().is_ok_and(|read| read == value) && !is_half_way(decimal, value))
-        .unwrap_or_else(|| Scientific::of(format_args!("{value:.digits$e}", digits = T::FURTHER_DIGITS_MAX)))
 }
 
 /// Integer mantissa and exponent: the magnitude is `mantissa * 2^exponent`; and whether the float below is nearer than
@@ -121,7 +129,11 @@ fn parts<T: Float>(value: T) -> (u64, i32, bool) {
     let stored_mantissa = bits & ((1 << T::MANTISSA_BITS) - 1);
     let implicit = if stored_exponent == 0 { 0 } else { 1 << T::MANTISSA_BITS };
     let is_nearer_below = stored_mantissa == 0 && stored_exponent > 1;
-    (stored_mantissa | implicit, stored_exponent.max(1) - T::BIAS, is_nearer_below)
+    (
+        stored_mantissa | implicit,
+        stored_exponent.max(1) - T::BIAS,
+        is_nearer_below,
+    )
 }
 
 /// Whether `decimal` lies exactly half way between `value` and the next float above or below.
@@ -131,7 +143,11 @@ fn is_half_way<T: Float>(decimal: &Scientific, value: T) -> bool {
     if mantissa == 0 || mantissa % 2 == 1 {
         return false;
     }
-    let below = if is_nearer_below { (4 * mantissa - 1, exponent - 2) } else { (2 * mantissa - 1, exponent - 1) };
+    let below = if is_nearer_below {
+        (4 * mantissa - 1, exponent - 2)
+    } else {
+        (2 * mantissa - 1, exponent - 1)
+    };
     let (digits, shift) = decimal.digits();
     equal(digits, shift, 2 * mantissa + 1, exponent - 1) || equal(digits, shift, below.0, below.1)
 }
@@ -156,7 +172,11 @@ fn equal(digits: u128, shift: i32, odd: u64, power: i32) -> bool {
         return false;
     }
     let fives = 5u128.pow(shift.unsigned_abs());
-    let (decimal, binary) = if shift >= 0 { (digits * fives, odd.into()) } else { (digits, u128::from(odd) * fives) };
+    let (decimal, binary) = if shift >= 0 {
+        (digits * fives, odd.into())
+    } else {
+        (digits, u128::from(odd) * fives)
+    };
     let twos = decimal.trailing_zeros();
     decimal >> twos == binary && twos as i32 + shift == power
 }
@@ -173,11 +193,20 @@ struct Scientific {
 
 impl Scientific {
     fn of(format: std::fmt::Arguments<'_>) -> Self {
-        let mut this = Self { bytes: [0; 32], length: 0, first: 0, e: 0, exponent: 0 };
-        this.write_fmt(format).expect("17 digits and an exponent fit the buffer");
+        let mut this = Self {
+            bytes: [0; 32],
+            length: 0,
+            first: 0,
+            e: 0,
+            exponent: 0,
+        };
+        this.write_fmt(format)
+            .expect("17 digits and an exponent fit the buffer");
         this.first = usize::from(this.bytes[0] == b'-');
         this.e = this.text().find('e').expect("the notation has an exponent");
-        this.exponent = this.text()[this.e + 1..].parse().expect("the notation's exponent is an integer");
+        this.exponent = this.text()[this.e + 1..]
+            .parse()
+            .expect("the notation's exponent is an integer");
         this
     }
 
@@ -264,6 +293,7 @@ mod tests {
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
             (1.5e-300, "1.5e-300"),
+            (2f64.powi(-24), "5.960464477539063e-08"),
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::INFINITY, "Infinity"),
             (f64::NEG_INFINITY, "-Infinity"),
@@ -281,7 +311,7 @@ mod tests {
             (80_482_496.0, "8.0482496e+07"),
             (489_254_016.0, "4.8925402e+08"),
             (-117_760_704.0, "-1.17760704e+08"),
-            (3_133_155.25, "3.1331552e+06"),
+            (12_532_621.0 / 4.0, "3.1331552e+06"),
             (0.000_244_140_63, "0.00024414062"),
         ] {
             assert_eq!(text(|out| write_f32(value, out)), expected);
@@ -298,7 +328,10 @@ mod tests {
         for wrong in ["1e400", "-1e400", "1e-400"] {
             let error = parse_f64(wrong).expect_err(wrong);
             assert_eq!(error.state().as_str(), "22003");
-            assert_eq!(error.message(), format!("\"{wrong}\" is out of range for type double precision"));
+            assert_eq!(
+                error.message(),
+                format!("\"{wrong}\" is out of range for type double precision")
+            );
         }
         assert_eq!(parse_f32("1e39").expect_err("too great").state().as_str(), "22003");
         for wrong in ["", ".", "1e", "infinit", "1,5", "0x1p3"] {

@@ -24,9 +24,7 @@ use aion_base::{Error, SqlState};
 
 pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use boolean::{parse_bool, write_bool};
-pub use calendar::{
-    parse_date, parse_timestamp, parse_timestamptz, write_date, write_timestamp, write_timestamptz,
-};
+pub use calendar::{parse_date, parse_timestamp, parse_timestamptz, write_date, write_timestamp, write_timestamptz};
 pub use float::{parse_f32, parse_f64, write_f32, write_f64};
 pub use number::{parse_decimal, parse_i16, parse_i32, parse_i64, write_decimal, write_integer};
 pub use string::{check_json, parse_text, parse_varchar};

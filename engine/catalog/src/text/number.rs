@@ -23,13 +23,15 @@ pub fn parse_i64(text: &str) -> Result<i64> {
 }
 
 fn parse_integer<T: FromStr<Err = std::num::ParseIntError>>(text: &str, type_name: &str) -> Result<T> {
-    trim(text).parse().map_err(|error: std::num::ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => out_of_range(format!(
-            "value {} is out of range for type {type_name}",
-            quoted(trim(text))
-        )),
-        _ => invalid_syntax(type_name, text),
-    })
+    trim(text)
+        .parse()
+        .map_err(|error: std::num::ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => out_of_range(format!(
+                "value {} is out of range for type {type_name}",
+                quoted(trim(text))
+            )),
+            _ => invalid_syntax(type_name, text),
+        })
 }
 
 #[cold]
@@ -54,16 +56,28 @@ pub fn parse_decimal(text: &str, precision: u8, scale: i8) -> Result<i128> {
         _ => (false, number),
     };
     let bytes = unsigned.as_bytes();
-    let mantissa = bytes.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(bytes.len());
-    let point = bytes[..mantissa].iter().position(|&byte| byte == b'.').unwrap_or(mantissa);
+    let mantissa = bytes
+        .iter()
+        .position(|byte| matches!(byte, b'e' | b'E'))
+        .unwrap_or(bytes.len());
+    let point = bytes[..mantissa]
+        .iter()
+        .position(|&byte| byte == b'.')
+        .unwrap_or(mantissa);
     let (whole, fraction) = (&bytes[..point], bytes.get(point + 1..mantissa).unwrap_or_default());
     let Some(exponent) = parse_exponent(&unsigned[mantissa..]) else {
         return Err(invalid_syntax("numeric", text));
     };
     let digits = whole.iter().chain(fraction);
     if whole.len() + fraction.len() == 0 || !digits.clone().all(u8::is_ascii_digit) {
-        let word = ["nan", "inf", "infinity"].iter().any(|word| unsigned.eq_ignore_ascii_case(word));
-        return Err(if word { decimal_out_of_range(text, precision, scale) } else { invalid_syntax("numeric", text) });
+        let word = ["nan", "inf", "infinity"]
+            .iter()
+            .any(|word| unsigned.eq_ignore_ascii_case(word));
+        return Err(if word {
+            decimal_out_of_range(text, precision, scale)
+        } else {
+            invalid_syntax("numeric", text)
+        });
     }
     // Positions count digits of the text; the unscaled value is those before `kept`, rounded by the one at it.
     let kept = whole.len() as i64 + exponent + i64::from(scale);
@@ -125,7 +139,11 @@ impl Accumulator {
     fn push(&mut self, digit: u8) -> Option<()> {
         self.chunk = self.chunk * 10 + u64::from(digit);
         self.chunk_digits += 1;
-        if i64::from(self.chunk_digits) == CHUNK_DIGITS { self.flush() } else { Some(()) }
+        if i64::from(self.chunk_digits) == CHUNK_DIGITS {
+            self.flush()
+        } else {
+            Some(())
+        }
     }
 
     fn flush(&mut self) -> Option<()> {
@@ -145,7 +163,11 @@ fn decimal_out_of_range(text: &str, precision: u8, scale: i8) -> Error {
     ))
     .with_detail(format!(
         "A field with precision {precision}, scale {scale} must round to an absolute value less than {}.",
-        if whole_digits == 0 { "1".to_owned() } else { format!("10^{whole_digits}") }
+        if whole_digits == 0 {
+            "1".to_owned()
+        } else {
+            format!("10^{whole_digits}")
+        }
     ))
 }
 
@@ -158,7 +180,10 @@ pub fn write_decimal(unscaled: i128, scale: i8, out: &mut String) {
     let magnitude = unscaled.unsigned_abs();
     let (whole, fraction) = (magnitude / factor, magnitude % factor);
     let sign = if unscaled < 0 { "-" } else { "" };
-    append(out, format_args!("{sign}{whole}.{fraction:0width$}", width = digits as usize));
+    append(
+        out,
+        format_args!("{sign}{whole}.{fraction:0width$}", width = digits as usize),
+    );
 }
 
 #[cfg(test)]
@@ -184,7 +209,10 @@ mod tests {
         for wrong in ["", " ", "-", "1.0", "1e3", "0x1", "1_000", "--1", "1 2", "\u{A0}1"] {
             let error = parse_i64(wrong).expect_err(wrong);
             assert_eq!(error.state().as_str(), "22P02");
-            assert_eq!(error.message(), format!("invalid input syntax for type bigint: \"{wrong}\""));
+            assert_eq!(
+                error.message(),
+                format!("invalid input syntax for type bigint: \"{wrong}\"")
+            );
         }
     }
 
@@ -219,7 +247,9 @@ mod tests {
         let error = parse_decimal("1000000", 8, 2).expect_err("too great");
         let detail = "A field with precision 8, scale 2 must round to an absolute value less than 10^6.";
         assert_eq!(error.detail(), Some(detail));
-        for wrong in ["", ".", "-", "1.2.3", "1e", "1e+", "e5", "1 2", "--1", "ß", "1ß", "1e5ß"] {
+        for wrong in [
+            "", ".", "-", "1.2.3", "1e", "1e+", "e5", "1 2", "--1", "ß", "1ß", "1e5ß",
+        ] {
             assert_eq!(parse_decimal(wrong, 8, 2).expect_err(wrong).state().as_str(), "22P02");
         }
     }

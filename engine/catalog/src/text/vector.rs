@@ -93,7 +93,12 @@ mod tests {
             ("[4e38]", None, "22003", "\"4e38\" is out of range for type vector"),
             ("1,2", None, "22P02", "invalid input syntax for type vector: \"1,2\""),
             ("[1,2", None, "22P02", "invalid input syntax for type vector: \"[1,2\""),
-            ("[1,,2]", None, "22P02", "invalid input syntax for type vector: \"[1,,2]\""),
+            (
+                "[1,,2]",
+                None,
+                "22P02",
+                "invalid input syntax for type vector: \"[1,,2]\"",
+            ),
         ] {
             let error = vector(text, dimensions).expect_err(text);
             assert_eq!((error.state().as_str(), error.message()), (state, message));

@@ -70,7 +70,10 @@ impl SqlType {
     /// Metadata that contradicts the Arrow type is ignored: an expression may keep its argument's metadata and
     /// change the type.
     pub fn from_field(field: &Field) -> Result<Self> {
-        let named = field.metadata().get(TYPE_METADATA_KEY).and_then(|name| name.parse::<Self>().ok());
+        let named = field
+            .metadata()
+            .get(TYPE_METADATA_KEY)
+            .and_then(|name| name.parse::<Self>().ok());
         match named {
             Some(sql_type) if same_values(&sql_type.to_arrow(), field.data_type()) => Ok(sql_type),
             _ => Self::from_arrow(field.data_type()),
@@ -84,7 +87,10 @@ impl SqlType {
             DataType::Int8 | DataType::UInt8 | DataType::Int16 => Self::SmallInt,
             DataType::UInt16 | DataType::Int32 => Self::Integer,
             DataType::UInt32 | DataType::Int64 => Self::BigInt,
-            DataType::UInt64 => Self::Numeric { precision: Some(20), scale: 0 },
+            DataType::UInt64 => Self::Numeric {
+                precision: Some(20),
+                scale: 0,
+            },
             DataType::Float16 | DataType::Float32 => Self::Real,
             DataType::Float64 => Self::Double,
             DataType::Decimal32(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
@@ -93,7 +99,10 @@ impl SqlType {
             | DataType::Decimal256(precision @ 1..=NUMERIC_PRECISION_MAX, scale)
                 if (0..=i16::from(*precision)).contains(&i16::from(*scale)) =>
             {
-                Self::Numeric { precision: Some(*precision), scale: *scale }
+                Self::Numeric {
+                    precision: Some(*precision),
+                    scale: *scale,
+                }
             }
             // The type of a bare NULL, which PostgreSQL resolves to text.
             DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
@@ -105,7 +114,8 @@ impl SqlType {
             DataType::Timestamp(_, None) => Self::Timestamp,
             DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
             DataType::FixedSizeList(item, dimensions)
-                if *item.data_type() == DataType::Float32 && (1..=VECTOR_DIMENSIONS_MAX.into()).contains(dimensions) =>
+                if *item.data_type() == DataType::Float32
+                    && (1..=VECTOR_DIMENSIONS_MAX.into()).contains(dimensions) =>
             {
                 Self::Vector(u16::try_from(*dimensions).ok())
             }
@@ -114,7 +124,11 @@ impl SqlType {
             }
             DataType::Dictionary(_, values) => Self::from_arrow(values)?,
             DataType::RunEndEncoded(_, values) => Self::from_arrow(values.data_type())?,
-            _ => return Err(Error::unsupported(format!("Arrow type {data_type} has no SQL type here"))),
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "Arrow type {data_type} has no SQL type here"
+                )));
+            }
         })
     }
 }
@@ -149,7 +163,10 @@ mod tests {
     fn metadata_stands_only_where_it_tells_something() {
         assert!(SqlType::Uuid.to_field("c", true).metadata().is_empty());
         assert_eq!(SqlType::Json.to_field("c", true).metadata()[TYPE_METADATA_KEY], "json");
-        assert_eq!(SqlType::NUMERIC.to_field("c", true).metadata()[TYPE_METADATA_KEY], "numeric");
+        assert_eq!(
+            SqlType::NUMERIC.to_field("c", true).metadata()[TYPE_METADATA_KEY],
+            "numeric"
+        );
     }
 
     #[test]
@@ -158,13 +175,22 @@ mod tests {
         let length = field.clone().with_data_type(DataType::Int32);
         assert_eq!(SqlType::from_field(&length).expect("an integer"), SqlType::Integer);
         let view = field.with_data_type(DataType::Utf8View);
-        assert_eq!(SqlType::from_field(&view).expect("text in another layout"), SqlType::Json);
+        assert_eq!(
+            SqlType::from_field(&view).expect("text in another layout"),
+            SqlType::Json
+        );
     }
 
     #[test]
     fn query_types_are_widened() {
         let unsigned = SqlType::from_arrow(&DataType::UInt64).expect("fits numeric");
-        assert_eq!(unsigned, SqlType::Numeric { precision: Some(20), scale: 0 });
+        assert_eq!(
+            unsigned,
+            SqlType::Numeric {
+                precision: Some(20),
+                scale: 0
+            }
+        );
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         assert_eq!(SqlType::from_arrow(&dictionary).expect("text"), SqlType::Text);
         let error = SqlType::from_arrow(&DataType::Decimal256(76, 0)).expect_err("too many digits");

@@ -3,7 +3,7 @@
 //! **Vocabulary.** A *type* is what a column declares, with its *modifier* (`varchar(10)`, `numeric(10,2)`,
 //! `vector(12)`). Its *name* is PostgreSQL's, written out, as `format_type` prints it.
 //!
-//! **Guarantees.** [`SqlType::to_string`] and [`str::parse`] are inverse, and the printed names are persistent:
+//! **Guarantees.** `to_string` and [`str::parse`] of a type are inverse, and the printed names are persistent:
 //! descriptors store types by name. [`SqlType::to_field`] and [`SqlType::from_field`] are inverse too.
 //!
 //! **Where we are narrower than PostgreSQL.** `numeric` is an i128 at the column's scale: at most 38 digits, scale
@@ -131,12 +131,7 @@ impl SqlType {
             Self::Integer | Self::Real | Self::Date => 4,
             Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
             Self::Uuid => 16,
-            Self::Numeric { .. }
-            | Self::Text
-            | Self::Varchar(_)
-            | Self::Bytea
-            | Self::Json
-            | Self::Vector(_) => -1,
+            Self::Numeric { .. } | Self::Text | Self::Varchar(_) | Self::Bytea | Self::Json | Self::Vector(_) => -1,
         }
     }
 
@@ -215,10 +210,10 @@ impl fmt::Display for SqlType {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(super) const ALL: [SqlType; 21] = [
+    pub(crate) const ALL: [SqlType; 21] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -226,9 +221,18 @@ mod tests {
         SqlType::Real,
         SqlType::Double,
         SqlType::NUMERIC,
-        SqlType::Numeric { precision: Some(10), scale: 2 },
-        SqlType::Numeric { precision: Some(38), scale: 10 },
-        SqlType::Numeric { precision: Some(38), scale: 38 },
+        SqlType::Numeric {
+            precision: Some(10),
+            scale: 2,
+        },
+        SqlType::Numeric {
+            precision: Some(38),
+            scale: 10,
+        },
+        SqlType::Numeric {
+            precision: Some(38),
+            scale: 38,
+        },
         SqlType::Text,
         SqlType::Varchar(None),
         SqlType::Varchar(Some(10)),
@@ -245,8 +249,14 @@ mod tests {
     #[test]
     fn names_and_oids_read_back() {
         for sql_type in ALL {
-            assert_eq!(sql_type.to_string().parse::<SqlType>().expect("printed above"), sql_type);
-            assert_eq!(SqlType::from_oid(sql_type.oid(), sql_type.type_modifier()), Some(sql_type));
+            assert_eq!(
+                sql_type.to_string().parse::<SqlType>().expect("printed above"),
+                sql_type
+            );
+            assert_eq!(
+                SqlType::from_oid(sql_type.oid(), sql_type.type_modifier()),
+                Some(sql_type)
+            );
         }
         assert_eq!(SqlType::from_oid(26, -1), None);
         assert_eq!(SqlType::from_oid(1700, i32::MAX), None);
@@ -255,7 +265,10 @@ mod tests {
     /// `atttypmod` of PostgreSQL 15 for the same declarations.
     #[test]
     fn modifiers_are_those_of_postgres() {
-        let numeric = SqlType::Numeric { precision: Some(10), scale: 2 };
+        let numeric = SqlType::Numeric {
+            precision: Some(10),
+            scale: 2,
+        };
         assert_eq!(numeric.type_modifier(), 655_366);
         assert_eq!(SqlType::Varchar(Some(10)).type_modifier(), 14);
         assert_eq!(SqlType::Text.type_modifier(), -1);

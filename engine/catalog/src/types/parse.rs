@@ -18,7 +18,13 @@ impl FromStr for SqlType {
             .iter()
             .map(|modifier| modifier.parse::<i64>().map_err(|_| malformed(text)))
             .collect::<Result<Vec<_>>>()?;
-        let plain = |sql_type| if modifiers.is_empty() { Ok(sql_type) } else { Err(malformed(text)) };
+        let plain = |sql_type| {
+            if modifiers.is_empty() {
+                Ok(sql_type)
+            } else {
+                Err(malformed(text))
+            }
+        };
         match (name.as_str(), modifiers.as_slice()) {
             ("boolean" | "bool", _) => plain(Self::Boolean),
             ("smallint" | "int2", _) => plain(Self::SmallInt),
@@ -38,7 +44,9 @@ impl FromStr for SqlType {
             ("timestamp" | "timestamp without time zone", [] | [6]) => Ok(Self::Timestamp),
             ("timestamptz" | "timestamp with time zone", [] | [6]) => Ok(Self::TimestampTz),
             ("timestamp" | "timestamp without time zone" | "timestamptz" | "timestamp with time zone", [_]) => {
-                Err(Error::unsupported(format!("type {text}: the only precision of a timestamp is 6, microseconds")))
+                Err(Error::unsupported(format!(
+                    "type {text}: the only precision of a timestamp is 6, microseconds"
+                )))
             }
             ("uuid", _) => plain(Self::Uuid),
             ("json", _) => plain(Self::Json),
@@ -48,10 +56,11 @@ impl FromStr for SqlType {
                 "type {text} is not supported: blank-padded text does not exist here"
             ))
             .with_hint("Use text or character varying.")),
-            ("jsonb", _) => {
-                Err(Error::unsupported("type jsonb is not supported").with_hint("Use json."))
-            }
-            _ => Err(Error::not_found(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))),
+            ("jsonb", _) => Err(Error::unsupported("type jsonb is not supported").with_hint("Use json.")),
+            _ => Err(Error::not_found(
+                SqlState::UNDEFINED_OBJECT,
+                format!("type \"{text}\" does not exist"),
+            )),
         }
     }
 }
@@ -81,10 +90,13 @@ fn out_of_bounds(message: String) -> Error {
 pub(super) fn numeric(precision: i64, scale: i64) -> Result<SqlType> {
     match u8::try_from(precision) {
         Ok(digits @ 1..=NUMERIC_PRECISION_MAX) => match i8::try_from(scale) {
-            Ok(scale) if (0..=precision).contains(&scale.into()) => {
-                Ok(SqlType::Numeric { precision: Some(digits), scale })
-            }
-            _ => Err(out_of_bounds(format!("NUMERIC scale {scale} must be between 0 and precision {precision}"))),
+            Ok(scale) if (0..=precision).contains(&scale.into()) => Ok(SqlType::Numeric {
+                precision: Some(digits),
+                scale,
+            }),
+            _ => Err(out_of_bounds(format!(
+                "NUMERIC scale {scale} must be between 0 and precision {precision}"
+            ))),
         },
         _ => Err(out_of_bounds(format!(
             "NUMERIC precision {precision} must be between 1 and {NUMERIC_PRECISION_MAX}"
@@ -97,14 +109,18 @@ fn float(bits: i64) -> Result<SqlType> {
         1..=24 => Ok(SqlType::Real),
         25..=53 => Ok(SqlType::Double),
         ..1 => Err(out_of_bounds("precision for type float must be at least 1 bit".into())),
-        54.. => Err(out_of_bounds("precision for type float must be less than 54 bits".into())),
+        54.. => Err(out_of_bounds(
+            "precision for type float must be less than 54 bits".into(),
+        )),
     }
 }
 
 fn varchar(length: i64) -> Result<SqlType> {
     match u32::try_from(length) {
         Ok(length @ 1..=VARCHAR_LENGTH_MAX) => Ok(SqlType::Varchar(Some(length))),
-        _ if length > 0 => Err(out_of_bounds(format!("length for type varchar cannot exceed {VARCHAR_LENGTH_MAX}"))),
+        _ if length > 0 => Err(out_of_bounds(format!(
+            "length for type varchar cannot exceed {VARCHAR_LENGTH_MAX}"
+        ))),
         _ => Err(out_of_bounds("length for type varchar must be at least 1".into())),
     }
 }
@@ -125,7 +141,10 @@ mod tests {
 
     #[test]
     fn reads_aliases() {
-        let numeric = SqlType::Numeric { precision: Some(10), scale: 2 };
+        let numeric = SqlType::Numeric {
+            precision: Some(10),
+            scale: 2,
+        };
         for (text, expected) in [
             ("INT8", SqlType::BigInt),
             ("Double  Precision", SqlType::Double),
@@ -133,7 +152,13 @@ mod tests {
             ("float(25)", SqlType::Double),
             (" numeric ( 10 , 2 ) ", numeric),
             ("decimal(10,2)", numeric),
-            ("numeric(5)", SqlType::Numeric { precision: Some(5), scale: 0 }),
+            (
+                "numeric(5)",
+                SqlType::Numeric {
+                    precision: Some(5),
+                    scale: 0,
+                },
+            ),
             ("varchar(7)", SqlType::Varchar(Some(7))),
             ("timestamptz", SqlType::TimestampTz),
             ("timestamp(6) with time zone", SqlType::TimestampTz),
@@ -149,17 +174,41 @@ mod tests {
         for (text, state, message) in [
             ("serial8x", "42704", "type \"serial8x\" does not exist"),
             ("numeric(39)", "22023", "NUMERIC precision 39 must be between 1 and 38"),
-            ("numeric(5,6)", "22023", "NUMERIC scale 6 must be between 0 and precision 5"),
-            ("numeric(5,-1)", "22023", "NUMERIC scale -1 must be between 0 and precision 5"),
+            (
+                "numeric(5,6)",
+                "22023",
+                "NUMERIC scale 6 must be between 0 and precision 5",
+            ),
+            (
+                "numeric(5,-1)",
+                "22023",
+                "NUMERIC scale -1 must be between 0 and precision 5",
+            ),
             ("varchar(0)", "22023", "length for type varchar must be at least 1"),
-            ("varchar(99999999999)", "22023", "length for type varchar cannot exceed 10485760"),
-            ("vector(16001)", "22023", "dimensions for type vector cannot exceed 16000"),
+            (
+                "varchar(99999999999)",
+                "22023",
+                "length for type varchar cannot exceed 10485760",
+            ),
+            (
+                "vector(16001)",
+                "22023",
+                "dimensions for type vector cannot exceed 16000",
+            ),
             ("vector(0)", "22023", "dimensions for type vector must be at least 1"),
             ("text(3)", "42601", "invalid type name \"text(3)\""),
             ("numeric(a)", "42601", "invalid type name \"numeric(a)\""),
             ("varchar(3", "42601", "invalid type name \"varchar(3\""),
-            ("char(3)", "0A000", "type char(3) is not supported: blank-padded text does not exist here"),
-            ("timestamp(3)", "0A000", "type timestamp(3): the only precision of a timestamp is 6, microseconds"),
+            (
+                "char(3)",
+                "0A000",
+                "type char(3) is not supported: blank-padded text does not exist here",
+            ),
+            (
+                "timestamp(3)",
+                "0A000",
+                "type timestamp(3): the only precision of a timestamp is 6, microseconds",
+            ),
         ] {
             let error = text.parse::<SqlType>().expect_err(text);
             assert_eq!((error.state().as_str(), error.message()), (state, message));

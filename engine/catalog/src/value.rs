@@ -1,0 +1,336 @@
+//! One SQL value, outside of rows and arrays: a parameter, a default, a literal, a statistic.
+//!
+//! **Guarantees.** [`Value::text_in`] and [`Value::text_out`] are PostgreSQL's input and output of the type (module
+//! [`text`]), and inverse to each other. [`Value::compare`] is the order of the key codec: what compares
+//! equal has equal key bytes.
+//!
+//! Left out: conversions. A value belongs to a type ([`Value::is_of`]) and is stored only in a column of it; casts are
+//! the planner's.
+
+use std::cmp::Ordering;
+
+use aion_base::Result;
+
+use crate::text;
+use crate::types::SqlType;
+
+/// A value or NULL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL, of every type.
+    Null,
+    /// `boolean`
+    Bool(bool),
+    /// `smallint`
+    I16(i16),
+    /// `integer`
+    I32(i32),
+    /// `bigint`
+    I64(i64),
+    /// `real`
+    F32(f32),
+    /// `double precision`
+    F64(f64),
+    /// `numeric`: the unscaled value and its scale, 0 to 38.
+    Decimal(i128, i8),
+    /// `text` and `character varying`
+    Text(String),
+    /// `bytea`
+    Bytes(Vec<u8>),
+    /// `date`: days since 1970-01-01.
+    Date(i32),
+    /// `timestamp`, and in UTC `timestamp with time zone`: microseconds since 1970-01-01.
+    Timestamp(i64),
+    /// `uuid`
+    Uuid([u8; 16]),
+    /// `json`, the text as it was given.
+    Json(String),
+    /// `vector`
+    Vector(Vec<f32>),
+}
+
+impl Value {
+    /// Reads the text of a value that is not NULL.
+    ///
+    /// # Errors
+    /// PostgreSQL's, naming type and value: 22P02 malformed, 22003 out of range, 22007 malformed date or time, 22008 date out
+    /// of range, 22001 too long for the varchar, 22021 a zero character, 22000 a vector of other dimensions.
+    pub fn text_in(sql_type: &SqlType, text: &str) -> Result<Self> {
+        Ok(match *sql_type {
+            SqlType::Boolean => Self::Bool(text::parse_bool(text)?),
+            SqlType::SmallInt => Self::I16(text::parse_i16(text)?),
+            SqlType::Integer => Self::I32(text::parse_i32(text)?),
+            SqlType::BigInt => Self::I64(text::parse_i64(text)?),
+            SqlType::Real => Self::F32(text::parse_f32(text)?),
+            SqlType::Double => Self::F64(text::parse_f64(text)?),
+            SqlType::Numeric { scale, .. } => {
+                Self::Decimal(text::parse_decimal(text, sql_type.precision(), scale)?, scale)
+            }
+            SqlType::Text => Self::Text(text::parse_text(text)?.to_owned()),
+            SqlType::Varchar(limit) => Self::Text(text::parse_varchar(text, limit)?.to_owned()),
+            SqlType::Bytea => {
+                let mut bytes = Vec::new();
+                text::parse_bytea(text, &mut bytes)?;
+                Self::Bytes(bytes)
+            }
+            SqlType::Date => Self::Date(text::parse_date(text)?),
+            SqlType::Timestamp => Self::Timestamp(text::parse_timestamp(text)?),
+            SqlType::TimestampTz => Self::Timestamp(text::parse_timestamptz(text)?),
+            SqlType::Uuid => Self::Uuid(text::parse_uuid(text)?),
+            SqlType::Json => {
+                text::check_json(text)?;
+                Self::Json(text.to_owned())
+            }
+            SqlType::Vector(dimensions) => {
+                let mut elements = Vec::new();
+                text::parse_vector(text, dimensions, |element| elements.push(element))?;
+                Self::Vector(elements)
+            }
+        })
+    }
+
+    /// Appends the text of the value, nothing for NULL. The type tells a timestamp with time zone from one without.
+    pub fn text_out(&self, sql_type: &SqlType, out: &mut String) {
+        match self {
+            Self::Null => {}
+            Self::Bool(value) => text::write_bool(*value, out),
+            Self::I16(value) => text::write_integer((*value).into(), out),
+            Self::I32(value) => text::write_integer((*value).into(), out),
+            Self::I64(value) => text::write_integer(*value, out),
+            Self::F32(value) => text::write_f32(*value, out),
+            Self::F64(value) => text::write_f64(*value, out),
+            Self::Decimal(unscaled, scale) => text::write_decimal(*unscaled, *scale, out),
+            Self::Text(text) | Self::Json(text) => out.push_str(text),
+            Self::Bytes(bytes) => text::write_bytea(bytes, out),
+            Self::Date(days) => text::write_date(*days, out),
+            Self::Timestamp(micros) if *sql_type == SqlType::TimestampTz => text::write_timestamptz(*micros, out),
+            Self::Timestamp(micros) => text::write_timestamp(*micros, out),
+            Self::Uuid(uuid) => text::write_uuid(uuid, out),
+            Self::Vector(elements) => text::write_vector(elements.iter().copied(), out),
+        }
+    }
+
+    /// Whether this is NULL.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// Whether a column of the type can hold the value as it is. The length of a varchar and the digits of a numeric
+    /// are not looked at.
+    pub fn is_of(&self, sql_type: &SqlType) -> bool {
+        match (self, sql_type) {
+            (Self::Null, _)
+            | (Self::Bool(_), SqlType::Boolean)
+            | (Self::I16(_), SqlType::SmallInt)
+            | (Self::I32(_), SqlType::Integer)
+            | (Self::I64(_), SqlType::BigInt)
+            | (Self::F32(_), SqlType::Real)
+            | (Self::F64(_), SqlType::Double)
+            | (Self::Text(_), SqlType::Text | SqlType::Varchar(_))
+            | (Self::Bytes(_), SqlType::Bytea)
+            | (Self::Date(_), SqlType::Date)
+            | (Self::Timestamp(_), SqlType::Timestamp | SqlType::TimestampTz)
+            | (Self::Uuid(_), SqlType::Uuid)
+            | (Self::Json(_), SqlType::Json)
+            | (Self::Vector(_), SqlType::Vector(None)) => true,
+            (Self::Decimal(_, scale), SqlType::Numeric { scale: declared, .. }) => scale == declared,
+            (Self::Vector(elements), SqlType::Vector(Some(dimensions))) => elements.len() == usize::from(*dimensions),
+            _ => false,
+        }
+    }
+
+    /// The SQL order of two values of one ordered type: text by its bytes, floats with NaN last and equal to itself.
+    /// `None` for NULL, for json and vectors, which have no order, and for two different types.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Bool(one), Self::Bool(two)) => one.cmp(two),
+            (Self::I16(one), Self::I16(two)) => one.cmp(two),
+            (Self::I32(one), Self::I32(two)) | (Self::Date(one), Self::Date(two)) => one.cmp(two),
+            (Self::I64(one), Self::I64(two)) | (Self::Timestamp(one), Self::Timestamp(two)) => one.cmp(two),
+            (Self::F32(one), Self::F32(two)) => compare_floats((*one).into(), (*two).into()),
+            (Self::F64(one), Self::F64(two)) => compare_floats(*one, *two),
+            (Self::Decimal(one, scale), Self::Decimal(two, other_scale)) => {
+                decimal_parts(*one, *scale).cmp(&decimal_parts(*two, *other_scale))
+            }
+            (Self::Text(one), Self::Text(two)) => one.cmp(two),
+            (Self::Bytes(one), Self::Bytes(two)) => one.cmp(two),
+            (Self::Uuid(one), Self::Uuid(two)) => one.cmp(two),
+            _ => return None,
+        })
+    }
+
+    /// Bytes of the value in memory; what statistics call its width.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Bool(_) => 1,
+            Self::I16(_) => 2,
+            Self::I32(_) | Self::F32(_) | Self::Date(_) => 4,
+            Self::I64(_) | Self::F64(_) | Self::Timestamp(_) => 8,
+            Self::Decimal(..) | Self::Uuid(_) => 16,
+            Self::Text(text) | Self::Json(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Vector(elements) => 4 * elements.len(),
+        }
+    }
+}
+
+/// Zeroes are equal, NaN equals itself and is the greatest.
+fn compare_floats(one: f64, two: f64) -> Ordering {
+    one.partial_cmp(&two).unwrap_or_else(|| one.is_nan().cmp(&two.is_nan()))
+}
+
+/// The whole part and the fraction in units of 1e-38, which compare as the decimals whatever their scales.
+fn decimal_parts(unscaled: i128, scale: i8) -> (i128, i128) {
+    let scale = u32::try_from(scale).expect("a scale is not negative");
+    let factor = 10i128.pow(scale);
+    (
+        unscaled.div_euclid(factor),
+        unscaled.rem_euclid(factor) * 10i128.pow(38 - scale),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use aion_base::key::{ColumnOrder, KeyWriter};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NUMERIC: SqlType = SqlType::Numeric {
+        precision: Some(12),
+        scale: 3,
+    };
+
+    /// A type with an order, and a value of it.
+    fn ordered() -> impl Strategy<Value = (SqlType, Value, Value)> {
+        fn pair<T: std::fmt::Debug + Clone + 'static>(
+            sql_type: SqlType,
+            values: impl Strategy<Value = T> + Clone + 'static,
+            value: fn(T) -> Value,
+        ) -> BoxedStrategy<(SqlType, Value, Value)> {
+            (values.clone(), values)
+                .prop_map(move |(one, two)| (sql_type, value(one), value(two)))
+                .boxed()
+        }
+        prop_oneof![
+            pair(SqlType::Boolean, any::<bool>(), Value::Bool),
+            pair(SqlType::SmallInt, -2i16..3, Value::I16),
+            pair(SqlType::Integer, any::<i32>(), Value::I32),
+            pair(SqlType::BigInt, any::<i64>(), Value::I64),
+            pair(
+                SqlType::Real,
+                prop_oneof![prop::num::f32::ANY, Just(-0.0), Just(0.0)],
+                Value::F32
+            ),
+            pair(
+                SqlType::Double,
+                prop_oneof![prop::num::f64::ANY, Just(-0.0), Just(0.0)],
+                Value::F64
+            ),
+            pair(NUMERIC, -999_999_999_999i128..=999_999_999_999, |unscaled| {
+                Value::Decimal(unscaled, 3)
+            }),
+            pair(SqlType::Text, "[aäß\u{1}]{0,3}", Value::Text),
+            pair(SqlType::Varchar(Some(3)), "[aäß\u{1}]{0,3}", Value::Text),
+            pair(SqlType::Bytea, prop::collection::vec(any::<u8>(), 0..3), Value::Bytes),
+            pair(SqlType::Date, -719_162i32..=2_145_042_905, Value::Date),
+            pair(
+                SqlType::Timestamp,
+                -62_135_596_800_000_000i64..=i64::MAX,
+                Value::Timestamp
+            ),
+            pair(
+                SqlType::TimestampTz,
+                -62_135_596_800_000_000i64..=i64::MAX,
+                Value::Timestamp
+            ),
+            pair(SqlType::Uuid, any::<[u8; 16]>(), Value::Uuid),
+        ]
+    }
+
+    fn key(value: &Value) -> Vec<u8> {
+        let (mut key, order) = (Vec::new(), ColumnOrder::ASC);
+        let mut writer = KeyWriter::new(&mut key);
+        match value {
+            Value::Bool(value) => writer.bool(*value, order),
+            Value::I16(value) => writer.i16(*value, order),
+            Value::I32(value) | Value::Date(value) => writer.i32(*value, order),
+            Value::I64(value) | Value::Timestamp(value) => writer.i64(*value, order),
+            Value::F32(value) => writer.f32(*value, order),
+            Value::F64(value) => writer.f64(*value, order),
+            Value::Decimal(unscaled, _) => writer.i128(*unscaled, order),
+            Value::Text(text) => writer.text(text, order),
+            Value::Bytes(bytes) => writer.bytes(bytes, order),
+            Value::Uuid(uuid) => writer.uuid(uuid, order),
+            Value::Null | Value::Json(_) | Value::Vector(_) => writer.null(order),
+        };
+        key
+    }
+
+    fn text(value: &Value, sql_type: &SqlType) -> String {
+        let mut out = String::new();
+        value.text_out(sql_type, &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn compares_as_its_key((_, one, two) in ordered()) {
+            prop_assert_eq!(one.compare(&two), Some(key(&one).cmp(&key(&two))));
+        }
+
+        #[test]
+        fn text_reads_back((sql_type, value, _) in ordered()) {
+            prop_assert!(value.is_of(&sql_type));
+            let back = Value::text_in(&sql_type, &text(&value, &sql_type))?;
+            prop_assert_eq!(back.compare(&value), Some(Ordering::Equal));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(input in "\\PC{0,12}") {
+            for sql_type in crate::types::tests::ALL {
+                if let Ok(value) = Value::text_in(&sql_type, &input) {
+                    prop_assert!(value.is_of(&sql_type));
+                    prop_assert!(Value::text_in(&sql_type, &text(&value, &sql_type)).is_ok());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn types_without_an_order() {
+        let json = Value::text_in(&SqlType::Json, "{\"a\":  1}").expect("json");
+        assert_eq!(text(&json, &SqlType::Json), "{\"a\":  1}");
+        let vector = Value::text_in(&SqlType::Vector(Some(2)), "[1, 2.5]").expect("two dimensions");
+        assert_eq!(text(&vector, &SqlType::Vector(None)), "[1,2.5]");
+        assert!(!vector.is_of(&SqlType::Vector(Some(3))) && vector.is_of(&SqlType::Vector(None)));
+        assert_eq!(
+            (
+                json.compare(&json),
+                vector.compare(&vector),
+                Value::Null.compare(&Value::Null)
+            ),
+            (None, None, None)
+        );
+        assert_eq!(Value::I32(1).compare(&Value::I64(1)), None);
+    }
+
+    #[test]
+    fn a_type_decides_how_a_timestamp_is_written() {
+        let value = Value::text_in(&SqlType::TimestampTz, "2013-01-01 05:00:00+00").expect("with a zone");
+        assert_eq!(text(&value, &SqlType::TimestampTz), "2013-01-01 05:00:00+00");
+        assert_eq!(text(&value, &SqlType::Timestamp), "2013-01-01 05:00:00");
+    }
+
+    #[test]
+    fn decimals_of_different_scales_compare() {
+        let compare = |one, scale, two, other| Value::Decimal(one, scale).compare(&Value::Decimal(two, other));
+        assert_eq!(compare(15, 1, 1_500, 3), Some(Ordering::Equal));
+        assert_eq!(compare(-15, 1, -1_499, 3), Some(Ordering::Less));
+        assert_eq!(
+            compare(10i128.pow(38) - 1, 0, 10i128.pow(38) - 1, 38),
+            Some(Ordering::Greater)
+        );
+    }
+}

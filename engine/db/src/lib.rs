@@ -1,0 +1,120 @@
+//! The composition root: a database is opened here, and everything below is put together.
+//!
+//! A [`Database`] owns the store, the SQL engine over it, and the runtime that queries run on. Sessions come from
+//! [`Database::session`]; every edge and the embedded API use the same.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use aion_storage::{RocksOptions, Store, StoreOptions};
+
+pub use aion_sql::{
+    Canceller, Column, EngineOptions, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX, Session,
+    SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb,
+};
+
+/// Choices of a database.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    /// Bytes that the database may hold in memory: half of the machine's or its control group's.
+    pub memory_bytes: usize,
+    /// Threads that queries run on.
+    pub threads: usize,
+    /// COPY reads and writes below this directory only, where given.
+    pub copy_dir: Option<PathBuf>,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { memory_bytes: memory::available_bytes() / 2, threads, copy_dir: None }
+    }
+}
+
+mod memory;
+
+/// An open database.
+#[derive(Debug)]
+pub struct Database {
+    store: Arc<Store>,
+    engine: Arc<aion_sql::Engine>,
+    runtime: tokio::runtime::Runtime,
+    options: DatabaseOptions,
+}
+
+impl Database {
+    /// Opens the database in `path`, or makes one where nothing is.
+    ///
+    /// # Errors
+    /// 55006 while another process holds it; corrupt, naming the file, for damage; 0A000 for a newer format.
+    pub fn open(path: &Path, options: DatabaseOptions) -> Result<Self> {
+        let rocks = RocksOptions { block_cache_bytes: options.memory_bytes / 4, ..RocksOptions::default() };
+        let store = Store::open(path, StoreOptions { rocks, ..StoreOptions::default() })?;
+        Self::with_store(store, options)
+    }
+
+    /// A database that lives in memory and ends with the process.
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
+    pub fn in_memory(options: DatabaseOptions) -> Result<Self> {
+        Self::with_store(Store::in_memory(&StoreOptions::default()), options)
+    }
+
+    fn with_store(store: Store, options: DatabaseOptions) -> Result<Self> {
+        let store = Arc::new(store);
+        let engine_options = EngineOptions {
+            memory_bytes: options.memory_bytes / 2,
+            partitions: options.threads,
+            copy_dir: options.copy_dir.clone(),
+        };
+        let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads)
+            .thread_name("aion-query")
+            // Plans are walked by recursion, and debug builds have large frames.
+            .thread_stack_size(16 << 20)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("start the threads of queries", error))?;
+        Ok(Self { store, engine, runtime, options })
+    }
+
+    /// A session.
+    pub fn session(&self, options: SessionOptions) -> Session {
+        Session::new(self.engine.clone(), options)
+    }
+
+    /// The runtime that statements run on.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// The choices it was opened with.
+    pub fn options(&self) -> &DatabaseOptions {
+        &self.options
+    }
+
+    /// Says to whoever finds the data directory locked how to connect.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn describe(&self, hint: &str) -> Result<()> {
+        self.store.describe(hint)
+    }
+
+    /// Finishes what is queued, makes everything durable and releases the directory. Sessions must be gone.
+    ///
+    /// # Errors
+    /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there.
+    pub fn close(self) -> Result<()> {
+        let Self { store, engine, runtime, .. } = self;
+        drop(engine);
+        drop(runtime);
+        match Arc::try_unwrap(store) {
+            Ok(store) => store.close(),
+            Err(_) => Err(Error::internal("the database was closed while a session was open; it closes with the last")),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Arrow arrays to the bytes of rows, with the checks that a column's type makes.
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::SqlType;
+use aion_catalog::row::RowWriter;
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
+    FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
+    TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::Float32Type;
+use datafusion::arrow::record_batch::RecordBatch;
+
+use crate::table::TableShape;
+
+/// The columns of a batch as the columns of a table.
+pub struct RowEncoder<'a> {
+    shape: &'a TableShape,
+    columns: Vec<Source<'a>>,
+}
+
+enum Source<'a> {
+    Boolean(&'a BooleanArray),
+    SmallInt(&'a Int16Array),
+    Integer(&'a Int32Array),
+    BigInt(&'a Int64Array),
+    Real(&'a Float32Array),
+    Double(&'a Float64Array),
+    Numeric(&'a Decimal128Array),
+    Text(&'a StringArray, Option<u32>),
+    Json(&'a StringArray),
+    Bytea(&'a BinaryArray),
+    Date(&'a Date32Array),
+    Timestamp(&'a TimestampMicrosecondArray),
+    Uuid(&'a FixedSizeBinaryArray),
+    Vector(&'a FixedSizeListArray),
+    Vectors(&'a ListArray),
+}
+
+impl<'a> Source<'a> {
+    fn new(array: &'a ArrayRef, sql_type: SqlType) -> Option<Self> {
+        let any = array.as_any();
+        Some(match sql_type {
+            SqlType::Boolean => Self::Boolean(any.downcast_ref()?),
+            SqlType::SmallInt => Self::SmallInt(any.downcast_ref()?),
+            SqlType::Integer => Self::Integer(any.downcast_ref()?),
+            SqlType::BigInt => Self::BigInt(any.downcast_ref()?),
+            SqlType::Real => Self::Real(any.downcast_ref()?),
+            SqlType::Double => Self::Double(any.downcast_ref()?),
+            SqlType::Numeric { .. } => Self::Numeric(any.downcast_ref()?),
+            SqlType::Text => Self::Text(any.downcast_ref()?, None),
+            SqlType::Varchar(limit) => Self::Text(any.downcast_ref()?, limit),
+            SqlType::Json => Self::Json(any.downcast_ref()?),
+            SqlType::Bytea => Self::Bytea(any.downcast_ref()?),
+            SqlType::Date => Self::Date(any.downcast_ref()?),
+            SqlType::Timestamp | SqlType::TimestampTz => Self::Timestamp(any.downcast_ref()?),
+            SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
+            SqlType::Vector(Some(_)) => Self::Vector(any.downcast_ref()?),
+            SqlType::Vector(None) => Self::Vectors(any.downcast_ref()?),
+        })
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        let array: &dyn Array = match self {
+            Self::Boolean(array) => array,
+            Self::SmallInt(array) => array,
+            Self::Integer(array) => array,
+            Self::BigInt(array) => array,
+            Self::Real(array) => array,
+            Self::Double(array) => array,
+            Self::Numeric(array) => array,
+            Self::Text(array, _) | Self::Json(array) => array,
+            Self::Bytea(array) => array,
+            Self::Date(array) => array,
+            Self::Timestamp(array) => array,
+            Self::Uuid(array) => array,
+            Self::Vector(array) => array,
+            Self::Vectors(array) => array,
+        };
+        array.is_null(row)
+    }
+}
+
+impl<'a> RowEncoder<'a> {
+    /// An encoder of the rows of `batch`, whose columns from `first` on are the table's.
+    ///
+    /// # Errors
+    /// Internal, when the types are not the table's.
+    pub fn new(shape: &'a TableShape, batch: &'a RecordBatch, first: usize) -> Result<Self> {
+        let columns = shape.descriptor.columns.iter().enumerate().map(|(position, column)| {
+            let array = batch.columns().get(first + position);
+            array.and_then(|array| Source::new(array, column.sql_type)).ok_or_else(|| {
+                let found = array.map(|array| array.data_type().to_string());
+                Error::internal(format!("column \"{}\" of type {} comes as {found:?}", column.name, column.sql_type))
+            })
+        });
+        Ok(Self { shape, columns: columns.collect::<Result<_>>()? })
+    }
+
+    /// Appends the bytes of a row.
+    ///
+    /// # Errors
+    /// 23502 for a NULL in a column that takes none, 22001 for a text that is too long, 22P02 for json that is none.
+    pub fn encode(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
+        let mut writer = RowWriter::new(&self.shape.layout, out);
+        for (position, source) in self.columns.iter().enumerate() {
+            if source.is_null(row) {
+                self.check_null(position)?;
+                continue;
+            }
+            match source {
+                Source::Boolean(array) => writer.bool(position, array.value(row)),
+                Source::SmallInt(array) => writer.i16(position, array.value(row)),
+                Source::Integer(array) => writer.i32(position, array.value(row)),
+                Source::BigInt(array) => writer.i64(position, array.value(row)),
+                Source::Real(array) => writer.f32(position, array.value(row)),
+                Source::Double(array) => writer.f64(position, array.value(row)),
+                Source::Numeric(array) => writer.i128(position, array.value(row)),
+                Source::Text(array, limit) => {
+                    let text = array.value(row);
+                    self.check_length(position, text, *limit)?;
+                    writer.bytes(position, text.as_bytes());
+                }
+                Source::Json(array) => {
+                    let text = array.value(row);
+                    aion_catalog::text::check_json(text)?;
+                    writer.bytes(position, text.as_bytes());
+                }
+                Source::Bytea(array) => writer.bytes(position, array.value(row)),
+                Source::Date(array) => writer.i32(position, array.value(row)),
+                Source::Timestamp(array) => writer.i64(position, array.value(row)),
+                Source::Uuid(array) => {
+                    let bytes = array.value(row).try_into();
+                    writer.uuid(position, bytes.map_err(|_| Error::internal("a uuid has 16 bytes"))?);
+                }
+                Source::Vector(array) => self.vector(&mut writer, position, &array.value(row))?,
+                Source::Vectors(array) => self.vector(&mut writer, position, &array.value(row))?,
+            }
+        }
+        writer.finish();
+        Ok(())
+    }
+
+    fn vector(&self, writer: &mut RowWriter<'_>, position: usize, components: &ArrayRef) -> Result<()> {
+        let components = components
+            .as_primitive_opt::<Float32Type>()
+            .filter(|components| components.null_count() == 0)
+            .ok_or_else(|| self.column_error(position, SqlState::DATA_EXCEPTION, "a vector holds no NULL"))?;
+        if components.values().iter().any(|component| !component.is_finite()) {
+            return Err(self.column_error(position, SqlState::DATA_EXCEPTION, "a vector holds finite numbers"));
+        }
+        writer.vector(position, components.values());
+        Ok(())
+    }
+
+    fn check_null(&self, position: usize) -> Result<()> {
+        let column = &self.shape.descriptor.columns[position];
+        if column.is_nullable {
+            return Ok(());
+        }
+        let table = &self.shape.descriptor.name;
+        let message =
+            format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", column.name);
+        Err(self.column_error(position, SqlState::NOT_NULL_VIOLATION, &message))
+    }
+
+    fn check_length(&self, position: usize, text: &str, limit: Option<u32>) -> Result<()> {
+        // Fewer bytes than characters there cannot be, so most texts need no counting.
+        let Some(limit) = limit.filter(|&limit| text.len() > limit as usize) else { return Ok(()) };
+        let mut beyond = text.chars().skip(limit as usize);
+        // The standard lets trailing spaces go; a stored value keeps what fits.
+        match beyond.all(|rest| rest == ' ') {
+            true if text.chars().count() <= limit as usize => Ok(()),
+            _ => Err(self.column_error(
+                position,
+                SqlState::STRING_DATA_RIGHT_TRUNCATION,
+                &format!("value too long for type character varying({limit})"),
+            )),
+        }
+    }
+
+    fn column_error(&self, position: usize, state: SqlState, message: &str) -> Error {
+        let table = &self.shape.descriptor;
+        Error::invalid(state, message)
+            .with_schema(table.schema.clone())
+            .with_table(table.name.clone())
+            .with_column(table.columns[position].name.clone())
+    }
+}

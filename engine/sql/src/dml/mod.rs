@@ -1,0 +1,22 @@
+//! INSERT, UPDATE and DELETE.
+//!
+//! **Why not DataFusion's.** Its table providers get only the filters that survived optimisation: `DELETE ... WHERE id IN
+//! (SELECT ...)` then deletes every row. Here a change is a *source* and a *target*:
+//!
+//! 1. The source is a plain query, planned like any other: for INSERT the new rows; for UPDATE the key of each row and the new
+//!    values of all columns; for DELETE the key.
+//! 2. It is read to its end before anything is written, so a statement never meets its own changes.
+//! 3. Each row goes into the transaction with its index entries, checked for NOT NULL, length and uniqueness. If
+//!    one is refused, what the statement wrote so far is taken back.
+//! 4. RETURNING is a query over the rows that were written (for DELETE, that were there).
+//!
+//! An UPDATE that joins one target row with several others changes it once, with one of them, as PostgreSQL does.
+
+mod encode;
+mod plan;
+mod write;
+
+pub(crate) use plan::{
+    Change, ChangeKind, Returning, TARGET, at, normalize, plan_change, reference, select, target_as,
+};
+pub(crate) use write::run;

@@ -1,0 +1,320 @@
+//! A change as a query and a target.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::Object;
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::common::TableReference;
+use datafusion::logical_expr::{LogicalPlan, WriteOp};
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::parse;
+use crate::planner::{Names, Planned};
+use crate::table::{KEY_COLUMN, Table, TableShape};
+
+/// A planned change.
+#[derive(Debug)]
+pub struct Change {
+    /// What it does.
+    pub kind: ChangeKind,
+    /// The table changed.
+    pub shape: Arc<TableShape>,
+    /// What to return of the changed rows.
+    pub returning: Option<Returning>,
+}
+
+/// What a change does with the rows of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// They are the new rows.
+    Insert,
+    /// They are keys and new values.
+    Update,
+    /// They are keys.
+    Delete,
+}
+
+/// The RETURNING list.
+#[derive(Clone, Debug)]
+pub struct Returning {
+    /// What to compute.
+    pub items: Vec<ast::SelectItem>,
+    /// The name that the target has in it.
+    pub alias: ast::Ident,
+}
+
+/// The name under which the target is known to the planner of the source; no user can write it.
+pub const TARGET: &str = "aion target";
+
+/// Plans a change: its source with what it depends upon, and its target.
+///
+/// # Errors
+/// 42xxx with a place; 0A000 for a clause that we do not do.
+pub fn plan_change(
+    names: Names<'_>,
+    statement: ast::Statement,
+    types: Vec<Option<FieldRef>>,
+    text: &str,
+) -> Result<(Change, Planned)> {
+    match statement {
+        ast::Statement::Insert(insert) => plan_insert(names, insert, types, text),
+        ast::Statement::Update(update) => plan_update(names, update, types, text),
+        ast::Statement::Delete(delete) => plan_delete(names, delete, types, text),
+        other => Err(Error::internal(format!("no change: {other}"))),
+    }
+}
+
+fn plan_insert(
+    names: Names<'_>,
+    mut insert: ast::Insert,
+    types: Vec<Option<FieldRef>>,
+    text: &str,
+) -> Result<(Change, Planned)> {
+    if insert.on.is_some() {
+        return Err(Error::unsupported("INSERT ... ON CONFLICT is not there yet"));
+    }
+    refuse(insert.output.is_some(), "OUTPUT")?;
+    let ast::TableObject::TableName(name) = &insert.table else {
+        return Err(Error::unsupported("INSERT writes to a table by its name"));
+    };
+    let name = name.clone();
+    let shape = target(&names, &name, text)?;
+    let alias = match insert.table_alias.take() {
+        Some(alias) => alias.alias,
+        None => last_part(&name)?,
+    };
+    let returning = insert.returning.take().map(|items| Returning { items, alias });
+    if insert.source.is_none() {
+        return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet"));
+    }
+    let planned = names.plan(ast::Statement::Insert(insert), types, text)?;
+    let Planned { plan, tables } = planned;
+    let LogicalPlan::Dml(dml) = plan else {
+        return Err(Error::internal("an INSERT was planned as something else"));
+    };
+    let WriteOp::Insert(datafusion::logical_expr::dml::InsertOp::Append) = dml.op else {
+        return Err(Error::unsupported("INSERT OR REPLACE and INSERT OVERWRITE are not PostgreSQL's"));
+    };
+    let change = Change { kind: ChangeKind::Insert, shape, returning };
+    Ok((change, Planned { plan: Arc::unwrap_or_clone(dml.input), tables }))
+}
+
+fn plan_update(
+    mut names: Names<'_>,
+    update: ast::Update,
+    types: Vec<Option<FieldRef>>,
+    text: &str,
+) -> Result<(Change, Planned)> {
+    refuse(update.or.is_some(), "UPDATE OR")?;
+    refuse(update.output.is_some(), "OUTPUT")?;
+    refuse(!update.order_by.is_empty() || update.limit.is_some(), "ORDER BY and LIMIT in UPDATE")?;
+    refuse(!update.table.joins.is_empty(), "a join as the target of UPDATE")?;
+    let (shape, target_item, alias) = target_item(&mut names, update.table.relation, text)?;
+    let mut assigned: Vec<Option<ast::Expr>> = vec![None; shape.descriptor.columns.len()];
+    for assignment in update.assignments {
+        let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
+            return Err(Error::unsupported("SET (a, b) = ... is not there yet"));
+        };
+        let column = last_part(name)?;
+        let position = shape.descriptor.position(&normalize(&column)).ok_or_else(|| {
+            at(
+                Error::not_found(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{column}\" of relation \"{}\" does not exist", shape.descriptor.name),
+                ),
+                column.span,
+                text,
+            )
+        })?;
+        if assigned[position].is_some() {
+            let error = Error::invalid(SqlState::SYNTAX_ERROR, format!("column \"{column}\" is set more than once"));
+            return Err(at(error, column.span, text));
+        }
+        assigned[position] = Some(with_default(assignment.value, &shape, position)?);
+    }
+    let mut projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
+    for (column, assigned) in shape.descriptor.columns.iter().zip(assigned) {
+        let value = assigned.unwrap_or_else(|| column_of(&alias, &column.name));
+        projection.push(select_item(cast(value, &column.sql_type.to_string())?));
+    }
+    let mut from = vec![target_item];
+    match update.from {
+        Some(ast::UpdateTableFromKind::AfterSet(more)) => from.extend(more),
+        Some(ast::UpdateTableFromKind::BeforeSet(_)) => refuse(true, "FROM before SET")?,
+        None => {}
+    }
+    let returning = update.returning.map(|items| Returning { items, alias });
+    let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
+    Ok((Change { kind: ChangeKind::Update, shape, returning }, planned))
+}
+
+fn plan_delete(
+    mut names: Names<'_>,
+    delete: ast::Delete,
+    types: Vec<Option<FieldRef>>,
+    text: &str,
+) -> Result<(Change, Planned)> {
+    refuse(delete.output.is_some(), "OUTPUT")?;
+    refuse(!delete.tables.is_empty(), "DELETE of several tables")?;
+    refuse(!delete.order_by.is_empty() || delete.limit.is_some(), "ORDER BY and LIMIT in DELETE")?;
+    let (ast::FromTable::WithFromKeyword(mut from) | ast::FromTable::WithoutKeyword(mut from)) = delete.from;
+    let (Some(table), true) = (from.pop(), from.is_empty()) else {
+        return Err(Error::unsupported("DELETE has one target"));
+    };
+    refuse(!table.joins.is_empty(), "a join as the target of DELETE")?;
+    let (shape, target_item, alias) = target_item(&mut names, table.relation, text)?;
+    let mut from = vec![target_item];
+    from.extend(delete.using.unwrap_or_default());
+    let projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
+    let returning = delete.returning.map(|items| Returning { items, alias });
+    let planned = names.plan(select(projection, from, delete.selection)?, types, text)?;
+    Ok((Change { kind: ChangeKind::Delete, shape, returning }, planned))
+}
+
+/// The table that a change names.
+fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<TableShape>> {
+    let reference = reference(name)?;
+    let place = |error| at(error, name.span(), text);
+    match names.resolve(&reference).map_err(place)? {
+        Object::Table(table) => {
+            names.meet(&table);
+            Ok(names.shape(&table))
+        }
+        Object::View(_) | Object::Graph(_) => {
+            let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table"));
+            Err(place(error.with_hint("Change the tables that it is made of.")))
+        }
+    }
+}
+
+/// The target as an item of FROM under its reserved name, and the name that the statement knows it by.
+fn target_item(
+    names: &mut Names<'_>,
+    factor: ast::TableFactor,
+    text: &str,
+) -> Result<(Arc<TableShape>, ast::TableWithJoins, ast::Ident)> {
+    let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
+        return Err(Error::unsupported("the target of a change is a table by its name"));
+    };
+    let shape = target(names, &name, text)?;
+    names.bind(TARGET, Arc::new(Table::with_key(shape.clone())));
+    let alias = match alias {
+        Some(alias) if !alias.columns.is_empty() => {
+            return Err(Error::unsupported("the target's alias names no columns"));
+        }
+        Some(alias) => alias.name,
+        None => last_part(&name)?,
+    };
+    Ok((shape, target_as(&alias)?, alias))
+}
+
+/// The target, under its reserved name, as an item of FROM with this alias.
+///
+/// # Errors
+/// Internal, if the template does not parse.
+pub fn target_as(alias: &ast::Ident) -> Result<ast::TableWithJoins> {
+    let mut template = parse::parse(&format!("SELECT 1 FROM \"{TARGET}\" AS {alias}"))?;
+    let Some(ast::Statement::Query(mut query)) = template.pop().map(|statement| statement.ast) else {
+        return Err(Error::internal("the template is a query"));
+    };
+    match &mut *query.body {
+        ast::SetExpr::Select(select) if select.from.len() == 1 => Ok(select.from.remove(0)),
+        _ => Err(Error::internal("the template has a FROM")),
+    }
+}
+
+/// `SELECT projection FROM from WHERE selection`.
+///
+/// # Errors
+/// Internal, if the template does not parse.
+pub fn select(
+    projection: Vec<ast::SelectItem>,
+    from: Vec<ast::TableWithJoins>,
+    selection: Option<ast::Expr>,
+) -> Result<ast::Statement> {
+    // Parsing a template keeps us out of the many fields that have nothing to say here.
+    let mut statements = parse::parse("SELECT 1")?;
+    let Some(ast::Statement::Query(mut query)) = statements.pop().map(|statement| statement.ast) else {
+        return Err(Error::internal("the template is a query"));
+    };
+    let ast::SetExpr::Select(select) = &mut *query.body else {
+        return Err(Error::internal("the template is a SELECT"));
+    };
+    select.projection = projection;
+    select.from = from;
+    select.selection = selection;
+    Ok(ast::Statement::Query(query))
+}
+
+/// `SET column = DEFAULT` takes the column's default, or NULL.
+fn with_default(value: ast::Expr, shape: &TableShape, position: usize) -> Result<ast::Expr> {
+    match &value {
+        ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default") => {
+            match &shape.descriptor.columns[position].default {
+                Some(default) => parse::parse_expression(default),
+                None => parse::parse_expression("NULL"),
+            }
+        }
+        _ => Ok(value),
+    }
+}
+
+fn cast(expr: ast::Expr, sql_type: &str) -> Result<ast::Expr> {
+    let mut template = parse::parse_expression(&format!("CAST(NULL AS {sql_type})"))?;
+    match &mut template {
+        ast::Expr::Cast { expr: inner, .. } => **inner = expr,
+        other => return Err(Error::internal(format!("no cast: {other}"))),
+    }
+    Ok(template)
+}
+
+fn column_of(alias: &ast::Ident, column: &str) -> ast::Expr {
+    ast::Expr::CompoundIdentifier(vec![alias.clone(), ast::Ident::with_quote('"', column)])
+}
+
+fn select_item(expr: ast::Expr) -> ast::SelectItem {
+    ast::SelectItem::UnnamedExpr(expr)
+}
+
+/// An identifier as PostgreSQL folds it.
+pub fn normalize(ident: &ast::Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
+}
+
+fn last_part(name: &ast::ObjectName) -> Result<ast::Ident> {
+    let part = name.0.last().and_then(ast::ObjectNamePart::as_ident);
+    part.cloned().ok_or_else(|| Error::unsupported(format!("\"{name}\" is not a name")))
+}
+
+/// A table's name as a reference.
+///
+/// # Errors
+/// 42601 for a name of more than three parts.
+pub fn reference(name: &ast::ObjectName) -> Result<TableReference> {
+    let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(normalize)).collect();
+    match parts.as_deref() {
+        Some([table]) => Ok(TableReference::bare(table.as_str())),
+        Some([schema, table]) => Ok(TableReference::partial(schema.as_str(), table.as_str())),
+        Some([database, schema, table]) => {
+            Ok(TableReference::full(database.as_str(), schema.as_str(), table.as_str()))
+        }
+        _ => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("improper relation name: {name}"))),
+    }
+}
+
+fn refuse(is_there: bool, what: &str) -> Result<()> {
+    if is_there { Err(Error::unsupported(format!("{what} is not there"))) } else { Ok(()) }
+}
+
+/// Adds the place of a span to an error.
+pub fn at(error: Error, span: Span, text: &str) -> Error {
+    match parse::position(text, span.start.line, span.start.column) {
+        Some(position) => error.with_position(position),
+        None => error,
+    }
+}

@@ -1,0 +1,125 @@
+//! What all sessions of a database share.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::{self, Catalog};
+use aion_storage::{Direction, Snapshot, Store};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
+
+use crate::planner::Shapes;
+use crate::transaction::Transaction;
+
+/// Choices of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Bytes that all queries together may hold.
+    pub memory_bytes: usize,
+    /// Threads that one query uses.
+    pub partitions: usize,
+    /// COPY reads and writes below this directory only, where given.
+    pub copy_dir: Option<std::path::PathBuf>,
+}
+
+/// See the module's header.
+pub struct Engine {
+    pub(crate) store: Arc<Store>,
+    pub(crate) state: SessionState,
+    pub(crate) options: EngineOptions,
+    pub(crate) shapes: Shapes,
+    /// The newest catalog that anyone read.
+    catalog: Mutex<Arc<Catalog>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over `store`.
+    ///
+    /// # Errors
+    /// When the functions and rules cannot be set up.
+    pub fn new(store: Arc<Store>, options: EngineOptions) -> Result<Arc<Self>> {
+        let mut config = SessionConfig::new().with_target_partitions(options.partitions).with_information_schema(false);
+        {
+            let options = config.options_mut();
+            options.sql_parser.parse_float_as_decimal = true;
+            options.sql_parser.support_varchar_with_length = true;
+            options.sql_parser.map_string_types_to_utf8view = false;
+            options.sql_parser.collect_spans = true;
+            options.execution.time_zone = Some("UTC".to_owned());
+        }
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(pool)
+            .build_arc()
+            .map_err(|error| crate::error::translate(error, ""))?;
+        let state =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        Ok(Arc::new(Self { store, state, options, shapes: Shapes::default(), catalog: Mutex::default() }))
+    }
+
+    /// The catalog as `snapshot` sees it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn catalog_at(&self, snapshot: &dyn Snapshot) -> Result<Arc<Catalog>> {
+        let mut value = Vec::new();
+        let found = snapshot.get(&objects::version_key(), &mut value)?;
+        let version = objects::read_version(found.map(|_| value.as_slice()))?;
+        let known = self.catalog.lock().clone();
+        if known.version() == version {
+            return Ok(known);
+        }
+        let mut entries = Vec::new();
+        let mut scan = snapshot.scan(&objects::range(), Direction::Forward);
+        while scan.advance()? {
+            entries.push((scan.key().to_vec(), scan.value().to_vec()));
+        }
+        let read = Arc::new(Catalog::read(entries)?);
+        let mut newest = self.catalog.lock();
+        if read.version() > newest.version() {
+            *newest = read.clone();
+        }
+        Ok(read)
+    }
+
+    /// The catalog as a transaction that changed it sees it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn catalog_in(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
+        let mut entries = Vec::new();
+        let mut scan = transaction.scan(&objects::range(), Direction::Forward);
+        while scan.advance()? {
+            entries.push((scan.key().to_vec(), scan.value().to_vec()));
+        }
+        Catalog::read(entries).map(Arc::new)
+    }
+
+    /// The path that COPY may use.
+    ///
+    /// # Errors
+    /// 42501 outside of `copy_dir`.
+    pub(crate) fn copy_path(&self, path: &str) -> Result<std::path::PathBuf> {
+        let path = std::path::Path::new(path);
+        let Some(allowed) = &self.options.copy_dir else { return Ok(path.to_path_buf()) };
+        let inside = path.is_absolute()
+            && path.starts_with(allowed)
+            && !path.components().any(|part| part == std::path::Component::ParentDir);
+        if inside {
+            return Ok(path.to_path_buf());
+        }
+        Err(Error::denied(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("COPY may not use {}: files lie below {}", path.display(), allowed.display()),
+        ))
+    }
+}

@@ -1,0 +1,184 @@
+//! DataFusion's errors as ours: a kind, an SQLSTATE, a place in the text.
+//!
+//! DataFusion has few kinds and says most in words. What PostgreSQL has a code for and clients act upon (a missing
+//! table or column, a wrong type, overflow, division by zero, memory, cancellation) is told apart here, in one
+//! table, which a test holds against the words of the pinned version.
+
+use aion_base::{Error, ErrorKind, SqlState};
+use datafusion::common::{DataFusionError, SchemaError, Span};
+use datafusion::arrow::error::ArrowError;
+
+use crate::parse;
+
+/// Translates an error met while planning or running `text`.
+pub fn translate(error: DataFusionError, text: &str) -> Error {
+    let place = find_span(&error).and_then(|span| parse::position(text, span.start.line, span.start.column));
+    let translated = plain(error, text);
+    match place {
+        Some(position) if translated.position().is_none() => translated.with_position(position),
+        _ => translated,
+    }
+}
+
+/// Wraps an error of ours, so that it travels through DataFusion and comes out unchanged.
+pub fn wrap(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn find_span(error: &DataFusionError) -> Option<Span> {
+    match error {
+        DataFusionError::Diagnostic(diagnostic, inner) => diagnostic.span.or_else(|| find_span(inner)),
+        DataFusionError::Context(_, inner) => find_span(inner),
+        DataFusionError::Shared(inner) => find_span(inner),
+        DataFusionError::Collection(errors) => errors.first().and_then(find_span),
+        _ => None,
+    }
+}
+
+fn plain(error: DataFusionError, text: &str) -> Error {
+    match error {
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => plain(*inner, text),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => plain(errors.swap_remove(0), text),
+        DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
+            Ok(inner) => plain(inner, text),
+            Err(shared) => shared_error(&shared),
+        },
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => match other.downcast::<DataFusionError>() {
+                Ok(inner) => plain(*inner, text),
+                Err(other) => Error::internal(other.to_string()),
+            },
+        },
+        DataFusionError::ArrowError(inner, _) => arrow(*inner, text),
+        DataFusionError::SQL(inner, _) => parse::syntax_error(*inner, text),
+        DataFusionError::SchemaError(inner, _) => schema(&inner),
+        DataFusionError::NotImplemented(message) => Error::unsupported(first_line(&message)),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::exhausted(SqlState::OUT_OF_MEMORY, format!("the query needs more memory than it may use: {}", first_line(&message)))
+                .with_hint("Raise work_mem or the memory limit of the database, or let the query read less.")
+        }
+        DataFusionError::Plan(message) => planning(&message),
+        DataFusionError::Execution(message) => running(&message),
+        DataFusionError::Configuration(message) => {
+            Error::invalid(SqlState::INVALID_PARAMETER_VALUE, first_line(&message))
+        }
+        DataFusionError::IoError(error) => Error::io("read or write", error),
+        other => Error::internal(first_line(&other.to_string())),
+    }
+}
+
+fn shared_error(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => Error::new(ours.kind(), ours.state(), ours.message()),
+            None => Error::internal(inner.to_string()),
+        },
+        DataFusionError::Execution(message) => running(message),
+        DataFusionError::Plan(message) => planning(message),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message))
+        }
+        other => Error::internal(first_line(&other.to_string())),
+    }
+}
+
+fn schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let error = Error::not_found(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" does not exist", field.flat_name()),
+            )
+            .with_column(field.name.clone());
+            let names: Vec<_> = valid_fields.iter().take(12).map(|column| column.name.as_str()).collect();
+            if names.is_empty() { error } else { error.with_hint(format!("There are: {}.", names.join(", "))) }
+        }
+        SchemaError::AmbiguousReference { field } => Error::invalid(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", field.name),
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::invalid(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" appears more than once"))
+                .with_hint("Give one of them another name with AS.")
+        }
+    }
+}
+
+fn planning(message: &str) -> Error {
+    let line = first_line(message);
+    let lower = line.to_lowercase();
+    let state = if lower.contains("table") && lower.contains("not found") {
+        SqlState::UNDEFINED_TABLE
+    } else if lower.contains("invalid function") || lower.contains("no function matches") {
+        SqlState::UNDEFINED_FUNCTION
+    } else if lower.contains("must appear in the group by") || lower.contains("must be in the group by") {
+        SqlState::GROUPING_ERROR
+    } else if lower.contains("placeholder") {
+        SqlState::INDETERMINATE_DATATYPE
+    } else if lower.contains("cannot coerce")
+        || lower.contains("cannot infer common")
+        || lower.contains("incompatible")
+        || lower.contains("coercion")
+        || lower.contains("data type")
+        || lower.contains("cannot cast")
+    {
+        SqlState::DATATYPE_MISMATCH
+    } else {
+        SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION
+    };
+    let kind = if state == SqlState::UNDEFINED_TABLE { ErrorKind::NotFound } else { ErrorKind::Invalid };
+    Error::new(kind, state, line)
+}
+
+fn running(message: &str) -> Error {
+    let line = first_line(message);
+    let lower = line.to_lowercase();
+    if lower.contains("overflow") {
+        return overflow();
+    }
+    if lower.contains("divide by zero") || lower.contains("division by zero") {
+        return Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero");
+    }
+    if lower.contains("more than one row") {
+        return Error::invalid(
+            SqlState::CARDINALITY_VIOLATION,
+            "more than one row returned by a subquery used as an expression",
+        );
+    }
+    Error::invalid(SqlState::DATA_EXCEPTION, line)
+}
+
+fn arrow(error: ArrowError, text: &str) -> Error {
+    match error {
+        ArrowError::DivideByZero => Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero"),
+        ArrowError::ArithmeticOverflow(_) => overflow(),
+        ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+            let lower = message.to_lowercase();
+            let state = if lower.contains("overflow") || lower.contains("out of range") || lower.contains("can't cast value") {
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+            } else {
+                SqlState::INVALID_TEXT_REPRESENTATION
+            };
+            Error::invalid(state, first_line(&message))
+        }
+        ArrowError::ComputeError(message) => running(&message),
+        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(inner) => plain(*inner, text),
+                Err(inner) => Error::internal(inner.to_string()),
+            },
+        },
+        other => Error::internal(first_line(&other.to_string())),
+    }
+}
+
+fn overflow() -> Error {
+    Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "a value is out of the range of its type")
+}
+
+/// DataFusion adds a stack trace or advice to some messages.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,35 @@
+//! SQL: sessions, DDL and DML, table providers, operators.
+//!
+//! DataFusion parses expressions, plans and runs queries; what it does otherwise than PostgreSQL is done here (see `dml`,
+//! `session`, `planner`). Rows are read and written through a [`Transaction`](transaction) over storage.
+//!
+//! ```text
+//! Session ── parse ── Statement ── prepare ── Prepared ── execute ── Response
+//!    │                                                        │
+//!    └── settings, transaction block                          ├── planner: names → tables, DataFusion's plan
+//!                                                             ├── table: ranges of keys → Arrow batches
+//!                                                             └── dml: rows of a query → changes of keys
+//! ```
+//!
+//! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
+
+mod cancel;
+mod dml;
+mod engine;
+mod error;
+mod parse;
+mod planner;
+mod response;
+mod session;
+mod settings;
+mod table;
+mod transaction;
+
+pub use cancel::Canceller;
+pub use engine::{Engine, EngineOptions};
+pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
+pub use response::{Column, Response, Rows, Verb};
+pub use session::{Prepared, Session, SessionOptions, TransactionStatus};
+
+/// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.
+pub const SERVER_VERSION: &str = concat!("15.0 (Aion ", env!("CARGO_PKG_VERSION"), ")");

@@ -1,0 +1,137 @@
+//! Text to statements.
+//!
+//! sqlparser's PostgreSQL dialect does the work. Here are its limits, its errors' places, and what it lets pass and we do
+//! not do: that is refused with 0A000 where the statement is planned, never ignored.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+/// Bytes of a text, at most; 54000 beyond.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Depth of nesting, at most; 54001 beyond.
+pub const NESTING_MAX: usize = 120;
+
+/// Statements of one text, at most; 54000 beyond.
+pub const STATEMENTS_MAX: usize = 100_000;
+
+/// One statement of a text.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// What was parsed.
+    pub(crate) ast: ast::Statement,
+    /// The whole text that it came in, for the places of errors.
+    pub(crate) text: Arc<str>,
+}
+
+/// Splits a text into its statements.
+///
+/// # Errors
+/// 42601 with the place; 54000 and 54001 beyond a limit.
+pub fn parse(text: &str) -> Result<Vec<Statement>> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("the statement has {} bytes; the limit is {TEXT_BYTES_MAX}", text.len()),
+        )
+        .with_hint("Load data with COPY, or send several statements."));
+    }
+    let statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(NESTING_MAX)
+        .try_with_sql(text)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| syntax_error(error, text))?;
+    if statements.len() > STATEMENTS_MAX {
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("the text has {} statements; the limit is {STATEMENTS_MAX}", statements.len()),
+        ));
+    }
+    let text: Arc<str> = text.into();
+    Ok(statements.into_iter().map(|ast| Statement { ast, text: text.clone() }).collect())
+}
+
+/// One expression, such as a column's DEFAULT.
+///
+/// # Errors
+/// 42601 with the place in `text`.
+pub fn parse_expression(text: &str) -> Result<ast::Expr> {
+    Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(NESTING_MAX)
+        .try_with_sql(text)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|error| syntax_error(error, text))
+}
+
+/// The parser's error as PostgreSQL would say it.
+pub fn syntax_error(error: ParserError, text: &str) -> Error {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => {
+            return Error::exhausted(
+                SqlState::STATEMENT_TOO_COMPLEX,
+                format!("the statement is nested deeper than {NESTING_MAX} levels"),
+            );
+        }
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    };
+    let (message, place) = split_place(&message);
+    let error = Error::invalid(SqlState::SYNTAX_ERROR, format!("syntax error: {message}"));
+    match place.and_then(|(line, column)| position(text, line, column)) {
+        Some(position) => error.with_position(position),
+        None => error,
+    }
+}
+
+/// Cuts ` at Line: 1, Column: 2` off a message.
+fn split_place(message: &str) -> (&str, Option<(u64, u64)>) {
+    let Some((front, place)) = message.rsplit_once(" at Line: ") else {
+        return (message, None);
+    };
+    let place = place.split_once(", Column: ").and_then(|(line, column)| {
+        let column = column.trim_end_matches(|last: char| !last.is_ascii_digit());
+        Some((line.parse().ok()?, column.parse().ok()?))
+    });
+    (front.trim_end_matches(','), place)
+}
+
+/// The place of a line and column, both from 1, as a count of characters from 1.
+pub fn position(text: &str, line: u64, column: u64) -> Option<usize> {
+    if line == 0 || column == 0 {
+        return None;
+    }
+    let skipped: usize =
+        text.split_inclusive('\n').take(usize::try_from(line - 1).ok()?).map(|line| line.chars().count()).sum();
+    Some(skipped + usize::try_from(column).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_has_its_place() {
+        let error = parse("SELECT 1;\nSELEC 2").expect_err("a typing error");
+        assert_eq!((error.state(), error.position()), (SqlState::SYNTAX_ERROR, Some(11)), "{error}");
+        let error = parse("SELECT 'ä' FROM (t").expect_err("not closed");
+        assert_eq!(error.state(), SqlState::SYNTAX_ERROR);
+        assert!(!error.message().contains("Line:"), "{error}");
+    }
+
+    #[test]
+    fn statements_are_split_and_none_is_none() {
+        assert_eq!(parse("SELECT 1; SELECT ';'; -- end\n").expect("two").len(), 2);
+        assert!(parse(" ; -- nothing\n").expect("none").is_empty());
+    }
+
+    #[test]
+    fn deep_nesting_and_long_texts_are_refused() {
+        let deep = format!("SELECT {}1{}", "(".repeat(1_000), ")".repeat(1_000));
+        assert_eq!(parse(&deep).expect_err("deep").state(), SqlState::STATEMENT_TOO_COMPLEX);
+        let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
+        assert_eq!(parse(&long).expect_err("long").state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+    }
+}

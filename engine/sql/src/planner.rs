@@ -1,0 +1,307 @@
+//! Names to objects, for DataFusion's planner.
+//!
+//! One [`SessionState`] with all functions and rules is shared by every session and never rebuilt; what differs from
+//! statement to statement, the catalog and the search path, is here.
+//!
+//! **Search path.** A name without a schema is looked up in `pg_catalog`, then along the path. `"$user"` stands for a schema of
+//! the role's name, and never for one of the system's: the role `aion` does not thereby see the schema `aion` first, so a user's
+//! table `models` or `statements` is never shadowed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use aion_base::id::TableId;
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::SqlType;
+use aion_catalog::descriptor::TableDescriptor;
+use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS};
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DFSchema, DataFusionError, TableReference};
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+use parking_lot::Mutex;
+
+use crate::error::{translate, wrap};
+use crate::parse;
+use crate::table::{Table, TableShape};
+
+/// What a statement's names mean.
+pub struct Names<'a> {
+    state: &'a SessionState,
+    catalog: &'a Catalog,
+    search_path: &'a [String],
+    shapes: &'a Shapes,
+    bound: Vec<(String, Arc<dyn TableProvider>)>,
+    /// The tables that were met, by schema and name.
+    met: Mutex<BTreeSet<(String, String)>>,
+}
+
+/// Layouts and keys of tables, computed once.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    known: Mutex<HashMap<TableId, Arc<TableShape>>>,
+}
+
+/// Shapes kept; beyond, all are forgotten and computed anew.
+const SHAPES_MAX: usize = 4096;
+
+impl Shapes {
+    /// The shape of a table as this descriptor has it.
+    pub fn of(&self, table: &Arc<TableDescriptor>) -> Arc<TableShape> {
+        let mut known = self.known.lock();
+        if let Some(shape) = known.get(&table.id)
+            && (Arc::ptr_eq(&shape.descriptor, table) || shape.descriptor == *table)
+        {
+            return shape.clone();
+        }
+        if known.len() >= SHAPES_MAX {
+            known.clear();
+        }
+        let shape = TableShape::new(table.clone());
+        known.insert(table.id, shape.clone());
+        shape
+    }
+}
+
+/// A planned query and what it depends upon.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan, with its parameters still open.
+    pub plan: LogicalPlan,
+    /// The tables that it names.
+    pub tables: BTreeSet<(String, String)>,
+}
+
+/// The schemas of a `search_path` setting, in order.
+pub fn search_path(setting: &str, user: &str) -> Vec<String> {
+    setting
+        .split(',')
+        .map(|part| part.trim().trim_matches('"'))
+        .map(|part| if part == "$user" { user } else { part })
+        .filter(|part| !part.is_empty())
+        .zip(setting.split(',').map(|part| part.contains("$user")))
+        .filter(|(schema, is_user)| !(*is_user && SYSTEM_SCHEMAS.contains(schema)))
+        .map(|(schema, _)| schema.to_owned())
+        .collect()
+}
+
+impl<'a> Names<'a> {
+    /// Names as `catalog` and `search_path` give them.
+    pub fn new(
+        state: &'a SessionState,
+        catalog: &'a Catalog,
+        search_path: &'a [String],
+        shapes: &'a Shapes,
+    ) -> Self {
+        Self { state, catalog, search_path, shapes, bound: Vec::new(), met: Mutex::default() }
+    }
+
+    /// Gives a table of this statement alone a name, before all others.
+    pub fn bind(&mut self, name: &str, table: Arc<dyn TableProvider>) {
+        self.bound.push((name.to_owned(), table));
+    }
+
+    /// Notes that the statement depends on a table.
+    pub fn meet(&self, table: &TableDescriptor) {
+        self.met.lock().insert((table.schema.clone(), table.name.clone()));
+    }
+
+    /// The layout and keys of a table.
+    pub fn shape(&self, table: &Arc<TableDescriptor>) -> Arc<TableShape> {
+        self.shapes.of(table)
+    }
+
+    /// Whether the DEFAULT expressions of a table's columns can be planned.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn check_defaults(&self, table: &TableDescriptor) -> Result<()> {
+        self.defaults(table).map(drop).map_err(|error| translate(error, ""))
+    }
+
+    /// The DEFAULT expressions of a table's columns.
+    fn defaults(&self, table: &TableDescriptor) -> Result<Vec<Option<Expr>>, DataFusionError> {
+        let planner = SqlToRel::new_with_options(self, self.parser_options());
+        let plan = |text: &String| {
+            let expr = parse::parse_expression(text).map_err(wrap)?;
+            planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
+        };
+        table.columns.iter().map(|column| column.default.as_ref().map(plan).transpose()).collect()
+    }
+
+    /// Plans a query. `types` are what is known of its parameters.
+    ///
+    /// # Errors
+    /// 42xxx, with a place in `text`.
+    pub fn plan(self, statement: ast::Statement, types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
+        let mut context = PlannerContext::new().with_prepare_param_data_types(types);
+        let planner = SqlToRel::new_with_options(&self, self.parser_options());
+        let plan = planner
+            .sql_statement_to_plan_with_context(statement, &mut context)
+            .map_err(|error| translate(error, text))?;
+        Ok(Planned { plan, tables: self.met.into_inner() })
+    }
+
+    /// The schema and name that a reference stands for, and the object.
+    ///
+    /// # Errors
+    /// 42P01, or 3D000 for another database.
+    pub fn resolve(&self, name: &TableReference) -> Result<Object> {
+        let missing = || {
+            Error::not_found(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+                .with_table(name.table())
+        };
+        match name {
+            TableReference::Bare { table } => {
+                let path = std::iter::once("pg_catalog").chain(self.search_path.iter().map(String::as_str));
+                path.into_iter().find_map(|schema| self.catalog.object(schema, table)).ok_or_else(missing)
+            }
+            TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+                if !self.catalog.has_schema(schema) {
+                    return Err(Error::not_found(
+                        SqlState::UNDEFINED_TABLE,
+                        format!("relation \"{name}\" does not exist: there is no schema \"{schema}\""),
+                    ));
+                }
+                self.catalog.object(schema, table).ok_or_else(missing)
+            }
+        }
+    }
+
+    fn parser_options(&self) -> ParserOptions {
+        let options = &self.state.config().options().sql_parser;
+        ParserOptions {
+            parse_float_as_decimal: options.parse_float_as_decimal,
+            enable_ident_normalization: options.enable_ident_normalization,
+            support_varchar_with_length: options.support_varchar_with_length,
+            map_string_types_to_utf8view: options.map_string_types_to_utf8view,
+            enable_options_value_normalization: options.enable_options_value_normalization,
+            collect_spans: options.collect_spans,
+            default_null_ordering: options.default_null_ordering.as_str().into(),
+        }
+    }
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        if let TableReference::Bare { table } = &name
+            && let Some((_, bound)) = self.bound.iter().find(|(name, _)| **name == **table)
+        {
+            return Ok(provider_as_source(bound.clone()));
+        }
+        match self.resolve(&name).map_err(wrap)? {
+            Object::Table(table) => {
+                self.meet(&table);
+                let defaults = self.defaults(&table)?;
+                Ok(provider_as_source(Arc::new(Table::new(self.shape(&table), defaults))))
+            }
+            Object::View(view) => Err(wrap(Error::unsupported(format!("views are not there yet: \"{}\"", view.name)))),
+            Object::Graph(graph) => Err(wrap(Error::invalid(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is a property graph: ask it with GRAPH_TABLE", graph.name),
+            ))),
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(SqlTypePlanner))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        let table = datafusion::datasource::cte_worktable::CteWorkTable::new(name, schema);
+        Ok(provider_as_source(Arc::new(table)))
+    }
+
+    fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        Err(wrap(Error::not_found(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// The types of casts and column definitions are ours, by PostgreSQL's names.
+#[derive(Debug)]
+struct SqlTypePlanner;
+
+impl TypePlanner for SqlTypePlanner {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
+        let name = sql_type.to_string().to_ascii_lowercase();
+        match name.parse::<SqlType>() {
+            Ok(sql_type) => Ok(Some(Arc::new(sql_type.to_field("", true)))),
+            // DataFusion knows more, intervals for instance, that have no place in a table.
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The SQL type that a definition names.
+///
+/// # Errors
+/// 42704 for a type that does not exist.
+pub fn sql_type(definition: &ast::DataType) -> Result<SqlType> {
+    definition.to_string().to_ascii_lowercase().parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::search_path as path;
+
+    #[test]
+    fn the_user_never_means_a_system_schema() {
+        assert_eq!(path("\"$user\", public", "aion"), ["public"]);
+        assert_eq!(path("\"$user\", public", "mine"), ["mine", "public"]);
+        assert_eq!(path("aion, public", "aion"), ["aion", "public"], "by name it is meant");
+    }
+}

@@ -1,0 +1,102 @@
+//! What a statement answers.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aion_base::Result;
+use aion_catalog::SqlType;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use futures::stream::{Stream, StreamExt};
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as written or derived.
+    pub name: String,
+    /// Its type.
+    pub sql_type: SqlType,
+}
+
+/// Answer to one statement.
+#[derive(Debug)]
+pub enum Response {
+    /// Rows, to be read to the end; then [`Rows::tag`] is known.
+    Rows(Rows),
+    /// No rows: PostgreSQL's command tag, such as `CREATE TABLE` or `INSERT 0 3`.
+    Done {
+        /// The tag.
+        tag: String,
+    },
+    /// The text held no statement.
+    Empty,
+}
+
+/// A stream of Arrow batches.
+///
+/// Dropping it early ends the statement; nothing was changed by what was not read, because statements that write
+/// finish before they answer.
+pub struct Rows {
+    columns: Arc<[Column]>,
+    schema: SchemaRef,
+    stream: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
+    verb: Verb,
+    count: u64,
+}
+
+/// What made the rows; it decides the command tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `SELECT n`, n counted while reading.
+    Select,
+    /// A fixed tag: `EXPLAIN`, `SHOW`, or that of a statement with RETURNING, which is done already.
+    Fixed(String),
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("columns", &self.columns).field("verb", &self.verb).finish_non_exhaustive()
+    }
+}
+
+impl Rows {
+    /// Rows with these columns; `schema` has the same names, in the same order.
+    pub fn new(
+        columns: Arc<[Column]>,
+        schema: SchemaRef,
+        stream: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+        verb: Verb,
+    ) -> Self {
+        Self { columns, schema, stream: Box::pin(stream), verb, count: 0 }
+    }
+
+    /// The columns.
+    pub fn columns(&self) -> &Arc<[Column]> {
+        &self.columns
+    }
+
+    /// The Arrow schema of the batches; a field's metadata keeps types apart that Arrow does not tell apart
+    /// (see `SqlType::from_field`).
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next batch; None at the end.
+    ///
+    /// # Errors
+    /// What the statement failed with; nothing follows.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let batch = self.stream.next().await.transpose()?;
+        self.count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+        Ok(batch)
+    }
+
+    /// The command tag, once all rows were read.
+    pub fn tag(&self) -> String {
+        match &self.verb {
+            Verb::Select => format!("SELECT {}", self.count),
+            Verb::Fixed(tag) => tag.clone(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Running INSERT, UPDATE and DELETE.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::Value;
+use aion_catalog::objects::Catalog;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::datasource::MemTable;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+
+use super::query::{conform, result_schema, run};
+use super::{Prepared, Session, columns, parameters};
+use crate::cancel::Cancellation;
+use crate::dml::{self, Change, ChangeKind, Returning, plan_change};
+use crate::error::translate;
+use crate::response::{Response, Rows, Verb};
+use crate::table::StatementContext;
+use crate::transaction::Transaction;
+
+/// How often a statement outside of a transaction block is run again after it lost against another transaction.
+const ATTEMPTS_MAX: usize = 10;
+
+impl Session {
+    pub(super) async fn change(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: Cancellation,
+    ) -> Result<Response> {
+        let limit = self.time_limit(&cancellation);
+        if let Some(block) = &self.block {
+            let transaction = block.transaction.clone();
+            return self.change_in(&transaction, prepared, values, &cancellation).await;
+        }
+        for attempt in 1.. {
+            let transaction = Arc::new(Transaction::begin(self.engine.store.snapshot(), true)?);
+            let response = self.change_in(&transaction, prepared, values, &cancellation).await?;
+            match self.commit(&transaction).await {
+                Ok(()) => return Ok(response),
+                // Nothing of it took effect, and nobody has seen its answer.
+                Err(error) if error.state() == SqlState::SERIALIZATION_FAILURE && attempt < ATTEMPTS_MAX => {}
+                Err(error) => return Err(error),
+            }
+        }
+        drop(limit);
+        Err(Error::internal("a statement has an attempt"))
+    }
+
+    async fn change_in(
+        &self,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<Response> {
+        let text = &prepared.statement.text;
+        let catalog = self.catalog_of(transaction)?;
+        let path = self.search_path()?;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let names = self.names(&catalog, &path);
+        let (change, planned) =
+            plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
+        self.depend(&planned, transaction);
+        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let source = self.collect(&plan, transaction, cancellation, text).await?;
+        let written = dml::run(&change, &source, transaction)?;
+        let tag = match change.kind {
+            ChangeKind::Insert => format!("INSERT 0 {}", written.count),
+            ChangeKind::Update => format!("UPDATE {}", written.count),
+            ChangeKind::Delete => format!("DELETE {}", written.count),
+        };
+        let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
+            return Ok(Response::Done { tag });
+        };
+        let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
+        let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
+        let schema = result_schema(&columns);
+        let returned = self.collect(&plan, transaction, cancellation, text).await?;
+        let returned = returned.into_iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>>>()?;
+        let stream = futures::stream::iter(returned.into_iter().map(Ok));
+        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
+    }
+
+    /// The RETURNING list as a query over the changed rows; without rows, to know its columns.
+    pub(super) fn plan_returning(
+        &self,
+        change: &Change,
+        returning: &Returning,
+        rows: Option<RecordBatch>,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<LogicalPlan> {
+        let path = self.search_path()?;
+        let mut names = self.names(catalog, &path);
+        let partition = rows.into_iter().collect();
+        let table = MemTable::try_new(change.shape.schema.clone(), vec![partition]);
+        names.bind(dml::TARGET, Arc::new(table.map_err(|error| translate(error, text))?));
+        let from = vec![dml::target_as(&returning.alias)?];
+        let mut statement = dml::select(returning.items.clone(), from, None)?;
+        if let ast::Statement::Query(query) = &mut statement {
+            columns::make_unique(query);
+        }
+        Ok(names.plan(statement, Vec::new(), text)?.plan)
+    }
+
+    /// All batches of a plan, accounted for in the memory of queries while they are gathered.
+    async fn collect(
+        &self,
+        plan: &LogicalPlan,
+        transaction: &Arc<Transaction>,
+        cancellation: &Cancellation,
+        text: &Arc<str>,
+    ) -> Result<Vec<RecordBatch>> {
+        let context = StatementContext { transaction: transaction.clone(), cancellation: cancellation.clone() };
+        let (physical, task) = self.physical(plan, context, text).await?;
+        let reservation = MemoryConsumer::new("rows of a change").register(task.memory_pool());
+        let stream = run(physical, task, cancellation.clone(), text.clone())?;
+        let mut stream = std::pin::pin!(stream);
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.try_next().await? {
+            reservation.try_grow(batch.get_array_memory_size()).map_err(|error| translate(error, text))?;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}

@@ -1,0 +1,151 @@
+//! The names and types of a result's columns.
+//!
+//! DataFusion names a column by its expression; clients expect PostgreSQL's names: of a column its name, of a function call
+//! the function's, of a cast what is cast or else the type, and `?column?` where there is none.
+
+use std::sync::Arc;
+
+use aion_base::Result;
+use aion_catalog::SqlType;
+use datafusion::arrow::datatypes::Schema;
+use datafusion::sql::sqlparser::ast;
+
+use crate::dml::normalize;
+use crate::response::Column;
+
+/// The columns of a query whose plan has this schema.
+///
+/// # Errors
+/// 0A000 for a type that has no SQL name.
+pub fn of_query(query: &ast::Query, schema: &Schema) -> Result<Arc<[Column]>> {
+    let names = select_of(&query.body).and_then(|select| names(&select.projection, schema.fields().len()));
+    with_names(names, schema)
+}
+
+/// The columns of a RETURNING list.
+///
+/// # Errors
+/// As [`of_query`].
+pub fn of_items(items: &[ast::SelectItem], schema: &Schema) -> Result<Arc<[Column]>> {
+    with_names(names(items, schema.fields().len()), schema)
+}
+
+fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc<[Column]>> {
+    let names = names.unwrap_or_else(|| vec![None; schema.fields().len()]);
+    let columns = schema.fields().iter().zip(names).map(|(field, name)| {
+        let name = name.unwrap_or_else(|| field.name().clone());
+        Ok(Column { name, sql_type: SqlType::from_field(field)? })
+    });
+    columns.collect()
+}
+
+/// The SELECT whose list names the columns: of a UNION the first.
+fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
+    match body {
+        ast::SetExpr::Select(select) => Some(select),
+        ast::SetExpr::Query(query) => select_of(&query.body),
+        ast::SetExpr::SetOperation { left, .. } => select_of(left),
+        _ => None,
+    }
+}
+
+/// A name for each column; None within the columns of a `*`, which have theirs. None in all when list and schema do not
+/// go together.
+fn names(items: &[ast::SelectItem], count: usize) -> Option<Vec<Option<String>>> {
+    let is_wildcard =
+        |item: &ast::SelectItem| matches!(item, ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..));
+    let wildcards = items.iter().filter(|item| is_wildcard(item)).count();
+    let others = items.len() - wildcards;
+    let of_wildcard = match wildcards {
+        0 if others == count => 0,
+        1 => count.checked_sub(others)?,
+        _ => return None,
+    };
+    let mut names = Vec::with_capacity(count);
+    for item in items {
+        match item {
+            ast::SelectItem::UnnamedExpr(expr) => names.push(Some(name_of(expr))),
+            ast::SelectItem::ExprWithAlias { alias, .. } => names.push(Some(normalize(alias))),
+            ast::SelectItem::ExprWithAliases { .. } => return None,
+            ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..) => {
+                names.resize(names.len() + of_wildcard, None);
+            }
+        }
+    }
+    Some(names)
+}
+
+fn name_of(expr: &ast::Expr) -> String {
+    let found = match expr {
+        ast::Expr::Identifier(name) => Some(normalize(name)),
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
+        ast::Expr::Function(function) => {
+            function.name.0.last().and_then(ast::ObjectNamePart::as_ident).map(normalize)
+        }
+        ast::Expr::Cast { expr, data_type, .. } => {
+            let inner = name_of(expr);
+            Some(if inner == UNNAMED { type_name(data_type) } else { inner })
+        }
+        ast::Expr::Nested(inner) => Some(name_of(inner)),
+        ast::Expr::Case { .. } => Some("case".to_owned()),
+        ast::Expr::Exists { .. } => Some("exists".to_owned()),
+        ast::Expr::Extract { .. } => Some("extract".to_owned()),
+        ast::Expr::Substring { .. } => Some("substring".to_owned()),
+        ast::Expr::Trim { .. } => Some("btrim".to_owned()),
+        ast::Expr::Position { .. } => Some("position".to_owned()),
+        ast::Expr::Ceil { .. } => Some("ceil".to_owned()),
+        ast::Expr::Floor { .. } => Some("floor".to_owned()),
+        ast::Expr::Array(_) => Some("array".to_owned()),
+        ast::Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
+        ast::Expr::Value(value) => match value.value {
+            ast::Value::Boolean(_) => Some("bool".to_owned()),
+            _ => None,
+        },
+        ast::Expr::Subquery(query) => match select_of(&query.body).map(|select| select.projection.as_slice()) {
+            Some([ast::SelectItem::UnnamedExpr(expr)]) => Some(name_of(expr)),
+            Some([ast::SelectItem::ExprWithAlias { alias, .. }]) => Some(normalize(alias)),
+            _ => None,
+        },
+        _ => None,
+    };
+    found.unwrap_or_else(|| UNNAMED.to_owned())
+}
+
+const UNNAMED: &str = "?column?";
+
+/// PostgreSQL's internal name of a type, which is what an unnamed cast is called.
+fn type_name(data_type: &ast::DataType) -> String {
+    let name = data_type.to_string().to_ascii_lowercase();
+    let Ok(sql_type) = name.parse::<SqlType>() else { return name };
+    match sql_type {
+        SqlType::Boolean => "bool",
+        SqlType::SmallInt => "int2",
+        SqlType::Integer => "int4",
+        SqlType::BigInt => "int8",
+        SqlType::Real => "float4",
+        SqlType::Double => "float8",
+        SqlType::Numeric { .. } => "numeric",
+        SqlType::Varchar(_) => "varchar",
+        SqlType::TimestampTz => "timestamptz",
+        SqlType::Timestamp => "timestamp",
+        other => other.base_name(),
+    }
+    .to_owned()
+}
+
+/// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for
+/// and PostgreSQL does not. The names above are computed from the list as it was.
+pub fn make_unique(query: &mut ast::Query) {
+    let ast::SetExpr::Select(select) = &mut *query.body else { return };
+    let mut seen = std::collections::BTreeSet::new();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        if let ast::SelectItem::UnnamedExpr(expr) = item
+            && !seen.insert(expr.to_string())
+        {
+            *item = ast::SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias: ast::Ident::with_quote('"', format!("aion column {at}")),
+            };
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A session: settings, a transaction, and statements run in it.
+//!
+//! Every edge (PostgreSQL protocol, Flight SQL, HTTP, Python, the CLI) holds one of these, so transactions, cancellation,
+//! limits and errors are the same on each.
+//!
+//! **Transactions.** Without BEGIN each statement is its own, committed before [`Session::execute`] returns; if it
+//! loses against another transaction it is run again, a few times. A SELECT reads one snapshot, also while its rows
+//! are fetched. [`Session::begin_implicit`] lets several statements that came in one message be one
+//! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02.
+
+mod change;
+mod columns;
+mod ddl;
+mod explain;
+mod parameters;
+mod query;
+mod setting;
+mod transaction;
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::Catalog;
+use aion_catalog::{SqlType, Value};
+use datafusion::sql::sqlparser::ast;
+
+use crate::cancel::{Cancellation, Canceller};
+use crate::engine::Engine;
+use crate::parse::{self, Statement};
+use crate::planner::{Names, search_path};
+use crate::response::{Column, Response};
+use crate::settings::Settings;
+use crate::transaction::Transaction;
+use transaction::Block;
+
+/// Who a session belongs to.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// Role; `aion` is the superuser.
+    pub user: String,
+    /// Database name as the client gave it.
+    pub database: String,
+    /// `application_name`.
+    pub application: String,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { user: "aion".to_owned(), database: "aion".to_owned(), application: String::new() }
+    }
+}
+
+/// PostgreSQL's transaction status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// No transaction block.
+    Idle,
+    /// In a transaction block.
+    Active,
+    /// In a transaction block that failed.
+    Failed,
+}
+
+/// A statement whose parameters and result are known.
+#[derive(Debug)]
+pub struct Prepared {
+    statement: Statement,
+    parameters: Vec<SqlType>,
+    columns: Option<Arc<[Column]>>,
+}
+
+impl Prepared {
+    /// The types of `$1`, `$2`, ...
+    pub fn parameter_types(&self) -> &[SqlType] {
+        &self.parameters
+    }
+
+    /// The columns of its result; None for a statement that gives no rows.
+    pub fn columns(&self) -> Option<&Arc<[Column]>> {
+        self.columns.as_ref()
+    }
+}
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Session {
+    engine: Arc<Engine>,
+    options: SessionOptions,
+    settings: Settings,
+    block: Option<Block>,
+    canceller: Canceller,
+    notices: Vec<Error>,
+}
+
+impl Session {
+    /// A session of `engine`.
+    pub fn new(engine: Arc<Engine>, options: SessionOptions) -> Self {
+        let mut settings = Settings::default();
+        // Any text is a valid application name.
+        let _ = settings.set("application_name", &options.application);
+        let _ = settings.take_unreported();
+        Self { engine, options, settings, block: None, canceller: Canceller::default(), notices: Vec::new() }
+    }
+
+    /// Splits a text into its statements.
+    ///
+    /// # Errors
+    /// 42601 with a position; 54000 and 54001 beyond a limit.
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
+        parse::parse(text)
+    }
+
+    /// Plans a statement. `types` are what the client says of its parameters; None or missing is inferred, text where nothing
+    /// tells.
+    ///
+    /// # Errors
+    /// 42xxx with a position.
+    pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
+        let prepared = self.describe(statement, types);
+        if prepared.is_err() {
+            self.fail();
+        }
+        prepared.map(Arc::new)
+    }
+
+    /// Runs a prepared statement. Statements that write are finished, and outside of a transaction committed, when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The statement's; a transaction block it was in has then failed.
+    pub async fn execute(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        let response = self.run(prepared, parameters).await;
+        if response.is_err() {
+            self.fail();
+        }
+        response
+    }
+
+    async fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        if parameters.len() != prepared.parameters.len() {
+            return Err(Error::invalid(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("the statement has {} parameters; {} were given", prepared.parameters.len(), parameters.len()),
+            ));
+        }
+        let ends_block =
+            matches!(prepared.statement.ast, ast::Statement::Commit { .. } | ast::Statement::Rollback { .. });
+        if self.status() == TransactionStatus::Failed && !ends_block {
+            return Err(Error::invalid(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
+        let cancellation = self.canceller.begin();
+        match &prepared.statement.ast {
+            ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
+            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+                self.change(prepared, parameters, cancellation).await
+            }
+            ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. } => self.control(&prepared.statement.ast).await,
+            ast::Statement::Set(_)
+            | ast::Statement::ShowVariable { .. }
+            | ast::Statement::Reset(_)
+            | ast::Statement::Discard { .. } => self.setting_statement(prepared),
+            _ => self.define(&prepared.statement).await,
+        }
+    }
+
+    /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise.
+    ///
+    /// # Errors
+    /// When no transaction can begin.
+    pub fn begin_implicit(&mut self) -> Result<()> {
+        if self.block.is_none() {
+            self.block = Some(Block::begin(&self.engine, true)?);
+        }
+        Ok(())
+    }
+
+    /// Commits what [`Session::begin_implicit`] began, or rolls it back when a statement failed.
+    ///
+    /// # Errors
+    /// 40001 and what else a commit may answer.
+    pub async fn end_implicit(&mut self) -> Result<()> {
+        match self.block.take_if(|block| block.is_implicit) {
+            Some(block) if !block.is_failed => self.commit(&block.transaction).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the session that reading a result failed, so that its transaction block has failed too.
+    pub fn fail(&mut self) {
+        if let Some(block) = &mut self.block {
+            block.is_failed = true;
+        }
+    }
+
+    /// The transaction status.
+    pub fn status(&self) -> TransactionStatus {
+        match &self.block {
+            Some(block) if block.is_failed => TransactionStatus::Failed,
+            Some(block) if !block.is_implicit => TransactionStatus::Active,
+            _ => TransactionStatus::Idle,
+        }
+    }
+
+    /// A handle that cancels what this session runs.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// The value of a setting as SHOW prints it.
+    ///
+    /// # Errors
+    /// 42704 for a name that does not exist.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        self.settings.show(name)
+    }
+
+    /// Changes a setting as SET does.
+    ///
+    /// # Errors
+    /// 42704, 22023 or 55P02.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.settings.set(name, value)
+    }
+
+    /// The settings that clients are told of, with their values.
+    pub fn reported_settings(&self) -> Vec<(String, String)> {
+        self.settings.reported()
+    }
+
+    /// Settings that clients are told of whose value changed since the last call.
+    pub fn take_changed_settings(&mut self) -> Vec<(String, String)> {
+        self.settings.take_unreported()
+    }
+
+    /// Notices since the last call.
+    pub fn take_notices(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn notice(&mut self, state: SqlState, message: impl Into<String>) {
+        // Bounded: a session whose client never asks keeps the last ones.
+        const NOTICES_MAX: usize = 1_000;
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(Error::invalid(state, message));
+        }
+    }
+
+    /// The catalog as the current transaction sees it, or as it is now.
+    fn catalog(&self) -> Result<Arc<Catalog>> {
+        match &self.block {
+            Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
+            Some(block) => self.engine.catalog_at(block.transaction.snapshot()),
+            None => self.engine.catalog_at(&*self.engine.store.snapshot()),
+        }
+    }
+
+    /// The catalog as a transaction sees it that may or may not be the block's.
+    fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
+        match &self.block {
+            Some(_) => self.catalog(),
+            None => self.engine.catalog_at(transaction.snapshot()),
+        }
+    }
+
+    fn search_path(&self) -> Result<Vec<String>> {
+        Ok(search_path(&self.settings.show("search_path")?, &self.options.user))
+    }
+
+    fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
+        Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
+    }
+
+    /// Stops `cancellation` when `statement_timeout` is over; nothing happens once the guard is dropped.
+    fn time_limit(&self, cancellation: &Cancellation) -> Option<TimeLimit> {
+        let millis = self.settings.statement_timeout_ms()?;
+        let cancellation = cancellation.clone();
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+            cancellation.time_out();
+        });
+        Some(TimeLimit(task))
+    }
+}
+
+/// Ends the task that waits for the end of a statement's time.
+#[derive(Debug)]
+struct TimeLimit(tokio::task::JoinHandle<()>);
+
+impl Drop for TimeLimit {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,112 @@
+//! Parameters: their types, and their values in a plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray};
+use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::logical_expr::LogicalPlan;
+
+/// A statement has at most this many parameters (the protocol counts them in 16 bits).
+const PARAMETERS_MAX: usize = 65_535;
+
+/// What the client says of the types, for the planner.
+pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
+    types.iter().map(|known| known.map(|sql_type| Arc::new(sql_type.to_field("", true)) as FieldRef)).collect()
+}
+
+/// The types of all parameters of a plan: the client's, or what the plan tells, or text.
+///
+/// # Errors
+/// 42P02 for `$0`, 54000 for too many, 0A000 for a type without an SQL name.
+pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
+    let fields = plan.get_parameter_fields().map_err(|error| crate::error::translate(error, ""))?;
+    let mut inferred: Vec<Option<FieldRef>> = Vec::new();
+    for (name, field) in fields {
+        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|&n| n > 0);
+        let Some(number) = number else {
+            return Err(Error::invalid(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
+                .with_hint("Parameters are $1, $2, and so on."));
+        };
+        if number > PARAMETERS_MAX {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("parameter ${number} is beyond the limit of {PARAMETERS_MAX}"),
+            ));
+        }
+        if inferred.len() < number {
+            inferred.resize(number, None);
+        }
+        inferred[number - 1] = field;
+    }
+    let count = inferred.len().max(given.len());
+    (0..count)
+        .map(|at| match (given.get(at).copied().flatten(), inferred.get(at).cloned().flatten()) {
+            (Some(given), _) => Ok(given),
+            (None, Some(field)) => SqlType::from_field(&field),
+            (None, None) => Ok(SqlType::Text),
+        })
+        .collect()
+}
+
+/// Puts values in the place of parameters.
+///
+/// # Errors
+/// 22000 for a value that its type does not take.
+pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &str) -> Result<LogicalPlan> {
+    if types.is_empty() {
+        return Ok(plan);
+    }
+    let mut map = HashMap::with_capacity(values.len());
+    for (at, (sql_type, value)) in types.iter().zip(values).enumerate() {
+        map.insert((at + 1).to_string(), ScalarAndMetadata::new(scalar(sql_type, value)?, None));
+    }
+    let list = (1..=values.len()).filter_map(|number| map.remove(&number.to_string())).collect();
+    plan.replace_params_with_values(&ParamValues::List(list)).map_err(|error| crate::error::translate(error, text))
+}
+
+/// A value as DataFusion's.
+fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
+    Ok(match value {
+        Value::Null => ScalarValue::try_from(&sql_type.to_arrow())
+            .map_err(|error| Error::internal(format!("no NULL of type {sql_type}: {error}")))?,
+        Value::Bool(value) => ScalarValue::Boolean(Some(*value)),
+        Value::I16(value) => ScalarValue::Int16(Some(*value)),
+        Value::I32(value) => ScalarValue::Int32(Some(*value)),
+        Value::I64(value) => ScalarValue::Int64(Some(*value)),
+        Value::F32(value) => ScalarValue::Float32(Some(*value)),
+        Value::F64(value) => ScalarValue::Float64(Some(*value)),
+        Value::Decimal(value, scale) => ScalarValue::Decimal128(Some(*value), sql_type.precision(), *scale),
+        Value::Text(value) | Value::Json(value) => ScalarValue::Utf8(Some(value.clone())),
+        Value::Bytes(value) => ScalarValue::Binary(Some(value.clone())),
+        Value::Date(value) => ScalarValue::Date32(Some(*value)),
+        Value::Timestamp(value) => match sql_type {
+            SqlType::TimestampTz => ScalarValue::TimestampMicrosecond(Some(*value), Some("UTC".into())),
+            _ => ScalarValue::TimestampMicrosecond(Some(*value), None),
+        },
+        Value::Uuid(value) => ScalarValue::FixedSizeBinary(16, Some(value.to_vec())),
+        Value::Vector(components) => vector(sql_type, components)?,
+    })
+}
+
+fn vector(sql_type: &SqlType, components: &[f32]) -> Result<ScalarValue> {
+    let values: ArrayRef = Arc::new(Float32Array::from(components.to_vec()));
+    let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let wrong = |error| Error::invalid(SqlState::DATA_EXCEPTION, format!("no {sql_type}: {error}"));
+    match sql_type {
+        SqlType::Vector(Some(dimensions)) => {
+            let list = FixedSizeListArray::try_new(item, (*dimensions).into(), values, None).map_err(wrong)?;
+            Ok(ScalarValue::FixedSizeList(Arc::new(list)))
+        }
+        _ => {
+            let offsets = OffsetBuffer::from_lengths([components.len()]);
+            let list = ListArray::try_new(item, offsets, values, None).map_err(wrong)?;
+            Ok(ScalarValue::List(Arc::new(list)))
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Planning and running queries.
+
+use std::sync::Arc;
+
+use aion_base::range::KeyRange;
+use aion_base::{Error, Result};
+use aion_catalog::objects::{Catalog, table_key};
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
+
+use super::{Prepared, Session, columns, parameters};
+use crate::cancel::Cancellation;
+use crate::dml::plan_change;
+use crate::error::translate;
+use crate::parse::Statement;
+use crate::planner::Planned;
+use crate::response::{Column, Response, Rows, Verb};
+use crate::table::StatementContext;
+use crate::transaction::Transaction;
+
+impl Session {
+    /// What a statement takes and gives, without running it.
+    pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
+        let (parameters, columns) = match &statement.ast {
+            ast::Statement::Query(query) => {
+                let catalog = self.catalog()?;
+                let planned = self.plan_query(query, given, &statement.text, &catalog)?;
+                let schema = planned.plan.schema().as_arrow();
+                (parameters::types(&planned.plan, given)?, Some(columns::of_query(query, schema)?))
+            }
+            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+                let catalog = self.catalog()?;
+                let path = self.search_path()?;
+                let types = parameters::known(given);
+                let names = self.names(&catalog, &path);
+                let (change, planned) = plan_change(names, statement.ast.clone(), types, &statement.text)?;
+                let columns = match &change.returning {
+                    Some(returning) => {
+                        let plan = self.plan_returning(&change, returning, None, &catalog, &statement.text)?;
+                        Some(columns::of_items(&returning.items, plan.schema().as_arrow())?)
+                    }
+                    None => None,
+                };
+                (parameters::types(&planned.plan, given)?, columns)
+            }
+            ast::Statement::Explain { statement: inner, .. } => {
+                let inner = Statement { ast: (**inner).clone(), text: statement.text.clone() };
+                (self.describe(&inner, given)?.parameters, Some(super::explain::columns()))
+            }
+            ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
+            _ => (Vec::new(), None),
+        };
+        Ok(Prepared { statement: statement.clone(), parameters, columns })
+    }
+
+    pub(super) fn plan_query(
+        &self,
+        query: &ast::Query,
+        given: &[Option<SqlType>],
+        text: &str,
+        catalog: &Catalog,
+    ) -> Result<Planned> {
+        refuse_clauses(query)?;
+        let path = self.search_path()?;
+        let mut query = query.clone();
+        columns::make_unique(&mut query);
+        let names = self.names(catalog, &path);
+        names.plan(ast::Statement::Query(Box::new(query)), parameters::known(given), text)
+    }
+
+    pub(super) async fn query(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: Cancellation,
+    ) -> Result<Response> {
+        let ast::Statement::Query(query) = &prepared.statement.ast else {
+            return Err(Error::internal("no query"));
+        };
+        let text = &prepared.statement.text;
+        let transaction = match &self.block {
+            Some(block) => block.transaction.clone(),
+            None => Arc::new(Transaction::begin(self.engine.store.snapshot(), false)?),
+        };
+        let catalog = self.catalog_of(&transaction)?;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let planned = self.plan_query(query, &types, text, &catalog)?;
+        self.depend(&planned, &transaction);
+        let columns = columns::of_query(query, planned.plan.schema().as_arrow())?;
+        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let context = StatementContext { transaction, cancellation: cancellation.clone() };
+        let (physical, task) = self.physical(&plan, context, text).await?;
+        let limit = self.time_limit(&cancellation);
+        let schema = result_schema(&columns);
+        let batches = run(physical, task, cancellation, text.clone())?;
+        let stream = batches.map({
+            let schema = schema.clone();
+            move |batch| {
+                let _ = &limit; // It ends with the stream.
+                batch.and_then(|batch| conform(batch, &schema))
+            }
+        });
+        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Select)))
+    }
+
+    /// Notes that what the transaction writes is right only while the tables it planned upon are as they were.
+    pub(super) fn depend(&self, planned: &Planned, transaction: &Transaction) {
+        for (schema, table) in &planned.tables {
+            transaction.require_unchanged(KeyRange::point(&table_key(schema, table)));
+        }
+    }
+
+    /// Optimises a plan and makes it executable.
+    pub(super) async fn physical(
+        &self,
+        plan: &LogicalPlan,
+        context: StatementContext,
+        text: &str,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+        let mut state: SessionState = self.engine.state.clone();
+        state.mark_start_execution();
+        let physical = state.create_physical_plan(plan).await.map_err(|error| translate(error, text))?;
+        let config = state.config().clone().with_extension(Arc::new(context));
+        let task = TaskContext::new(
+            None,
+            state.session_id().to_owned(),
+            config,
+            state.scalar_functions().clone(),
+            state.higher_order_functions().clone(),
+            state.aggregate_functions().clone(),
+            state.window_functions().clone(),
+            state.runtime_env().clone(),
+        );
+        Ok((physical, Arc::new(task)))
+    }
+}
+
+/// Runs a plan; its stream ends with an error when it is cancelled.
+pub(super) fn run(
+    physical: Arc<dyn ExecutionPlan>,
+    task: Arc<TaskContext>,
+    cancellation: Cancellation,
+    text: Arc<str>,
+) -> Result<impl futures::Stream<Item = Result<RecordBatch>> + Send + 'static> {
+    let stream = execute_stream(physical, task).map_err(|error| translate(error, &text))?;
+    Ok(futures::stream::unfold(Some(stream), move |stream| {
+        let (cancellation, text) = (cancellation.clone(), text.clone());
+        async move {
+            let mut stream = stream?;
+            tokio::select! {
+                biased;
+                () = cancellation.cancelled() => Some((Err(cancellation.error()), None)),
+                batch = stream.next() => match batch? {
+                    Ok(batch) => Some((Ok(batch), Some(stream))),
+                    Err(error) => Some((Err(translate(error, &text)), None)),
+                },
+            }
+        }
+    }))
+}
+
+/// The Arrow schema of a result with these columns.
+pub(super) fn result_schema(columns: &[Column]) -> SchemaRef {
+    let fields = columns.iter().map(|column| column.sql_type.to_field(column.name.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance.
+pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            return Ok(column.clone());
+        }
+        cast(column, field.data_type()).map_err(|error| translate(error.into(), ""))
+    });
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| Error::internal(format!("a result does not fit its columns: {error}")))
+}
+
+/// What sqlparser reads and DataFusion would silently ignore.
+fn refuse_clauses(query: &ast::Query) -> Result<()> {
+    if !query.locks.is_empty() {
+        return Err(Error::unsupported("FOR UPDATE and FOR SHARE are not there yet")
+            .with_hint("Every transaction is serializable: what it read is checked when it commits."));
+    }
+    if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
+        return Err(Error::unsupported("FOR XML, SETTINGS and FORMAT are not PostgreSQL's"));
+    }
+    Ok(())
+}
+

@@ -1,0 +1,168 @@
+//! SET, RESET, SHOW and DISCARD.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::SqlType;
+use datafusion::arrow::array::{ArrayRef, StringArray};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::sql::sqlparser::ast;
+
+use super::query::result_schema;
+use super::{Prepared, Session};
+use crate::dml::normalize;
+use crate::response::{Column, Response, Rows, Verb};
+
+fn done(tag: &str) -> Result<Response> {
+    Ok(Response::Done { tag: tag.to_owned() })
+}
+
+fn text_column(name: &str) -> Column {
+    Column { name: name.to_owned(), sql_type: SqlType::Text }
+}
+
+/// What SHOW asks for, as one name.
+fn shown(variable: &[ast::Ident]) -> String {
+    let words: Vec<_> = variable.iter().map(normalize).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["time", "zone"] => "timezone".to_owned(),
+        ["transaction", "isolation", "level"] => "transaction_isolation".to_owned(),
+        ["session", "authorization"] => "session_authorization".to_owned(),
+        _ => words.join("."),
+    }
+}
+
+/// The columns of a SHOW.
+pub fn columns(variable: &[ast::Ident]) -> Arc<[Column]> {
+    match shown(variable).as_str() {
+        "all" => [text_column("name"), text_column("setting")].into(),
+        name => [text_column(name)].into(),
+    }
+}
+
+/// Rows of texts.
+pub fn text_rows(columns: Arc<[Column]>, cells: Vec<Vec<String>>, tag: &str) -> Result<Response> {
+    let schema = result_schema(&columns);
+    let arrays: Vec<ArrayRef> =
+        cells.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
+    let batch = RecordBatch::try_new(schema.clone(), arrays)
+        .map_err(|error| Error::internal(format!("rows of text do not fit: {error}")))?;
+    let stream = futures::stream::iter([Ok(batch)]);
+    Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag.to_owned()))))
+}
+
+impl Session {
+    pub(super) fn setting_statement(&mut self, prepared: &Prepared) -> Result<Response> {
+        match &prepared.statement.ast {
+            ast::Statement::ShowVariable { variable } => {
+                let columns = columns(variable);
+                let cells = match shown(variable).as_str() {
+                    "all" => {
+                        let (names, values) = self.settings.all().into_iter().unzip();
+                        vec![names, values]
+                    }
+                    name => vec![vec![self.settings.show(name)?]],
+                };
+                text_rows(columns, cells, "SHOW")
+            }
+            ast::Statement::Set(set) => self.set_statement(set),
+            ast::Statement::Reset(reset) => {
+                match &reset.reset {
+                    ast::Reset::ALL => self.reset_all()?,
+                    ast::Reset::ConfigurationParameter(name) => self.settings.reset(&plain_name(name))?,
+                }
+                done("RESET")
+            }
+            ast::Statement::Discard { object_type } => {
+                if self.block.is_some() {
+                    return Err(Error::invalid(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD cannot run inside a transaction block",
+                    ));
+                }
+                if matches!(object_type, ast::DiscardObject::ALL) {
+                    self.reset_all()?;
+                }
+                done(&format!("DISCARD {object_type}"))
+            }
+            other => Err(Error::internal(format!("no setting: {other}"))),
+        }
+    }
+
+    fn reset_all(&mut self) -> Result<()> {
+        self.settings.all().iter().try_for_each(|(name, _)| self.settings.reset(name))
+    }
+
+    fn set_statement(&mut self, set: &ast::Set) -> Result<Response> {
+        match set {
+            ast::Set::SingleAssignment { scope, variable, values, .. } => {
+                let name = plain_name(variable);
+                if matches!(scope, Some(ast::ContextModifier::Local)) {
+                    return Err(Error::unsupported("SET LOCAL is not there yet"));
+                }
+                match values.as_slice() {
+                    [value] if is_default(value) => self.settings.reset(&name)?,
+                    values => {
+                        let values: Vec<_> = values.iter().map(value_text).collect::<Result<_>>()?;
+                        self.settings.set(&name, &values.join(", "))?;
+                    }
+                }
+                done("SET")
+            }
+            ast::Set::SetTimeZone { local: false, value } => {
+                if is_default(value) {
+                    self.settings.reset("timezone")?;
+                } else {
+                    self.settings.set("timezone", &value_text(value)?)?;
+                }
+                done("SET")
+            }
+            ast::Set::SetNames { charset_name, .. } => {
+                self.settings.set("client_encoding", &charset_name.value)?;
+                done("SET")
+            }
+            ast::Set::SetTransaction { modes, snapshot: None, .. } => {
+                for mode in modes {
+                    let is_ours = matches!(
+                        mode,
+                        ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable)
+                            | ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite)
+                    );
+                    if !is_ours {
+                        return Err(Error::unsupported(format!(
+                            "{mode} is not there yet: every transaction is serializable"
+                        )));
+                    }
+                }
+                done("SET")
+            }
+            other => Err(Error::unsupported(format!("{other} is not there"))),
+        }
+    }
+}
+
+fn plain_name(name: &ast::ObjectName) -> String {
+    let parts: Vec<_> = name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), normalize)).collect();
+    parts.join(".")
+}
+
+fn is_default(value: &ast::Expr) -> bool {
+    matches!(value, ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
+}
+
+fn value_text(value: &ast::Expr) -> Result<String> {
+    match value {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(number, _) => Ok(number.clone()),
+            ast::Value::SingleQuotedString(text) | ast::Value::EscapedStringLiteral(text) => Ok(text.clone()),
+            ast::Value::Boolean(value) => Ok(value.to_string()),
+            other => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no value of a setting"))),
+        },
+        ast::Expr::Identifier(name) => match name.quote_style {
+            Some(_) => Ok(name.to_string()),
+            None => Ok(name.value.clone()),
+        },
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => Ok(format!("-{}", value_text(expr)?)),
+        other => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no value of a setting"))),
+    }
+}

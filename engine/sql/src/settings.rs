@@ -1,0 +1,260 @@
+//! Settings of a session: SET, RESET and SHOW.
+//!
+//! **Vocabulary.** A setting has a name (case does not count), a text value, and a default. *Reported* settings are told to
+//! clients when they change (ParameterStatus).
+//!
+//! One table, [`SETTINGS`], says what exists, what a value must look like, and whether it is ours to change. A name
+//! with a point that is not ours (`myapp.user`) is kept for the application, as PostgreSQL does.
+
+use std::collections::BTreeMap;
+
+use aion_base::{Error, Result, SqlState};
+
+/// A setting that exists.
+#[derive(Debug)]
+struct Setting {
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    is_reported: bool,
+}
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Any text.
+    Text,
+    /// on or off, in PostgreSQL's spellings.
+    Bool,
+    /// One of these, whatever the case.
+    OneOf(&'static [&'static str]),
+    /// A duration: a number of milliseconds, or a number with ms, s, min, h or d.
+    Duration,
+    /// Cannot be changed.
+    Fixed,
+}
+
+const fn setting(name: &'static str, default: &'static str, kind: Kind, is_reported: bool) -> Setting {
+    Setting { name, default, kind, is_reported }
+}
+
+const SETTINGS: &[Setting] = &[
+    setting("application_name", "", Kind::Text, true),
+    setting("bytea_output", "hex", Kind::OneOf(&["hex"]), false),
+    setting("client_encoding", "UTF8", Kind::OneOf(&["UTF8", "UTF-8", "unicode"]), true),
+    setting("client_min_messages", "notice", Kind::OneOf(&["debug", "log", "notice", "warning", "error"]), false),
+    setting("datestyle", "ISO, MDY", Kind::OneOf(&["ISO, MDY", "ISO"]), true),
+    setting("default_transaction_isolation", "serializable", Kind::OneOf(&["serializable"]), false),
+    setting("default_transaction_read_only", "off", Kind::Bool, false),
+    setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
+    setting("hnsw.exact", "off", Kind::Bool, false),
+    setting("in_hot_standby", "off", Kind::Fixed, true),
+    setting("integer_datetimes", "on", Kind::Fixed, true),
+    setting("intervalstyle", "postgres", Kind::OneOf(&["postgres"]), true),
+    setting("is_superuser", "on", Kind::Fixed, true),
+    setting("max_identifier_length", "63", Kind::Fixed, false),
+    setting("search_path", "\"$user\", public", Kind::Text, true),
+    setting("server_encoding", "UTF8", Kind::Fixed, true),
+    setting("server_version", crate::SERVER_VERSION, Kind::Fixed, true),
+    setting("server_version_num", "150000", Kind::Fixed, false),
+    setting("session_authorization", "aion", Kind::Fixed, true),
+    setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
+    setting("statement_timeout", "0", Kind::Duration, false),
+    setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
+    setting("transaction_isolation", "serializable", Kind::OneOf(&["serializable"]), false),
+    setting("transaction_read_only", "off", Kind::Bool, false),
+];
+
+/// The settings of one session.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    changed: BTreeMap<String, String>,
+    unreported: BTreeMap<String, String>,
+}
+
+fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+fn unknown(name: &str) -> Error {
+    Error::not_found(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+}
+
+impl Settings {
+    /// The value as SHOW prints it.
+    ///
+    /// # Errors
+    /// 42704 for a name that does not exist.
+    pub fn show(&self, name: &str) -> Result<String> {
+        let key = name.to_ascii_lowercase();
+        if let Some(value) = self.changed.get(&key) {
+            return Ok(value.clone());
+        }
+        find(&key).map(|setting| setting.default.to_owned()).ok_or_else(|| unknown(name))
+    }
+
+    /// Sets a value.
+    ///
+    /// # Errors
+    /// 42704 for a name that does not exist, 22023 for a value that it does not take, 55P02 for one that is fixed.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let key = name.to_ascii_lowercase();
+        let Some(setting) = find(&key) else {
+            // A prefix of ours without a setting of that name is a typing error, not an application's own.
+            if !key.contains('.') || key.starts_with("aion.") || key.starts_with("hnsw.") {
+                return Err(unknown(name));
+            }
+            self.changed.insert(key, value.to_owned());
+            return Ok(());
+        };
+        let value = setting.kind.check(setting.name, value)?;
+        if setting.is_reported && self.show(&key)? != value {
+            self.unreported.insert(setting.name.to_owned(), value.clone());
+        }
+        self.changed.insert(key, value);
+        Ok(())
+    }
+
+    /// Back to the default.
+    ///
+    /// # Errors
+    /// 42704 for a name that does not exist.
+    pub fn reset(&mut self, name: &str) -> Result<()> {
+        let key = name.to_ascii_lowercase();
+        match find(&key) {
+            Some(setting) if !matches!(setting.kind, Kind::Fixed) => self.set(&key, setting.default),
+            Some(_) => Ok(()),
+            None if self.changed.remove(&key).is_some() => Ok(()),
+            None => Err(unknown(name)),
+        }
+    }
+
+    /// All settings with their values, by name.
+    pub fn all(&self) -> Vec<(String, String)> {
+        let mut all: BTreeMap<String, String> =
+            SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.default.to_owned())).collect();
+        all.extend(self.changed.clone());
+        all.into_iter().collect()
+    }
+
+    /// True where the setting is `on`.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.show(name).is_ok_and(|value| value == "on")
+    }
+
+    /// `statement_timeout` in milliseconds; None when there is none.
+    pub fn statement_timeout_ms(&self) -> Option<u64> {
+        self.show("statement_timeout").ok().and_then(|value| duration_ms(&value)).filter(|&millis| millis > 0)
+    }
+
+    /// Reported settings that changed since the last call.
+    pub fn take_unreported(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.unreported).into_iter().map(|(name, value)| (spelling(&name).to_owned(), value)).collect()
+    }
+
+    /// Reported settings with their values, for the start of a session.
+    pub fn reported(&self) -> Vec<(String, String)> {
+        SETTINGS
+            .iter()
+            .filter(|setting| setting.is_reported)
+            .map(|setting| (spelling(setting.name).to_owned(), self.show(setting.name).unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// Clients look for some names in PostgreSQL's spelling.
+fn spelling(name: &str) -> &str {
+    match name {
+        "datestyle" => "DateStyle",
+        "intervalstyle" => "IntervalStyle",
+        "timezone" => "TimeZone",
+        other => other,
+    }
+}
+
+impl Kind {
+    fn check(self, name: &str, value: &str) -> Result<String> {
+        let refuse = |what: &str| {
+            Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("invalid value for parameter \"{name}\": \"{value}\""),
+            )
+            .with_hint(what)
+        };
+        match self {
+            Self::Text => Ok(value.to_owned()),
+            Self::Bool => match value.to_ascii_lowercase().as_str() {
+                "on" | "true" | "yes" | "1" | "t" => Ok("on".to_owned()),
+                "off" | "false" | "no" | "0" | "f" => Ok("off".to_owned()),
+                _ => Err(refuse("It is on or off.")),
+            },
+            Self::OneOf(values) => match values.iter().find(|there| there.eq_ignore_ascii_case(value)) {
+                Some(there) => Ok(canonical(values[0], there)),
+                None => Err(refuse(&format!("Here it can be: {}.", values.join("; ")))),
+            },
+            Self::Duration => match duration_ms(value) {
+                Some(_) => Ok(value.trim().to_owned()),
+                None => Err(refuse("A number of milliseconds, or a number with ms, s, min, h or d.")),
+            },
+            Self::Fixed => Err(Error::invalid(
+                SqlState::CANT_CHANGE_RUNTIME_PARAM,
+                format!("parameter \"{name}\" cannot be changed"),
+            )),
+        }
+    }
+}
+
+/// Spellings of one value become the first of them; values that differ stay.
+fn canonical(first: &str, found: &str) -> String {
+    let are_synonyms = matches!(first, "UTF8" | "UTC" | "ISO, MDY");
+    if are_synonyms { first.to_owned() } else { found.to_owned() }
+}
+
+fn duration_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|&millis| millis <= i32::MAX as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked_and_shown_as_set() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.show("TimeZone").expect("known"), "UTC");
+        settings.set("hnsw.exact", "TRUE").expect("a boolean");
+        assert!(settings.is_on("hnsw.exact"));
+        settings.reset("hnsw.exact").expect("known");
+        assert!(!settings.is_on("hnsw.exact"));
+        settings.set("statement_timeout", "2s").expect("a duration");
+        assert_eq!(settings.statement_timeout_ms(), Some(2_000));
+        let state = |result: Result<()>| result.expect_err("refused").state();
+        assert_eq!(state(settings.set("timezone", "Mars/Olympus")), SqlState::INVALID_PARAMETER_VALUE);
+        assert_eq!(state(settings.set("server_version", "1")), SqlState::CANT_CHANGE_RUNTIME_PARAM);
+        assert_eq!(state(settings.set("hnsw.exakt", "on")), SqlState::UNDEFINED_OBJECT);
+        assert_eq!(settings.show("no_such").expect_err("unknown").state(), SqlState::UNDEFINED_OBJECT);
+        settings.set("myapp.user", "42").expect("an application's own");
+        assert_eq!(settings.show("myapp.user").expect("set"), "42");
+    }
+
+    #[test]
+    fn clients_are_told_of_changes_once() {
+        let mut settings = Settings::default();
+        settings.set("application_name", "psql").expect("text");
+        settings.set("client_encoding", "utf-8").expect("a synonym");
+        assert_eq!(settings.take_unreported(), [("application_name".to_owned(), "psql".to_owned())]);
+        assert!(settings.take_unreported().is_empty());
+        assert!(settings.reported().iter().any(|(name, value)| name == "DateStyle" && value == "ISO, MDY"));
+    }
+}

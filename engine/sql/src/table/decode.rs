@@ -1,0 +1,211 @@
+//! Rows to Arrow batches.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use aion_catalog::SqlType;
+use aion_catalog::row::{RowLayout, RowReader};
+use datafusion::arrow::array::{
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
+    FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder,
+    StringBuilder, TimestampMicrosecondBuilder,
+};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+/// Gathers rows into a batch.
+pub struct BatchBuilder {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+/// One column of the batch.
+struct Column {
+    source: Source,
+    builder: Builder,
+}
+
+enum Source {
+    /// A column of the row, by position.
+    Row(usize),
+    /// The row's key.
+    Key,
+}
+
+enum Builder {
+    Boolean(BooleanBuilder),
+    SmallInt(Int16Builder),
+    Integer(Int32Builder),
+    BigInt(Int64Builder),
+    Real(Float32Builder),
+    Double(Float64Builder),
+    Numeric(Decimal128Builder),
+    Text(StringBuilder),
+    Bytea(BinaryBuilder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Vector(FixedSizeListBuilder<Float32Builder>, i32),
+    Vectors(ListBuilder<Float32Builder>),
+}
+
+impl Builder {
+    fn new(sql_type: SqlType) -> Self {
+        match sql_type {
+            SqlType::Boolean => Self::Boolean(BooleanBuilder::new()),
+            SqlType::SmallInt => Self::SmallInt(Int16Builder::new()),
+            SqlType::Integer => Self::Integer(Int32Builder::new()),
+            SqlType::BigInt => Self::BigInt(Int64Builder::new()),
+            SqlType::Real => Self::Real(Float32Builder::new()),
+            SqlType::Double => Self::Double(Float64Builder::new()),
+            SqlType::Numeric { .. } => {
+                Self::Numeric(Decimal128Builder::new().with_data_type(sql_type.to_arrow()))
+            }
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Json => Self::Text(StringBuilder::new()),
+            SqlType::Bytea => Self::Bytea(BinaryBuilder::new()),
+            SqlType::Date => Self::Date(Date32Builder::new()),
+            SqlType::Timestamp | SqlType::TimestampTz => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(sql_type.to_arrow()))
+            }
+            SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
+            SqlType::Vector(Some(dimensions)) => {
+                let dimensions = i32::from(dimensions);
+                Self::Vector(FixedSizeListBuilder::new(Float32Builder::new(), dimensions), dimensions)
+            }
+            SqlType::Vector(None) => Self::Vectors(ListBuilder::new(Float32Builder::new())),
+        }
+    }
+
+    fn append_null(&mut self) {
+        match self {
+            Self::Boolean(builder) => builder.append_null(),
+            Self::SmallInt(builder) => builder.append_null(),
+            Self::Integer(builder) => builder.append_null(),
+            Self::BigInt(builder) => builder.append_null(),
+            Self::Real(builder) => builder.append_null(),
+            Self::Double(builder) => builder.append_null(),
+            Self::Numeric(builder) => builder.append_null(),
+            Self::Text(builder) => builder.append_null(),
+            Self::Bytea(builder) => builder.append_null(),
+            Self::Date(builder) => builder.append_null(),
+            Self::Timestamp(builder) => builder.append_null(),
+            Self::Uuid(builder) => builder.append_null(),
+            Self::Vector(builder, dimensions) => {
+                builder.values().append_nulls(*dimensions as usize);
+                builder.append(false);
+            }
+            Self::Vectors(builder) => builder.append_null(),
+        }
+    }
+
+    fn append(&mut self, row: &RowReader<'_>, column: usize) -> Result<()> {
+        match self {
+            Self::Boolean(builder) => builder.append_value(row.bool(column)),
+            Self::SmallInt(builder) => builder.append_value(row.i16(column)),
+            Self::Integer(builder) => builder.append_value(row.i32(column)),
+            Self::BigInt(builder) => builder.append_value(row.i64(column)),
+            Self::Real(builder) => builder.append_value(row.f32(column)),
+            Self::Double(builder) => builder.append_value(row.f64(column)),
+            Self::Numeric(builder) => builder.append_value(row.i128(column)),
+            Self::Text(builder) => builder.append_value(row.text(column)?),
+            Self::Bytea(builder) => builder.append_value(row.bytes(column)?),
+            Self::Date(builder) => builder.append_value(row.i32(column)),
+            Self::Timestamp(builder) => builder.append_value(row.i64(column)),
+            Self::Uuid(builder) => {
+                builder.append_value(row.uuid(column)).map_err(|error| Error::internal(error.to_string()))?;
+            }
+            Self::Vector(builder, dimensions) => {
+                let components = row.vector(column)?;
+                if components.len() != *dimensions as usize {
+                    return Err(Error::corrupt(format!(
+                        "a stored vector has {} dimensions, and its column {dimensions}",
+                        components.len()
+                    )));
+                }
+                builder.values().extend(components.map(Some));
+                builder.append(true);
+            }
+            Self::Vectors(builder) => {
+                builder.values().extend(row.vector(column)?.map(Some));
+                builder.append(true);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let builder: &mut dyn ArrayBuilder = match self {
+            Self::Boolean(builder) => builder,
+            Self::SmallInt(builder) => builder,
+            Self::Integer(builder) => builder,
+            Self::BigInt(builder) => builder,
+            Self::Real(builder) => builder,
+            Self::Double(builder) => builder,
+            Self::Numeric(builder) => builder,
+            Self::Text(builder) => builder,
+            Self::Bytea(builder) => builder,
+            Self::Date(builder) => builder,
+            Self::Timestamp(builder) => builder,
+            Self::Uuid(builder) => builder,
+            Self::Vector(builder, _) => builder,
+            Self::Vectors(builder) => builder,
+        };
+        builder.finish()
+    }
+}
+
+impl BatchBuilder {
+    /// For batches of `schema`, whose fields are the table's columns at `projection`; a position behind the last column is the
+    /// row's key.
+    pub fn new(layout: &RowLayout, projection: &[usize], schema: SchemaRef) -> Self {
+        let columns = projection
+            .iter()
+            .map(|&position| match position < layout.len() {
+                true => Column { source: Source::Row(position), builder: Builder::new(layout.sql_type(position)) },
+                false => Column { source: Source::Key, builder: Builder::new(SqlType::Bytea) },
+            })
+            .collect();
+        Self { schema, columns, rows: 0 }
+    }
+
+    /// Rows gathered.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Corrupt, for a damaged row.
+    pub fn push(&mut self, layout: &RowLayout, key: &[u8], value: &[u8]) -> Result<()> {
+        self.push_row(&RowReader::new(layout, value)?, key)
+    }
+
+    /// Adds a row that is open already.
+    ///
+    /// # Errors
+    /// Corrupt, for a damaged row.
+    pub fn push_row(&mut self, row: &RowReader<'_>, key: &[u8]) -> Result<()> {
+        for column in &mut self.columns {
+            match (&column.source, &mut column.builder) {
+                (Source::Key, Builder::Bytea(builder)) => builder.append_value(key),
+                (Source::Row(position), builder) if !row.is_null(*position) => builder.append(row, *position)?,
+                (_, builder) => builder.append_null(),
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The rows gathered since the last call.
+    ///
+    /// # Errors
+    /// Internal, when schema and columns do not match.
+    pub fn finish(&mut self) -> Result<RecordBatch> {
+        let columns: Vec<ArrayRef> = self.columns.iter_mut().map(|column| column.builder.finish()).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|error| Error::internal(format!("rows do not fit their schema: {error}")))
+    }
+}

@@ -1,0 +1,266 @@
+//! A transaction over keys: one snapshot, what was written, what was read.
+//!
+//! **Vocabulary.** The *write set* is what the transaction will change, visible to itself. The *read set* is the ranges of keys that it
+//! relied upon, gaps included.
+//!
+//! **Guarantees.** Reads see the snapshot with the write set over it. At commit the read set and the write set become one
+//! [`Commit`]: it takes effect whole or not at all, and, as every level here is serializable, only if nothing
+//! of the read set was changed since the snapshot.
+//!
+//! **What is recorded.**
+//! 1. A key that was looked up, found or not, as a point.
+//! 2. A scanned range, whole, when the scan begins.
+//! 3. An insert is no read: its own check (the key is absent) is part of the commit, and answers 23505, not 40001.
+//!
+//! A transaction that wrote nothing commits without the log: it read one snapshot, which is a serial order already.
+//!
+//! A scan sees the write set as it was when the scan began, so a statement never meets its own changes, and a
+//! result that is still being read does not change.
+
+mod read_set;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aion_base::id::{LogIndex, TxnId};
+use aion_base::range::KeyRange;
+use aion_base::rng::SeededRng;
+use aion_base::{Error, Result, SqlState};
+use aion_storage::{Change, Check, Commit, Direction, Precondition, Snapshot, Write};
+use parking_lot::Mutex;
+
+use read_set::ReadSet;
+pub use scan::TransactionScan;
+
+/// Bytes of keys and values that a transaction may gather before it is refused.
+pub const WRITE_SET_BYTES_MAX: usize = 512 << 20;
+
+/// See the module's header. Shared by the operators of a statement.
+#[derive(Debug)]
+pub struct Transaction {
+    id: TxnId,
+    snapshot: Arc<dyn Snapshot>,
+    read_point: LogIndex,
+    /// Reads are recorded; false for a statement that is known to write nothing.
+    records_reads: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    writes: BTreeMap<Vec<u8>, Pending>,
+    bytes: usize,
+    reads: ReadSet,
+    preconditions: Vec<Precondition>,
+}
+
+/// What becomes of a key.
+#[derive(Clone, Debug)]
+struct Pending {
+    /// None deletes.
+    value: Option<Arc<[u8]>>,
+    /// The key was absent when this transaction first touched it.
+    was_absent: bool,
+}
+
+impl Transaction {
+    /// A transaction over `snapshot`.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn begin(snapshot: Arc<dyn Snapshot>, records_reads: bool) -> Result<Self> {
+        // Only a commit needs the read point; a statement that reads need not ask for it.
+        let read_point = if records_reads { snapshot.read_point()?.index } else { LogIndex(0) };
+        let id = TxnId(SeededRng::from_entropy().next_u128());
+        Ok(Self { id, snapshot, read_point, records_reads, state: Mutex::default() })
+    }
+
+    /// The value of a key, None if it does not exist.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>> {
+        let mut state = self.state.lock();
+        if let Some(pending) = state.writes.get(key) {
+            return Ok(pending.value.clone());
+        }
+        if self.records_reads {
+            state.reads.point(key);
+        }
+        drop(state);
+        self.get_committed(key)
+    }
+
+    fn get_committed(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>> {
+        let mut value = Vec::new();
+        Ok(self.snapshot.get(key, &mut value)?.map(|_| value.into()))
+    }
+
+    /// The keys of `range`, in order, with their values.
+    pub fn scan(&self, range: &KeyRange, direction: Direction) -> TransactionScan {
+        let mut state = self.state.lock();
+        if self.records_reads {
+            state.reads.range(range.clone());
+        }
+        let mut own: Vec<(Vec<u8>, Option<Arc<[u8]>>)> = match range.is_empty() || state.writes.is_empty() {
+            true => Vec::new(),
+            false => {
+                let end = range.end.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+                let bounds = (std::ops::Bound::Included(range.start.as_slice()), end);
+                let slice = state.writes.range::<[u8], _>(bounds);
+                slice.map(|(key, pending)| (key.clone(), pending.value.clone())).collect()
+            }
+        };
+        if direction == Direction::Backward {
+            own.reverse();
+        }
+        TransactionScan::new(self.snapshot.scan(range, direction), own, direction)
+    }
+
+    /// Inserts a key that must not exist. False if it does: nothing was changed.
+    ///
+    /// # Errors
+    /// When the rows cannot be read; 54000 for a write set beyond the limit.
+    pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let mut state = self.state.lock();
+        let was_absent = match state.writes.get(key) {
+            Some(Pending { value: Some(_), .. }) => return Ok(false),
+            Some(Pending { value: None, was_absent }) => *was_absent,
+            None => {
+                if self.get_committed(key)?.is_some() {
+                    return Ok(false);
+                }
+                true
+            }
+        };
+        state.put(key, Pending { value: Some(value.into()), was_absent })?;
+        Ok(true)
+    }
+
+    /// Gives a key that this transaction has read and found a new value.
+    ///
+    /// # Errors
+    /// 54000 for a write set beyond the limit.
+    pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut state = self.state.lock();
+        let was_absent = state.writes.get(key).is_some_and(|pending| pending.was_absent);
+        state.put(key, Pending { value: Some(value.into()), was_absent })
+    }
+
+    /// Deletes a key that this transaction has read and found.
+    ///
+    /// # Errors
+    /// 54000 for a write set beyond the limit.
+    pub fn delete(&self, key: &[u8]) -> Result<()> {
+        let mut state = self.state.lock();
+        match state.writes.get(key) {
+            Some(pending) if pending.was_absent => {
+                // It came and went within the transaction: nobody else needs to know.
+                if let Some(gone) = state.writes.remove(key) {
+                    state.bytes -= size(key, &gone);
+                }
+                Ok(())
+            }
+            _ => state.put(key, Pending { value: None, was_absent: false }),
+        }
+    }
+
+    /// Demands that nothing of `range` changes until the commit, whatever the isolation.
+    pub fn require_unchanged(&self, range: KeyRange) {
+        let precondition = Precondition { read_point: self.read_point, check: Check::Unchanged(range) };
+        let mut state = self.state.lock();
+        if !state.preconditions.contains(&precondition) {
+            state.preconditions.push(precondition);
+        }
+    }
+
+    /// Whether there is anything to commit.
+    pub fn is_read_only(&self) -> bool {
+        self.state.lock().writes.is_empty()
+    }
+
+    /// A mark to come back to with [`Transaction::restore`]: what one statement did can be taken back.
+    pub fn save(&self) -> SavedWrites {
+        let state = self.state.lock();
+        SavedWrites { writes: state.writes.clone(), bytes: state.bytes }
+    }
+
+    /// Takes back what was written since `saved`. What was read stays read.
+    pub fn restore(&self, saved: SavedWrites) {
+        let mut state = self.state.lock();
+        state.writes = saved.writes;
+        state.bytes = saved.bytes;
+    }
+
+    /// What it reads through.
+    pub fn snapshot(&self) -> &dyn Snapshot {
+        &*self.snapshot
+    }
+
+    /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect.
+    pub fn take_commit(&self) -> Option<Commit> {
+        let state = std::mem::take(&mut *self.state.lock());
+        if state.writes.is_empty() {
+            return None;
+        }
+        assert!(self.records_reads, "a transaction that writes records its reads");
+        let mut commit = Commit::new(self.id, self.read_point);
+        commit.read_ranges = state.reads.into_ranges();
+        commit.preconditions = state.preconditions;
+        commit.writes = state
+            .writes
+            .into_iter()
+            .map(|(key, pending)| Write {
+                key,
+                change: match (pending.value, pending.was_absent) {
+                    (None, _) => Change::Delete,
+                    (Some(value), true) => Change::Insert(value.to_vec()),
+                    (Some(value), false) => Change::Put(value.to_vec()),
+                },
+                read_point: self.read_point,
+            })
+            .collect();
+        Some(commit)
+    }
+}
+
+/// The write set as it was at one moment.
+#[derive(Debug)]
+pub struct SavedWrites {
+    writes: BTreeMap<Vec<u8>, Pending>,
+    bytes: usize,
+}
+
+impl State {
+    fn put(&mut self, key: &[u8], pending: Pending) -> Result<()> {
+        let added = size(key, &pending);
+        if self.bytes + added > WRITE_SET_BYTES_MAX {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("the transaction changes more than {WRITE_SET_BYTES_MAX} bytes"),
+            )
+            .with_hint("Split it into several transactions."));
+        }
+        let before = match self.writes.get_mut(key) {
+            Some(there) => {
+                let before = size(key, there);
+                *there = pending;
+                before
+            }
+            None => {
+                self.writes.insert(key.to_vec(), pending);
+                0
+            }
+        };
+        self.bytes = self.bytes + added - before;
+        Ok(())
+    }
+}
+
+fn size(key: &[u8], pending: &Pending) -> usize {
+    key.len() + pending.value.as_ref().map_or(0, |value| value.len())
+}
+
+#[cfg(test)]
+mod tests;

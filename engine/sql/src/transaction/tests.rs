@@ -1,0 +1,158 @@
+//! A transaction against a plain map, and what it records.
+
+use std::collections::BTreeMap;
+
+use aion_base::rng::SeededRng;
+use aion_storage::{Outcome, Replicator, Store, StoreOptions};
+
+use super::*;
+
+fn store() -> Store {
+    Store::in_memory(&StoreOptions::default())
+}
+
+fn commit(store: &Store, transaction: Transaction) -> bool {
+    match transaction.take_commit() {
+        None => true,
+        Some(commit) => {
+            matches!(store.propose(commit).expect("queued").wait().expect("answered"), Outcome::Committed { .. })
+        }
+    }
+}
+
+fn key(rng: &mut SeededRng) -> Vec<u8> {
+    vec![rng.below(40) as u8]
+}
+
+#[test]
+fn reads_see_the_snapshot_with_the_own_changes_over_it() {
+    let store = store();
+    let mut committed: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut rng = SeededRng::new(9);
+    for _ in 0..60 {
+        let transaction = Transaction::begin(store.snapshot(), true).expect("begins");
+        let mut model = committed.clone();
+        for _ in 0..rng.below(25) {
+            let key = key(&mut rng);
+            let value = vec![rng.below(256) as u8];
+            match rng.below(5) {
+                0 | 1 => {
+                    let is_new = transaction.insert(&key, &value).expect("written");
+                    assert_eq!(is_new, !model.contains_key(&key));
+                    model.entry(key).or_insert(value);
+                }
+                2 if model.contains_key(&key) => {
+                    transaction.update(&key, &value).expect("written");
+                    model.insert(key, value);
+                }
+                3 if model.contains_key(&key) => {
+                    transaction.delete(&key).expect("written");
+                    model.remove(&key);
+                }
+                _ => {
+                    let found = transaction.get(&key).expect("read");
+                    assert_eq!(found.as_deref(), model.get(&key).map(Vec::as_slice));
+                }
+            }
+            let range = KeyRange::new(vec![rng.below(40) as u8], Some(vec![rng.below(40) as u8]));
+            for direction in [Direction::Forward, Direction::Backward] {
+                let mut scan = transaction.scan(&range, direction);
+                let mut found = Vec::new();
+                while scan.advance().expect("read") {
+                    found.push((scan.key().to_vec(), scan.value().to_vec()));
+                }
+                let mut wanted: Vec<_> = model.clone().into_iter().filter(|(key, _)| range.contains(key)).collect();
+                if direction == Direction::Backward {
+                    wanted.reverse();
+                }
+                assert_eq!(found, wanted);
+            }
+        }
+        if rng.chance(3, 4) {
+            assert!(commit(&store, transaction));
+            committed = model;
+        }
+    }
+}
+
+#[test]
+fn what_a_statement_did_can_be_taken_back() {
+    let store = store();
+    let transaction = Transaction::begin(store.snapshot(), true).expect("begins");
+    assert!(transaction.insert(b"kept", b"1").expect("written"));
+    let saved = transaction.save();
+    assert!(transaction.insert(b"gone", b"2").expect("written"));
+    transaction.update(b"kept", b"3").expect("written");
+    transaction.restore(saved);
+    assert_eq!(transaction.get(b"gone").expect("read"), None);
+    assert_eq!(transaction.get(b"kept").expect("read").as_deref(), Some(&b"1"[..]));
+}
+
+#[test]
+fn write_skew_and_phantoms_do_not_commit() {
+    let store = store();
+    let begin = || Transaction::begin(store.snapshot(), true).expect("begins");
+    let setup = begin();
+    assert!(setup.insert(b"a", b"1").expect("written") && setup.insert(b"b", b"1").expect("written"));
+    assert!(commit(&store, setup));
+
+    let (left, right) = (begin(), begin());
+    left.get(b"a").expect("read");
+    left.update(b"b", b"0").expect("written");
+    right.get(b"b").expect("read");
+    right.update(b"a", b"0").expect("written");
+    assert!(commit(&store, left));
+    assert!(!commit(&store, right), "write skew");
+
+    let (reader, writer) = (begin(), begin());
+    assert!(!reader.scan(&KeyRange::prefix(b"room"), Direction::Forward).advance().expect("read"));
+    assert!(reader.insert(b"count", b"0").expect("written"));
+    assert!(writer.insert(b"room1", b"").expect("written"));
+    assert!(commit(&store, writer));
+    assert!(!commit(&store, reader), "a phantom");
+
+    let (reader, writer) = (begin(), begin());
+    assert_eq!(reader.get(b"nobody").expect("read"), None);
+    assert!(reader.insert(b"seen", b"").expect("written"));
+    assert!(writer.insert(b"nobody", b"").expect("written"));
+    assert!(commit(&store, writer));
+    assert!(!commit(&store, reader), "a missing key that appeared");
+}
+
+#[test]
+fn a_read_set_holds_every_key_that_was_added() {
+    let mut rng = SeededRng::new(21);
+    for _ in 0..200 {
+        let mut set = ReadSet::default();
+        let mut model = [false; 256];
+        for _ in 0..rng.below(20) {
+            let (first, last) = (rng.below(256) as u8, rng.below(256) as u8);
+            if rng.chance(1, 2) {
+                set.point(&[first]);
+                model[first as usize] = true;
+            } else {
+                set.range(KeyRange::new(vec![first], Some(vec![last])));
+                (first..last).for_each(|at| model[at as usize] = true);
+            }
+        }
+        let ranges = set.into_ranges();
+        for (at, wanted) in model.iter().enumerate() {
+            let key = [at as u8];
+            assert_eq!(ranges.iter().any(|range| range.contains(&key)), *wanted, "{at} in {ranges:?}");
+        }
+        assert!(ranges.windows(2).all(|pair| pair[0].end.as_ref().is_some_and(|end| *end < pair[1].start)));
+    }
+}
+
+#[test]
+fn a_large_read_set_gives_up_precision_and_no_key() {
+    let mut set = ReadSet::default();
+    let keys: Vec<[u8; 4]> = (0..100_000u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    keys.iter().for_each(|key| set.point(key));
+    let ranges = set.into_ranges();
+    assert!(ranges.len() <= read_set::RANGES_MAX);
+    for key in &keys {
+        let at = ranges.partition_point(|range| range.start.as_slice() <= key.as_slice());
+        assert!(at > 0 && ranges[at - 1].contains(key));
+    }
+}
