@@ -1,11 +1,11 @@
 //! Tables.
 
-pub mod text;
 pub mod descriptor;
 pub mod keys;
 pub mod objects;
 pub mod row;
 pub mod stats;
+pub mod text;
 pub mod types;
 pub mod value;
 

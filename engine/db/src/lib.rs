@@ -28,7 +28,11 @@ pub struct DatabaseOptions {
 impl Default for DatabaseOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { memory_bytes: memory::available_bytes() / 2, threads, copy_dir: None }
+        Self {
+            memory_bytes: memory::available_bytes() / 2,
+            threads,
+            copy_dir: None,
+        }
     }
 }
 
@@ -49,8 +53,17 @@ impl Database {
     /// # Errors
     /// 55006 while another process holds it; corrupt, naming the file, for damage; 0A000 for a newer format.
     pub fn open(path: &Path, options: DatabaseOptions) -> Result<Self> {
-        let rocks = RocksOptions { block_cache_bytes: options.memory_bytes / 4, ..RocksOptions::default() };
-        let store = Store::open(path, StoreOptions { rocks, ..StoreOptions::default() })?;
+        let rocks = RocksOptions {
+            block_cache_bytes: options.memory_bytes / 4,
+            ..RocksOptions::default()
+        };
+        let store = Store::open(
+            path,
+            StoreOptions {
+                rocks,
+                ..StoreOptions::default()
+            },
+        )?;
         Self::with_store(store, options)
     }
 
@@ -78,7 +91,12 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of queries", error))?;
-        Ok(Self { store, engine, runtime, options })
+        Ok(Self {
+            store,
+            engine,
+            runtime,
+            options,
+        })
     }
 
     /// A session.
@@ -109,12 +127,16 @@ impl Database {
     /// # Errors
     /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there.
     pub fn close(self) -> Result<()> {
-        let Self { store, engine, runtime, .. } = self;
+        let Self {
+            store, engine, runtime, ..
+        } = self;
         drop(engine);
         drop(runtime);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close(),
-            Err(_) => Err(Error::internal("the database was closed while a session was open; it closes with the last")),
+            Err(_) => Err(Error::internal(
+                "the database was closed while a session was open; it closes with the last",
+            )),
         }
     }
 }

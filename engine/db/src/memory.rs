@@ -10,9 +10,12 @@ const UNKNOWN_BYTES: usize = 2 << 30;
 /// The memory of the machine, or of the control group where that is less, in bytes.
 pub fn available_bytes() -> usize {
     let of_machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
-    let of_group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok());
+    let of_group = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok());
     of_group.chain(of_machine).min().unwrap_or(UNKNOWN_BYTES)
 }
 
@@ -27,7 +30,10 @@ fn total(text: &str) -> Option<usize> {
 mod tests {
     #[test]
     fn the_total_is_read_in_kib() {
-        assert_eq!(super::total("MemTotal:       24576 kB\nMemFree: 1 kB\n"), Some(24_576 * 1024));
+        assert_eq!(
+            super::total("MemTotal:       24576 kB\nMemFree: 1 kB\n"),
+            Some(24_576 * 1024)
+        );
         assert_eq!(super::total("nothing"), None);
     }
 }

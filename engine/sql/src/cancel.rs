@@ -58,7 +58,12 @@ impl Cancellation {
 
     fn stop(&self, why: u8) {
         // The first reason counts.
-        if self.inner.state.compare_exchange(RUNNING, why, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if self
+            .inner
+            .state
+            .compare_exchange(RUNNING, why, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
             self.inner.woken.notify_waiters();
         }
     }

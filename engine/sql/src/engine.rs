@@ -5,12 +5,14 @@ use std::sync::Arc;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_storage::{Direction, Snapshot, Store};
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
+use crate::functions;
 use crate::planner::Shapes;
 use crate::transaction::Transaction;
 
@@ -37,7 +39,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,7 +51,9 @@ impl Engine {
     /// # Errors
     /// When the functions and rules cannot be set up.
     pub fn new(store: Arc<Store>, options: EngineOptions) -> Result<Arc<Self>> {
-        let mut config = SessionConfig::new().with_target_partitions(options.partitions).with_information_schema(false);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(options.partitions)
+            .with_information_schema(false);
         {
             let options = config.options_mut();
             options.sql_parser.parse_float_as_decimal = true;
@@ -61,9 +67,26 @@ impl Engine {
             .with_memory_pool(pool)
             .build_arc()
             .map_err(|error| crate::error::translate(error, ""))?;
-        let state =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Arc::new(Self { store, state, options, shapes: Shapes::default(), catalog: Mutex::default() }))
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        for function in functions::scalar_functions() {
+            state
+                .register_udf(function)
+                .map_err(|error| crate::error::translate(error, ""))?;
+        }
+        for rule in functions::analyzer_rules() {
+            state.add_analyzer_rule(rule);
+        }
+        Ok(Arc::new(Self {
+            store,
+            state,
+            options,
+            shapes: Shapes::default(),
+            catalog: Mutex::default(),
+        }))
     }
 
     /// The catalog as `snapshot` sees it.
@@ -110,7 +133,9 @@ impl Engine {
     /// 42501 outside of `copy_dir`.
     pub(crate) fn copy_path(&self, path: &str) -> Result<std::path::PathBuf> {
         let path = std::path::Path::new(path);
-        let Some(allowed) = &self.options.copy_dir else { return Ok(path.to_path_buf()) };
+        let Some(allowed) = &self.options.copy_dir else {
+            return Ok(path.to_path_buf());
+        };
         let inside = path.is_absolute()
             && path.starts_with(allowed)
             && !path.components().any(|part| part == std::path::Component::ParentDir);
@@ -119,7 +144,11 @@ impl Engine {
         }
         Err(Error::denied(
             SqlState::INSUFFICIENT_PRIVILEGE,
-            format!("COPY may not use {}: files lie below {}", path.display(), allowed.display()),
+            format!(
+                "COPY may not use {}: files lie below {}",
+                path.display(),
+                allowed.display()
+            ),
         ))
     }
 }

@@ -5,8 +5,8 @@
 //! table, which a test holds against the words of the pinned version.
 
 use aion_base::{Error, ErrorKind, SqlState};
-use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError, Span};
 
 use crate::parse;
 
@@ -54,10 +54,11 @@ fn plain(error: DataFusionError, text: &str) -> Error {
         DataFusionError::SQL(inner, _) => parse::syntax_error(*inner, text),
         DataFusionError::SchemaError(inner, _) => schema(&inner),
         DataFusionError::NotImplemented(message) => Error::unsupported(first_line(&message)),
-        DataFusionError::ResourcesExhausted(message) => {
-            Error::exhausted(SqlState::OUT_OF_MEMORY, format!("the query needs more memory than it may use: {}", first_line(&message)))
-                .with_hint("Raise work_mem or the memory limit of the database, or let the query read less.")
-        }
+        DataFusionError::ResourcesExhausted(message) => Error::exhausted(
+            SqlState::OUT_OF_MEMORY,
+            format!("the query needs more memory than it may use: {}", first_line(&message)),
+        )
+        .with_hint("Raise work_mem or the memory limit of the database, or let the query read less."),
         DataFusionError::Plan(message) => planning(&message),
         DataFusionError::Execution(message) => running(&message),
         DataFusionError::Configuration(message) => {
@@ -76,9 +77,7 @@ fn shared_error(error: &DataFusionError) -> Error {
         },
         DataFusionError::Execution(message) => running(message),
         DataFusionError::Plan(message) => planning(message),
-        DataFusionError::ResourcesExhausted(message) => {
-            Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message))
-        }
+        DataFusionError::ResourcesExhausted(message) => Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message)),
         other => Error::internal(first_line(&other.to_string())),
     }
 }
@@ -91,16 +90,27 @@ fn schema(error: &SchemaError) -> Error {
                 format!("column \"{}\" does not exist", field.flat_name()),
             )
             .with_column(field.name.clone());
-            let names: Vec<_> = valid_fields.iter().take(12).map(|column| column.name.as_str()).collect();
-            if names.is_empty() { error } else { error.with_hint(format!("There are: {}.", names.join(", "))) }
+            let names: Vec<_> = valid_fields
+                .iter()
+                .take(12)
+                .map(|column| column.name.as_str())
+                .collect();
+            if names.is_empty() {
+                error
+            } else {
+                error.with_hint(format!("There are: {}.", names.join(", ")))
+            }
         }
         SchemaError::AmbiguousReference { field } => Error::invalid(
             SqlState::AMBIGUOUS_COLUMN,
             format!("column reference \"{}\" is ambiguous", field.name),
         ),
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            Error::invalid(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" appears more than once"))
-                .with_hint("Give one of them another name with AS.")
+            Error::invalid(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" appears more than once"),
+            )
+            .with_hint("Give one of them another name with AS.")
         }
     }
 }
@@ -127,7 +137,11 @@ fn planning(message: &str) -> Error {
     } else {
         SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION
     };
-    let kind = if state == SqlState::UNDEFINED_TABLE { ErrorKind::NotFound } else { ErrorKind::Invalid };
+    let kind = if state == SqlState::UNDEFINED_TABLE {
+        ErrorKind::NotFound
+    } else {
+        ErrorKind::Invalid
+    };
     Error::new(kind, state, line)
 }
 
@@ -155,11 +169,12 @@ fn arrow(error: ArrowError, text: &str) -> Error {
         ArrowError::ArithmeticOverflow(_) => overflow(),
         ArrowError::CastError(message) | ArrowError::ParseError(message) => {
             let lower = message.to_lowercase();
-            let state = if lower.contains("overflow") || lower.contains("out of range") || lower.contains("can't cast value") {
-                SqlState::NUMERIC_VALUE_OUT_OF_RANGE
-            } else {
-                SqlState::INVALID_TEXT_REPRESENTATION
-            };
+            let state =
+                if lower.contains("overflow") || lower.contains("out of range") || lower.contains("can't cast value") {
+                    SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+                } else {
+                    SqlState::INVALID_TEXT_REPRESENTATION
+                };
             Error::invalid(state, first_line(&message))
         }
         ArrowError::ComputeError(message) => running(&message),
@@ -175,7 +190,10 @@ fn arrow(error: ArrowError, text: &str) -> Error {
 }
 
 fn overflow() -> Error {
-    Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "a value is out of the range of its type")
+    Error::invalid(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        "a value is out of the range of its type",
+    )
 }
 
 /// DataFusion adds a stack trace or advice to some messages.

@@ -17,6 +17,7 @@ mod cancel;
 mod dml;
 mod engine;
 mod error;
+mod functions;
 mod parse;
 mod planner;
 mod response;

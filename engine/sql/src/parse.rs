@@ -48,11 +48,20 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("the text has {} statements; the limit is {STATEMENTS_MAX}", statements.len()),
+            format!(
+                "the text has {} statements; the limit is {STATEMENTS_MAX}",
+                statements.len()
+            ),
         ));
     }
     let text: Arc<str> = text.into();
-    Ok(statements.into_iter().map(|ast| Statement { ast, text: text.clone() }).collect())
+    Ok(statements
+        .into_iter()
+        .map(|ast| Statement {
+            ast,
+            text: text.clone(),
+        })
+        .collect())
 }
 
 /// One expression, such as a column's DEFAULT.
@@ -103,8 +112,11 @@ pub fn position(text: &str, line: u64, column: u64) -> Option<usize> {
     if line == 0 || column == 0 {
         return None;
     }
-    let skipped: usize =
-        text.split_inclusive('\n').take(usize::try_from(line - 1).ok()?).map(|line| line.chars().count()).sum();
+    let skipped: usize = text
+        .split_inclusive('\n')
+        .take(usize::try_from(line - 1).ok()?)
+        .map(|line| line.chars().count())
+        .sum();
     Some(skipped + usize::try_from(column).ok()?)
 }
 
@@ -115,7 +127,11 @@ mod tests {
     #[test]
     fn a_syntax_error_has_its_place() {
         let error = parse("SELECT 1;\nSELEC 2").expect_err("a typing error");
-        assert_eq!((error.state(), error.position()), (SqlState::SYNTAX_ERROR, Some(11)), "{error}");
+        assert_eq!(
+            (error.state(), error.position()),
+            (SqlState::SYNTAX_ERROR, Some(11)),
+            "{error}"
+        );
         let error = parse("SELECT 'ä' FROM (t").expect_err("not closed");
         assert_eq!(error.state(), SqlState::SYNTAX_ERROR);
         assert!(!error.message().contains("Line:"), "{error}");
@@ -132,6 +148,9 @@ mod tests {
         let deep = format!("SELECT {}1{}", "(".repeat(1_000), ")".repeat(1_000));
         assert_eq!(parse(&deep).expect_err("deep").state(), SqlState::STATEMENT_TOO_COMPLEX);
         let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
-        assert_eq!(parse(&long).expect_err("long").state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+        assert_eq!(
+            parse(&long).expect_err("long").state(),
+            SqlState::PROGRAM_LIMIT_EXCEEDED
+        );
     }
 }

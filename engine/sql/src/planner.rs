@@ -16,13 +16,15 @@ use aion_catalog::SqlType;
 use aion_catalog::descriptor::TableDescriptor;
 use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS};
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::{DFSchema, DataFusionError, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
@@ -93,18 +95,30 @@ pub fn search_path(setting: &str, user: &str) -> Vec<String> {
 
 impl<'a> Names<'a> {
     /// Names as `catalog` and `search_path` give them.
-    pub fn new(
-        state: &'a SessionState,
-        catalog: &'a Catalog,
-        search_path: &'a [String],
-        shapes: &'a Shapes,
-    ) -> Self {
-        Self { state, catalog, search_path, shapes, bound: Vec::new(), met: Mutex::default() }
+    pub fn new(state: &'a SessionState, catalog: &'a Catalog, search_path: &'a [String], shapes: &'a Shapes) -> Self {
+        Self {
+            state,
+            catalog,
+            search_path,
+            shapes,
+            bound: Vec::new(),
+            met: Mutex::default(),
+        }
     }
 
     /// Gives a table of this statement alone a name, before all others.
     pub fn bind(&mut self, name: &str, table: Arc<dyn TableProvider>) {
         self.bound.push((name.to_owned(), table));
+    }
+
+    /// Gives a table to be inserted into a name, before all others.
+    ///
+    /// # Errors
+    /// 42xxx for a DEFAULT that can no longer be planned.
+    pub fn bind_for_insert(&mut self, name: &str, shape: &Arc<TableShape>) -> Result<()> {
+        let defaults = self.defaults(&shape.descriptor).map_err(|error| translate(error, ""))?;
+        self.bind(name, Arc::new(Table::for_insert(shape.clone(), defaults)));
+        Ok(())
     }
 
     /// Notes that the statement depends on a table.
@@ -132,7 +146,11 @@ impl<'a> Names<'a> {
             let expr = parse::parse_expression(text).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
-        table.columns.iter().map(|column| column.default.as_ref().map(plan).transpose()).collect()
+        table
+            .columns
+            .iter()
+            .map(|column| column.default.as_ref().map(plan).transpose())
+            .collect()
     }
 
     /// Plans a query. `types` are what is known of its parameters.
@@ -145,7 +163,10 @@ impl<'a> Names<'a> {
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
             .map_err(|error| translate(error, text))?;
-        Ok(Planned { plan, tables: self.met.into_inner() })
+        Ok(Planned {
+            plan,
+            tables: self.met.into_inner(),
+        })
     }
 
     /// The schema and name that a reference stands for, and the object.
@@ -160,7 +181,9 @@ impl<'a> Names<'a> {
         match name {
             TableReference::Bare { table } => {
                 let path = std::iter::once("pg_catalog").chain(self.search_path.iter().map(String::as_str));
-                path.into_iter().find_map(|schema| self.catalog.object(schema, table)).ok_or_else(missing)
+                path.into_iter()
+                    .find_map(|schema| self.catalog.object(schema, table))
+                    .ok_or_else(missing)
             }
             TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
                 if !self.catalog.has_schema(schema) {
@@ -201,7 +224,10 @@ impl ContextProvider for Names<'_> {
                 let defaults = self.defaults(&table)?;
                 Ok(provider_as_source(Arc::new(Table::new(self.shape(&table), defaults))))
             }
-            Object::View(view) => Err(wrap(Error::unsupported(format!("views are not there yet: \"{}\"", view.name)))),
+            Object::View(view) => Err(wrap(Error::unsupported(format!(
+                "views are not there yet: \"{}\"",
+                view.name
+            )))),
             Object::Graph(graph) => Err(wrap(Error::invalid(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is a property graph: ask it with GRAPH_TABLE", graph.name),
@@ -226,8 +252,24 @@ impl ContextProvider for Names<'_> {
         Ok(provider_as_source(Arc::new(table)))
     }
 
-    fn get_table_function_source(&self, name: &str, _: Vec<Expr>) -> Result<Arc<dyn TableSource>, DataFusionError> {
-        Err(wrap(Error::not_found(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))))
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        let function = self.state.table_functions().get(name).ok_or_else(|| {
+            wrap(Error::not_found(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name} does not exist"),
+            ))
+        })?;
+        let context = SimplifyContext::builder()
+            .with_config_options(self.state.config_options().clone())
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        let args: Vec<Expr> = args
+            .into_iter()
+            .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .collect::<Result<_, _>>()?;
+        let table = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
+        Ok(provider_as_source(table))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

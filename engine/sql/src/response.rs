@@ -56,7 +56,10 @@ pub enum Verb {
 
 impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("columns", &self.columns).field("verb", &self.verb).finish_non_exhaustive()
+        f.debug_struct("Rows")
+            .field("columns", &self.columns)
+            .field("verb", &self.verb)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +71,13 @@ impl Rows {
         stream: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
         verb: Verb,
     ) -> Self {
-        Self { columns, schema, stream: Box::pin(stream), verb, count: 0 }
+        Self {
+            columns,
+            schema,
+            stream: Box::pin(stream),
+            verb,
+            count: 0,
+        }
     }
 
     /// The columns.

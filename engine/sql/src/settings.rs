@@ -35,16 +35,36 @@ enum Kind {
 }
 
 const fn setting(name: &'static str, default: &'static str, kind: Kind, is_reported: bool) -> Setting {
-    Setting { name, default, kind, is_reported }
+    Setting {
+        name,
+        default,
+        kind,
+        is_reported,
+    }
 }
 
 const SETTINGS: &[Setting] = &[
     setting("application_name", "", Kind::Text, true),
     setting("bytea_output", "hex", Kind::OneOf(&["hex"]), false),
-    setting("client_encoding", "UTF8", Kind::OneOf(&["UTF8", "UTF-8", "unicode"]), true),
-    setting("client_min_messages", "notice", Kind::OneOf(&["debug", "log", "notice", "warning", "error"]), false),
+    setting(
+        "client_encoding",
+        "UTF8",
+        Kind::OneOf(&["UTF8", "UTF-8", "unicode"]),
+        true,
+    ),
+    setting(
+        "client_min_messages",
+        "notice",
+        Kind::OneOf(&["debug", "log", "notice", "warning", "error"]),
+        false,
+    ),
     setting("datestyle", "ISO, MDY", Kind::OneOf(&["ISO, MDY", "ISO"]), true),
-    setting("default_transaction_isolation", "serializable", Kind::OneOf(&["serializable"]), false),
+    setting(
+        "default_transaction_isolation",
+        "serializable",
+        Kind::OneOf(&["serializable"]),
+        false,
+    ),
     setting("default_transaction_read_only", "off", Kind::Bool, false),
     setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
     setting("hnsw.exact", "off", Kind::Bool, false),
@@ -61,7 +81,12 @@ const SETTINGS: &[Setting] = &[
     setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
     setting("statement_timeout", "0", Kind::Duration, false),
     setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
-    setting("transaction_isolation", "serializable", Kind::OneOf(&["serializable"]), false),
+    setting(
+        "transaction_isolation",
+        "serializable",
+        Kind::OneOf(&["serializable"]),
+        false,
+    ),
     setting("transaction_read_only", "off", Kind::Bool, false),
 ];
 
@@ -77,7 +102,10 @@ fn find(name: &str) -> Option<&'static Setting> {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::not_found(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+    Error::not_found(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
 }
 
 impl Settings {
@@ -90,7 +118,9 @@ impl Settings {
         if let Some(value) = self.changed.get(&key) {
             return Ok(value.clone());
         }
-        find(&key).map(|setting| setting.default.to_owned()).ok_or_else(|| unknown(name))
+        find(&key)
+            .map(|setting| setting.default.to_owned())
+            .ok_or_else(|| unknown(name))
     }
 
     /// Sets a value.
@@ -131,8 +161,10 @@ impl Settings {
 
     /// All settings with their values, by name.
     pub fn all(&self) -> Vec<(String, String)> {
-        let mut all: BTreeMap<String, String> =
-            SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.default.to_owned())).collect();
+        let mut all: BTreeMap<String, String> = SETTINGS
+            .iter()
+            .map(|setting| (setting.name.to_owned(), setting.default.to_owned()))
+            .collect();
         all.extend(self.changed.clone());
         all.into_iter().collect()
     }
@@ -144,12 +176,18 @@ impl Settings {
 
     /// `statement_timeout` in milliseconds; None when there is none.
     pub fn statement_timeout_ms(&self) -> Option<u64> {
-        self.show("statement_timeout").ok().and_then(|value| duration_ms(&value)).filter(|&millis| millis > 0)
+        self.show("statement_timeout")
+            .ok()
+            .and_then(|value| duration_ms(&value))
+            .filter(|&millis| millis > 0)
     }
 
     /// Reported settings that changed since the last call.
     pub fn take_unreported(&mut self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.unreported).into_iter().map(|(name, value)| (spelling(&name).to_owned(), value)).collect()
+        std::mem::take(&mut self.unreported)
+            .into_iter()
+            .map(|(name, value)| (spelling(&name).to_owned(), value))
+            .collect()
     }
 
     /// Reported settings with their values, for the start of a session.
@@ -157,7 +195,12 @@ impl Settings {
         SETTINGS
             .iter()
             .filter(|setting| setting.is_reported)
-            .map(|setting| (spelling(setting.name).to_owned(), self.show(setting.name).unwrap_or_default()))
+            .map(|setting| {
+                (
+                    spelling(setting.name).to_owned(),
+                    self.show(setting.name).unwrap_or_default(),
+                )
+            })
             .collect()
     }
 }
@@ -207,7 +250,11 @@ impl Kind {
 /// Spellings of one value become the first of them; values that differ stay.
 fn canonical(first: &str, found: &str) -> String {
     let are_synonyms = matches!(first, "UTF8" | "UTC" | "ISO, MDY");
-    if are_synonyms { first.to_owned() } else { found.to_owned() }
+    if are_synonyms {
+        first.to_owned()
+    } else {
+        found.to_owned()
+    }
 }
 
 fn duration_ms(text: &str) -> Option<u64> {
@@ -222,7 +269,11 @@ fn duration_ms(text: &str) -> Option<u64> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(factor).filter(|&millis| millis <= i32::MAX as u64)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(factor)
+        .filter(|&millis| millis <= i32::MAX as u64)
 }
 
 #[cfg(test)]
@@ -240,10 +291,19 @@ mod tests {
         settings.set("statement_timeout", "2s").expect("a duration");
         assert_eq!(settings.statement_timeout_ms(), Some(2_000));
         let state = |result: Result<()>| result.expect_err("refused").state();
-        assert_eq!(state(settings.set("timezone", "Mars/Olympus")), SqlState::INVALID_PARAMETER_VALUE);
-        assert_eq!(state(settings.set("server_version", "1")), SqlState::CANT_CHANGE_RUNTIME_PARAM);
+        assert_eq!(
+            state(settings.set("timezone", "Mars/Olympus")),
+            SqlState::INVALID_PARAMETER_VALUE
+        );
+        assert_eq!(
+            state(settings.set("server_version", "1")),
+            SqlState::CANT_CHANGE_RUNTIME_PARAM
+        );
         assert_eq!(state(settings.set("hnsw.exakt", "on")), SqlState::UNDEFINED_OBJECT);
-        assert_eq!(settings.show("no_such").expect_err("unknown").state(), SqlState::UNDEFINED_OBJECT);
+        assert_eq!(
+            settings.show("no_such").expect_err("unknown").state(),
+            SqlState::UNDEFINED_OBJECT
+        );
         settings.set("myapp.user", "42").expect("an application's own");
         assert_eq!(settings.show("myapp.user").expect("set"), "42");
     }
@@ -253,8 +313,16 @@ mod tests {
         let mut settings = Settings::default();
         settings.set("application_name", "psql").expect("text");
         settings.set("client_encoding", "utf-8").expect("a synonym");
-        assert_eq!(settings.take_unreported(), [("application_name".to_owned(), "psql".to_owned())]);
+        assert_eq!(
+            settings.take_unreported(),
+            [("application_name".to_owned(), "psql".to_owned())]
+        );
         assert!(settings.take_unreported().is_empty());
-        assert!(settings.reported().iter().any(|(name, value)| name == "DateStyle" && value == "ISO, MDY"));
+        assert!(
+            settings
+                .reported()
+                .iter()
+                .any(|(name, value)| name == "DateStyle" && value == "ISO, MDY")
+        );
     }
 }

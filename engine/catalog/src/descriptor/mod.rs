@@ -66,7 +66,10 @@ pub fn check_name(name: &str, kind: &str) -> Result<()> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Error::invalid(
             SqlState::NAME_TOO_LONG,
-            format!("the {kind} name \"{name}\" has {} bytes; the limit is {NAME_BYTES_MAX}", name.len()),
+            format!(
+                "the {kind} name \"{name}\" has {} bytes; the limit is {NAME_BYTES_MAX}",
+                name.len()
+            ),
         ));
     }
     Ok(())

@@ -111,6 +111,8 @@ pub enum Distance {
     Cosine,
     /// `<#>`, the negative inner product.
     InnerProduct,
+    /// `<+>`, the sum of absolute differences.
+    L1,
 }
 
 /// Who may use an index.
@@ -163,7 +165,8 @@ fn write_type<S: Serializer>(sql_type: &SqlType, serializer: S) -> Result<S::Ok,
 
 fn read_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SqlType, D::Error> {
     let name = String::deserialize(deserializer)?;
-    name.parse().map_err(|_| serde::de::Error::custom(format!("unknown type {name}")))
+    name.parse()
+        .map_err(|_| serde::de::Error::custom(format!("unknown type {name}")))
 }
 
 fn write_table_id<S: Serializer>(id: &TableId, serializer: S) -> Result<S::Ok, S::Error> {

@@ -61,19 +61,27 @@ pub fn check_key_type(sql_type: SqlType, column: &str) -> Result<()> {
     if sql_type.is_ordered() {
         return Ok(());
     }
-    Err(Error::unsupported(format!("column \"{column}\" of type {sql_type} cannot be part of an ordered key")))
+    Err(Error::unsupported(format!(
+        "column \"{column}\" of type {sql_type} cannot be part of an ordered key"
+    )))
 }
 
 impl TableKeys {
     /// The keys of a table.
     pub fn new(table: &TableDescriptor) -> Self {
-        Self { table: table.id, name: table.name.clone(), primary_key: table.primary_key_positions() }
+        Self {
+            table: table.id,
+            name: table.name.clone(),
+            primary_key: table.primary_key_positions(),
+        }
     }
 
     /// Appends the key of a row. `row_id` is the hidden one, for a table without a primary key.
     ///
+    /// A column that is absent from an old row counts as NULL: the caller has refused NULLs and rewritten such rows before.
+    ///
     /// # Errors
-    /// 23502 for a NULL in the primary key, 54000 for a key that is too long.
+    /// 54000 for a key that is too long.
     pub fn row_key(&self, layout: &RowLayout, row: &RowReader<'_>, row_id: i64, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
         KeyWriter::new(out).table(self.table, ROWS);
@@ -113,7 +121,11 @@ impl TableKeys {
         }
         // NULLs differ from each other, so a unique index says nothing about them.
         entry.is_unique = index.is_unique && index.columns.iter().all(|&(column, _)| !row.is_null(column));
-        let target = if entry.is_unique { &mut entry.value } else { &mut entry.key };
+        let target = if entry.is_unique {
+            &mut entry.value
+        } else {
+            &mut entry.key
+        };
         target.extend_from_slice(identity);
         key::check_length(&entry.key, &index.name)
     }
@@ -129,7 +141,10 @@ impl IndexKeys {
             (true, false) => ColumnOrder::DESC_NULLS_LAST,
         };
         let columns = index.columns.iter().filter_map(|column| {
-            Some((table.position_of(column.column)?, order(column.is_descending, column.is_nulls_first)))
+            Some((
+                table.position_of(column.column)?,
+                order(column.is_descending, column.is_nulls_first),
+            ))
         });
         Self {
             index: index.id,

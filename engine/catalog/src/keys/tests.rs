@@ -23,7 +23,11 @@ fn table(primary_key: &[u32], is_unique: bool) -> TableDescriptor {
         indexes: vec![IndexDescriptor {
             id: IndexId(1),
             name: "t_b".to_owned(),
-            columns: vec![IndexColumn { column: ColumnId(2), is_descending: false, is_nulls_first: false }],
+            columns: vec![IndexColumn {
+                column: ColumnId(2),
+                is_descending: false,
+                is_nulls_first: false,
+            }],
             is_unique,
             method: IndexMethod::Ordered,
             state: IndexState::Readable,
@@ -45,14 +49,24 @@ fn keys(table: &TableDescriptor, a: i32, b: Option<&str>) -> (Vec<u8>, IndexEntr
     let row = RowReader::new(&layout, &bytes).expect("intact");
     let (keys, mut key, mut entry) = (TableKeys::new(table), Vec::new(), IndexEntry::default());
     keys.row_key(&layout, &row, 7, &mut key).expect("short");
-    keys.index_entry(&IndexKeys::new(table, &table.indexes[0]), &layout, &row, &key, &mut entry).expect("short");
+    keys.index_entry(
+        &IndexKeys::new(table, &table.indexes[0]),
+        &layout,
+        &row,
+        &key,
+        &mut entry,
+    )
+    .expect("short");
     (key, entry)
 }
 
 #[test]
 fn keys_sort_as_their_values_and_entries_find_their_row() {
     let table = table(&[1], false);
-    let mut all: Vec<_> = [3, -1, i32::MIN, 0].iter().map(|&a| (keys(&table, a, Some("x")).0, a)).collect();
+    let mut all: Vec<_> = [3, -1, i32::MIN, 0]
+        .iter()
+        .map(|&a| (keys(&table, a, Some("x")).0, a))
+        .collect();
     all.sort();
     assert_eq!(all.iter().map(|(_, a)| *a).collect::<Vec<_>>(), [i32::MIN, -1, 0, 3]);
     let (row, entry) = keys(&table, 5, Some("x"));
@@ -72,7 +86,9 @@ fn a_unique_entry_has_the_same_key_for_the_same_values_and_none_for_nulls() {
 fn a_table_without_a_primary_key_uses_the_row_id() {
     let (key, entry) = keys(&table(&[], false), 1, Some("x"));
     let mut wanted = Vec::new();
-    KeyWriter::new(&mut wanted).table(TableId(1000), ROWS).i64(7, ColumnOrder::ASC);
+    KeyWriter::new(&mut wanted)
+        .table(TableId(1000), ROWS)
+        .i64(7, ColumnOrder::ASC);
     assert_eq!(key, wanted);
     assert!(entry.key.ends_with(&wanted[6..]));
 }

@@ -31,6 +31,8 @@ use crate::descriptor::{self, GraphDescriptor, TableDescriptor, ViewDescriptor, 
 pub const CATALOG_TABLE: TableId = TableId(0);
 /// The first table id of a user's table.
 pub const FIRST_TABLE: TableId = TableId(1000);
+/// Columns of a table, at most: PostgreSQL's limit. Rows count them in 16 bits.
+pub const COLUMNS_MAX: usize = 1600;
 /// Where users' objects go when they name no schema.
 pub const PUBLIC: &str = "public";
 /// The schemas that are ours.
@@ -56,7 +58,7 @@ pub struct KeyChange {
 type QualifiedName = (String, String);
 
 /// See the module's header.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Catalog {
     version: u64,
     next_table: u32,
@@ -64,6 +66,20 @@ pub struct Catalog {
     views: BTreeMap<QualifiedName, Arc<ViewDescriptor>>,
     graphs: BTreeMap<QualifiedName, Arc<GraphDescriptor>>,
     schemas: Vec<String>,
+}
+
+/// The catalog of a database in which nothing was created yet.
+impl Default for Catalog {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            next_table: FIRST_TABLE.0,
+            tables: BTreeMap::new(),
+            views: BTreeMap::new(),
+            graphs: BTreeMap::new(),
+            schemas: Vec::new(),
+        }
+    }
 }
 
 /// What a name stands for.
@@ -126,7 +142,7 @@ impl Catalog {
     /// # Errors
     /// Corrupt for what is not as the module's header draws it.
     pub fn read<K: AsRef<[u8]>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, V)>) -> Result<Self> {
-        let mut catalog = Self { next_table: FIRST_TABLE.0, ..Self::default() };
+        let mut catalog = Self::default();
         for (key, value) in entries {
             catalog.add(key.as_ref(), value.as_ref())?;
         }
@@ -138,7 +154,8 @@ impl Catalog {
         let (_, index) = reader.table()?;
         let mut text = || -> Result<String> {
             let text = reader.text(ColumnOrder::ASC)?;
-            text.map(|text| text.into_owned()).ok_or_else(|| Error::corrupt("a name in the catalog is NULL"))
+            text.map(|text| text.into_owned())
+                .ok_or_else(|| Error::corrupt("a name in the catalog is NULL"))
         };
         match index {
             TABLES => {
@@ -159,10 +176,16 @@ impl Catalog {
             SCHEMAS => self.schemas.push(text()?),
             VERSION => self.version = read_version(Some(value))?,
             NEXT_TABLE => {
-                let bytes = value.try_into().map_err(|_| Error::corrupt("the catalog's next table id is damaged"))?;
+                let bytes = value
+                    .try_into()
+                    .map_err(|_| Error::corrupt("the catalog's next table id is damaged"))?;
                 self.next_table = u32::from_le_bytes(bytes);
             }
-            other => return Err(Error::corrupt(format!("the catalog holds a key of unknown kind {other}"))),
+            other => {
+                return Err(Error::corrupt(format!(
+                    "the catalog holds a key of unknown kind {other}"
+                )));
+            }
         }
         Ok(())
     }
@@ -177,7 +200,9 @@ impl Catalog {
         let name = (schema.to_owned(), name.to_owned());
         let table = self.tables.get(&name).cloned().map(Object::Table);
         let view = || self.views.get(&name).cloned().map(Object::View);
-        table.or_else(view).or_else(|| self.graphs.get(&name).cloned().map(Object::Graph))
+        table
+            .or_else(view)
+            .or_else(|| self.graphs.get(&name).cloned().map(Object::Graph))
     }
 
     /// The table of that name.
@@ -187,7 +212,9 @@ impl Catalog {
 
     /// The table that an index of that name is of.
     pub fn table_of_index(&self, schema: &str, index: &str) -> Option<&Arc<TableDescriptor>> {
-        self.tables.values().find(|table| table.schema == schema && table.index(index).is_some())
+        self.tables
+            .values()
+            .find(|table| table.schema == schema && table.index(index).is_some())
     }
 
     /// All tables, by schema and name.
@@ -222,6 +249,12 @@ impl Catalog {
     /// 42P07 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
     pub fn create_table(&self, mut table: TableDescriptor) -> Result<(Arc<TableDescriptor>, Vec<KeyChange>)> {
         self.check_new(&table.schema, &table.name, "table")?;
+        if table.columns.len() > COLUMNS_MAX {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("tables can have at most {COLUMNS_MAX} columns"),
+            ));
+        }
         for column in &table.columns {
             check_name(&column.name, "column")?;
         }
@@ -231,7 +264,10 @@ impl Catalog {
             .next_table
             .checked_add(1)
             .ok_or_else(|| Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "no table id is left"))?;
-        let mut changes = vec![KeyChange { key: single_key(NEXT_TABLE), value: Some(next.to_le_bytes().to_vec()) }];
+        let mut changes = vec![KeyChange {
+            key: single_key(NEXT_TABLE),
+            value: Some(next.to_le_bytes().to_vec()),
+        }];
         changes.push(put(table_key(&table.schema, &table.name), &table));
         changes.push(self.next_version());
         Ok((Arc::new(table), changes))
@@ -246,7 +282,13 @@ impl Catalog {
 
     /// The changes that remove a table. Its rows are the caller's.
     pub fn drop_table(&self, table: &TableDescriptor) -> Vec<KeyChange> {
-        vec![KeyChange { key: table_key(&table.schema, &table.name), value: None }, self.next_version()]
+        vec![
+            KeyChange {
+                key: table_key(&table.schema, &table.name),
+                value: None,
+            },
+            self.next_version(),
+        ]
     }
 
     /// The changes that create a view.
@@ -258,12 +300,21 @@ impl Catalog {
             Some(Object::View(_)) if or_replace => {}
             _ => self.check_new(&view.schema, &view.name, "view")?,
         }
-        Ok(vec![put(name_key(VIEWS, &view.schema, Some(&view.name)), view), self.next_version()])
+        Ok(vec![
+            put(name_key(VIEWS, &view.schema, Some(&view.name)), view),
+            self.next_version(),
+        ])
     }
 
     /// The changes that remove a view.
     pub fn drop_view(&self, view: &ViewDescriptor) -> Vec<KeyChange> {
-        vec![KeyChange { key: name_key(VIEWS, &view.schema, Some(&view.name)), value: None }, self.next_version()]
+        vec![
+            KeyChange {
+                key: name_key(VIEWS, &view.schema, Some(&view.name)),
+                value: None,
+            },
+            self.next_version(),
+        ]
     }
 
     /// The changes that create a graph.
@@ -272,12 +323,21 @@ impl Catalog {
     /// As [`Catalog::create_table`].
     pub fn create_graph(&self, graph: &GraphDescriptor) -> Result<Vec<KeyChange>> {
         self.check_new(&graph.schema, &graph.name, "property graph")?;
-        Ok(vec![put(name_key(GRAPHS, &graph.schema, Some(&graph.name)), graph), self.next_version()])
+        Ok(vec![
+            put(name_key(GRAPHS, &graph.schema, Some(&graph.name)), graph),
+            self.next_version(),
+        ])
     }
 
     /// The changes that remove a graph.
     pub fn drop_graph(&self, graph: &GraphDescriptor) -> Vec<KeyChange> {
-        vec![KeyChange { key: name_key(GRAPHS, &graph.schema, Some(&graph.name)), value: None }, self.next_version()]
+        vec![
+            KeyChange {
+                key: name_key(GRAPHS, &graph.schema, Some(&graph.name)),
+                value: None,
+            },
+            self.next_version(),
+        ]
     }
 
     /// The changes that create a schema.
@@ -287,8 +347,10 @@ impl Catalog {
     pub fn create_schema(&self, name: &str) -> Result<Vec<KeyChange>> {
         check_name(name, "schema")?;
         if name.starts_with("pg_") {
-            return Err(Error::invalid(SqlState::RESERVED_NAME, format!("schema name \"{name}\" is reserved"))
-                .with_hint("Names that begin with pg_ are the system's."));
+            return Err(
+                Error::invalid(SqlState::RESERVED_NAME, format!("schema name \"{name}\" is reserved"))
+                    .with_hint("Names that begin with pg_ are the system's."),
+            );
         }
         if self.has_schema(name) {
             return Err(Error::new(
@@ -297,7 +359,13 @@ impl Catalog {
                 format!("schema \"{name}\" already exists"),
             ));
         }
-        Ok(vec![KeyChange { key: name_key(SCHEMAS, name, None), value: Some(Vec::new()) }, self.next_version()])
+        Ok(vec![
+            KeyChange {
+                key: name_key(SCHEMAS, name, None),
+                value: Some(Vec::new()),
+            },
+            self.next_version(),
+        ])
     }
 
     /// Whether a user may create something of that name.
@@ -332,12 +400,18 @@ impl Catalog {
     }
 
     fn next_version(&self) -> KeyChange {
-        KeyChange { key: version_key(), value: Some((self.version + 1).to_le_bytes().to_vec()) }
+        KeyChange {
+            key: version_key(),
+            value: Some((self.version + 1).to_le_bytes().to_vec()),
+        }
     }
 }
 
 fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {
-    KeyChange { key, value: Some(descriptor::encode(descriptor)) }
+    KeyChange {
+        key,
+        value: Some(descriptor::encode(descriptor)),
+    }
 }
 
 #[cfg(test)]

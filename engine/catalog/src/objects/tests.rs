@@ -27,7 +27,11 @@ fn table(name: &str) -> TableDescriptor {
         indexes: vec![IndexDescriptor {
             id: IndexId(1),
             name: format!("{name}_note"),
-            columns: vec![IndexColumn { column: ColumnId(2), is_descending: true, is_nulls_first: true }],
+            columns: vec![IndexColumn {
+                column: ColumnId(2),
+                is_descending: true,
+                is_nulls_first: true,
+            }],
             is_unique: false,
             method: IndexMethod::Ordered,
             state: IndexState::Readable,
@@ -99,6 +103,14 @@ fn objects_come_and_go_and_each_change_raises_the_version() {
     assert!(keys.catalog().has_schema("mine"));
 }
 
+/// The catalog of a new database, made without reading anything, once gave its first table the id of the catalog itself, whose
+/// rows then could not be told from descriptors.
+#[test]
+fn the_first_table_of_a_new_database_does_not_lie_in_the_catalog() {
+    let (first, _) = Catalog::default().create_table(table("t")).expect("new");
+    assert_eq!(first.id, FIRST_TABLE);
+}
+
 #[test]
 fn names_that_cannot_be_are_refused() {
     let mut keys = Keys::default();
@@ -111,8 +123,14 @@ fn names_that_cannot_be_are_refused() {
     assert_eq!(state("aion", "t"), SqlState::INSUFFICIENT_PRIVILEGE);
     assert_eq!(state(PUBLIC, ""), SqlState::INVALID_NAME);
     assert_eq!(state(PUBLIC, &"x".repeat(64)), SqlState::NAME_TOO_LONG);
-    assert_eq!(catalog.create_schema("pg_mine").expect_err("reserved").state(), SqlState::RESERVED_NAME);
-    assert_eq!(catalog.create_schema("aion").expect_err("taken").state(), SqlState::DUPLICATE_SCHEMA);
+    assert_eq!(
+        catalog.create_schema("pg_mine").expect_err("reserved").state(),
+        SqlState::RESERVED_NAME
+    );
+    assert_eq!(
+        catalog.create_schema("aion").expect_err("taken").state(),
+        SqlState::DUPLICATE_SCHEMA
+    );
 }
 
 #[test]
@@ -130,7 +148,10 @@ fn damaged_and_newer_descriptors_are_refused() {
 /// The format is frozen: these bytes lie on disks.
 #[test]
 fn the_bytes_are_the_format() {
-    let (table, _) = Catalog::read([("", ""); 0]).expect("empty").create_table(table("t")).expect("new");
+    let (table, _) = Catalog::read([("", ""); 0])
+        .expect("empty")
+        .create_table(table("t"))
+        .expect("new");
     let bytes = descriptor::encode(&*table);
     assert_eq!(bytes[0], 1);
     assert_eq!(
@@ -145,6 +166,9 @@ fn the_bytes_are_the_format() {
             r#""state":"readable"}],"next_column":5,"next_index":2}"#
         )
     );
-    let hex: String = table_key("public", "t").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = table_key("public", "t")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(hex, "000000000001017075626c6963000001740000");
 }

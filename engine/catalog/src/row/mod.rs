@@ -70,7 +70,12 @@ impl RowLayout {
             .iter()
             .map(|&sql_type| {
                 let width = width(sql_type);
-                let place = Place { sql_type, width, fixed_before, variable_before };
+                let place = Place {
+                    sql_type,
+                    width,
+                    fixed_before,
+                    variable_before,
+                };
                 match width {
                     Some(width) => fixed_before += width,
                     None => variable_before += 1,
@@ -107,7 +112,11 @@ impl RowLayout {
             },
         };
         let ends = fixed + fixed_bytes;
-        Parts { fixed, ends, variable: ends + 4 * variable_count }
+        Parts {
+            fixed,
+            ends,
+            variable: ends + 4 * variable_count,
+        }
     }
 }
 

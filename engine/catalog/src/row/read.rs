@@ -33,7 +33,12 @@ impl<'a> RowReader<'a> {
         if bytes.len() < parts.variable {
             return Err(damaged("it is shorter than its columns"));
         }
-        Ok(Self { layout, bytes, count, parts })
+        Ok(Self {
+            layout,
+            bytes,
+            count,
+            parts,
+        })
     }
 
     /// Whether the column was added after the row was written.
@@ -92,14 +97,19 @@ impl<'a> RowReader<'a> {
     /// Corrupt, when they do not lie within the row.
     pub fn bytes(&self, column: usize) -> Result<&'a [u8]> {
         let place = self.layout.columns[column];
-        assert!(place.width.is_none() && !self.is_absent(column), "column {column} is variable and there");
+        assert!(
+            place.width.is_none() && !self.is_absent(column),
+            "column {column} is variable and there"
+        );
         let end_of = |variable: usize| {
             let at = self.parts.ends + 4 * variable;
             u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes")) as usize
         };
         let start = place.variable_before.checked_sub(1).map_or(0, end_of);
         let end = end_of(place.variable_before);
-        self.bytes[self.parts.variable..].get(start..end).ok_or_else(|| damaged("a column ends outside of it"))
+        self.bytes[self.parts.variable..]
+            .get(start..end)
+            .ok_or_else(|| damaged("a column ends outside of it"))
     }
 
     /// A text, varchar or json that is not NULL.
@@ -124,9 +134,15 @@ impl<'a> RowReader<'a> {
 
     fn fixed<const N: usize>(&self, column: usize) -> [u8; N] {
         let place = self.layout.columns[column];
-        assert!(place.width == Some(N) && !self.is_absent(column), "column {column} is a {}", place.sql_type);
+        assert!(
+            place.width == Some(N) && !self.is_absent(column),
+            "column {column} is a {}",
+            place.sql_type
+        );
         let at = self.parts.fixed + place.fixed_before;
-        self.bytes[at..at + N].try_into().expect("N bytes, which new() has checked")
+        self.bytes[at..at + N]
+            .try_into()
+            .expect("N bytes, which new() has checked")
     }
 }
 

@@ -36,7 +36,10 @@ fn put(writer: &mut RowWriter<'_>, column: usize, sql_type: SqlType, seed: &[u8;
         SqlType::Numeric { .. } => writer.i128(column, number),
         SqlType::Uuid => writer.uuid(column, *seed),
         SqlType::Vector(_) => {
-            writer.vector(column, &variable.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>());
+            writer.vector(
+                column,
+                &variable.iter().map(|byte| f32::from(*byte)).collect::<Vec<_>>(),
+            );
         }
         _ => writer.bytes(column, variable),
     }
@@ -65,7 +68,10 @@ fn check(reader: &RowReader<'_>, column: usize, sql_type: SqlType, seed: &[u8; 1
 type Cell = (usize, Option<([u8; 16], String)>);
 
 fn row() -> impl Strategy<Value = Vec<Cell>> {
-    prop::collection::vec((0..TYPES.len(), prop::option::of((any::<[u8; 16]>(), "[a-zä]{0,9}"))), 0..20)
+    prop::collection::vec(
+        (0..TYPES.len(), prop::option::of((any::<[u8; 16]>(), "[a-zä]{0,9}"))),
+        0..20,
+    )
 }
 
 fn write(cells: &[Cell]) -> (RowLayout, Vec<u8>) {
@@ -123,7 +129,13 @@ proptest! {
 /// The format is frozen: these bytes lie on disks.
 #[test]
 fn the_bytes_are_the_format() {
-    let types = [SqlType::BigInt, SqlType::Text, SqlType::Boolean, SqlType::Vector(Some(1)), SqlType::Text];
+    let types = [
+        SqlType::BigInt,
+        SqlType::Text,
+        SqlType::Boolean,
+        SqlType::Vector(Some(1)),
+        SqlType::Text,
+    ];
     let layout = RowLayout::new(&types);
     let mut bytes = Vec::new();
     let mut writer = RowWriter::new(&layout, &mut bytes);
@@ -132,5 +144,19 @@ fn the_bytes_are_the_format() {
     writer.vector(3, &[1.0]);
     writer.finish();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, concat!("01", "0500", "14", "0201000000000000", "00", "02000000", "06000000", "06000000", "6162", "0000803f"));
+    assert_eq!(
+        hex,
+        concat!(
+            "01",
+            "0500",
+            "14",
+            "0201000000000000",
+            "00",
+            "02000000",
+            "06000000",
+            "06000000",
+            "6162",
+            "0000803f"
+        )
+    );
 }

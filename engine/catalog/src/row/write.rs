@@ -29,7 +29,13 @@ impl<'a> RowWriter<'a> {
             *last = (1 << (count % 8)) - 1;
         }
         out.resize(start + parts.variable, 0);
-        Self { layout, out, start, parts, ended: 0 }
+        Self {
+            layout,
+            out,
+            start,
+            parts,
+            ended: 0,
+        }
     }
 
     /// Sets a boolean.
@@ -111,7 +117,10 @@ impl<'a> RowWriter<'a> {
     fn begin_variable(&mut self, column: usize) {
         let place = self.layout.columns[column];
         assert_eq!(place.width, None, "column {column} is a {}", place.sql_type);
-        assert!(self.ended <= place.variable_before, "variable columns are set in rising order");
+        assert!(
+            self.ended <= place.variable_before,
+            "variable columns are set in rising order"
+        );
         while self.ended < place.variable_before {
             self.end_variable();
         }

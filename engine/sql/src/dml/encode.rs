@@ -89,12 +89,20 @@ impl<'a> RowEncoder<'a> {
     pub fn new(shape: &'a TableShape, batch: &'a RecordBatch, first: usize) -> Result<Self> {
         let columns = shape.descriptor.columns.iter().enumerate().map(|(position, column)| {
             let array = batch.columns().get(first + position);
-            array.and_then(|array| Source::new(array, column.sql_type)).ok_or_else(|| {
-                let found = array.map(|array| array.data_type().to_string());
-                Error::internal(format!("column \"{}\" of type {} comes as {found:?}", column.name, column.sql_type))
-            })
+            array
+                .and_then(|array| Source::new(array, column.sql_type))
+                .ok_or_else(|| {
+                    let found = array.map(|array| array.data_type().to_string());
+                    Error::internal(format!(
+                        "column \"{}\" of type {} comes as {found:?}",
+                        column.name, column.sql_type
+                    ))
+                })
         });
-        Ok(Self { shape, columns: columns.collect::<Result<_>>()? })
+        Ok(Self {
+            shape,
+            columns: columns.collect::<Result<_>>()?,
+        })
     }
 
     /// Appends the bytes of a row.
@@ -159,14 +167,18 @@ impl<'a> RowEncoder<'a> {
             return Ok(());
         }
         let table = &self.shape.descriptor.name;
-        let message =
-            format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", column.name);
+        let message = format!(
+            "null value in column \"{}\" of relation \"{table}\" violates not-null constraint",
+            column.name
+        );
         Err(self.column_error(position, SqlState::NOT_NULL_VIOLATION, &message))
     }
 
     fn check_length(&self, position: usize, text: &str, limit: Option<u32>) -> Result<()> {
         // Fewer bytes than characters there cannot be, so most texts need no counting.
-        let Some(limit) = limit.filter(|&limit| text.len() > limit as usize) else { return Ok(()) };
+        let Some(limit) = limit.filter(|&limit| text.len() > limit as usize) else {
+            return Ok(());
+        };
         let mut beyond = text.chars().skip(limit as usize);
         // The standard lets trailing spaces go; a stored value keeps what fits.
         match beyond.all(|rest| rest == ' ') {

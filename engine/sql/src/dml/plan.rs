@@ -67,7 +67,7 @@ pub fn plan_change(
 }
 
 fn plan_insert(
-    names: Names<'_>,
+    mut names: Names<'_>,
     mut insert: ast::Insert,
     types: Vec<Option<FieldRef>>,
     text: &str,
@@ -89,16 +89,30 @@ fn plan_insert(
     if insert.source.is_none() {
         return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet"));
     }
+    names.bind_for_insert(TARGET, &shape)?;
+    insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
     let planned = names.plan(ast::Statement::Insert(insert), types, text)?;
     let Planned { plan, tables } = planned;
     let LogicalPlan::Dml(dml) = plan else {
         return Err(Error::internal("an INSERT was planned as something else"));
     };
     let WriteOp::Insert(datafusion::logical_expr::dml::InsertOp::Append) = dml.op else {
-        return Err(Error::unsupported("INSERT OR REPLACE and INSERT OVERWRITE are not PostgreSQL's"));
+        return Err(Error::unsupported(
+            "INSERT OR REPLACE and INSERT OVERWRITE are not PostgreSQL's",
+        ));
     };
-    let change = Change { kind: ChangeKind::Insert, shape, returning };
-    Ok((change, Planned { plan: Arc::unwrap_or_clone(dml.input), tables }))
+    let change = Change {
+        kind: ChangeKind::Insert,
+        shape,
+        returning,
+    };
+    Ok((
+        change,
+        Planned {
+            plan: Arc::unwrap_or_clone(dml.input),
+            tables,
+        },
+    ))
 }
 
 fn plan_update(
@@ -109,7 +123,10 @@ fn plan_update(
 ) -> Result<(Change, Planned)> {
     refuse(update.or.is_some(), "UPDATE OR")?;
     refuse(update.output.is_some(), "OUTPUT")?;
-    refuse(!update.order_by.is_empty() || update.limit.is_some(), "ORDER BY and LIMIT in UPDATE")?;
+    refuse(
+        !update.order_by.is_empty() || update.limit.is_some(),
+        "ORDER BY and LIMIT in UPDATE",
+    )?;
     refuse(!update.table.joins.is_empty(), "a join as the target of UPDATE")?;
     let (shape, target_item, alias) = target_item(&mut names, update.table.relation, text)?;
     let mut assigned: Vec<Option<ast::Expr>> = vec![None; shape.descriptor.columns.len()];
@@ -122,14 +139,20 @@ fn plan_update(
             at(
                 Error::not_found(
                     SqlState::UNDEFINED_COLUMN,
-                    format!("column \"{column}\" of relation \"{}\" does not exist", shape.descriptor.name),
+                    format!(
+                        "column \"{column}\" of relation \"{}\" does not exist",
+                        shape.descriptor.name
+                    ),
                 ),
                 column.span,
                 text,
             )
         })?;
         if assigned[position].is_some() {
-            let error = Error::invalid(SqlState::SYNTAX_ERROR, format!("column \"{column}\" is set more than once"));
+            let error = Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                format!("column \"{column}\" is set more than once"),
+            );
             return Err(at(error, column.span, text));
         }
         assigned[position] = Some(with_default(assignment.value, &shape, position)?);
@@ -147,7 +170,14 @@ fn plan_update(
     }
     let returning = update.returning.map(|items| Returning { items, alias });
     let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
-    Ok((Change { kind: ChangeKind::Update, shape, returning }, planned))
+    Ok((
+        Change {
+            kind: ChangeKind::Update,
+            shape,
+            returning,
+        },
+        planned,
+    ))
 }
 
 fn plan_delete(
@@ -158,7 +188,10 @@ fn plan_delete(
 ) -> Result<(Change, Planned)> {
     refuse(delete.output.is_some(), "OUTPUT")?;
     refuse(!delete.tables.is_empty(), "DELETE of several tables")?;
-    refuse(!delete.order_by.is_empty() || delete.limit.is_some(), "ORDER BY and LIMIT in DELETE")?;
+    refuse(
+        !delete.order_by.is_empty() || delete.limit.is_some(),
+        "ORDER BY and LIMIT in DELETE",
+    )?;
     let (ast::FromTable::WithFromKeyword(mut from) | ast::FromTable::WithoutKeyword(mut from)) = delete.from;
     let (Some(table), true) = (from.pop(), from.is_empty()) else {
         return Err(Error::unsupported("DELETE has one target"));
@@ -170,7 +203,14 @@ fn plan_delete(
     let projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
     let returning = delete.returning.map(|items| Returning { items, alias });
     let planned = names.plan(select(projection, from, delete.selection)?, types, text)?;
-    Ok((Change { kind: ChangeKind::Delete, shape, returning }, planned))
+    Ok((
+        Change {
+            kind: ChangeKind::Delete,
+            shape,
+            returning,
+        },
+        planned,
+    ))
 }
 
 /// The table that a change names.
@@ -195,7 +235,13 @@ fn target_item(
     factor: ast::TableFactor,
     text: &str,
 ) -> Result<(Arc<TableShape>, ast::TableWithJoins, ast::Ident)> {
-    let ast::TableFactor::Table { name, alias, args: None, .. } = factor else {
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        ..
+    } = factor
+    else {
         return Err(Error::unsupported("the target of a change is a table by its name"));
     };
     let shape = target(names, &name, text)?;
@@ -288,7 +334,8 @@ pub fn normalize(ident: &ast::Ident) -> String {
 
 fn last_part(name: &ast::ObjectName) -> Result<ast::Ident> {
     let part = name.0.last().and_then(ast::ObjectNamePart::as_ident);
-    part.cloned().ok_or_else(|| Error::unsupported(format!("\"{name}\" is not a name")))
+    part.cloned()
+        .ok_or_else(|| Error::unsupported(format!("\"{name}\" is not a name")))
 }
 
 /// A table's name as a reference.
@@ -300,15 +347,20 @@ pub fn reference(name: &ast::ObjectName) -> Result<TableReference> {
     match parts.as_deref() {
         Some([table]) => Ok(TableReference::bare(table.as_str())),
         Some([schema, table]) => Ok(TableReference::partial(schema.as_str(), table.as_str())),
-        Some([database, schema, table]) => {
-            Ok(TableReference::full(database.as_str(), schema.as_str(), table.as_str()))
-        }
-        _ => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("improper relation name: {name}"))),
+        Some([database, schema, table]) => Ok(TableReference::full(database.as_str(), schema.as_str(), table.as_str())),
+        _ => Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            format!("improper relation name: {name}"),
+        )),
     }
 }
 
 fn refuse(is_there: bool, what: &str) -> Result<()> {
-    if is_there { Err(Error::unsupported(format!("{what} is not there"))) } else { Ok(()) }
+    if is_there {
+        Err(Error::unsupported(format!("{what} is not there")))
+    } else {
+        Ok(())
+    }
 }
 
 /// Adds the place of a span to an error.

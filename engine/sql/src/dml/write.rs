@@ -61,7 +61,10 @@ impl<'a> Writer<'a> {
     fn new(change: &'a Change, transaction: &'a Transaction) -> Self {
         let shape = &*change.shape;
         let table = &shape.descriptor;
-        let ordered = table.indexes.iter().filter(|index| index.method == IndexMethod::Ordered);
+        let ordered = table
+            .indexes
+            .iter()
+            .filter(|index| index.method == IndexMethod::Ordered);
         let projection: Vec<usize> = (0..table.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
         Self {
@@ -128,15 +131,26 @@ impl<'a> Writer<'a> {
         let row = RowReader::new(&self.shape.layout, &self.row)?;
         loop {
             self.key.clear();
-            let row_id = if self.shape.descriptor.has_hidden_row_id() { next_row_id() } else { 0 };
-            self.shape.keys.row_key(&self.shape.layout, &row, row_id, &mut self.key)?;
+            let row_id = if self.shape.descriptor.has_hidden_row_id() {
+                next_row_id()
+            } else {
+                0
+            };
+            self.shape
+                .keys
+                .row_key(&self.shape.layout, &row, row_id, &mut self.key)?;
             if self.transaction.insert(&self.key, &self.row)? {
                 break;
             }
             // A hidden id may have been given before the clock went back: take the next one.
             if !self.shape.descriptor.has_hidden_row_id() {
                 let positions = self.shape.descriptor.primary_key_positions();
-                let name = self.shape.descriptor.primary_key_name.as_deref().unwrap_or("primary key");
+                let name = self
+                    .shape
+                    .descriptor
+                    .primary_key_name
+                    .as_deref()
+                    .unwrap_or("primary key");
                 return Err(self.duplicate(name, &positions, &row));
             }
         }
@@ -159,7 +173,12 @@ impl<'a> Writer<'a> {
             self.transaction.delete(key)?;
             if !self.transaction.insert(&self.key, &self.row)? {
                 let positions = self.shape.descriptor.primary_key_positions();
-                let name = self.shape.descriptor.primary_key_name.as_deref().unwrap_or("primary key");
+                let name = self
+                    .shape
+                    .descriptor
+                    .primary_key_name
+                    .as_deref()
+                    .unwrap_or("primary key");
                 return Err(self.duplicate(name, &positions, &row));
             }
         }
@@ -170,15 +189,23 @@ impl<'a> Writer<'a> {
     fn add_entries(&self, row: &RowReader<'_>) -> Result<()> {
         let mut entry = IndexEntry::default();
         for (at, index) in self.indexes.iter().enumerate() {
-            self.shape.keys.index_entry(index, &self.shape.layout, row, &self.key, &mut entry)?;
+            self.shape
+                .keys
+                .index_entry(index, &self.shape.layout, row, &self.key, &mut entry)?;
             if !self.transaction.insert(&entry.key, &entry.value)? {
                 if !entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
                 }
                 let table = &self.shape.descriptor;
-                let ordered: Vec<_> =
-                    table.indexes.iter().filter(|index| index.method == IndexMethod::Ordered).collect();
-                let columns = ordered[at].columns.iter().filter_map(|column| table.position_of(column.column));
+                let ordered: Vec<_> = table
+                    .indexes
+                    .iter()
+                    .filter(|index| index.method == IndexMethod::Ordered)
+                    .collect();
+                let columns = ordered[at]
+                    .columns
+                    .iter()
+                    .filter_map(|column| table.position_of(column.column));
                 return Err(self.duplicate(&ordered[at].name, &columns.collect::<Vec<_>>(), row));
             }
         }
@@ -188,7 +215,9 @@ impl<'a> Writer<'a> {
     fn remove_entries(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
         let row = RowReader::new(&self.shape.layout, old)?;
         for index in &self.indexes {
-            self.shape.keys.index_entry(index, &self.shape.layout, &row, key, &mut self.entry)?;
+            self.shape
+                .keys
+                .index_entry(index, &self.shape.layout, &row, key, &mut self.entry)?;
             self.transaction.delete(&self.entry.key)?;
         }
         Ok(())
@@ -204,19 +233,29 @@ impl<'a> Writer<'a> {
 
     fn finish(&mut self) -> Result<Written> {
         let rows = self.returned.as_mut().map(BatchBuilder::finish).transpose()?;
-        Ok(Written { count: self.count, rows })
+        Ok(Written {
+            count: self.count,
+            rows,
+        })
     }
 
     /// 23505 with the values that are there already.
     fn duplicate(&self, constraint: &str, columns: &[usize], row: &RowReader<'_>) -> Error {
         let table = &self.shape.descriptor;
-        let names: Vec<_> = columns.iter().map(|&column| table.columns[column].name.as_str()).collect();
+        let names: Vec<_> = columns
+            .iter()
+            .map(|&column| table.columns[column].name.as_str())
+            .collect();
         let values: Vec<_> = columns.iter().map(|&column| show(self.shape, row, column)).collect();
         Error::conflict(
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{constraint}\""),
         )
-        .with_detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+        .with_detail(format!(
+            "Key ({})=({}) already exists.",
+            names.join(", "),
+            values.join(", ")
+        ))
         .with_schema(table.schema.clone())
         .with_table(table.name.clone())
         .with_constraint(constraint)
@@ -230,15 +269,19 @@ fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
         Err(_) => return "?".to_owned(),
     };
     let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());
-    let shown = batch.ok().and_then(|batch| {
-        datafusion::arrow::util::display::array_value_to_string(batch.column(0), 0).ok()
-    });
+    let shown = batch
+        .ok()
+        .and_then(|batch| datafusion::arrow::util::display::array_value_to_string(batch.column(0), 0).ok());
     shown.unwrap_or_else(|| "?".to_owned())
 }
 
 fn key_column(batch: &RecordBatch) -> Result<&BinaryArray> {
-    let keys = batch.columns().first().and_then(|array| array.as_any().downcast_ref::<BinaryArray>());
-    keys.filter(|keys| keys.null_count() == 0).ok_or_else(|| Error::internal("the source of a change has no keys"))
+    let keys = batch
+        .columns()
+        .first()
+        .and_then(|array| array.as_any().downcast_ref::<BinaryArray>());
+    keys.filter(|keys| keys.null_count() == 0)
+        .ok_or_else(|| Error::internal("the source of a change has no keys"))
 }
 
 /// The next hidden row id: rises in this process, and with the clock from one process to the next.

@@ -62,8 +62,7 @@ impl Session {
         let path = self.search_path()?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let names = self.names(&catalog, &path);
-        let (change, planned) =
-            plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
+        let (change, planned) = plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
         self.depend(&planned, transaction);
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
         let source = self.collect(&plan, transaction, cancellation, text).await?;
@@ -80,7 +79,10 @@ impl Session {
         let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
         let schema = result_schema(&columns);
         let returned = self.collect(&plan, transaction, cancellation, text).await?;
-        let returned = returned.into_iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>>>()?;
+        let returned = returned
+            .into_iter()
+            .map(|batch| conform(batch, &schema))
+            .collect::<Result<Vec<_>>>()?;
         let stream = futures::stream::iter(returned.into_iter().map(Ok));
         Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
     }
@@ -115,14 +117,19 @@ impl Session {
         cancellation: &Cancellation,
         text: &Arc<str>,
     ) -> Result<Vec<RecordBatch>> {
-        let context = StatementContext { transaction: transaction.clone(), cancellation: cancellation.clone() };
+        let context = StatementContext {
+            transaction: transaction.clone(),
+            cancellation: cancellation.clone(),
+        };
         let (physical, task) = self.physical(plan, context, text).await?;
         let reservation = MemoryConsumer::new("rows of a change").register(task.memory_pool());
         let stream = run(physical, task, cancellation.clone(), text.clone())?;
         let mut stream = std::pin::pin!(stream);
         let mut batches = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            reservation.try_grow(batch.get_array_memory_size()).map_err(|error| translate(error, text))?;
+            reservation
+                .try_grow(batch.get_array_memory_size())
+                .map_err(|error| translate(error, text))?;
             batches.push(batch);
         }
         Ok(batches)

@@ -34,7 +34,10 @@ fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc
     let names = names.unwrap_or_else(|| vec![None; schema.fields().len()]);
     let columns = schema.fields().iter().zip(names).map(|(field, name)| {
         let name = name.unwrap_or_else(|| field.name().clone());
-        Ok(Column { name, sql_type: SqlType::from_field(field)? })
+        Ok(Column {
+            name,
+            sql_type: SqlType::from_field(field)?,
+        })
     });
     columns.collect()
 }
@@ -52,8 +55,12 @@ fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
 /// A name for each column; None within the columns of a `*`, which have theirs. None in all when list and schema do not
 /// go together.
 fn names(items: &[ast::SelectItem], count: usize) -> Option<Vec<Option<String>>> {
-    let is_wildcard =
-        |item: &ast::SelectItem| matches!(item, ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..));
+    let is_wildcard = |item: &ast::SelectItem| {
+        matches!(
+            item,
+            ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..)
+        )
+    };
     let wildcards = items.iter().filter(|item| is_wildcard(item)).count();
     let others = items.len() - wildcards;
     let of_wildcard = match wildcards {
@@ -79,9 +86,12 @@ fn name_of(expr: &ast::Expr) -> String {
     let found = match expr {
         ast::Expr::Identifier(name) => Some(normalize(name)),
         ast::Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
-        ast::Expr::Function(function) => {
-            function.name.0.last().and_then(ast::ObjectNamePart::as_ident).map(normalize)
-        }
+        ast::Expr::Function(function) => function
+            .name
+            .0
+            .last()
+            .and_then(ast::ObjectNamePart::as_ident)
+            .map(normalize),
         ast::Expr::Cast { expr, data_type, .. } => {
             let inner = name_of(expr);
             Some(if inner == UNNAMED { type_name(data_type) } else { inner })
@@ -116,7 +126,9 @@ const UNNAMED: &str = "?column?";
 /// PostgreSQL's internal name of a type, which is what an unnamed cast is called.
 fn type_name(data_type: &ast::DataType) -> String {
     let name = data_type.to_string().to_ascii_lowercase();
-    let Ok(sql_type) = name.parse::<SqlType>() else { return name };
+    let Ok(sql_type) = name.parse::<SqlType>() else {
+        return name;
+    };
     match sql_type {
         SqlType::Boolean => "bool",
         SqlType::SmallInt => "int2",
@@ -136,7 +148,9 @@ fn type_name(data_type: &ast::DataType) -> String {
 /// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for
 /// and PostgreSQL does not. The names above are computed from the list as it was.
 pub fn make_unique(query: &mut ast::Query) {
-    let ast::SetExpr::Select(select) = &mut *query.body else { return };
+    let ast::SetExpr::Select(select) = &mut *query.body else {
+        return;
+    };
     let mut seen = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         if let ast::SelectItem::UnnamedExpr(expr) = item

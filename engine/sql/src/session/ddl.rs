@@ -22,9 +22,6 @@ use crate::planner::sql_type;
 use crate::response::Response;
 use crate::transaction::Transaction;
 
-/// PostgreSQL's limit.
-const COLUMNS_MAX: usize = 1600;
-
 /// What a definition changes, and its tag.
 struct Definition {
     changes: Vec<KeyChange>,
@@ -36,12 +33,22 @@ struct Definition {
 
 impl Definition {
     fn new(tag: &'static str, changes: Vec<KeyChange>) -> Self {
-        Self { changes, cleared: Vec::new(), tag, notice: None }
+        Self {
+            changes,
+            cleared: Vec::new(),
+            tag,
+            notice: None,
+        }
     }
 
     /// IF [NOT] EXISTS: nothing to do, and a notice says so.
     fn nothing(tag: &'static str, state: SqlState, notice: String) -> Self {
-        Self { changes: Vec::new(), cleared: Vec::new(), tag, notice: Some((state, notice)) }
+        Self {
+            changes: Vec::new(),
+            cleared: Vec::new(),
+            tag,
+            notice: Some((state, notice)),
+        }
     }
 }
 
@@ -65,14 +72,20 @@ impl Session {
         if let Some((state, notice)) = definition.notice {
             self.notice(state, notice);
         }
-        Ok(Response::Done { tag: definition.tag.to_owned() })
+        Ok(Response::Done {
+            tag: definition.tag.to_owned(),
+        })
     }
 
     fn definition(&self, statement: &Statement, catalog: &Catalog) -> Result<Definition> {
         let text = &statement.text;
         match &statement.ast {
             ast::Statement::CreateTable(create) => self.create_table(create, catalog, text),
-            ast::Statement::CreateSchema { schema_name: ast::SchemaName::Simple(name), if_not_exists, .. } => {
+            ast::Statement::CreateSchema {
+                schema_name: ast::SchemaName::Simple(name),
+                if_not_exists,
+                ..
+            } => {
                 let name = single_name(name)?;
                 if *if_not_exists && catalog.has_schema(&name) {
                     let notice = format!("schema \"{name}\" already exists, skipping");
@@ -80,19 +93,32 @@ impl Session {
                 }
                 Ok(Definition::new("CREATE SCHEMA", catalog.create_schema(&name)?))
             }
-            ast::Statement::CreateExtension(create) => match normalize(&create.name).as_str() {
-                "vector" | "plpgsql" => Ok(Definition::new("CREATE EXTENSION", Vec::new())),
-                other => Err(Error::unsupported(format!("extension \"{other}\" is not there"))
-                    .with_hint("vector is built in.")),
-            },
-            ast::Statement::Drop { object_type: ast::ObjectType::Table, if_exists, names, cascade, .. } => {
+            ast::Statement::CreateExtension(create) => {
+                match normalize(&create.name).as_str() {
+                    "vector" | "plpgsql" => Ok(Definition::new("CREATE EXTENSION", Vec::new())),
+                    other => Err(Error::unsupported(format!("extension \"{other}\" is not there"))
+                        .with_hint("vector is built in.")),
+                }
+            }
+            ast::Statement::Drop {
+                object_type: ast::ObjectType::Table,
+                if_exists,
+                names,
+                cascade,
+                ..
+            } => {
                 if *cascade {
                     return Err(Error::unsupported("DROP ... CASCADE is not there yet"));
                 }
                 self.drop_tables(names, *if_exists, catalog, text)
             }
             other => {
-                let words: Vec<_> = other.to_string().split_whitespace().take(2).map(str::to_owned).collect();
+                let words: Vec<_> = other
+                    .to_string()
+                    .split_whitespace()
+                    .take(2)
+                    .map(str::to_owned)
+                    .collect();
                 Err(Error::unsupported(format!("{} is not there yet", words.join(" "))))
             }
         }
@@ -104,12 +130,6 @@ impl Session {
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing("CREATE TABLE", SqlState::DUPLICATE_TABLE, notice));
-        }
-        if create.columns.len() > COLUMNS_MAX {
-            return Err(Error::exhausted(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!("tables can have at most {COLUMNS_MAX} columns"),
-            ));
         }
         let mut table = TableDescriptor {
             id: TableId(0),
@@ -177,7 +197,9 @@ impl Session {
         match reference(name)? {
             TableReference::Bare { table } => {
                 let path = self.search_path()?;
-                let schema = path.into_iter().find(|schema| !SYSTEM_SCHEMAS.contains(&schema.as_str()));
+                let schema = path
+                    .into_iter()
+                    .find(|schema| !SYSTEM_SCHEMAS.contains(&schema.as_str()));
                 Ok((schema.unwrap_or_else(|| PUBLIC.to_owned()), table.to_string()))
             }
             TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
@@ -211,7 +233,10 @@ fn add_column(table: &mut TableDescriptor, definition: &ast::ColumnDef, text: &s
     let name = normalize(&definition.name);
     let place = |error| at(error, definition.name.span, text);
     if table.position(&name).is_some() {
-        let error = Error::invalid(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"));
+        let error = Error::invalid(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{name}\" specified more than once"),
+        );
         return Err(place(error));
     }
     let id = ColumnId(table.next_column);
@@ -231,7 +256,10 @@ fn add_column(table: &mut TableDescriptor, definition: &ast::ColumnDef, text: &s
             ast::ColumnOption::Default(expr) => column.default = Some(expr.to_string()),
             ast::ColumnOption::PrimaryKey(_) => primary_key = Some(option.name.as_ref()),
             other => {
-                return Err(place(Error::unsupported(format!("column \"{}\": {other} is not there yet", column.name))));
+                return Err(place(Error::unsupported(format!(
+                    "column \"{}\": {other} is not there yet",
+                    column.name
+                ))));
             }
         }
     }
@@ -258,8 +286,7 @@ fn add_constraint(table: &mut TableDescriptor, constraint: &ast::TableConstraint
             other => return Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no column"))),
         }
     }
-    set_primary_key(table, &columns, primary_key.name.as_ref())
-        .map_err(|error| at(error, constraint.span(), text))
+    set_primary_key(table, &columns, primary_key.name.as_ref()).map_err(|error| at(error, constraint.span(), text))
 }
 
 fn set_primary_key(table: &mut TableDescriptor, columns: &[String], name: Option<&ast::Ident>) -> Result<()> {
@@ -271,7 +298,10 @@ fn set_primary_key(table: &mut TableDescriptor, columns: &[String], name: Option
     }
     for name in columns {
         let position = table.position(name).ok_or_else(|| {
-            Error::not_found(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" named in key does not exist"))
+            Error::not_found(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" named in key does not exist"),
+            )
         })?;
         let column = &mut table.columns[position];
         check_key_type(column.sql_type, name)?;
@@ -297,7 +327,10 @@ fn refuse_options(create: &ast::CreateTable) -> Result<()> {
         (create.like.is_some(), "CREATE TABLE ... LIKE"),
         (create.clone.is_some(), "CREATE TABLE ... CLONE"),
         (create.inherits.is_some(), "INHERITS"),
-        (create.partition_by.is_some() || create.partition_of.is_some(), "a partitioned table"),
+        (
+            create.partition_by.is_some() || create.partition_of.is_some(),
+            "a partitioned table",
+        ),
         (create.on_commit.is_some(), "ON COMMIT"),
         (!matches!(create.table_options, ast::CreateTableOptions::None), "WITH"),
     ];
@@ -310,7 +343,9 @@ fn refuse_options(create: &ast::CreateTable) -> Result<()> {
 fn single_name(name: &ast::ObjectName) -> Result<String> {
     match reference(name)? {
         TableReference::Bare { table } => Ok(table.to_string()),
-        _ => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{name} is not the name of a schema"))),
+        _ => Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            format!("{name} is not the name of a schema"),
+        )),
     }
 }
-

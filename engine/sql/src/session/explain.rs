@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result};
 use aion_catalog::{SqlType, Value};
-use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::displayable;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
@@ -19,7 +19,11 @@ use crate::transaction::Transaction;
 
 /// The columns of an EXPLAIN.
 pub fn columns() -> Arc<[Column]> {
-    [Column { name: "QUERY PLAN".to_owned(), sql_type: SqlType::Text }].into()
+    [Column {
+        name: "QUERY PLAN".to_owned(),
+        sql_type: SqlType::Text,
+    }]
+    .into()
 }
 
 impl Session {
@@ -29,8 +33,15 @@ impl Session {
         values: &[Value],
         cancellation: Cancellation,
     ) -> Result<Response> {
-        let ast::Statement::Explain { analyze, statement, format, options, query_plan, estimate, .. } =
-            &prepared.statement.ast
+        let ast::Statement::Explain {
+            analyze,
+            statement,
+            format,
+            options,
+            query_plan,
+            estimate,
+            ..
+        } = &prepared.statement.ast
         else {
             return Err(Error::internal("no EXPLAIN"));
         };
@@ -46,7 +57,9 @@ impl Session {
             }
         }
         let ast::Statement::Query(query) = &**statement else {
-            return Err(Error::unsupported("EXPLAIN explains queries; of other statements it is not there yet"));
+            return Err(Error::unsupported(
+                "EXPLAIN explains queries; of other statements it is not there yet",
+            ));
         };
         let text = &prepared.statement.text;
         let transaction = match &self.block {
@@ -57,7 +70,10 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, text, &catalog)?;
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
-        let context = StatementContext { transaction, cancellation: cancellation.clone() };
+        let context = StatementContext {
+            transaction,
+            cancellation: cancellation.clone(),
+        };
         let (physical, task) = self.physical(&plan, context, text).await?;
         let shown = if is_analyze {
             let limit = self.time_limit(&cancellation);
@@ -65,7 +81,9 @@ impl Session {
             let mut stream = std::pin::pin!(stream);
             while stream.try_next().await?.is_some() {}
             drop(limit);
-            DisplayableExecutionPlan::with_metrics(&*physical).indent(false).to_string()
+            DisplayableExecutionPlan::with_metrics(&*physical)
+                .indent(false)
+                .to_string()
         } else {
             displayable(&*physical).indent(false).to_string()
         };

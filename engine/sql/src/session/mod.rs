@@ -46,7 +46,11 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { user: "aion".to_owned(), database: "aion".to_owned(), application: String::new() }
+        Self {
+            user: "aion".to_owned(),
+            database: "aion".to_owned(),
+            application: String::new(),
+        }
     }
 }
 
@@ -99,7 +103,14 @@ impl Session {
         // Any text is a valid application name.
         let _ = settings.set("application_name", &options.application);
         let _ = settings.take_unreported();
-        Self { engine, options, settings, block: None, canceller: Canceller::default(), notices: Vec::new() }
+        Self {
+            engine,
+            options,
+            settings,
+            block: None,
+            canceller: Canceller::default(),
+            notices: Vec::new(),
+        }
     }
 
     /// Splits a text into its statements.
@@ -140,11 +151,17 @@ impl Session {
         if parameters.len() != prepared.parameters.len() {
             return Err(Error::invalid(
                 SqlState::PROTOCOL_VIOLATION,
-                format!("the statement has {} parameters; {} were given", prepared.parameters.len(), parameters.len()),
+                format!(
+                    "the statement has {} parameters; {} were given",
+                    prepared.parameters.len(),
+                    parameters.len()
+                ),
             ));
         }
-        let ends_block =
-            matches!(prepared.statement.ast, ast::Statement::Commit { .. } | ast::Statement::Rollback { .. });
+        let ends_block = matches!(
+            prepared.statement.ast,
+            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
+        );
         if self.status() == TransactionStatus::Failed && !ends_block {
             return Err(Error::invalid(
                 SqlState::IN_FAILED_SQL_TRANSACTION,

@@ -17,7 +17,10 @@ const PARAMETERS_MAX: usize = 65_535;
 
 /// What the client says of the types, for the planner.
 pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
-    types.iter().map(|known| known.map(|sql_type| Arc::new(sql_type.to_field("", true)) as FieldRef)).collect()
+    types
+        .iter()
+        .map(|known| known.map(|sql_type| Arc::new(sql_type.to_field("", true)) as FieldRef))
+        .collect()
 }
 
 /// The types of all parameters of a plan: the client's, or what the plan tells, or text.
@@ -25,13 +28,20 @@ pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
 /// # Errors
 /// 42P02 for `$0`, 54000 for too many, 0A000 for a type without an SQL name.
 pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
-    let fields = plan.get_parameter_fields().map_err(|error| crate::error::translate(error, ""))?;
+    let fields = plan
+        .get_parameter_fields()
+        .map_err(|error| crate::error::translate(error, ""))?;
     let mut inferred: Vec<Option<FieldRef>> = Vec::new();
     for (name, field) in fields {
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|&n| n > 0);
+        let number = name
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse::<usize>().ok())
+            .filter(|&n| n > 0);
         let Some(number) = number else {
-            return Err(Error::invalid(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
-                .with_hint("Parameters are $1, $2, and so on."));
+            return Err(
+                Error::invalid(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
+                    .with_hint("Parameters are $1, $2, and so on."),
+            );
         };
         if number > PARAMETERS_MAX {
             return Err(Error::exhausted(
@@ -46,11 +56,13 @@ pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlTyp
     }
     let count = inferred.len().max(given.len());
     (0..count)
-        .map(|at| match (given.get(at).copied().flatten(), inferred.get(at).cloned().flatten()) {
-            (Some(given), _) => Ok(given),
-            (None, Some(field)) => SqlType::from_field(&field),
-            (None, None) => Ok(SqlType::Text),
-        })
+        .map(
+            |at| match (given.get(at).copied().flatten(), inferred.get(at).cloned().flatten()) {
+                (Some(given), _) => Ok(given),
+                (None, Some(field)) => SqlType::from_field(&field),
+                (None, None) => Ok(SqlType::Text),
+            },
+        )
         .collect()
 }
 
@@ -64,10 +76,16 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
     }
     let mut map = HashMap::with_capacity(values.len());
     for (at, (sql_type, value)) in types.iter().zip(values).enumerate() {
-        map.insert((at + 1).to_string(), ScalarAndMetadata::new(scalar(sql_type, value)?, None));
+        map.insert(
+            (at + 1).to_string(),
+            ScalarAndMetadata::new(scalar(sql_type, value)?, None),
+        );
     }
-    let list = (1..=values.len()).filter_map(|number| map.remove(&number.to_string())).collect();
-    plan.replace_params_with_values(&ParamValues::List(list)).map_err(|error| crate::error::translate(error, text))
+    let list = (1..=values.len())
+        .filter_map(|number| map.remove(&number.to_string()))
+        .collect();
+    plan.replace_params_with_values(&ParamValues::List(list))
+        .map_err(|error| crate::error::translate(error, text))
 }
 
 /// A value as DataFusion's.

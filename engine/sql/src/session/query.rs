@@ -35,7 +35,10 @@ impl Session {
                 let catalog = self.catalog()?;
                 let planned = self.plan_query(query, given, &statement.text, &catalog)?;
                 let schema = planned.plan.schema().as_arrow();
-                (parameters::types(&planned.plan, given)?, Some(columns::of_query(query, schema)?))
+                (
+                    parameters::types(&planned.plan, given)?,
+                    Some(columns::of_query(query, schema)?),
+                )
             }
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 let catalog = self.catalog()?;
@@ -53,13 +56,23 @@ impl Session {
                 (parameters::types(&planned.plan, given)?, columns)
             }
             ast::Statement::Explain { statement: inner, .. } => {
-                let inner = Statement { ast: (**inner).clone(), text: statement.text.clone() };
-                (self.describe(&inner, given)?.parameters, Some(super::explain::columns()))
+                let inner = Statement {
+                    ast: (**inner).clone(),
+                    text: statement.text.clone(),
+                };
+                (
+                    self.describe(&inner, given)?.parameters,
+                    Some(super::explain::columns()),
+                )
             }
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
             _ => (Vec::new(), None),
         };
-        Ok(Prepared { statement: statement.clone(), parameters, columns })
+        Ok(Prepared {
+            statement: statement.clone(),
+            parameters,
+            columns,
+        })
     }
 
     pub(super) fn plan_query(
@@ -97,7 +110,10 @@ impl Session {
         self.depend(&planned, &transaction);
         let columns = columns::of_query(query, planned.plan.schema().as_arrow())?;
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
-        let context = StatementContext { transaction, cancellation: cancellation.clone() };
+        let context = StatementContext {
+            transaction,
+            cancellation: cancellation.clone(),
+        };
         let (physical, task) = self.physical(&plan, context, text).await?;
         let limit = self.time_limit(&cancellation);
         let schema = result_schema(&columns);
@@ -128,7 +144,10 @@ impl Session {
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
         let mut state: SessionState = self.engine.state.clone();
         state.mark_start_execution();
-        let physical = state.create_physical_plan(plan).await.map_err(|error| translate(error, text))?;
+        let physical = state
+            .create_physical_plan(plan)
+            .await
+            .map_err(|error| translate(error, text))?;
         let config = state.config().clone().with_extension(Arc::new(context));
         let task = TaskContext::new(
             None,
@@ -170,7 +189,9 @@ pub(super) fn run(
 
 /// The Arrow schema of a result with these columns.
 pub(super) fn result_schema(columns: &[Column]) -> SchemaRef {
-    let fields = columns.iter().map(|column| column.sql_type.to_field(column.name.clone(), true));
+    let fields = columns
+        .iter()
+        .map(|column| column.sql_type.to_field(column.name.clone(), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -200,4 +221,3 @@ fn refuse_clauses(query: &ast::Query) -> Result<()> {
     }
     Ok(())
 }
-

@@ -18,7 +18,10 @@ fn done(tag: &str) -> Result<Response> {
 }
 
 fn text_column(name: &str) -> Column {
-    Column { name: name.to_owned(), sql_type: SqlType::Text }
+    Column {
+        name: name.to_owned(),
+        sql_type: SqlType::Text,
+    }
 }
 
 /// What SHOW asks for, as one name.
@@ -43,12 +46,19 @@ pub fn columns(variable: &[ast::Ident]) -> Arc<[Column]> {
 /// Rows of texts.
 pub fn text_rows(columns: Arc<[Column]>, cells: Vec<Vec<String>>, tag: &str) -> Result<Response> {
     let schema = result_schema(&columns);
-    let arrays: Vec<ArrayRef> =
-        cells.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
+    let arrays: Vec<ArrayRef> = cells
+        .into_iter()
+        .map(|column| Arc::new(StringArray::from(column)) as ArrayRef)
+        .collect();
     let batch = RecordBatch::try_new(schema.clone(), arrays)
         .map_err(|error| Error::internal(format!("rows of text do not fit: {error}")))?;
     let stream = futures::stream::iter([Ok(batch)]);
-    Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag.to_owned()))))
+    Ok(Response::Rows(Rows::new(
+        columns,
+        schema,
+        stream,
+        Verb::Fixed(tag.to_owned()),
+    )))
 }
 
 impl Session {
@@ -90,12 +100,20 @@ impl Session {
     }
 
     fn reset_all(&mut self) -> Result<()> {
-        self.settings.all().iter().try_for_each(|(name, _)| self.settings.reset(name))
+        self.settings
+            .all()
+            .iter()
+            .try_for_each(|(name, _)| self.settings.reset(name))
     }
 
     fn set_statement(&mut self, set: &ast::Set) -> Result<Response> {
         match set {
-            ast::Set::SingleAssignment { scope, variable, values, .. } => {
+            ast::Set::SingleAssignment {
+                scope,
+                variable,
+                values,
+                ..
+            } => {
                 let name = plain_name(variable);
                 if matches!(scope, Some(ast::ContextModifier::Local)) {
                     return Err(Error::unsupported("SET LOCAL is not there yet"));
@@ -121,7 +139,9 @@ impl Session {
                 self.settings.set("client_encoding", &charset_name.value)?;
                 done("SET")
             }
-            ast::Set::SetTransaction { modes, snapshot: None, .. } => {
+            ast::Set::SetTransaction {
+                modes, snapshot: None, ..
+            } => {
                 for mode in modes {
                     let is_ours = matches!(
                         mode,
@@ -142,7 +162,11 @@ impl Session {
 }
 
 fn plain_name(name: &ast::ObjectName) -> String {
-    let parts: Vec<_> = name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), normalize)).collect();
+    let parts: Vec<_> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map_or_else(|| part.to_string(), normalize))
+        .collect();
     parts.join(".")
 }
 
@@ -156,13 +180,22 @@ fn value_text(value: &ast::Expr) -> Result<String> {
             ast::Value::Number(number, _) => Ok(number.clone()),
             ast::Value::SingleQuotedString(text) | ast::Value::EscapedStringLiteral(text) => Ok(text.clone()),
             ast::Value::Boolean(value) => Ok(value.to_string()),
-            other => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no value of a setting"))),
+            other => Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                format!("{other} is no value of a setting"),
+            )),
         },
         ast::Expr::Identifier(name) => match name.quote_style {
             Some(_) => Ok(name.to_string()),
             None => Ok(name.value.clone()),
         },
-        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => Ok(format!("-{}", value_text(expr)?)),
-        other => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no value of a setting"))),
+        ast::Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } => Ok(format!("-{}", value_text(expr)?)),
+        other => Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            format!("{other} is no value of a setting"),
+        )),
     }
 }

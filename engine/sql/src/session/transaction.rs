@@ -25,7 +25,12 @@ pub struct Block {
 impl Block {
     pub fn begin(engine: &Engine, is_implicit: bool) -> Result<Self> {
         let transaction = Arc::new(Transaction::begin(engine.store.snapshot(), true)?);
-        Ok(Self { transaction, is_implicit, is_failed: false, has_changed_catalog: false })
+        Ok(Self {
+            transaction,
+            is_implicit,
+            is_failed: false,
+            has_changed_catalog: false,
+        })
     }
 }
 
@@ -45,23 +50,35 @@ impl Session {
                     None => self.block = Some(Block::begin(&self.engine, false)?),
                     Some(block) if block.is_implicit => block.is_implicit = false,
                     Some(_) => {
-                        self.notice(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+                        self.notice(
+                            SqlState::ACTIVE_SQL_TRANSACTION,
+                            "there is already a transaction in progress",
+                        );
                     }
                 }
                 Ok(done("BEGIN"))
             }
             ast::Statement::Commit { chain: false, .. } => match self.block.take() {
                 None => {
-                    self.notice(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                    self.notice(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
                     Ok(done("COMMIT"))
                 }
                 // As PostgreSQL answers the COMMIT of a failed transaction.
                 Some(block) if block.is_failed => Ok(done("ROLLBACK")),
                 Some(block) => self.commit(&block.transaction).await.map(|()| done("COMMIT")),
             },
-            ast::Statement::Rollback { chain: false, savepoint: None } => {
+            ast::Statement::Rollback {
+                chain: false,
+                savepoint: None,
+            } => {
                 if self.block.take().is_none() {
-                    self.notice(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                    self.notice(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
                 }
                 Ok(done("ROLLBACK"))
             }
@@ -77,7 +94,9 @@ impl Session {
     /// # Errors
     /// 40001 for a conflict, 23505 for a duplicate that another transaction committed first.
     pub(super) async fn commit(&self, transaction: &Transaction) -> Result<()> {
-        let Some(commit) = transaction.take_commit() else { return Ok(()) };
+        let Some(commit) = transaction.take_commit() else {
+            return Ok(());
+        };
         match self.engine.store.propose(commit)?.await? {
             Outcome::Committed { .. } => Ok(()),
             Outcome::Rejected(rejection) => Err(self.rejected(rejection)),
@@ -89,7 +108,9 @@ impl Session {
         let is_duplicate = rejection.reason == Reason::Duplicate;
         let key = KeyReader::new(&rejection.key).table().ok();
         let error = Error::from(rejection);
-        let (Some((table, index)), true) = (key, is_duplicate) else { return error };
+        let (Some((table, index)), true) = (key, is_duplicate) else {
+            return error;
+        };
         match self.constraint(table, index) {
             Some((table, constraint)) => Error::conflict(
                 SqlState::UNIQUE_VIOLATION,
@@ -117,6 +138,8 @@ fn check_mode(mode: &ast::TransactionMode) -> Result<()> {
     match mode {
         ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable)
         | ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => Ok(()),
-        other => Err(Error::unsupported(format!("{other} is not there yet: every transaction is serializable"))),
+        other => Err(Error::unsupported(format!(
+            "{other} is not there yet: every transaction is serializable"
+        ))),
     }
 }

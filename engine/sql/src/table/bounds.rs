@@ -19,7 +19,11 @@ use super::TableShape;
 
 /// The range of row keys that the filters leave.
 pub fn primary_key_range(shape: &TableShape, filters: &[Expr]) -> KeyRange {
-    let comparisons: Vec<_> = filters.iter().flat_map(split_conjunction).filter_map(comparison).collect();
+    let comparisons: Vec<_> = filters
+        .iter()
+        .flat_map(split_conjunction)
+        .filter_map(comparison)
+        .collect();
     let mut prefix = Vec::new();
     KeyWriter::new(&mut prefix).table(shape.descriptor.id, ROWS);
     for position in shape.descriptor.primary_key_positions() {
@@ -67,7 +71,9 @@ fn clear(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
 
 /// `column op literal`, with the column on the left.
 fn comparison(filter: &Expr) -> Option<(&str, Operator, &ScalarValue)> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
+        return None;
+    };
     match (&**left, &**right) {
         (Expr::Column(column), Expr::Literal(value, _)) => Some((&column.name, *op, value)),
         (Expr::Literal(value, _), Expr::Column(column)) => Some((&column.name, op.swap()?, value)),
@@ -87,7 +93,9 @@ fn encode(value: &ScalarValue, sql_type: SqlType, out: &mut Vec<u8>) -> Option<(
         (ScalarValue::Date32(Some(value)), SqlType::Date) => writer.i32(*value, order),
         (ScalarValue::TimestampMicrosecond(Some(value), None), SqlType::Timestamp)
         | (ScalarValue::TimestampMicrosecond(Some(value), Some(_)), SqlType::TimestampTz) => writer.i64(*value, order),
-        (ScalarValue::Decimal128(Some(value), _, scale), SqlType::Numeric { scale: column, .. }) if *scale == column => {
+        (ScalarValue::Decimal128(Some(value), _, scale), SqlType::Numeric { scale: column, .. })
+            if *scale == column =>
+        {
             writer.i128(*value, order)
         }
         (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_)) => writer.text(value, order),

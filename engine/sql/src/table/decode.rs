@@ -59,9 +59,7 @@ impl Builder {
             SqlType::BigInt => Self::BigInt(Int64Builder::new()),
             SqlType::Real => Self::Real(Float32Builder::new()),
             SqlType::Double => Self::Double(Float64Builder::new()),
-            SqlType::Numeric { .. } => {
-                Self::Numeric(Decimal128Builder::new().with_data_type(sql_type.to_arrow()))
-            }
+            SqlType::Numeric { .. } => Self::Numeric(Decimal128Builder::new().with_data_type(sql_type.to_arrow())),
             SqlType::Text | SqlType::Varchar(_) | SqlType::Json => Self::Text(StringBuilder::new()),
             SqlType::Bytea => Self::Bytea(BinaryBuilder::new()),
             SqlType::Date => Self::Date(Date32Builder::new()),
@@ -113,7 +111,9 @@ impl Builder {
             Self::Date(builder) => builder.append_value(row.i32(column)),
             Self::Timestamp(builder) => builder.append_value(row.i64(column)),
             Self::Uuid(builder) => {
-                builder.append_value(row.uuid(column)).map_err(|error| Error::internal(error.to_string()))?;
+                builder
+                    .append_value(row.uuid(column))
+                    .map_err(|error| Error::internal(error.to_string()))?;
             }
             Self::Vector(builder, dimensions) => {
                 let components = row.vector(column)?;
@@ -162,11 +162,21 @@ impl BatchBuilder {
         let columns = projection
             .iter()
             .map(|&position| match position < layout.len() {
-                true => Column { source: Source::Row(position), builder: Builder::new(layout.sql_type(position)) },
-                false => Column { source: Source::Key, builder: Builder::new(SqlType::Bytea) },
+                true => Column {
+                    source: Source::Row(position),
+                    builder: Builder::new(layout.sql_type(position)),
+                },
+                false => Column {
+                    source: Source::Key,
+                    builder: Builder::new(SqlType::Bytea),
+                },
             })
             .collect();
-        Self { schema, columns, rows: 0 }
+        Self {
+            schema,
+            columns,
+            rows: 0,
+        }
     }
 
     /// Rows gathered.

@@ -64,26 +64,49 @@ impl TableShape {
 #[derive(Debug)]
 pub(crate) struct Table {
     shape: Arc<TableShape>,
-    has_key: bool,
+    schema: SchemaRef,
     defaults: Vec<Option<Expr>>,
 }
 
 impl Table {
     /// A table to be read.
     pub fn new(shape: Arc<TableShape>, defaults: Vec<Option<Expr>>) -> Self {
-        Self { shape, has_key: false, defaults }
+        Self {
+            schema: shape.schema.clone(),
+            shape,
+            defaults,
+        }
+    }
+
+    /// A table to be inserted into: every column takes NULL, because the check, with the column's name, is ours.
+    pub fn for_insert(shape: Arc<TableShape>, defaults: Vec<Option<Expr>>) -> Self {
+        let fields: Vec<Field> = shape
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            shape,
+            defaults,
+        }
     }
 
     /// A table with the column [`KEY_COLUMN`], for planning a change.
     pub fn with_key(shape: Arc<TableShape>) -> Self {
-        Self { shape, has_key: true, defaults: Vec::new() }
+        Self {
+            schema: shape.schema_with_key.clone(),
+            shape,
+            defaults: Vec::new(),
+        }
     }
 }
 
 #[async_trait]
 impl TableProvider for Table {
     fn schema(&self) -> SchemaRef {
-        if self.has_key { self.shape.schema_with_key.clone() } else { self.shape.schema.clone() }
+        self.schema.clone()
     }
 
     fn table_type(&self) -> TableType {

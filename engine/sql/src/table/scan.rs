@@ -12,9 +12,7 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -67,7 +65,15 @@ impl ScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Ok(Self { shape, projection, range, limit, schema, properties, metrics: ExecutionPlanMetricsSet::new() })
+        Ok(Self {
+            shape,
+            projection,
+            range,
+            limit,
+            schema,
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 }
 
@@ -164,10 +170,12 @@ impl ScanState {
                 self.rest = 0;
                 break;
             }
-            self.builder.push(&self.shape.layout, self.scan.key(), self.scan.value()).map_err(|error| {
-                Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
-                    .with_table(self.shape.descriptor.name.clone())
-            })?;
+            self.builder
+                .push(&self.shape.layout, self.scan.key(), self.scan.value())
+                .map_err(|error| {
+                    Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
+                        .with_table(self.shape.descriptor.name.clone())
+                })?;
             self.rest -= 1;
         }
         timer.done();

@@ -71,9 +71,19 @@ impl Transaction {
     /// When the snapshot's place in the log cannot be read.
     pub fn begin(snapshot: Arc<dyn Snapshot>, records_reads: bool) -> Result<Self> {
         // Only a commit needs the read point; a statement that reads need not ask for it.
-        let read_point = if records_reads { snapshot.read_point()?.index } else { LogIndex(0) };
+        let read_point = if records_reads {
+            snapshot.read_point()?.index
+        } else {
+            LogIndex(0)
+        };
         let id = TxnId(SeededRng::from_entropy().next_u128());
-        Ok(Self { id, snapshot, read_point, records_reads, state: Mutex::default() })
+        Ok(Self {
+            id,
+            snapshot,
+            read_point,
+            records_reads,
+            state: Mutex::default(),
+        })
     }
 
     /// The value of a key, None if it does not exist.
@@ -106,10 +116,15 @@ impl Transaction {
         let mut own: Vec<(Vec<u8>, Option<Arc<[u8]>>)> = match range.is_empty() || state.writes.is_empty() {
             true => Vec::new(),
             false => {
-                let end = range.end.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+                let end = range
+                    .end
+                    .as_deref()
+                    .map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
                 let bounds = (std::ops::Bound::Included(range.start.as_slice()), end);
                 let slice = state.writes.range::<[u8], _>(bounds);
-                slice.map(|(key, pending)| (key.clone(), pending.value.clone())).collect()
+                slice
+                    .map(|(key, pending)| (key.clone(), pending.value.clone()))
+                    .collect()
             }
         };
         if direction == Direction::Backward {
@@ -126,7 +141,10 @@ impl Transaction {
         let mut state = self.state.lock();
         let was_absent = match state.writes.get(key) {
             Some(Pending { value: Some(_), .. }) => return Ok(false),
-            Some(Pending { value: None, was_absent }) => *was_absent,
+            Some(Pending {
+                value: None,
+                was_absent,
+            }) => *was_absent,
             None => {
                 if self.get_committed(key)?.is_some() {
                     return Ok(false);
@@ -134,7 +152,13 @@ impl Transaction {
                 true
             }
         };
-        state.put(key, Pending { value: Some(value.into()), was_absent })?;
+        state.put(
+            key,
+            Pending {
+                value: Some(value.into()),
+                was_absent,
+            },
+        )?;
         Ok(true)
     }
 
@@ -145,7 +169,13 @@ impl Transaction {
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
         let was_absent = state.writes.get(key).is_some_and(|pending| pending.was_absent);
-        state.put(key, Pending { value: Some(value.into()), was_absent })
+        state.put(
+            key,
+            Pending {
+                value: Some(value.into()),
+                was_absent,
+            },
+        )
     }
 
     /// Deletes a key that this transaction has read and found.
@@ -162,13 +192,22 @@ impl Transaction {
                 }
                 Ok(())
             }
-            _ => state.put(key, Pending { value: None, was_absent: false }),
+            _ => state.put(
+                key,
+                Pending {
+                    value: None,
+                    was_absent: false,
+                },
+            ),
         }
     }
 
     /// Demands that nothing of `range` changes until the commit, whatever the isolation.
     pub fn require_unchanged(&self, range: KeyRange) {
-        let precondition = Precondition { read_point: self.read_point, check: Check::Unchanged(range) };
+        let precondition = Precondition {
+            read_point: self.read_point,
+            check: Check::Unchanged(range),
+        };
         let mut state = self.state.lock();
         if !state.preconditions.contains(&precondition) {
             state.preconditions.push(precondition);
@@ -183,7 +222,10 @@ impl Transaction {
     /// A mark to come back to with [`Transaction::restore`]: what one statement did can be taken back.
     pub fn save(&self) -> SavedWrites {
         let state = self.state.lock();
-        SavedWrites { writes: state.writes.clone(), bytes: state.bytes }
+        SavedWrites {
+            writes: state.writes.clone(),
+            bytes: state.bytes,
+        }
     }
 
     /// Takes back what was written since `saved`. What was read stays read.

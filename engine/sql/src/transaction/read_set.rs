@@ -46,7 +46,9 @@ impl ReadSet {
 
     /// The last range that starts at or before `key`.
     fn up_to(&self, key: &[u8]) -> Option<(&Vec<u8>, &Option<Vec<u8>>)> {
-        self.ranges.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()
+        self.ranges
+            .range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
+            .next_back()
     }
 
     fn insert(&mut self, mut start: Vec<u8>, mut end: Option<Vec<u8>>) {
@@ -56,8 +58,13 @@ impl ReadSet {
             start = before.clone();
         }
         loop {
-            let next = self.ranges.range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Unbounded)).next();
-            let Some((next, next_end)) = next.filter(|(next, _)| reaches(end.as_ref(), next)) else { break };
+            let next = self
+                .ranges
+                .range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Unbounded))
+                .next();
+            let Some((next, next_end)) = next.filter(|(next, _)| reaches(end.as_ref(), next)) else {
+                break;
+            };
             end = later(end, next_end.clone());
             let next = next.clone();
             self.ranges.remove(&next);
@@ -87,6 +94,9 @@ impl ReadSet {
 
     /// The ranges, sorted and disjoint.
     pub fn into_ranges(self) -> Vec<KeyRange> {
-        self.ranges.into_iter().map(|(start, end)| KeyRange { start, end }).collect()
+        self.ranges
+            .into_iter()
+            .map(|(start, end)| KeyRange { start, end })
+            .collect()
     }
 }

@@ -31,14 +31,17 @@ enum Current {
 
 impl TransactionScan {
     /// `own` is in the order of the scan; None deletes.
-    pub(super) fn new(
-        committed: Box<dyn Scan>,
-        own: Vec<(Vec<u8>, Option<Arc<[u8]>>)>,
-        direction: Direction,
-    ) -> Self {
+    pub(super) fn new(committed: Box<dyn Scan>, own: Vec<(Vec<u8>, Option<Arc<[u8]>>)>, direction: Direction) -> Self {
         let mut own = own.into_iter();
         let next_own = own.next();
-        Self { committed, committed_state: Source::Behind, own, next_own, direction, current: Current::None }
+        Self {
+            committed,
+            committed_state: Source::Behind,
+            own,
+            next_own,
+            direction,
+            current: Current::None,
+        }
     }
 
     /// Moves to the next key; false when there is none.
@@ -48,7 +51,11 @@ impl TransactionScan {
     pub fn advance(&mut self) -> Result<bool> {
         loop {
             if self.committed_state == Source::Behind {
-                self.committed_state = if self.committed.advance()? { Source::At } else { Source::End };
+                self.committed_state = if self.committed.advance()? {
+                    Source::At
+                } else {
+                    Source::End
+                };
             }
             let Some((own_key, _)) = &self.next_own else {
                 return Ok(self.take_committed());

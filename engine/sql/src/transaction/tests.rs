@@ -15,7 +15,10 @@ fn commit(store: &Store, transaction: Transaction) -> bool {
     match transaction.take_commit() {
         None => true,
         Some(commit) => {
-            matches!(store.propose(commit).expect("queued").wait().expect("answered"), Outcome::Committed { .. })
+            matches!(
+                store.propose(commit).expect("queued").wait().expect("answered"),
+                Outcome::Committed { .. }
+            )
         }
     }
 }
@@ -61,7 +64,11 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
                 while scan.advance().expect("read") {
                     found.push((scan.key().to_vec(), scan.value().to_vec()));
                 }
-                let mut wanted: Vec<_> = model.clone().into_iter().filter(|(key, _)| range.contains(key)).collect();
+                let mut wanted: Vec<_> = model
+                    .clone()
+                    .into_iter()
+                    .filter(|(key, _)| range.contains(key))
+                    .collect();
                 if direction == Direction::Backward {
                     wanted.reverse();
                 }
@@ -105,7 +112,12 @@ fn write_skew_and_phantoms_do_not_commit() {
     assert!(!commit(&store, right), "write skew");
 
     let (reader, writer) = (begin(), begin());
-    assert!(!reader.scan(&KeyRange::prefix(b"room"), Direction::Forward).advance().expect("read"));
+    assert!(
+        !reader
+            .scan(&KeyRange::prefix(b"room"), Direction::Forward)
+            .advance()
+            .expect("read")
+    );
     assert!(reader.insert(b"count", b"0").expect("written"));
     assert!(writer.insert(b"room1", b"").expect("written"));
     assert!(commit(&store, writer));
@@ -138,16 +150,26 @@ fn a_read_set_holds_every_key_that_was_added() {
         let ranges = set.into_ranges();
         for (at, wanted) in model.iter().enumerate() {
             let key = [at as u8];
-            assert_eq!(ranges.iter().any(|range| range.contains(&key)), *wanted, "{at} in {ranges:?}");
+            assert_eq!(
+                ranges.iter().any(|range| range.contains(&key)),
+                *wanted,
+                "{at} in {ranges:?}"
+            );
         }
-        assert!(ranges.windows(2).all(|pair| pair[0].end.as_ref().is_some_and(|end| *end < pair[1].start)));
+        assert!(
+            ranges
+                .windows(2)
+                .all(|pair| pair[0].end.as_ref().is_some_and(|end| *end < pair[1].start))
+        );
     }
 }
 
 #[test]
 fn a_large_read_set_gives_up_precision_and_no_key() {
     let mut set = ReadSet::default();
-    let keys: Vec<[u8; 4]> = (0..100_000u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let keys: Vec<[u8; 4]> = (0..100_000u32)
+        .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
     keys.iter().for_each(|key| set.point(key));
     let ranges = set.into_ranges();
     assert!(ranges.len() <= read_set::RANGES_MAX);
