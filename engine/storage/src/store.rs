@@ -15,7 +15,7 @@
 //! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the
 //! window's floor, and the stages still needed.
 //!
-//! **Opening** locks the directory, opens rows and log, checks that purged <= durably applied <= last, rebuilds the window
+//! **Opening** locks the directory, opens the log, checks that purged <= durably applied <= last, opens the rows, rebuilds the window
 //! from the entries whose effect is in the rows, applies the rest, and discards stages whose commit never came.
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ use aion_base::id::{LogIndex, Term, Timestamp, TxnId};
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use parking_lot::{Condvar, Mutex};
 
-use crate::apply::{Applier, Rebuild, Stages, Unit};
+use crate::apply::{Applier, Stages, Unit};
 use crate::commit::{Commit, Outcome};
 use crate::directory::Directory;
 use crate::entry::{self, Body};
@@ -41,6 +41,10 @@ use crate::rows::memory::MemoryRows;
 use crate::rows::rocks::{RocksOptions, RocksRows};
 use crate::rows::{Rows, Snapshot};
 use crate::window::Window;
+
+use self::recovery::{check_ends, recover};
+
+mod recovery;
 
 /// Bytes of entries that one sync makes durable, at most; a larger proposal goes alone.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -62,7 +66,7 @@ pub struct StoreOptions {
     pub log: LogOptions,
     /// The rows.
     pub rocks: RocksOptions,
-    /// Bytes of one transaction, at most; 54000 beyond.
+    /// Bytes of one transaction, at most; 54000 beyond. Never more than the window has.
     pub transaction_bytes_max: usize,
     /// Bytes of log that a commit's read point may lie back. Fixed when the directory is made.
     pub window_bytes: u64,
@@ -149,6 +153,13 @@ impl IntoFuture for Ticket {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.answer.await.unwrap_or_else(|_| Err(unknown(self.txn))) })
     }
+}
+
+/// A transaction's own stages move the window on. One that is larger than the window would push the floor above its own
+/// read point and be refused as too old however often it is tried again; so it is refused for its size.
+fn transaction_bytes_max(options: &StoreOptions, window_bytes: u64) -> usize {
+    let window_bytes = usize::try_from(window_bytes).unwrap_or(usize::MAX);
+    options.transaction_bytes_max.min(window_bytes)
 }
 
 fn unknown(txn: TxnId) -> Error {
@@ -258,7 +269,7 @@ impl Store {
         };
         let core = Core::Memory {
             applier: Mutex::new(core),
-            bytes_max: options.transaction_bytes_max,
+            bytes_max: transaction_bytes_max(options, options.window_bytes),
         };
         Self {
             rows,
@@ -273,10 +284,14 @@ impl Store {
     /// As [`Directory::open`]; corrupt, naming the file, when anything acknowledged is missing or damaged.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Self> {
         let directory = Directory::open(path, options.window_bytes)?;
-        let rows: Arc<dyn Rows> = Arc::new(RocksRows::open(&directory.rows(), options.rocks)?);
+        let window_bytes = directory.window_bytes;
+        // Before RocksDB may change anything: what a damaged MANIFEST leaves out, it deletes as obsolete when it opens.
+        let applied = RocksRows::peek(&directory.rows())?;
         let log = Log::open(options.files.clone(), &directory.log(), options.log.clone())?;
+        check_ends(path, applied, &log)?;
+        let rows: Arc<dyn Rows> = Arc::new(RocksRows::open(&directory.rows(), options.rocks)?);
         let counters: Arc<StoreCounters> = Arc::default();
-        let opened = recover(&rows, &log, directory.window_bytes, &counters)?;
+        let opened = recover(path, &rows, &log, window_bytes, &counters)?;
         let mut committer = Committer {
             log,
             rows: rows.clone(),
@@ -318,7 +333,7 @@ impl Store {
             commit_thread: Some(commit_thread),
             flush_thread: Some(flush_thread),
             directory: Mutex::new(directory),
-            transaction_bytes_max: options.transaction_bytes_max,
+            transaction_bytes_max: transaction_bytes_max(&options, window_bytes),
         };
         Ok(Self {
             rows,
@@ -493,122 +508,6 @@ impl Shared {
         state.queue_bytes += proposal.bytes;
         state.queue.push_back(proposal);
         self.work.notify_one();
-        Ok(())
-    }
-}
-
-struct Opened {
-    applier: Applier,
-    stages: Stages,
-    last_timestamp: Timestamp,
-}
-
-fn recover(rows: &Arc<dyn Rows>, log: &Log, window_bytes: u64, counters: &StoreCounters) -> Result<Opened> {
-    let applied = rows.durable_applied()?;
-    if log.first_index() > applied.index.next() {
-        return Err(Error::corrupt(format!(
-            "the log begins with entry {}, and the rows hold only what is up to entry {}: rows or log are not of this directory",
-            log.first_index(),
-            applied.index
-        ))
-        .with_hint("Restore the data directory from a backup; nothing was changed."));
-    }
-    if log.last_index() < applied.index {
-        return Err(Error::corrupt(format!(
-            "the log ends with entry {}, and the rows hold the effect of entry {}: files of the log are missing",
-            log.last_index(),
-            applied.index
-        ))
-        .with_hint("Restore the log from a backup; nothing was changed."));
-    }
-    let mut stages = Stages::default();
-    let mut last_timestamp = applied.timestamp;
-    let before = LogIndex(log.first_index().0 - 1);
-    let mut rebuild = Some(Rebuild::new(window_bytes, before, rows.notes()?));
-    let mut applier = None;
-    let finish = |rebuild: &mut Option<Rebuild>| {
-        let (window, noted) = rebuild.take().expect("finished once").finish();
-        Applier::new(rows.clone(), window, applied, noted)
-    };
-    let mut pending = Pending::default();
-    log.replay(log.first_index(), |entry| {
-        let decoded = entry::decode(entry.payload)?;
-        last_timestamp = last_timestamp.max(decoded.timestamp);
-        if entry.index > applied.index {
-            let applier = applier.get_or_insert_with(|| finish(&mut rebuild));
-            counters.replayed.fetch_add(1, Ordering::Relaxed);
-            match decoded.body {
-                Body::Stage { txn, .. } => {
-                    pending.apply(applier)?;
-                    applier.remember_stage(entry.index, entry.payload.len());
-                    stages.add(txn, entry.index, entry.position);
-                }
-                Body::Commit {
-                    header: entry::Header { txn, .. },
-                    ..
-                }
-                | Body::Discard { txn } => {
-                    let mut entries = Vec::new();
-                    for position in stages.take(txn, entry.index) {
-                        entries.push(log.read(position)?);
-                    }
-                    entries.push(entry.payload.to_vec());
-                    pending.push(Unit {
-                        index: entry.index,
-                        term: entry.term,
-                        entries,
-                        new_stages: 0,
-                    });
-                    if pending.bytes > GROUP_BYTES_MAX {
-                        pending.apply(applier)?;
-                    }
-                }
-            }
-            return Ok(());
-        }
-        match decoded.body {
-            Body::Stage { txn, .. } => stages.add(txn, entry.index, entry.position),
-            Body::Commit {
-                header: entry::Header { txn, .. },
-                ..
-            }
-            | Body::Discard { txn } => {
-                stages.take(txn, entry.index);
-            }
-        }
-        match &mut rebuild {
-            Some(rebuild) => rebuild.remember(entry.index, entry.payload),
-            None => Err(Error::internal("an entry was replayed out of order")),
-        }
-    })?;
-    let mut applier = applier.unwrap_or_else(|| finish(&mut rebuild));
-    pending.apply(&mut applier)?;
-    Ok(Opened {
-        applier,
-        stages,
-        last_timestamp,
-    })
-}
-
-/// Units that are applied together.
-#[derive(Default)]
-struct Pending {
-    units: Vec<Unit>,
-    bytes: usize,
-}
-
-impl Pending {
-    fn push(&mut self, unit: Unit) {
-        self.bytes += unit.entries.iter().map(Vec::len).sum::<usize>();
-        self.units.push(unit);
-    }
-
-    fn apply(&mut self, applier: &mut Applier) -> Result<()> {
-        if !self.units.is_empty() {
-            applier.apply(&self.units)?;
-            self.units.clear();
-            self.bytes = 0;
-        }
         Ok(())
     }
 }

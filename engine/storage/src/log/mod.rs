@@ -60,6 +60,9 @@ impl Default for LogOptions {
     }
 }
 
+/// Kept free at the end of each segment: without a mark, damage to its last entry would pass for a torn write.
+const MARK_BYTES: u64 = frame::frame_size(0) as u64;
+
 /// Where an entry lies, for reading it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -164,7 +167,7 @@ impl Log {
             if self
                 .segments
                 .back()
-                .is_none_or(|segment| segment.end + pending + size > segment.size)
+                .is_none_or(|segment| segment.end + pending + size + MARK_BYTES > segment.size)
             {
                 self.write(&mut buffer)?;
                 if let Err(error) = self.roll(size) {
@@ -315,7 +318,7 @@ impl Log {
         let Some(segment) = self.segments.back_mut() else {
             return Ok(());
         };
-        if segment.end + frame::frame_size(0) as u64 > segment.size {
+        if segment.end + MARK_BYTES > segment.size {
             return Ok(()); // The next segment's header will say it.
         }
         let mut bytes = Vec::with_capacity(frame::frame_size(0));
@@ -352,10 +355,13 @@ impl Log {
         })
     }
 
-    /// Begins a new segment that has room for a frame of `size` bytes.
+    /// Begins a new segment that has room for a frame of `size` bytes and a mark.
     fn roll(&mut self, size: u64) -> Result<()> {
         self.sync()?;
-        let wanted = self.options.segment_bytes.max(SEGMENT_HEADER_BYTES as u64 + size);
+        let wanted = self
+            .options
+            .segment_bytes
+            .max(SEGMENT_HEADER_BYTES as u64 + size + MARK_BYTES);
         let header = SegmentHeader {
             sequence: self.next_sequence,
             first_index: self.next_index,

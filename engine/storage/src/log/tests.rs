@@ -108,6 +108,24 @@ fn purged_segments_are_used_again_and_what_they_held_stays_gone() {
     assert_eq!(entries(&log), expected(300).split_off(first as usize - 1));
 }
 
+/// An entry too large for the usual segment got one that it filled to the last byte, so no mark followed it, not even that of
+/// a closed log; a flipped bit in it then passed for a write that was cut short, and the entry vanished silently.
+#[test]
+fn damage_to_the_last_entry_is_seen_also_where_it_fills_its_segment() {
+    for length in [30_000, 16_384 - 4096 - 32, 16_384 - 4096 - 64] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = open(&os(), dir.path()).expect("opens");
+        log.append(Term(1), &vec![7; length]).expect("an append");
+        log.close().expect("closes");
+        let file = OsFiles
+            .open(&dir.path().join(segment_name(1)), Open::Existing)
+            .expect("a segment");
+        file.write_at(&[8], 5000).expect("written");
+        let error = open(&os(), dir.path()).expect_err("damaged");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{length}: {error}");
+    }
+}
+
 #[test]
 fn an_entry_of_the_largest_size_fits_and_is_read_again() {
     let dir = tempfile::tempdir().expect("a directory");

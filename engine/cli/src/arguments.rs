@@ -1,0 +1,57 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use aion_base::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{check, crash, demo, version};
+
+/// One database for rows, graphs, vectors, time series and keys.
+#[derive(Debug, Parser)]
+#[command(name = "aion", version = version::LINE.as_str(), arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load real flights, read them back, then kill the writer and cut its power: nothing acknowledged may be missing
+    Demo(demo::DemoArguments),
+    /// Read every row of a data directory; print how many there are and their sha256
+    Check(check::CheckArguments),
+    /// Write until killed; the child process of the durability tests
+    #[command(hide = true)]
+    CrashWriter(crash::writer::WriterArguments),
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub fn run(&self) -> Result<ExitCode> {
+        match &self.command {
+            Command::Demo(arguments) => demo::run(arguments),
+            Command::Check(arguments) => check::run(arguments),
+            Command::CrashWriter(arguments) => crash::writer::run(arguments),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_program_commit_and_format() {
+        let line = &*version::LINE;
+        assert!(line.starts_with(version::VERSION), "{line}");
+        assert!(line.contains("commit ") && line.ends_with("data format 1)"), "{line}");
+    }
+}

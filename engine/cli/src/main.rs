@@ -1,0 +1,38 @@
+//! The program `aion`: reads the command line and runs one subcommand, each a module here.
+//!
+//! Exit codes: 0 done; 1 it failed, or found something wrong; 2 the command line was wrong.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program that measures time, starts processes and writes the files it is told to"
+)]
+
+mod arguments;
+mod check;
+mod crash;
+mod demo;
+mod screen;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("AION_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match arguments::Arguments::parse().run() {
+        Ok(code) => code,
+        Err(error) if screen::is_closed_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nothing is left to do if stderr is gone too.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("aion: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `aion demo` as a newcomer runs it, and how it refuses.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::program::program;
+
+fn demo(out: &Path, arguments: &[&str], cache: Option<&Path>) -> Output {
+    let mut command = Command::new(program());
+    command.arg("demo").arg("--out").arg(out).args(arguments);
+    if let Some(cache) = cache {
+        command.env("AION_CACHE", cache);
+    }
+    command.output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Needs the archive that `make setup` fetches.
+#[test]
+fn the_demo_loads_compares_kills_and_leaves_its_evidence() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("out");
+    let output = demo(&out, &["--seed", "7", "--kills", "1"], None);
+    let (shown, complaint) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}\n{shown}\n{complaint}", output.status);
+    assert!(shown.starts_with("seed 7;"), "the seed comes first:\n{shown}");
+    assert!(
+        shown.chars().all(|char| char == '\n' || !char.is_control()),
+        "in a pipe:\n{shown}"
+    );
+    for expected in [
+        "367,687 equal, 0 different",
+        "7,602 to an airport",
+        "52,606 without a plane",
+        "1,556 without weather",
+    ] {
+        assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
+    }
+    // Name, rounds, acked, found, lost, half, wrong, seconds.
+    for name in ["kill -9", "power cut"] {
+        let line = shown
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(name))
+            .expect("a line of the table");
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .take(6)
+            .map(|number| number.replace(',', "").parse().expect("a number"))
+            .collect();
+        assert!(
+            numbers[0] == 1 && numbers[1] >= 50 && numbers[2] >= numbers[1],
+            "{name}: {line}"
+        );
+        assert_eq!(numbers[3..], [0, 0, 0], "{name}: {line}");
+    }
+    let ledger = std::fs::read_to_string(out.join("acked.log")).expect("acked.log");
+    assert!(ledger.lines().any(|line| line.starts_with("kill 1 ")), "{ledger}");
+    assert!(ledger.lines().any(|line| line.starts_with("power-cut 1 ")), "{ledger}");
+    let environment = std::fs::read_to_string(out.join("env.json")).expect("env.json");
+    assert!(environment.contains("\"seed\": 7"), "{environment}");
+
+    let check = Command::new(program())
+        .arg("check")
+        .arg("--data")
+        .arg(out.join("data"))
+        .output();
+    let checked = text(&check.expect("the program starts").stdout);
+    assert!(checked.starts_with("367,687 rows, sha256 "), "{checked}");
+}
+
+#[test]
+fn what_cannot_be_done_yet_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = demo(dir.path(), &["--start", "expert"], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("comes with the index landing"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(demo(dir.path(), &["--kills", "many"], None).status.code(), Some(2));
+}
+
+#[test]
+fn without_the_archive_the_way_to_get_it_is_said_and_nothing_is_touched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("out");
+    let output = demo(&out, &[], Some(dir.path()));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("make setup"), "{}", text(&output.stderr));
+    assert!(!out.exists());
+}

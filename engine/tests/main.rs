@@ -1,0 +1,17 @@
+//! The tests of the whole: one binary, because each binary that links the engine costs a link of its own.
+//!
+//! **Environment.** `AION_BIN` is the program to test; `cargo xtask` builds it and sets this, and without it
+//! `target/debug/aion` beside this test is taken. `AION_SEED` replays a random test from the seed that it printed.
+//! `AION_HUNT=full` runs random tests at length. `AION_BLESS=1` writes fixtures that are missing.
+//!
+//! Nothing here sleeps: a test waits for a line of a child, or polls a condition with a deadline.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start processes, copy and damage files, and measure time"
+)]
+
+mod crash;
+mod demo;
+mod documents;
+mod program;
