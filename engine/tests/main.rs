@@ -15,3 +15,5 @@ mod crash;
 mod demo;
 mod documents;
 mod program;
+mod sql;
+mod wire;

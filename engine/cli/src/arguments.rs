@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use aion_base::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{check, crash, demo, version};
+use crate::{check, crash, demo, serve, version};
 
 /// One database for rows, graphs, vectors, time series and keys.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ pub struct Arguments {
 enum Command {
     /// Load real flights, read them back, then kill the writer and cut its power: nothing acknowledged may be missing
     Demo(demo::DemoArguments),
+    /// Serve a data directory to PostgreSQL clients
+    Serve(serve::ServeArguments),
     /// Read every row of a data directory; print how many there are and their sha256
     Check(check::CheckArguments),
     /// Write until killed; the child process of the durability tests
@@ -31,6 +33,7 @@ impl Arguments {
     pub fn run(&self) -> Result<ExitCode> {
         match &self.command {
             Command::Demo(arguments) => demo::run(arguments),
+            Command::Serve(arguments) => serve::run(arguments),
             Command::Check(arguments) => check::run(arguments),
             Command::CrashWriter(arguments) => crash::writer::run(arguments),
         }

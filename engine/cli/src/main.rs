@@ -12,6 +12,7 @@ mod check;
 mod crash;
 mod demo;
 mod screen;
+mod serve;
 mod version;
 
 use std::process::ExitCode;

@@ -31,6 +31,9 @@ pub struct ServeArguments {
     /// Listen beyond this machine although there is neither TLS nor a password
     #[arg(long)]
     insecure: bool,
+    /// COPY reads files below this directory only
+    #[arg(long, value_name = "DIR")]
+    copy_dir: Option<PathBuf>,
     /// Memory that the database may hold, in MiB; half of the machine's by default
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
@@ -39,11 +42,19 @@ pub struct ServeArguments {
 /// Runs `aion serve`.
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     check_bind(arguments.pg, arguments.insecure)?;
-    let mut options = DatabaseOptions::default();
+    let copy_dir = arguments.copy_dir.as_ref().map(|dir| dir.canonicalize()).transpose();
+    let copy_dir = copy_dir.map_err(|error| Error::io("find the directory of --copy-dir", error))?;
+    let mut options = DatabaseOptions {
+        copy_dir,
+        ..DatabaseOptions::default()
+    };
     if let Some(mib) = arguments.memory {
         let bytes = mib.checked_mul(1 << 20).filter(|&bytes| bytes >= 64 << 20);
         options.memory_bytes = bytes.ok_or_else(|| {
-            Error::invalid(SqlState::INVALID_PARAMETER_VALUE, format!("--memory {mib} is not 64 MiB or more"))
+            Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("--memory {mib} is not 64 MiB or more"),
+            )
         })?;
     }
     let database = Arc::new(Database::open(&arguments.data, options)?);
@@ -71,12 +82,19 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
     database.describe(&format!("Connect with: {psql}"))?;
     let limits = ServerLimits::default();
     let screen = Screen::new();
-    screen.line(format_args!("aion {} serves {}", version::VERSION, arguments.data.display()))?;
+    screen.line(format_args!(
+        "aion {} serves {}",
+        version::VERSION,
+        arguments.data.display()
+    ))?;
     screen.heading("Connect with")?;
     screen.line(format_args!("  {psql}"))?;
     screen.line(format_args!("  postgresql://aion@{host}:{port}/aion"))?;
     screen.heading("Limits")?;
-    screen.line(format_args!("  memory                {} MiB", database.options().memory_bytes >> 20))?;
+    screen.line(format_args!(
+        "  memory                {} MiB",
+        database.options().memory_bytes >> 20
+    ))?;
     for line in limits.to_string().lines() {
         screen.line(format_args!("  {line}"))?;
     }

@@ -43,7 +43,8 @@ mod memory;
 pub struct Database {
     store: Arc<Store>,
     engine: Arc<aion_sql::Engine>,
-    runtime: tokio::runtime::Runtime,
+    /// Taken when the database goes.
+    runtime: Option<tokio::runtime::Runtime>,
     options: DatabaseOptions,
 }
 
@@ -94,7 +95,7 @@ impl Database {
         Ok(Self {
             store,
             engine,
-            runtime,
+            runtime: Some(runtime),
             options,
         })
     }
@@ -106,7 +107,7 @@ impl Database {
 
     /// The runtime that statements run on.
     pub fn runtime(&self) -> &tokio::runtime::Handle {
-        self.runtime.handle()
+        self.runtime.as_ref().expect("taken by drop alone").handle()
     }
 
     /// The choices it was opened with.
@@ -125,18 +126,25 @@ impl Database {
     /// Finishes what is queued, makes everything durable and releases the directory. Sessions must be gone.
     ///
     /// # Errors
-    /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there.
+    /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there: then the
+    /// directory is released when the last one goes.
     pub fn close(self) -> Result<()> {
-        let Self {
-            store, engine, runtime, ..
-        } = self;
-        drop(engine);
-        drop(runtime);
+        let store = self.store.clone();
+        drop(self);
         match Arc::try_unwrap(store) {
             Ok(store) => store.close(),
             Err(_) => Err(Error::internal(
                 "the database was closed while a session was open; it closes with the last",
             )),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Not waited for: the last owner may be a task, which may not block.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -130,17 +130,24 @@ impl Engine {
     /// The path that COPY may use.
     ///
     /// # Errors
-    /// 42501 outside of `copy_dir`.
+    /// 42501 outside of `copy_dir`, 42602 for a relative path, 58P01 for a missing file.
     pub(crate) fn copy_path(&self, path: &str) -> Result<std::path::PathBuf> {
         let path = std::path::Path::new(path);
+        if !path.is_absolute() {
+            return Err(Error::invalid(
+                SqlState::INVALID_NAME,
+                format!("relative path not allowed for COPY: {}", path.display()),
+            ));
+        }
         let Some(allowed) = &self.options.copy_dir else {
             return Ok(path.to_path_buf());
         };
-        let inside = path.is_absolute()
-            && path.starts_with(allowed)
-            && !path.components().any(|part| part == std::path::Component::ParentDir);
-        if inside {
-            return Ok(path.to_path_buf());
+        // Resolved, so that neither `..` nor a link leads out.
+        let resolved = path
+            .canonicalize()
+            .map_err(|error| Error::io(format_args!("find file \"{}\"", path.display()), error))?;
+        if resolved.starts_with(allowed) {
+            return Ok(resolved);
         }
         Err(Error::denied(
             SqlState::INSUFFICIENT_PRIVILEGE,

@@ -14,6 +14,7 @@
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
 mod cancel;
+mod copy;
 mod dml;
 mod engine;
 mod error;

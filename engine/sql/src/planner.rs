@@ -23,7 +23,9 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, EmptyRelation, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
@@ -124,6 +126,18 @@ impl<'a> Names<'a> {
     /// Notes that the statement depends on a table.
     pub fn meet(&self, table: &TableDescriptor) {
         self.met.lock().insert((table.schema.clone(), table.name.clone()));
+    }
+
+    /// What a statement without a query depends upon: the tables that were met.
+    pub fn nothing(self) -> Planned {
+        let plan = LogicalPlan::EmptyRelation(EmptyRelation {
+            produce_one_row: false,
+            schema: Arc::new(DFSchema::empty()),
+        });
+        Planned {
+            plan,
+            tables: self.met.into_inner(),
+        }
     }
 
     /// The layout and keys of a table.

@@ -169,11 +169,6 @@ impl Settings {
         all.into_iter().collect()
     }
 
-    /// True where the setting is `on`.
-    pub fn is_on(&self, name: &str) -> bool {
-        self.show(name).is_ok_and(|value| value == "on")
-    }
-
     /// `statement_timeout` in milliseconds; None when there is none.
     pub fn statement_timeout_ms(&self) -> Option<u64> {
         self.show("statement_timeout")
@@ -285,9 +280,9 @@ mod tests {
         let mut settings = Settings::default();
         assert_eq!(settings.show("TimeZone").expect("known"), "UTC");
         settings.set("hnsw.exact", "TRUE").expect("a boolean");
-        assert!(settings.is_on("hnsw.exact"));
+        assert_eq!(settings.show("hnsw.exact").expect("known"), "on");
         settings.reset("hnsw.exact").expect("known");
-        assert!(!settings.is_on("hnsw.exact"));
+        assert_eq!(settings.show("hnsw.exact").expect("known"), "off");
         settings.set("statement_timeout", "2s").expect("a duration");
         assert_eq!(settings.statement_timeout_ms(), Some(2_000));
         let state = |result: Result<()>| result.expect_err("refused").state();

@@ -14,9 +14,11 @@
 
 mod encode;
 mod plan;
+mod rows;
 mod write;
 
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, normalize, plan_change, reference, select, target_as,
 };
+pub(crate) use rows::RowWrites;
 pub(crate) use write::run;

@@ -10,6 +10,7 @@
 
 mod change;
 mod columns;
+mod copy;
 mod ddl;
 mod explain;
 mod parameters;
@@ -92,6 +93,8 @@ pub struct Session {
     options: SessionOptions,
     settings: Settings,
     block: Option<Block>,
+    /// Statements that are run outside of a block begin one that ends with the message.
+    is_implicit: bool,
     canceller: Canceller,
     notices: Vec<Error>,
 }
@@ -108,6 +111,7 @@ impl Session {
             options,
             settings,
             block: None,
+            is_implicit: false,
             canceller: Canceller::default(),
             notices: Vec::new(),
         }
@@ -168,6 +172,9 @@ impl Session {
                 "current transaction is aborted, commands ignored until end of transaction block",
             ));
         }
+        if self.is_implicit && self.block.is_none() {
+            self.block = Some(Block::begin(&self.engine, true)?);
+        }
         let cancellation = self.canceller.begin();
         match &prepared.statement.ast {
             ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
@@ -182,19 +189,15 @@ impl Session {
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
             | ast::Statement::Discard { .. } => self.setting_statement(prepared),
+            ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             _ => self.define(&prepared.statement).await,
         }
     }
 
-    /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise.
-    ///
-    /// # Errors
-    /// When no transaction can begin.
-    pub fn begin_implicit(&mut self) -> Result<()> {
-        if self.block.is_none() {
-            self.block = Some(Block::begin(&self.engine, true)?);
-        }
-        Ok(())
+    /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise. It begins with the first
+    /// statement that runs.
+    pub fn begin_implicit(&mut self) {
+        self.is_implicit = true;
     }
 
     /// Commits what [`Session::begin_implicit`] began, or rolls it back when a statement failed.
@@ -202,6 +205,7 @@ impl Session {
     /// # Errors
     /// 40001 and what else a commit may answer.
     pub async fn end_implicit(&mut self) -> Result<()> {
+        self.is_implicit = false;
         match self.block.take_if(|block| block.is_implicit) {
             Some(block) if !block.is_failed => self.commit(&block.transaction).await,
             _ => Ok(()),

@@ -214,11 +214,6 @@ impl Transaction {
         }
     }
 
-    /// Whether there is anything to commit.
-    pub fn is_read_only(&self) -> bool {
-        self.state.lock().writes.is_empty()
-    }
-
     /// A mark to come back to with [`Transaction::restore`]: what one statement did can be taken back.
     pub fn save(&self) -> SavedWrites {
         let state = self.state.lock();

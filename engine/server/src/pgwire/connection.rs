@@ -1,0 +1,306 @@
+//! One connection after its login: a loop over messages.
+//!
+//! 1. Take the next message, or wait for bytes; a shutdown or too long a silence ends the connection here.
+//! 2. While skipping after an error of the extended protocol, drop everything but Sync.
+//! 3. Check and decode it, and answer: [`super::simple`] a Query, [`super::extended`] the others.
+//! 4. Answers gather in the output and are written at the end of a Query, at Sync and at Flush.
+//!
+//! **Transactions.** Several statements of one Query, or several Executes before one Sync, are one implicit transaction, as in
+//! PostgreSQL. An Execute whose Sync is there already needs none: it commits before it is answered.
+
+use std::future::Future;
+use std::io;
+
+use ::pgwire::messages::response::{self, ReadyForQuery};
+use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use aion_base::{Error, Result, SqlState};
+use aion_db::{Canceller, Session, TransactionStatus};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use super::extended::{Portal, Prepared};
+use super::input::{Incoming, Input};
+use super::named::Named;
+use super::output::Output;
+use super::{check, error, login};
+use crate::limits::ServerLimits;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client left.
+    Left,
+    /// The network failed.
+    Broken(io::Error),
+    /// We end it, and say why.
+    Fatal(Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Why a message was not answered to the end.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The statement failed; the session goes on.
+    Statement(Error),
+    /// The connection ends.
+    End(End),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::End(End::Broken(error))
+    }
+}
+
+impl From<End> for Failure {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+/// One connection.
+pub(crate) struct Connection<R, W> {
+    pub(super) input: Input<R>,
+    pub(super) output: Output<W>,
+    pub(super) session: Session,
+    pub(super) canceller: Canceller,
+    pub(super) limits: ServerLimits,
+    pub(super) statements: Named<Prepared>,
+    pub(super) portals: Named<Portal>,
+    /// An error of the extended protocol: nothing is done until Sync.
+    pub(super) skipping: bool,
+    /// Memory for the text of one value.
+    pub(super) scratch: String,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// A connection that has a session.
+    pub(crate) fn new(
+        input: Input<R>,
+        output: Output<W>,
+        session: Session,
+        limits: ServerLimits,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            input,
+            output,
+            canceller: session.canceller(),
+            session,
+            statements: Named::new(
+                "prepared statements",
+                limits.statements_max,
+                limits.statement_bytes_total_max,
+            ),
+            portals: Named::new("portals", limits.portals_max, limits.portal_bytes_total_max),
+            limits,
+            skipping: false,
+            scratch: String::new(),
+            shutdown,
+        }
+    }
+
+    /// Says that it is ready, answers messages until the connection ends, and says why it does.
+    pub(crate) async fn run(mut self) {
+        let end = match self.ready().await {
+            Ok(()) => self.converse().await,
+            Err(end) => end,
+        };
+        match end {
+            End::Left => {}
+            End::Broken(error) => return tracing::debug!(%error, "a connection broke"),
+            End::Fatal(error) => self.output.send(&error::fatal(&error)),
+        }
+        if self.output.flush().await.is_ok() {
+            self.output.close().await;
+        }
+    }
+
+    async fn converse(&mut self) -> End {
+        loop {
+            let incoming = match self.next().await {
+                Ok(incoming) => incoming,
+                Err(end) => return end,
+            };
+            if let Err(end) = self.answer(incoming).await {
+                return end;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Incoming, End> {
+        loop {
+            if *self.shutdown.borrow() {
+                return Err(End::Fatal(shutting_down()));
+            }
+            if let Some(incoming) = self.input.take(&self.limits).map_err(End::Fatal)? {
+                return Ok(incoming);
+            }
+            let filled = async {
+                match self.limits.idle_timeout {
+                    Some(timeout) => tokio::time::timeout(timeout, self.input.fill()).await.ok(),
+                    None => Some(self.input.fill().await),
+                }
+            };
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut self.shutdown) => {}
+                filled = filled => match filled {
+                    Some(count) => if count? == 0 { return Err(End::Left) },
+                    None => return Err(End::Fatal(Error::unavailable(
+                        SqlState::IDLE_SESSION_TIMEOUT,
+                        "terminating connection due to idle-session timeout",
+                    ))),
+                },
+            }
+        }
+    }
+
+    async fn answer(&mut self, incoming: Incoming) -> Result<(), End> {
+        let (kind, message) = match incoming {
+            Incoming::Dropped { kind, length, limit } => return self.answer_dropped(kind, length, limit).await,
+            Incoming::Message(kind, message) => (kind, message),
+        };
+        if self.skipping && !matches!(kind, b'S' | b'X') {
+            return Ok(());
+        }
+        let size = message.len();
+        let message = match check::decode(kind, message) {
+            Ok(message) => message,
+            Err(error) if kind == b'Q' => return self.refuse_query(error).await,
+            Err(error) => return self.extended(Err(error.into())),
+        };
+        match message {
+            PgWireFrontendMessage::Query(query) => self.query(&query.query).await,
+            PgWireFrontendMessage::Parse(parse) => {
+                let done = self.parse(parse, size).await;
+                self.extended(done)
+            }
+            PgWireFrontendMessage::Bind(bind) => {
+                let done = self.bind(bind, size).map_err(Failure::from);
+                self.extended(done)
+            }
+            PgWireFrontendMessage::Describe(describe) => {
+                let done = self.describe(&describe).map_err(Failure::from);
+                self.extended(done)
+            }
+            PgWireFrontendMessage::Execute(execute) => {
+                let done = self.execute(&execute).await;
+                self.extended(done)
+            }
+            PgWireFrontendMessage::Close(close) => {
+                self.close(&close);
+                Ok(())
+            }
+            PgWireFrontendMessage::Flush(_) => Ok(self.output.flush().await?),
+            PgWireFrontendMessage::Sync(_) => self.sync().await,
+            _ => Err(End::Left),
+        }
+    }
+
+    async fn answer_dropped(&mut self, kind: u8, length: usize, limit: usize) -> Result<(), End> {
+        match kind {
+            // COPY data that was on its way when the COPY had ended: ignored, as in PostgreSQL.
+            b'd' | b'c' | b'f' => Ok(()),
+            _ if self.skipping => Ok(()),
+            b'F' => {
+                self.refuse_query(Error::unsupported("function calls outside of SQL are not supported"))
+                    .await
+            }
+            _ => {
+                let error = Error::exhausted(
+                    SqlState::PROGRAM_LIMIT_EXCEEDED,
+                    format!("the message has {length} bytes; at most {limit} are read"),
+                )
+                .with_hint("Load data with COPY, or send several statements.");
+                match kind {
+                    b'Q' => self.refuse_query(error).await,
+                    _ => self.extended(Err(error.into())),
+                }
+            }
+        }
+    }
+
+    /// Answers what is not even run.
+    async fn refuse_query(&mut self, error: Error) -> Result<(), End> {
+        self.report(&error);
+        let _ = self.session.end_implicit().await;
+        self.ready().await
+    }
+
+    /// Sends an error of a statement, and fails the transaction it was in.
+    pub(super) fn report(&mut self, error: &Error) {
+        self.session.fail();
+        self.send_notices();
+        self.output.send(&error::error(error));
+    }
+
+    /// Sends what the session has to say besides its answer.
+    pub(super) fn send_notices(&mut self) {
+        for notice in self.session.take_notices() {
+            self.output.send(&error::notice(&notice));
+        }
+    }
+
+    /// Ends a round: reports settings, says what state the transaction is in, and writes everything.
+    pub(super) async fn ready(&mut self) -> Result<(), End> {
+        self.send_notices();
+        for (name, value) in self.session.take_changed_settings() {
+            self.output.send(&login::status(name, &value));
+        }
+        let status = match self.session.status() {
+            TransactionStatus::Idle => {
+                // Portals live as long as their transaction.
+                self.portals.clear();
+                response::TransactionStatus::Idle
+            }
+            TransactionStatus::Active => response::TransactionStatus::Transaction,
+            TransactionStatus::Failed => response::TransactionStatus::Error,
+        };
+        self.output
+            .send(&PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(status)));
+        Ok(self.output.flush().await?)
+    }
+}
+
+/// Does the work of a statement; if the client leaves meanwhile, the work is cancelled.
+pub(super) async fn attended<R: AsyncRead + Unpin, F: Future>(
+    input: &mut Input<R>,
+    canceller: &Canceller,
+    work: F,
+) -> F::Output {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = input.gone() => canceller.cancel(),
+    }
+    work.await
+}
+
+/// Returns when the server stops.
+pub(super) async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
+
+pub(super) fn shutting_down() -> Error {
+    Error::unavailable(
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    )
+}

@@ -1,0 +1,343 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close, Sync.
+//!
+//! A *statement* is parsed and planned, a *portal* is a statement with its parameters and the forms of its result, run a piece at a
+//! time. After an error everything up to the next Sync is skipped. Portals end with their transaction.
+
+use std::sync::Arc;
+
+use ::pgwire::messages::PgWireBackendMessage as Message;
+use ::pgwire::messages::data::{NoData, ParameterDescription};
+use ::pgwire::messages::extendedquery::{
+    self, Bind, BindComplete, Close, CloseComplete, Describe, Execute, ParseComplete, PortalSuspended,
+};
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::{SqlType, Value};
+use aion_db::{Column, Response, TransactionStatus};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Connection, End, Failure, attended};
+use super::deallocate::{self, Target};
+use super::parameters;
+use super::rows::{self, Format};
+use super::simple::Completion;
+use super::stream::{Open, result_changed};
+
+/// A statement as Parse left it.
+#[derive(Clone)]
+pub(crate) enum Prepared {
+    /// The text held none.
+    Empty,
+    /// It concerns names that only the connection knows.
+    Deallocate(Target),
+    /// The session runs it.
+    Statement(Arc<aion_db::Prepared>),
+}
+
+impl Prepared {
+    fn parameter_types(&self) -> &[SqlType] {
+        match self {
+            Self::Statement(statement) => statement.parameter_types(),
+            Self::Empty | Self::Deallocate(_) => &[],
+        }
+    }
+
+    fn columns(&self) -> Option<&Arc<[Column]>> {
+        match self {
+            Self::Statement(statement) => statement.columns(),
+            Self::Empty | Self::Deallocate(_) => None,
+        }
+    }
+}
+
+/// A statement with its parameters.
+pub(crate) struct Portal {
+    prepared: Prepared,
+    formats: Arc<[Format]>,
+    state: State,
+}
+
+enum State {
+    /// Bound.
+    Ready(Vec<Value>),
+    /// Some rows were sent.
+    Open(Box<Open>),
+    /// Run to the end, or failed.
+    Over,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Ends the answer to a message of the extended protocol.
+    pub(super) fn extended(&mut self, done: Result<(), Failure>) -> Result<(), End> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(Failure::Statement(error)) => {
+                self.report(&error);
+                self.skipping = true;
+                Ok(())
+            }
+            Err(Failure::End(end)) => Err(end),
+        }
+    }
+
+    /// Parses and plans a statement; `size` is that of the message.
+    pub(super) async fn parse(&mut self, parse: extendedquery::Parse, size: usize) -> Result<(), Failure> {
+        let name = parse.name.unwrap_or_default();
+        if name.is_empty() {
+            self.statements.remove("");
+        } else if self.statements.contains(&name) {
+            return Err(Error::invalid(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            )
+            .into());
+        }
+        let types = parse
+            .type_oids
+            .iter()
+            .map(|oid| parameters::declared(*oid))
+            .collect::<Result<Vec<_>>>()?;
+        let prepared = self.prepare(&parse.query, &types).await?;
+        self.statements.insert(name, prepared, size)?;
+        self.output.send(&Message::ParseComplete(ParseComplete::new()));
+        Ok(())
+    }
+
+    async fn prepare(&mut self, text: &str, types: &[Option<SqlType>]) -> Result<Prepared> {
+        if let Some(target) = deallocate::recognise(text) {
+            let is_known = match &target {
+                Target::All => true,
+                Target::Named(name) => self.statements.contains(name),
+            };
+            // In a failed transaction the session has to refuse it.
+            if is_known && self.session.status() != TransactionStatus::Failed {
+                return Ok(Prepared::Deallocate(target));
+            }
+        }
+        let mut statements = self.session.parse(text)?;
+        let Some(statement) = statements.pop() else {
+            return Ok(Prepared::Empty);
+        };
+        if !statements.is_empty() {
+            return Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                "cannot insert multiple commands into a prepared statement",
+            ));
+        }
+        let Self {
+            input,
+            canceller,
+            session,
+            ..
+        } = self;
+        let prepared = attended(input, canceller, session.prepare(&statement, types)).await?;
+        Ok(Prepared::Statement(prepared))
+    }
+
+    /// Gives a statement its parameters; `size` is that of the message.
+    pub(super) fn bind(&mut self, bind: Bind, size: usize) -> Result<()> {
+        let portal_name = bind.portal_name.unwrap_or_default();
+        let statement_name = bind.statement_name.unwrap_or_default();
+        let prepared = self.statement(&statement_name)?.clone();
+        if !portal_name.is_empty() && self.portals.contains(&portal_name) {
+            return Err(Error::invalid(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{portal_name}\" already exists"),
+            ));
+        }
+        let values = parameters::values(
+            &statement_name,
+            prepared.parameter_types(),
+            &bind.parameter_format_codes,
+            &bind.parameters,
+        )?;
+        let codes = &bind.result_column_format_codes;
+        let formats = match prepared.columns() {
+            Some(columns) => Format::expand(codes, columns.len(), || {
+                format!(
+                    "bind message has {} result formats but query has {} columns",
+                    codes.len(),
+                    columns.len()
+                )
+            })?,
+            // The codes concern no columns; PostgreSQL does not mind.
+            None => Vec::new(),
+        };
+        let portal = Portal {
+            prepared,
+            formats: formats.into(),
+            state: State::Ready(values),
+        };
+        self.portals.insert(portal_name, portal, size)?;
+        self.output.send(&Message::BindComplete(BindComplete::new()));
+        Ok(())
+    }
+
+    /// Says what a statement wants and what it or a portal gives.
+    pub(super) fn describe(&mut self, describe: &Describe) -> Result<()> {
+        let name = describe.name.as_deref().unwrap_or_default();
+        let (prepared, formats) = if describe.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
+            let prepared = self.statement(name)?.clone();
+            let types = prepared.parameter_types().iter().map(SqlType::oid).collect();
+            self.output
+                .send(&Message::ParameterDescription(ParameterDescription::new(types)));
+            (prepared, &[][..])
+        } else {
+            let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+            (portal.prepared.clone(), &*portal.formats)
+        };
+        let message = match prepared.columns() {
+            Some(columns) => Message::RowDescription(rows::describe(columns, formats)?),
+            None => Message::NoData(NoData::new()),
+        };
+        self.output.send(&message);
+        Ok(())
+    }
+
+    /// Runs a portal, or goes on with it.
+    pub(super) async fn execute(&mut self, execute: &Execute) -> Result<(), Failure> {
+        let name = execute.name.as_deref().unwrap_or_default();
+        let wanted = usize::try_from(execute.max_rows)
+            .ok()
+            .filter(|rows| *rows > 0)
+            .unwrap_or(usize::MAX);
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        // Over, unless it is put back below.
+        let state = std::mem::replace(&mut portal.state, State::Over);
+        let prepared = portal.prepared.clone();
+        let mut open = match state {
+            State::Open(open) => open,
+            State::Over => {
+                return Err(Error::invalid(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("portal \"{name}\" cannot be run: it is at its end, or failed"),
+                )
+                .into());
+            }
+            State::Ready(values) => {
+                let formats = Arc::clone(&portal.formats);
+                match self.start(&prepared, &values, formats).await? {
+                    Started::Rows(open) => Box::new(open),
+                    Started::Done(completion) => {
+                        self.complete(completion);
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if self.stream(&mut open, wanted).await? {
+            self.complete(Completion::Tag(open.tag()));
+        } else {
+            self.send_notices();
+            self.output.send(&Message::PortalSuspended(PortalSuspended::new()));
+        }
+        // At its end it answers no rows to a further Execute, as in PostgreSQL.
+        if let Some(portal) = self.portals.get_mut(name) {
+            portal.state = State::Open(open);
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, prepared: &Prepared, values: &[Value], formats: Arc<[Format]>) -> Result<Started> {
+        let statement = match prepared {
+            Prepared::Empty => return Ok(Started::Done(Completion::Empty)),
+            Prepared::Deallocate(target) => {
+                self.deallocate(target);
+                return Ok(Started::Done(Completion::Tag(target.tag().to_owned())));
+            }
+            Prepared::Statement(statement) => statement,
+        };
+        // The only statement of its round commits by itself.
+        if !self.input.next_is(b'S') {
+            self.session.begin_implicit();
+        }
+        let before = self.session.status();
+        let Self {
+            input,
+            canceller,
+            session,
+            ..
+        } = self;
+        let response = attended(input, canceller, session.execute(statement, values)).await?;
+        if before != TransactionStatus::Idle && self.session.status() == TransactionStatus::Idle {
+            // COMMIT or ROLLBACK.
+            self.portals.clear();
+        }
+        match response {
+            Response::Empty => Ok(Started::Done(Completion::Empty)),
+            Response::Done { tag } => Ok(Started::Done(self.done(tag))),
+            Response::Rows(rows) => match statement.columns() {
+                Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {
+                    Ok(Started::Rows(Open::new(rows, formats)))
+                }
+                _ => Err(result_changed()),
+            },
+        }
+    }
+
+    /// Forgets a statement or a portal; one that is not there is no error.
+    pub(super) fn close(&mut self, close: &Close) {
+        let name = close.name.as_deref().unwrap_or_default();
+        if close.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
+            self.statements.remove(name);
+        } else {
+            self.portals.remove(name);
+        }
+        self.output.send(&Message::CloseComplete(CloseComplete::new()));
+    }
+
+    /// Ends a round: commits what it did, unless it failed.
+    pub(super) async fn sync(&mut self) -> Result<(), End> {
+        let failed = std::mem::take(&mut self.skipping);
+        if let Err(error) = self.session.end_implicit().await {
+            // After an error it rolls back, and the client knows why.
+            if !failed {
+                self.report(&error);
+            }
+        }
+        self.ready().await
+    }
+
+    /// Drops what a DEALLOCATE names; false if the connection does not know it.
+    pub(super) fn deallocate(&mut self, target: &Target) -> bool {
+        if self.session.status() == TransactionStatus::Failed {
+            return false;
+        }
+        match target {
+            Target::All => self.statements.clear(),
+            Target::Named(name) => return self.statements.remove(name).is_some(),
+        }
+        true
+    }
+
+    fn statement(&self, name: &str) -> Result<&Prepared> {
+        self.statements.get(name).ok_or_else(|| {
+            let message = match name {
+                "" => "unnamed prepared statement does not exist".to_owned(),
+                _ => format!("prepared statement \"{name}\" does not exist"),
+            };
+            Error::not_found(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+        })
+    }
+}
+
+/// What became of a portal that was run.
+enum Started {
+    Rows(Open),
+    Done(Completion),
+}
+
+fn no_portal(name: &str) -> Error {
+    Error::not_found(
+        SqlState::INVALID_CURSOR_NAME,
+        format!("portal \"{name}\" does not exist"),
+    )
+}
+
+/// Whether rows fit the description that the client has. Names may differ: they do not change how values are read.
+fn same_types(announced: &[Column], found: &[Column]) -> bool {
+    announced.len() == found.len()
+        && announced
+            .iter()
+            .zip(found)
+            .all(|(a, b)| a.sql_type.oid() == b.sql_type.oid())
+}

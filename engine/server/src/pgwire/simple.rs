@@ -1,0 +1,117 @@
+//! The simple protocol: one text, its statements one after the other.
+//!
+//! Rows are sent as text. Several statements are one transaction, unless they say otherwise; the first error ends the text. The
+//! tag of the last statement waits until that transaction has committed, so that it never promises what COMMIT then refuses.
+
+use std::sync::Arc;
+
+use ::pgwire::messages::PgWireBackendMessage;
+use ::pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
+use aion_base::{Error, Result, SqlState};
+use aion_db::{Response, Statement};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Connection, End, Failure, attended};
+use super::deallocate;
+use super::rows;
+use super::stream::Open;
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Answers a Query.
+    pub(super) async fn query(&mut self, text: &str) -> Result<(), End> {
+        self.statements.remove("");
+        self.portals.remove("");
+        let done = match self.run_text(text).await {
+            Ok(last) => self.session.end_implicit().await.map(|()| last),
+            Err(Failure::Statement(error)) => {
+                self.session.fail();
+                // It rolls back; the statement's error says why.
+                let _ = self.session.end_implicit().await;
+                Err(error)
+            }
+            Err(Failure::End(end)) => return Err(end),
+        };
+        match done {
+            Ok(last) => self.complete(last),
+            Err(error) => self.report(&error),
+        }
+        self.ready().await
+    }
+
+    /// Runs the statements; answers how the last one ended, of which the client has not been told.
+    async fn run_text(&mut self, text: &str) -> Result<Completion, Failure> {
+        if let Some(target) = deallocate::recognise(text)
+            && self.deallocate(&target)
+        {
+            return Ok(Completion::Tag(target.tag().to_owned()));
+        }
+        let statements = self.session.parse(text)?;
+        if statements.len() > 1 {
+            self.session.begin_implicit();
+        }
+        let mut last = None;
+        for statement in &statements {
+            if let Some(completion) = last.take() {
+                self.complete(completion);
+            }
+            last = Some(self.run_statement(statement).await?);
+        }
+        Ok(last.unwrap_or(Completion::Empty))
+    }
+
+    async fn run_statement(&mut self, statement: &Statement) -> Result<Completion, Failure> {
+        let Self {
+            input,
+            canceller,
+            session,
+            ..
+        } = self;
+        let response = attended(input, canceller, async {
+            let prepared = session.prepare(statement, &[]).await?;
+            if !prepared.parameter_types().is_empty() {
+                return Err(
+                    Error::invalid(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")
+                        .with_hint("Only a prepared statement has parameters."),
+                );
+            }
+            session.execute(&prepared, &[]).await
+        })
+        .await?;
+        let rows = match response {
+            Response::Done { tag } => return Ok(self.done(tag)),
+            Response::Empty => return Ok(Completion::Empty),
+            Response::Rows(rows) => rows,
+        };
+        let description = rows::describe(rows.columns(), &[])?;
+        self.output.send(&PgWireBackendMessage::RowDescription(description));
+        let mut open = Open::new(rows, Arc::new([]));
+        self.stream(&mut open, usize::MAX).await?;
+        Ok(Completion::Tag(open.tag()))
+    }
+
+    /// A statement without rows is done.
+    pub(super) fn done(&mut self, tag: String) -> Completion {
+        if tag == "DISCARD ALL" {
+            self.statements.clear();
+        }
+        Completion::Tag(tag)
+    }
+
+    /// Tells the client that a statement is done.
+    pub(super) fn complete(&mut self, completion: Completion) {
+        self.send_notices();
+        self.output.send(&match completion {
+            Completion::Tag(tag) => PgWireBackendMessage::CommandComplete(CommandComplete::new(tag)),
+            Completion::Empty => PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()),
+        });
+    }
+}
+
+/// How a statement ended.
+#[derive(Debug)]
+pub(super) enum Completion {
+    /// With this command tag.
+    Tag(String),
+    /// There was none.
+    Empty,
+}

@@ -1,0 +1,77 @@
+//! Rows on their way to the client.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use aion_db::Rows;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Connection, Failure, attended};
+use super::output::FULL_BYTES;
+use super::rows::{Batch, Bounds, Format};
+
+/// A result that is being sent: the rows to come, and the batch that was begun.
+pub(super) struct Open {
+    rows: Rows,
+    formats: Arc<[Format]>,
+    batch: Option<Batch>,
+    ended: bool,
+}
+
+impl Open {
+    /// A result to send in these forms; none given: all text.
+    pub(super) fn new(rows: Rows, formats: Arc<[Format]>) -> Self {
+        Self {
+            rows,
+            formats,
+            batch: None,
+            ended: false,
+        }
+    }
+
+    /// The command tag, once all rows were sent.
+    pub(super) fn tag(&self) -> String {
+        self.rows.tag()
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Sends rows: all of them, or as many as are wanted. True if none are left.
+    ///
+    /// Rows are written while they are made, whenever enough have gathered: the statement waits while the client does not read.
+    pub(super) async fn stream(&mut self, open: &mut Open, wanted: usize) -> Result<bool, Failure> {
+        let mut wanted = wanted;
+        loop {
+            while let Some(batch) = open.batch.as_mut().filter(|batch| batch.remaining() > 0) {
+                if wanted == 0 {
+                    return Ok(false);
+                }
+                let bounds = Bounds {
+                    row_count_max: wanted,
+                    bytes_full: FULL_BYTES,
+                    row_bytes_max: self.limits.row_bytes_max,
+                };
+                let columns = open.rows.columns();
+                let put = batch.put(columns, &open.formats, &mut self.scratch, &bounds, self.output.buffer());
+                wanted -= put?;
+                self.output.flush_if_full().await?;
+            }
+            open.batch = None;
+            if open.ended {
+                return Ok(true);
+            }
+            if wanted == 0 {
+                return Ok(false);
+            }
+            match attended(&mut self.input, &self.canceller, open.rows.next()).await? {
+                Some(batch) => open.batch = Some(Batch::new(&batch, open.rows.columns())?),
+                None => open.ended = true,
+            }
+        }
+    }
+}
+
+/// A prepared statement no longer gives the columns that its client was told of.
+pub(super) fn result_changed() -> Error {
+    Error::unsupported("cached plan must not change result type").with_hint("Prepare the statement again.")
+}

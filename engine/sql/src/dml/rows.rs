@@ -1,0 +1,197 @@
+//! Rows and their index entries, written into a transaction.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aion_base::clock::{Clock, SystemClock};
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::descriptor::IndexMethod;
+use aion_catalog::keys::{IndexEntry, IndexKeys};
+use aion_catalog::row::RowReader;
+
+use crate::table::{BatchBuilder, TableShape};
+use crate::transaction::Transaction;
+
+/// Writes rows, one by one, with their index entries.
+pub struct RowWrites<'a> {
+    shape: &'a TableShape,
+    transaction: &'a Transaction,
+    indexes: Vec<IndexKeys>,
+    key: Vec<u8>,
+    entry: IndexEntry,
+}
+
+impl<'a> RowWrites<'a> {
+    /// Writes into a table.
+    pub fn new(shape: &'a TableShape, transaction: &'a Transaction) -> Self {
+        let table = &shape.descriptor;
+        let ordered = table
+            .indexes
+            .iter()
+            .filter(|index| index.method == IndexMethod::Ordered);
+        Self {
+            shape,
+            transaction,
+            indexes: ordered.map(|index| IndexKeys::new(table, index)).collect(),
+            key: Vec::new(),
+            entry: IndexEntry::default(),
+        }
+    }
+
+    /// Inserts a row by its bytes.
+    ///
+    /// # Errors
+    /// 23505, and 54000 for a key or a transaction beyond a limit.
+    pub fn insert(&mut self, bytes: &[u8]) -> Result<()> {
+        let row = RowReader::new(&self.shape.layout, bytes)?;
+        loop {
+            self.key.clear();
+            let row_id = if self.shape.descriptor.has_hidden_row_id() {
+                next_row_id()
+            } else {
+                0
+            };
+            self.shape
+                .keys
+                .row_key(&self.shape.layout, &row, row_id, &mut self.key)?;
+            if self.transaction.insert(&self.key, bytes)? {
+                break;
+            }
+            // A hidden id may have been given before the clock went back: take the next one.
+            if !self.shape.descriptor.has_hidden_row_id() {
+                let positions = self.shape.descriptor.primary_key_positions();
+                let name = self
+                    .shape
+                    .descriptor
+                    .primary_key_name
+                    .as_deref()
+                    .unwrap_or("primary key");
+                return Err(self.duplicate(name, &positions, &row));
+            }
+        }
+        self.add_entries(&row)
+    }
+
+    /// Replaces the row at `key`, which is `old`, by `bytes`.
+    ///
+    /// # Errors
+    /// As [`RowWrites::insert`].
+    pub fn update(&mut self, key: &[u8], old: &[u8], bytes: &[u8]) -> Result<()> {
+        self.remove_entries(key, old)?;
+        let row = RowReader::new(&self.shape.layout, bytes)?;
+        self.key.clear();
+        if self.shape.descriptor.has_hidden_row_id() {
+            self.key.extend_from_slice(key);
+        } else {
+            self.shape.keys.row_key(&self.shape.layout, &row, 0, &mut self.key)?;
+        }
+        if self.key == key {
+            self.transaction.update(key, bytes)?;
+        } else {
+            self.transaction.delete(key)?;
+            if !self.transaction.insert(&self.key, bytes)? {
+                let positions = self.shape.descriptor.primary_key_positions();
+                let name = self
+                    .shape
+                    .descriptor
+                    .primary_key_name
+                    .as_deref()
+                    .unwrap_or("primary key");
+                return Err(self.duplicate(name, &positions, &row));
+            }
+        }
+        self.add_entries(&row)
+    }
+
+    /// Adds the index entries of a row whose key is in `self.key`.
+    fn add_entries(&self, row: &RowReader<'_>) -> Result<()> {
+        let mut entry = IndexEntry::default();
+        for (at, index) in self.indexes.iter().enumerate() {
+            self.shape
+                .keys
+                .index_entry(index, &self.shape.layout, row, &self.key, &mut entry)?;
+            if !self.transaction.insert(&entry.key, &entry.value)? {
+                if !entry.is_unique {
+                    return Err(Error::internal("an index has an entry of a row that was not there"));
+                }
+                let table = &self.shape.descriptor;
+                let ordered: Vec<_> = table
+                    .indexes
+                    .iter()
+                    .filter(|index| index.method == IndexMethod::Ordered)
+                    .collect();
+                let columns = ordered[at]
+                    .columns
+                    .iter()
+                    .filter_map(|column| table.position_of(column.column));
+                return Err(self.duplicate(&ordered[at].name, &columns.collect::<Vec<_>>(), row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the row at `key`, which is `old`.
+    ///
+    /// # Errors
+    /// 54000 for a transaction beyond a limit.
+    pub fn delete(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
+        self.remove_entries(key, old)?;
+        self.transaction.delete(key)
+    }
+
+    fn remove_entries(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
+        let row = RowReader::new(&self.shape.layout, old)?;
+        for index in &self.indexes {
+            self.shape
+                .keys
+                .index_entry(index, &self.shape.layout, &row, key, &mut self.entry)?;
+            self.transaction.delete(&self.entry.key)?;
+        }
+        Ok(())
+    }
+
+    /// 23505 with the values that are there already.
+    fn duplicate(&self, constraint: &str, columns: &[usize], row: &RowReader<'_>) -> Error {
+        let table = &self.shape.descriptor;
+        let names: Vec<_> = columns
+            .iter()
+            .map(|&column| table.columns[column].name.as_str())
+            .collect();
+        let values: Vec<_> = columns.iter().map(|&column| show(self.shape, row, column)).collect();
+        Error::conflict(
+            SqlState::UNIQUE_VIOLATION,
+            format!("duplicate key value violates unique constraint \"{constraint}\""),
+        )
+        .with_detail(format!(
+            "Key ({})=({}) already exists.",
+            names.join(", "),
+            values.join(", ")
+        ))
+        .with_schema(table.schema.clone())
+        .with_table(table.name.clone())
+        .with_constraint(constraint)
+    }
+}
+
+/// A column's value as text.
+fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
+    let mut builder = match shape.schema.project(&[column]) {
+        Ok(schema) => BatchBuilder::new(&shape.layout, &[column], std::sync::Arc::new(schema)),
+        Err(_) => return "?".to_owned(),
+    };
+    let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());
+    let shown = batch
+        .ok()
+        .and_then(|batch| datafusion::arrow::util::display::array_value_to_string(batch.column(0), 0).ok());
+    shown.unwrap_or_else(|| "?".to_owned())
+}
+
+/// The next hidden row id: rises in this process, and with the clock from one process to the next.
+fn next_row_id() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    if LAST.load(Ordering::Relaxed) == 0 {
+        // Microseconds in the upper bits leave room for a thousand rows in each.
+        let start = (SystemClock::default().wall_micros() as i64) << 10;
+        LAST.fetch_max(start, Ordering::Relaxed);
+    }
+    LAST.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,169 @@
+//! SQL scripts (`slt/*.slt`, the format of SQLite's sqllogictest) against a real server through a real client.
+//!
+//! Each file has a database of its own, in memory. `statement error` takes a pattern that is found in `SQLSTATE: message`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aion_db::{Database, DatabaseOptions};
+use aion_server::{ServerLimits, pgwire};
+use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// A server within this process, over a database in memory.
+pub struct Server {
+    pub address: SocketAddr,
+    pub runtime: Arc<Runtime>,
+    stop: watch::Sender<bool>,
+    serving: Option<JoinHandle<aion_base::Result<()>>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let options = DatabaseOptions {
+            memory_bytes: 256 << 20,
+            threads: 2,
+            copy_dir: None,
+        };
+        let database = Arc::new(Database::in_memory(options).expect("a database"));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            // Frames of a debug build are large.
+            .thread_stack_size(16 << 20)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = watch::channel(false);
+        let serving = runtime.spawn(pgwire::serve(listener, database, ServerLimits::default(), stopped));
+        Self {
+            address,
+            runtime: Arc::new(runtime),
+            stop,
+            serving: Some(serving),
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        let text = format!(
+            "host={} port={} user=aion dbname=aion",
+            self.address.ip(),
+            self.address.port()
+        );
+        self.runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&text, NoTls).await.expect("connects");
+            tokio::spawn(connection);
+            client
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(serving) = self.serving.take() {
+            let ended = self.runtime.block_on(serving).expect("no panic");
+            if !std::thread::panicking() {
+                ended.expect("served");
+            }
+        }
+    }
+}
+
+struct Connection {
+    client: Client,
+    runtime: Arc<Runtime>,
+}
+
+/// An error as `SQLSTATE: message`.
+#[derive(Debug)]
+struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(error) => Self(format!("{}: {}", error.code().code(), error.message())),
+            None => Self(error.to_string()),
+        }
+    }
+}
+
+impl DB for Connection {
+    type Error = Failure;
+    type ColumnType = DefaultColumnType;
+
+    fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        let messages = self.runtime.block_on(self.client.simple_query(sql))?;
+        let (mut rows, mut types, mut count) = (Vec::new(), None, 0);
+        for message in messages {
+            match message {
+                SimpleQueryMessage::RowDescription(columns) => {
+                    types = Some(vec![DefaultColumnType::Any; columns.len()])
+                }
+                SimpleQueryMessage::Row(row) => {
+                    let cells = (0..row.len()).map(|at| match row.get(at) {
+                        None => "NULL".to_owned(),
+                        Some("") => "(empty)".to_owned(),
+                        Some(text) => text.to_owned(),
+                    });
+                    rows.push(cells.collect());
+                }
+                SimpleQueryMessage::CommandComplete(rows) => count = rows,
+                _ => {}
+            }
+        }
+        Ok(match types {
+            Some(types) => DBOutput::Rows { types, rows },
+            None => DBOutput::StatementComplete(count),
+        })
+    }
+}
+
+#[test]
+fn scripts() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("slt");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
+        .expect("scripts")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no script in {}", dir.display());
+    let mut failures = Vec::new();
+    for file in &files {
+        let server = Server::start();
+        let connect = || {
+            let connection = Connection {
+                client: server.connect(),
+                runtime: server.runtime.clone(),
+            };
+            async { Ok(connection) }
+        };
+        let mut runner = Runner::new(connect);
+        if let Err(error) = runner.run_file(file) {
+            failures.push(format!("{}", error.display(false)));
+        }
+        runner.shutdown();
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {} scripts failed:\n{}",
+        failures.len(),
+        files.len(),
+        failures.join("\n")
+    );
+    println!("{} scripts", files.len());
+}
