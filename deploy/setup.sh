@@ -41,7 +41,9 @@ demo_packages=(
     "python3-venv|python3 -c 'import venv, ensurepip'"
     "python3-pip|python3 -m pip --version"
 )
-test_packages=()
+test_packages=(
+    "postgresql-client|psql --version"
+)
 
 packages=("${build_packages[@]}")
 if [ "$mode" != build ]; then packages+=("${demo_packages[@]}"); fi

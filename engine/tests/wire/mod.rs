@@ -22,23 +22,23 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .expect("aion starts");
-        let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut port = None;
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        // From here on it is ended whatever happens.
+        let mut process = Self { child, port: 0, output };
         loop {
             let mut line = String::new();
-            assert!(
-                output.read_line(&mut line).expect("readable") > 0,
-                "aion serve ended before it was ready"
-            );
+            let read = process.output.read_line(&mut line).expect("readable");
+            assert!(read > 0, "aion serve ended before it was ready");
             if let Some(rest) = line.trim().strip_prefix("psql -h 127.0.0.1 -p ") {
-                port = rest.split(' ').next().and_then(|port| port.parse().ok());
+                process.port = rest
+                    .split(' ')
+                    .next()
+                    .and_then(|port| port.parse().ok())
+                    .expect("a port");
             }
             if line.starts_with("Ready") {
-                return Self {
-                    child,
-                    port: port.expect("a psql line"),
-                    output,
-                };
+                assert_ne!(process.port, 0, "a psql line");
+                return process;
             }
         }
     }

@@ -3,7 +3,7 @@
 //! 1. Take the next message, or wait for bytes; a shutdown or too long a silence ends the connection here.
 //! 2. While skipping after an error of the extended protocol, drop everything but Sync.
 //! 3. Check and decode it, and answer: [`super::simple`] a Query, [`super::extended`] the others.
-//! 4. Answers gather in the output and are written at the end of a Query, at Sync and at Flush.
+//! 4. Answers gather in the output and are written at the end of a Query, at Sync and at Flush, or when they are many.
 //!
 //! **Transactions.** Several statements of one Query, or several Executes before one Sync, are one implicit transaction, as in
 //! PostgreSQL. An Execute whose Sync is there already needs none: it commits before it is answered.
@@ -130,12 +130,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     async fn converse(&mut self) -> End {
         loop {
-            let incoming = match self.next().await {
-                Ok(incoming) => incoming,
+            let answered = match self.next().await {
+                Ok(incoming) => self.answer(incoming).await,
                 Err(end) => return end,
             };
-            if let Err(end) = self.answer(incoming).await {
+            if let Err(end) = answered {
                 return end;
+            }
+            // A client may send for ever without a Sync.
+            if let Err(error) = self.output.flush_if_full().await {
+                return End::Broken(error);
             }
         }
     }

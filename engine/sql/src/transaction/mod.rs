@@ -31,6 +31,7 @@ use aion_storage::{Change, Check, Commit, Direction, Precondition, Snapshot, Wri
 use parking_lot::Mutex;
 
 use read_set::ReadSet;
+use scan::OwnChange;
 pub use scan::TransactionScan;
 
 /// Bytes of keys and values that a transaction may gather before it is refused.
@@ -113,7 +114,7 @@ impl Transaction {
         if self.records_reads {
             state.reads.range(range.clone());
         }
-        let mut own: Vec<(Vec<u8>, Option<Arc<[u8]>>)> = match range.is_empty() || state.writes.is_empty() {
+        let mut own: Vec<OwnChange> = match range.is_empty() || state.writes.is_empty() {
             true => Vec::new(),
             false => {
                 let end = range

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use aion_base::Result;
 use aion_storage::{Direction, Scan};
 
+/// A key that the transaction changed, and its new value; None deletes.
+pub type OwnChange = (Vec<u8>, Option<Arc<[u8]>>);
+
 /// Merges two ordered sources; where both have a key, the own change counts.
 pub struct TransactionScan {
     committed: Box<dyn Scan>,
     committed_state: Source,
-    own: std::vec::IntoIter<(Vec<u8>, Option<Arc<[u8]>>)>,
-    next_own: Option<(Vec<u8>, Option<Arc<[u8]>>)>,
+    own: std::vec::IntoIter<OwnChange>,
+    next_own: Option<OwnChange>,
     direction: Direction,
     current: Current,
 }
@@ -31,7 +34,7 @@ enum Current {
 
 impl TransactionScan {
     /// `own` is in the order of the scan; None deletes.
-    pub(super) fn new(committed: Box<dyn Scan>, own: Vec<(Vec<u8>, Option<Arc<[u8]>>)>, direction: Direction) -> Self {
+    pub(super) fn new(committed: Box<dyn Scan>, own: Vec<OwnChange>, direction: Direction) -> Self {
         let mut own = own.into_iter();
         let next_own = own.next();
         Self {

@@ -152,7 +152,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Logs in; answers what the server said.
     pub async fn log_in(&mut self, parameters: &[(&str, &str)]) -> Vec<String> {
+        self.log_in_with(0, parameters).await
+    }
+
+    /// Logs in with this minor version of the protocol.
+    pub async fn log_in_with(&mut self, minor: u16, parameters: &[(&str, &str)]) -> Vec<String> {
         let mut startup = Startup::new();
+        startup.protocol_number_minor = minor;
         for (name, value) in parameters {
             startup.parameters.insert((*name).to_owned(), (*value).to_owned());
         }
@@ -178,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next answer; None at the end.
     pub async fn next(&mut self) -> Option<String> {
-        let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
+        let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_2);
         context.awaiting_frontend_ssl = false;
         context.awaiting_frontend_startup = false;
         loop {

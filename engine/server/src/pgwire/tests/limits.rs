@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use super::super::output::FULL_BYTES;
-use super::client::{Server, bind, execute, parse, query, sync};
+use super::client::{Server, bind, describe, execute, parse, query, sync};
 use crate::limits::ServerLimits;
 
 fn small() -> ServerLimits {
@@ -102,6 +102,22 @@ async fn a_large_result_streams() {
     let longest = server.longest_write.load(Ordering::SeqCst);
     assert!(
         (FULL_BYTES..FULL_BYTES + 100).contains(&longest),
+        "{longest} bytes in one write"
+    );
+}
+
+#[tokio::test]
+async fn a_round_without_end_is_written_as_it_grows() {
+    let server = Server::new(ServerLimits::default()).await;
+    let mut client = server.client().await;
+    client.ask(&[parse("s", "SELECT 1", &[]), sync()]).await;
+    let mut messages: Vec<_> = (0..10_000).map(|_| describe(b'S', "s")).collect();
+    messages.push(sync());
+    client.send(&messages).await;
+    assert_eq!(client.until_ready().await.len(), 20_001);
+    let longest = server.longest_write.load(Ordering::SeqCst);
+    assert!(
+        (FULL_BYTES..FULL_BYTES + 200).contains(&longest),
         "{longest} bytes in one write"
     );
 }

@@ -51,6 +51,20 @@ async fn a_client_is_welcomed() {
 }
 
 #[tokio::test]
+async fn newer_clients_get_long_secrets() {
+    let server = Server::new(ServerLimits::default()).await;
+    let (stream, _task) = server.connect();
+    let mut client = Client::new(stream);
+    let welcome = client.log_in_with(2, &[("user", "aion")]).await;
+    assert_eq!(welcome.last().map(String::as_str), Some("Z I"));
+    assert!(client.key.as_ref().is_some_and(|(_, secret)| secret.len() == 32));
+    let (stream, _task) = server.connect();
+    let welcome = Client::new(stream).log_in_with(3, &[("user", "aion")]).await;
+    assert_eq!(welcome.first().map(String::as_str), Some("v"), "there is no 3.3 yet");
+    assert_eq!(welcome.last().map(String::as_str), Some("Z I"));
+}
+
+#[tokio::test]
 async fn strangers_are_refused_with_a_way_in() {
     let server = Server::new(ServerLimits::default()).await;
     let (stream, task) = server.connect();
@@ -169,4 +183,24 @@ async fn text_that_is_not_utf8_is_refused_and_the_session_goes_on() {
         ["E 22021 invalid byte sequence for encoding \"UTF8\": 0xff", "Z I"]
     );
     assert_eq!(client.query("SELECT 1").await[1..], ["D 1", "C SELECT 1", "Z I"]);
+}
+
+#[tokio::test]
+async fn messages_that_nobody_asked_for() {
+    let server = Server::new(ServerLimits::default()).await;
+    let mut client = server.client().await;
+    // The rest of a COPY that the server had ended: nothing to say.
+    client.raw(b"d\0\0\0\x08rowsc\0\0\0\x04f\0\0\0\x06x\0").await;
+    assert_eq!(client.query("").await, ["I", "Z I"]);
+    client.raw(b"F\0\0\0\x0e\0\0\0\x01\0\0\0\0\0\0").await;
+    let refused = client.until_ready().await;
+    assert_eq!(
+        refused,
+        ["E 0A000 function calls outside of SQL are not supported", "Z I"]
+    );
+    client.raw(b"p\0\0\0\x05\0").await;
+    assert_eq!(
+        client.until_ready().await,
+        ["E FATAL 08P01 invalid frontend message type 112"]
+    );
 }
