@@ -6,8 +6,8 @@ use aion_base::{Error, Result, SqlState};
 
 /// Refuses to listen beyond this machine, unless the operator insists.
 ///
-/// Neither TLS nor passwords exist yet: whoever reaches the port is the superuser. So `insecure` is the operator's word that
-/// everybody who can reach `address` may be.
+/// Neither TLS nor passwords exist yet: whoever reaches the port is the superuser. So `insecure` is the operator's
+/// word that everybody who can reach `address` may be.
 ///
 /// # Errors
 /// 42501 for an address that is not a loopback address, without `insecure`.

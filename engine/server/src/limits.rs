@@ -7,8 +7,8 @@ const MIB: usize = 1024 * 1024;
 
 /// What a client may ask of the server. Printed at start, see its `Display`.
 ///
-/// The memory that a connection can make the server hold is at most
-/// `message_bytes_max + statement_bytes_total_max + portal_bytes_total_max + row_bytes_max` and one batch of its result.
+/// The memory that a connection can make the server hold is at most `message_bytes_max + statement_bytes_total_max +
+/// portal_bytes_total_max + row_bytes_max` and one batch of its result.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
     /// Bytes of one message. A longer one is read, dropped and answered with 54000; the session stays usable.

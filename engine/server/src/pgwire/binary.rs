@@ -1,7 +1,8 @@
 //! PostgreSQL's binary form of values, both ways.
 //!
-//! The `put_` functions append what PostgreSQL's `_send` functions give, the `take_` functions read what its `_recv` functions
-//! accept. Integers are big endian. Dates and times count from 2000-01-01, ours from 1970-01-01. `numeric` is
+//! The `put_` functions append what PostgreSQL's `_send` functions give, the `take_` functions read what its `_recv`
+//! functions accept. Integers are big endian. Dates and times count from 2000-01-01, ours from 1970-01-01. `numeric`
+//! is
 //!
 //! ```text
 //! ndigits i16 | weight i16 | sign u16 | dscale u16 | digit u16 * ndigits

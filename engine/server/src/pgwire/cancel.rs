@@ -1,8 +1,8 @@
 //! Cancel requests.
 //!
-//! A client that wants its running statement to end opens a second connection and sends the process id and the secret that
-//! the first one was given (`BackendKeyData`). [`Cancellers`] knows the living connections; a request with a wrong secret does
-//! nothing, and no request is ever answered.
+//! A client that wants its running statement to end opens a second connection and sends the process id and the
+//! secret that the first one was given (`BackendKeyData`). [`Cancellers`] knows the living connections; a request
+//! with a wrong secret does nothing, and no request is ever answered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,9 @@
 //! Looks a message over before pgwire decodes it.
 //!
-//! pgwire's decoder trusts the body: it panics when a count or a length points beyond the end, reads on into the next message,
-//! and replaces bytes that are no UTF-8. Here the body is walked once, in the format of its type, without copying: every count
-//! and length must fit, every string must end in a zero byte and be UTF-8, and nothing may be left over. A body that
-//! passes decodes without loss.
+//! pgwire's decoder trusts the body: it panics when a count or a length points beyond the end, reads on into the
+//! next message, and replaces bytes that are no UTF-8. Here the body is walked once, in the format of its type,
+//! without copying: every count and length must fit, every string must end in a zero byte and be UTF-8, and nothing
+//! may be left over. A body that passes decodes without loss.
 //!
 //! Errors concern the one message; the boundaries between messages are intact, so the session goes on.
 
@@ -233,7 +233,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn noise_never_panics(kind in prop::sample::select(b"QPBDCEHSX".to_vec()), body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn noise_never_panics(
+            kind in prop::sample::select(b"QPBDCEHSX".to_vec()),
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = decode_body(kind, &body);
         }
 

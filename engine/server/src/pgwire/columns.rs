@@ -1,8 +1,9 @@
 //! Arrow arrays as columns of values that can be written.
 //!
-//! [`canonical`] brings the arrays of a batch into the layouts known here: queries also produce dictionaries, narrow and
-//! unsigned integers, other time units; Arrow's own casts turn those, rare and a batch at a time, into the array of the
-//! column's SQL type. [`Cells`] then is one array with its type resolved, once per batch, so that writing a value looks nothing up.
+//! [`canonical`] brings the arrays of a batch into the layouts known here: queries also produce dictionaries, narrow
+//! and unsigned integers, other time units; Arrow's own casts turn those, rare and a batch at a time, into the array
+//! of the column's SQL type. [`Cells`] then is one array with its type resolved, once per batch, so that writing a
+//! value looks nothing up.
 
 use aion_base::{Error, Result};
 use aion_catalog::{SqlType, text};

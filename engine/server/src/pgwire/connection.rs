@@ -2,11 +2,12 @@
 //!
 //! 1. Take the next message, or wait for bytes; a shutdown or too long a silence ends the connection here.
 //! 2. While skipping after an error of the extended protocol, drop everything but Sync.
-//! 3. Check and decode it, and answer: [`super::simple`] a Query, [`super::extended`] the others.
+//! 3. Check and decode it, and answer: `simple` a Query, `extended` the others.
 //! 4. Answers gather in the output and are written at the end of a Query, at Sync and at Flush, or when they are many.
 //!
-//! **Transactions.** Several statements of one Query, or several Executes before one Sync, are one implicit transaction, as in
-//! PostgreSQL. An Execute whose Sync is there already needs none: it commits before it is answered.
+//! **Transactions.** Several statements of one Query, or several Executes before one Sync, are one implicit
+//! transaction, as in PostgreSQL. An Execute whose Sync is there already needs none: it commits before it is
+//! answered.
 
 use std::future::Future;
 use std::io;

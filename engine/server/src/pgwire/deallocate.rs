@@ -1,7 +1,7 @@
 //! DEALLOCATE, which names what only the protocol knows.
 //!
-//! Statements that Parse named live in the connection, and drivers drop them with SQL (psycopg: `DEALLOCATE "_pg3_0"`). So this
-//! one statement is recognised here, by its text alone:
+//! Statements that Parse named live in the connection, and drivers drop them with SQL (psycopg: `DEALLOCATE
+//! "_pg3_0"`). So this one statement is recognised here, by its text alone:
 //!
 //! ```text
 //! DEALLOCATE [PREPARE] (ALL | name) [;]

@@ -1,7 +1,8 @@
 //! Errors and notices as messages.
 //!
-//! Fields as in PostgreSQL's "Error and Notice Message Fields": S and V severity, C code, M message, D detail, H hint, P
-//! position in characters, s schema, t table, c column, n constraint. A kind of error has no field: clients act on the code.
+//! Fields as in PostgreSQL's "Error and Notice Message Fields": S and V severity, C code, M message, D detail, H
+//! hint, P position in characters, s schema, t table, c column, n constraint. A kind of error has no field: clients
+//! act on the code.
 
 use ::pgwire::messages::PgWireBackendMessage;
 use ::pgwire::messages::response::{ErrorResponse, NoticeResponse};

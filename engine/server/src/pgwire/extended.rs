@@ -1,7 +1,8 @@
 //! The extended protocol: Parse, Bind, Describe, Execute, Close, Sync.
 //!
-//! A *statement* is parsed and planned, a *portal* is a statement with its parameters and the forms of its result, run a piece at a
-//! time. After an error everything up to the next Sync is skipped. Portals end with their transaction.
+//! A *statement* is parsed and planned, a *portal* is a statement with its parameters and the forms of its result,
+//! run a piece at a time. After an error everything up to the next Sync is skipped. Portals end with their
+//! transaction.
 
 use std::sync::Arc;
 

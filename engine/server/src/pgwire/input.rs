@@ -3,12 +3,12 @@
 //! A message is `type u8 | length u32 BE, itself included | body`. [`Input`] reads bytes and cuts them into messages:
 //!
 //! 1. The length is judged as soon as it is there, before any of the body is kept.
-//! 2. A message beyond its limit is dropped as it arrives and reported once it is gone, so that the session can go on; its type
-//!    tells the connection how to answer.
+//! 2. A message beyond its limit is dropped as it arrives and reported once it is gone, so that the session can go
+//!    on; its type tells the connection how to answer.
 //! 3. Memory grows with the bytes that arrived, never with a length that was claimed.
 //!
 //! A wrong type or an impossible length means that the two sides no longer agree where messages begin: that ends the
-//! connection. What the body holds is checked in [`super::check`].
+//! connection. What the body holds is checked in `check`.
 
 use std::io;
 

@@ -1,15 +1,17 @@
 //! Accepts connections, and ends them.
 //!
-//! **Two runtimes.** Connections are accepted and greeted on the runtime that [`serve`] runs on, which never blocks, so that
-//! cancel requests get through while queries keep all their threads busy. A connection that gets a session moves, socket
-//! and all, to the database's runtime of queries, because a statement costs less than a change of threads.
+//! **Two runtimes.** Connections are accepted and greeted on the runtime that [`serve`] runs on, which never blocks,
+//! so that cancel requests get through while queries keep all their threads busy. A connection that gets a session
+//! moves, socket and all, to the database's runtime of queries, because a statement costs less than a change of
+//! threads.
 //!
-//! **Too many.** A connection beyond the limit is still greeted, so that its client learns why it is refused (53300) and so that
-//! cancel requests get through; there are few such at a time, and beyond those the socket is closed at once.
+//! **Too many.** A connection beyond the limit is still greeted, so that its client learns why it is refused (53300)
+//! and so that cancel requests get through; there are few such at a time, and beyond those the socket is closed at
+//! once.
 //!
-//! **Shutdown.** 1. New connections get 57P03. 2. Idle ones get 57P01 at once, running ones after their statement. 3. After the
-//! grace statements are cancelled. 4. Whatever is left some seconds later is dropped. 5. [`serve`] returns once nothing of it
-//! uses the database any more.
+//! **Shutdown.** 1. New connections get 57P03. 2. Idle ones get 57P01 at once, running ones after their statement.
+//! 3. After the grace statements are cancelled. 4. Whatever is left some seconds later is dropped. 5. [`serve`]
+//! returns once nothing of it uses the database any more.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! From a greeting to a session.
 //!
-//! There is one role and one database, both called `aion`, and no password: [`crate::check_bind`] keeps strangers away. Settings
-//! that come with the greeting are made as by SET; one that cannot be made is a warning, because drivers send some of them
-//! unasked and can do without.
+//! There is one role and one database, both called `aion`, and no password: [`crate::check_bind`] keeps strangers
+//! away. Settings that come with the greeting are made as by SET; one that cannot be made is a warning, because
+//! drivers send some of them unasked and can do without.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -109,7 +109,8 @@ fn encoding(value: &str) -> Result<()> {
     .with_hint("Text is UTF-8 here: set PGCLIENTENCODING=UTF8."))
 }
 
-/// The settings of `-c name=value` and `--name=value`, separated by white space; a backslash takes the next character as it is.
+/// The settings of `-c name=value` and `--name=value`, separated by white space; a backslash takes the next
+/// character as it is.
 fn command_line(text: &str) -> Result<Vec<(String, String)>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -5,12 +5,13 @@
 //!   socket <- output <------- rows, error <------ stream <------- batches of rows
 //! ```
 //!
-//! [`serve`] accepts connections. Each is a task: [`startup`] reads the greeting, [`login`] makes a session of it, [`connection`] loops
-//! over messages. Messages are encoded and decoded by the pgwire crate; lengths, structure and UTF-8 are checked before it sees a
-//! byte ([`input`], [`check`]), because it trusts what it is given. Rows go straight from Arrow into the output ([`rows`]).
+//! [`serve`] accepts connections. Each is a task: `startup` reads the greeting, `login` makes a session of it,
+//! `connection` loops over messages. Messages are encoded and decoded by the pgwire crate; lengths, structure and
+//! UTF-8 are checked before it sees a byte (`input`, `check`), because it trusts what it is given. Rows go
+//! straight from Arrow into the output (`rows`).
 //!
-//! **Guarantees.** No input makes it panic. One write per Sync, Flush or Query, unless the answer is long. Everything has a limit
-//! ([`ServerLimits`]). Neither texts of statements nor parameters nor secrets are logged.
+//! **Guarantees.** No input makes it panic. One write per Sync, Flush or Query, unless the answer is long.
+//! Everything has a limit ([`ServerLimits`]). Neither texts of statements nor parameters nor secrets are logged.
 //!
 //! **Left out.** TLS, passwords, COPY FROM STDIN and TO STDOUT, function calls, notifications, replication.
 //!

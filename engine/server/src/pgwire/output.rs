@@ -1,8 +1,8 @@
 //! Messages into a stream of bytes, gathered.
 //!
-//! Answers gather in one buffer, which is written at [`Output::flush`]: one write for all that answers a Sync, a Flush or a
-//! simple query. While rows stream, [`Output::flush_if_full`] writes whenever 64 KiB have gathered, so a large result needs
-//! little memory and goes no faster than the client reads it.
+//! Answers gather in one buffer, which is written at [`Output::flush`]: one write for all that answers a Sync, a
+//! Flush or a simple query. While rows stream, [`Output::flush_if_full`] writes whenever 64 KiB have gathered, so a
+//! large result needs little memory and goes no faster than the client reads it.
 
 use std::io;
 use std::time::Duration;

@@ -34,8 +34,8 @@ pub(super) fn declared(oid: u32) -> Result<Option<SqlType>> {
 /// The values of a Bind.
 ///
 /// # Errors
-/// 08P01 for a wrong number of parameters or forms; 22P03 and the errors of [`Value::text_in`] for bytes that are no value of the
-/// parameter's type.
+/// 08P01 for a wrong number of parameters or forms; 22P03 and the errors of [`Value::text_in`] for bytes that are no
+/// value of the parameter's type.
 pub(super) fn values(
     statement: &str,
     types: &[SqlType],
@@ -266,7 +266,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn noise_never_panics(which in 0..ALL.len(), format in 0i16..2, bytes in proptest::collection::vec(any::<u8>(), 0..30)) {
+        fn noise_never_panics(
+            which in 0..ALL.len(),
+            format in 0i16..2,
+            bytes in proptest::collection::vec(any::<u8>(), 0..30),
+        ) {
             let _ = values("s", &[ALL[which]], &[format], &[Some(Bytes::from(bytes))]);
         }
     }

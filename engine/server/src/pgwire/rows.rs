@@ -4,8 +4,8 @@
 //! 'D' | length i32 | columns i16 | (length i32 | value)*        length -1: NULL
 //! ```
 //!
-//! A row is written in place: lengths are left open and filled in when their end is known. Nothing is allocated for a value
-//! or a row.
+//! A row is written in place: lengths are left open and filled in when their end is known. Nothing is allocated for
+//! a value or a row.
 
 use ::pgwire::messages::data::{FieldDescription, RowDescription};
 use aion_base::{Error, Result, SqlState};

@@ -1,7 +1,8 @@
 //! The simple protocol: one text, its statements one after the other.
 //!
-//! Rows are sent as text. Several statements are one transaction, unless they say otherwise; the first error ends the text. The
-//! tag of the last statement waits until that transaction has committed, so that it never promises what COMMIT then refuses.
+//! Rows are sent as text. Several statements are one transaction, unless they say otherwise; the first error ends
+//! the text. The tag of the last statement waits until that transaction has committed, so that it never promises
+//! what COMMIT then refuses.
 
 use std::sync::Arc;
 

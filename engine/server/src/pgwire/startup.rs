@@ -4,11 +4,11 @@
 //!
 //! 1. SSLRequest and GSSENCRequest are answered `N`, each once: the client goes on in the clear, or leaves.
 //! 2. CancelRequest is handed over and never answered.
-//! 3. StartupMessage carries the protocol's version and parameters. A minor version or an option that we do not have is answered
-//!    with NegotiateProtocolVersion.
+//! 3. StartupMessage carries the protocol's version and parameters. A minor version or an option that we do not have
+//!    is answered with NegotiateProtocolVersion.
 //!
-//! What is no such packet (TLS without asking, HTTP) ends the connection without an answer, as in PostgreSQL: whoever sent it
-//! would not understand one.
+//! What is no such packet (TLS without asking, HTTP) ends the connection without an answer, as in PostgreSQL:
+//! whoever sent it would not understand one.
 
 use std::collections::BTreeMap;
 
@@ -299,7 +299,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn noise_never_panics(minor in 0u32..4, body in proptest::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..60)) {
+        fn noise_never_panics(
+            minor in 0u32..4,
+            body in proptest::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..60),
+        ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
             runtime.block_on(async {
                 let _ = greet(&packet(version(3, minor), &body)).await;

@@ -38,7 +38,8 @@ impl Open {
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Sends rows: all of them, or as many as are wanted. True if none are left.
     ///
-    /// Rows are written while they are made, whenever enough have gathered: the statement waits while the client does not read.
+    /// Rows are written while they are made, whenever enough have gathered: the statement waits while the client
+    /// does not read.
     pub(super) async fn stream(&mut self, open: &mut Open, wanted: usize) -> Result<bool, Failure> {
         let mut wanted = wanted;
         loop {
