@@ -249,6 +249,16 @@ fn prepared_statements_take_parameters_and_are_run_again() {
             );
             assert!((row.get::<_, f64>(1) - id as f64 / 4.0).abs() < f64::EPSILON);
         }
+        // A driver may send a smaller integer than the column holds.
+        let typed = client
+            .prepare_typed("INSERT INTO t (id) VALUES ($1)", &[tokio_postgres::types::Type::INT2])
+            .await
+            .expect("prepared");
+        assert_eq!(client.execute(&typed, &[&6i16]).await.expect("inserted"), 1);
+        client
+            .execute("DELETE FROM t WHERE id = 6", &[])
+            .await
+            .expect("deleted");
         let error = client
             .execute(&insert, &[&1i64, &None::<String>, &0.0f64])
             .await

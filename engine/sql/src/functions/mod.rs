@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod bytea;
 mod system;
 
 use std::sync::Arc;
@@ -15,5 +16,5 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 
 /// Rules that run on every plan after its types are settled.
 pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(arithmetic::CheckIntegers)]
+    vec![Arc::new(arithmetic::CheckIntegers), Arc::new(bytea::ReadBytea)]
 }

@@ -1,6 +1,5 @@
 //! Parameters: their types, and their values in a plan.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
@@ -74,16 +73,25 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
     if types.is_empty() {
         return Ok(plan);
     }
-    let mut map = HashMap::with_capacity(values.len());
-    for (at, (sql_type, value)) in types.iter().zip(values).enumerate() {
-        map.insert(
-            (at + 1).to_string(),
-            ScalarAndMetadata::new(scalar(sql_type, value)?, None),
-        );
-    }
-    let list = (1..=values.len())
-        .filter_map(|number| map.remove(&number.to_string()))
-        .collect();
+    // Where the plan wants another type than the client sent, a bigint column for an int2 for instance, the value is cast.
+    let wanted = plan
+        .get_parameter_fields()
+        .map_err(|error| crate::error::translate(error, text))?;
+    let list = types
+        .iter()
+        .zip(values)
+        .enumerate()
+        .map(|(at, (sql_type, value))| {
+            let given = scalar(sql_type, value)?;
+            let wanted = wanted.get(&format!("${}", at + 1)).and_then(Option::as_ref);
+            let cast = match wanted {
+                Some(field) if *field.data_type() != given.data_type() => given.cast_to(field.data_type()),
+                _ => Ok(given),
+            };
+            let value = cast.map_err(|error| crate::error::translate(error, text))?;
+            Ok(ScalarAndMetadata::new(value, None))
+        })
+        .collect::<Result<Vec<_>>>()?;
     plan.replace_params_with_values(&ParamValues::List(list))
         .map_err(|error| crate::error::translate(error, text))
 }
