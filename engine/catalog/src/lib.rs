@@ -1,4 +1,13 @@
-//! Tables.
+//! What a table is, as types and as bytes.
+//!
+//! - [`types`]: SQL types with PostgreSQL's names, and as Arrow's. [`text`] and [`value`]: their values as PostgreSQL writes them.
+//! - [`row`] and [`keys`]: a row's bytes, its key, and its entries in indexes.
+//! - [`descriptor`] and [`objects`]: what is known of tables, views and graphs, the keys it lies under, and the [`objects::Catalog`] of
+//!   all of it at one moment.
+//! - [`stats`]: what is known of a column's values.
+//!
+//! It reads and writes no storage: DDL is computed as changes of keys, for somebody else's transaction. Of Arrow it knows the schema
+//! alone; of DataFusion nothing.
 
 pub mod descriptor;
 pub mod keys;

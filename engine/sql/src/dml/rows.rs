@@ -58,14 +58,7 @@ impl<'a> RowWrites<'a> {
             }
             // A hidden id may have been given before the clock went back: take the next one.
             if !self.shape.descriptor.has_hidden_row_id() {
-                let positions = self.shape.descriptor.primary_key_positions();
-                let name = self
-                    .shape
-                    .descriptor
-                    .primary_key_name
-                    .as_deref()
-                    .unwrap_or("primary key");
-                return Err(self.duplicate(name, &positions, &row));
+                return Err(self.duplicate_row(&row));
             }
         }
         self.add_entries(&row)
@@ -89,14 +82,7 @@ impl<'a> RowWrites<'a> {
         } else {
             self.transaction.delete(key)?;
             if !self.transaction.insert(&self.key, bytes)? {
-                let positions = self.shape.descriptor.primary_key_positions();
-                let name = self
-                    .shape
-                    .descriptor
-                    .primary_key_name
-                    .as_deref()
-                    .unwrap_or("primary key");
-                return Err(self.duplicate(name, &positions, &row));
+                return Err(self.duplicate_row(&row));
             }
         }
         self.add_entries(&row)
@@ -147,6 +133,13 @@ impl<'a> RowWrites<'a> {
             self.transaction.delete(&self.entry.key)?;
         }
         Ok(())
+    }
+
+    /// 23505 for a row whose primary key is taken.
+    fn duplicate_row(&self, row: &RowReader<'_>) -> Error {
+        let table = &self.shape.descriptor;
+        let name = table.primary_key_name.as_deref().unwrap_or("primary key");
+        self.duplicate(name, &table.primary_key_positions(), row)
     }
 
     /// 23505 with the values that are there already.
