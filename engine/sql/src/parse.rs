@@ -3,6 +3,7 @@
 //! sqlparser's PostgreSQL dialect does the work. Here are its limits, its errors' places, and what it lets pass and we do
 //! not do: that is refused with 0A000 where the statement is planned, never ignored.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
@@ -54,6 +55,8 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ),
         ));
     }
+    let mut statements = statements;
+    statements.iter_mut().for_each(write_out_exponents);
     let text: Arc<str> = text.into();
     Ok(statements
         .into_iter()
@@ -62,6 +65,56 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             text: text.clone(),
         })
         .collect())
+}
+
+/// Writes numbers with an exponent out in full, or, beyond a numeric's digits, as a double precision.
+///
+/// DataFusion makes of `1e15` a decimal of scale -15, which its cast to double precision reads back as 999999999999999.9, and
+/// of `1e300` an error.
+fn write_out_exponents(statement: &mut ast::Statement) {
+    let _: ControlFlow<()> = ast::visit_expressions_mut(statement, |expr| {
+        if let ast::Expr::Value(value) = expr
+            && let ast::Value::Number(number, _) = &value.value
+            && number.contains(['e', 'E'])
+        {
+            match written_out(number) {
+                Some(full) => value.value = ast::Value::Number(full, false),
+                None => {
+                    let text = ast::Value::SingleQuotedString(number.clone());
+                    *expr = ast::Expr::Cast {
+                        kind: ast::CastKind::DoubleColon,
+                        expr: Box::new(ast::Expr::Value(text.into())),
+                        data_type: ast::DataType::DoublePrecision,
+                        array: false,
+                        format: None,
+                    };
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// `1.5e3` as `1500.0`; None for what has more digits than a numeric. A point is kept, so that it stays a numeric.
+fn written_out(number: &str) -> Option<String> {
+    const DIGITS_MAX: i64 = 38;
+    let (mantissa, exponent) = number.split_once(['e', 'E'])?;
+    let exponent: i64 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let point = i64::try_from(whole.len()).ok()?.checked_add(exponent)?;
+    let length = i64::try_from(digits.len()).ok()?;
+    if point.max(length) - point.min(0) >= DIGITS_MAX {
+        return None;
+    }
+    Some(if point <= 0 {
+        format!("0.{}{digits}", "0".repeat(usize::try_from(-point).ok()?))
+    } else if point >= length {
+        format!("{digits}{}.0", "0".repeat(usize::try_from(point - length).ok()?))
+    } else {
+        let (whole, fraction) = digits.split_at(usize::try_from(point).ok()?);
+        format!("{whole}.{fraction}")
+    })
 }
 
 /// One expression, such as a column's DEFAULT.
@@ -141,6 +194,23 @@ mod tests {
     fn statements_are_split_and_none_is_none() {
         assert_eq!(parse("SELECT 1; SELECT ';'; -- end\n").expect("two").len(), 2);
         assert!(parse(" ; -- nothing\n").expect("none").is_empty());
+    }
+
+    #[test]
+    fn exponents_are_written_out() {
+        for (number, full) in [
+            ("1e15", "1000000000000000.0"),
+            ("1.5E3", "1500.0"),
+            ("1.25e1", "12.5"),
+            ("12e-3", "0.012"),
+            (".5e1", "5.0"),
+            ("1e0", "1.0"),
+        ] {
+            assert_eq!(written_out(number).as_deref(), Some(full), "{number}");
+        }
+        for number in ["1e300", "1e-300", "1e99999999999999999999"] {
+            assert_eq!(written_out(number), None, "{number}");
+        }
     }
 
     #[test]
