@@ -58,7 +58,7 @@ fn plain(error: DataFusionError, text: &str) -> Error {
             SqlState::OUT_OF_MEMORY,
             format!("the query needs more memory than it may use: {}", first_line(&message)),
         )
-        .with_hint("Raise work_mem or the memory limit of the database, or let the query read less."),
+        .with_hint("Start the server with more --memory, or let the query read less."),
         DataFusionError::Plan(message) => planning(&message),
         DataFusionError::Execution(message) => running(&message),
         DataFusionError::Configuration(message) => {
