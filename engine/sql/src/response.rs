@@ -29,8 +29,6 @@ pub enum Response {
         /// The tag.
         tag: String,
     },
-    /// The text held no statement.
-    Empty,
 }
 
 /// A stream of Arrow batches.

@@ -264,7 +264,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.portals.clear();
         }
         match response {
-            Response::Empty => Ok(Started::Done(Completion::Empty)),
             Response::Done { tag } => Ok(Started::Done(self.done(tag))),
             Response::Rows(rows) => match statement.columns() {
                 Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {

@@ -80,7 +80,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         .await?;
         let rows = match response {
             Response::Done { tag } => return Ok(self.done(tag)),
-            Response::Empty => return Ok(Completion::Empty),
             Response::Rows(rows) => rows,
         };
         let description = rows::describe(rows.columns(), &[])?;

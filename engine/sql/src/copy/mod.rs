@@ -111,7 +111,7 @@ pub fn load(
     )]
     let file = File::open(path)
         .map_err(|error| Error::io(format_args!("open file \"{}\" for reading", path.display()), error))?;
-    let saved = transaction.save();
+    transaction.save();
     let loaded = load_rows(
         shape,
         columns,
@@ -121,7 +121,7 @@ pub fn load(
         cancellation,
     );
     if loaded.is_err() {
-        transaction.restore(saved);
+        transaction.restore();
     }
     loaded
 }

@@ -27,7 +27,7 @@ pub struct Written {
 /// # Errors
 /// 23502, 23505 and what else a row may violate.
 pub fn run(change: &Change, source: &[RecordBatch], transaction: &Transaction) -> Result<Written> {
-    let saved = transaction.save();
+    transaction.save();
     let mut writer = Writer::new(change, transaction);
     let result = source.iter().try_for_each(|batch| match change.kind {
         ChangeKind::Insert => writer.insert(batch),
@@ -36,7 +36,7 @@ pub fn run(change: &Change, source: &[RecordBatch], transaction: &Transaction) -
     });
     let finished = result.and_then(|()| writer.finish());
     if finished.is_err() {
-        transaction.restore(saved);
+        transaction.restore();
     }
     finished
 }

@@ -39,10 +39,7 @@ impl Session {
         };
         let options = CopyOptions::new(options, legacy_options)?;
         let path = self.engine.copy_path(filename)?;
-        let transaction = match &self.block {
-            Some(block) => block.transaction.clone(),
-            None => Arc::new(Transaction::begin(self.engine.store.snapshot(), true)?),
-        };
+        let transaction = self.transaction(true)?;
         let (shape, planned) = self.copy_target(table_name, &transaction, &statement.text)?;
         let columns = copy_columns(&shape, columns, &statement.text)?;
         self.depend(&planned, &transaction);

@@ -3,8 +3,6 @@
 //! A definition is computed against the catalog that the transaction sees and goes into it as changes of keys. DROP TABLE
 //! deletes the rows key by key in the same transaction, so it is bounded by what a transaction may write.
 
-use std::sync::Arc;
-
 use aion_base::id::TableId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
@@ -54,15 +52,12 @@ impl Definition {
 
 impl Session {
     pub(super) async fn define(&mut self, statement: &Statement) -> Result<Response> {
-        let transaction = match &self.block {
-            Some(block) => block.transaction.clone(),
-            None => Arc::new(Transaction::begin(self.engine.store.snapshot(), true)?),
-        };
+        let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
         let definition = self.definition(statement, &catalog)?;
-        let saved = transaction.save();
+        transaction.save();
         if let Err(error) = apply(&transaction, &definition) {
-            transaction.restore(saved);
+            transaction.restore();
             return Err(error);
         }
         match &mut self.block {

@@ -15,7 +15,6 @@ use super::{Prepared, Session, parameters};
 use crate::cancel::Cancellation;
 use crate::response::{Column, Response};
 use crate::table::StatementContext;
-use crate::transaction::Transaction;
 
 /// The columns of an EXPLAIN.
 pub fn columns() -> Arc<[Column]> {
@@ -62,10 +61,7 @@ impl Session {
             ));
         };
         let text = &prepared.statement.text;
-        let transaction = match &self.block {
-            Some(block) => block.transaction.clone(),
-            None => Arc::new(Transaction::begin(self.engine.store.snapshot(), false)?),
-        };
+        let transaction = self.transaction(false)?;
         let catalog = self.catalog_of(&transaction)?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, text, &catalog)?;

@@ -289,6 +289,14 @@ impl Session {
         }
     }
 
+    /// The block's transaction, or one of this statement alone, which records what it reads if it may write.
+    fn transaction(&self, may_write: bool) -> Result<Arc<Transaction>> {
+        match &self.block {
+            Some(block) => Ok(block.transaction.clone()),
+            None => Transaction::begin(self.engine.store.snapshot(), may_write).map(Arc::new),
+        }
+    }
+
     fn search_path(&self) -> Result<Vec<String>> {
         Ok(search_path(&self.settings.show("search_path")?, &self.options.user))
     }

@@ -100,10 +100,7 @@ impl Session {
             return Err(Error::internal("no query"));
         };
         let text = &prepared.statement.text;
-        let transaction = match &self.block {
-            Some(block) => block.transaction.clone(),
-            None => Arc::new(Transaction::begin(self.engine.store.snapshot(), false)?),
-        };
+        let transaction = self.transaction(false)?;
         let catalog = self.catalog_of(&transaction)?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, text, &catalog)?;

@@ -34,8 +34,8 @@ use read_set::ReadSet;
 use scan::OwnChange;
 pub use scan::TransactionScan;
 
-/// Bytes of keys and values that a transaction may gather before it is refused.
-pub const WRITE_SET_BYTES_MAX: usize = 512 << 20;
+/// Bytes of keys and values that a transaction may gather before it is refused: storage takes no more either.
+pub const WRITE_SET_BYTES_MAX: usize = 128 << 20;
 
 /// See the module's header. Shared by the operators of a statement.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Transaction {
 struct State {
     writes: BTreeMap<Vec<u8>, Pending>,
     bytes: usize,
+    /// The keys that the running statement changed, in order, with what they were before.
+    undo: Vec<(Vec<u8>, Option<Pending>)>,
     reads: ReadSet,
     preconditions: Vec<Precondition>,
 }
@@ -188,9 +190,7 @@ impl Transaction {
         match state.writes.get(key) {
             Some(pending) if pending.was_absent => {
                 // It came and went within the transaction: nobody else needs to know.
-                if let Some(gone) = state.writes.remove(key) {
-                    state.bytes -= size(key, &gone);
-                }
+                state.set(key, None);
                 Ok(())
             }
             _ => state.put(
@@ -215,20 +215,18 @@ impl Transaction {
         }
     }
 
-    /// A mark to come back to with [`Transaction::restore`]: what one statement did can be taken back.
-    pub fn save(&self) -> SavedWrites {
-        let state = self.state.lock();
-        SavedWrites {
-            writes: state.writes.clone(),
-            bytes: state.bytes,
-        }
+    /// Begins a statement: [`Transaction::restore`] comes back to here. Statements of a transaction run one after another.
+    pub fn save(&self) {
+        self.state.lock().undo.clear();
     }
 
-    /// Takes back what was written since `saved`. What was read stays read.
-    pub fn restore(&self, saved: SavedWrites) {
+    /// Takes back what was written since [`Transaction::save`]. What was read stays read.
+    pub fn restore(&self) {
         let mut state = self.state.lock();
-        state.writes = saved.writes;
-        state.bytes = saved.bytes;
+        for (key, before) in std::mem::take(&mut state.undo).into_iter().rev() {
+            state.set(&key, before);
+        }
+        state.undo.clear();
     }
 
     /// What it reads through.
@@ -263,13 +261,6 @@ impl Transaction {
     }
 }
 
-/// The write set as it was at one moment.
-#[derive(Debug)]
-pub struct SavedWrites {
-    writes: BTreeMap<Vec<u8>, Pending>,
-    bytes: usize,
-}
-
 impl State {
     fn put(&mut self, key: &[u8], pending: Pending) -> Result<()> {
         let added = size(key, &pending);
@@ -280,19 +271,19 @@ impl State {
             )
             .with_hint("Split it into several transactions."));
         }
-        let before = match self.writes.get_mut(key) {
-            Some(there) => {
-                let before = size(key, there);
-                *there = pending;
-                before
-            }
-            None => {
-                self.writes.insert(key.to_vec(), pending);
-                0
-            }
-        };
-        self.bytes = self.bytes + added - before;
+        self.set(key, Some(pending));
         Ok(())
+    }
+
+    /// Changes the write set, and notes how to change it back.
+    fn set(&mut self, key: &[u8], pending: Option<Pending>) {
+        self.bytes += pending.as_ref().map_or(0, |pending| size(key, pending));
+        let before = match pending {
+            Some(pending) => self.writes.insert(key.to_vec(), pending),
+            None => self.writes.remove(key),
+        };
+        self.bytes -= before.as_ref().map_or(0, |before| size(key, before));
+        self.undo.push((key.to_vec(), before));
     }
 }
 

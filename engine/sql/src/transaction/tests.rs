@@ -87,10 +87,11 @@ fn what_a_statement_did_can_be_taken_back() {
     let store = store();
     let transaction = Transaction::begin(store.snapshot(), true).expect("begins");
     assert!(transaction.insert(b"kept", b"1").expect("written"));
-    let saved = transaction.save();
+    transaction.save();
     assert!(transaction.insert(b"gone", b"2").expect("written"));
     transaction.update(b"kept", b"3").expect("written");
-    transaction.restore(saved);
+    transaction.delete(b"kept").expect("written");
+    transaction.restore();
     assert_eq!(transaction.get(b"gone").expect("read"), None);
     assert_eq!(transaction.get(b"kept").expect("read").as_deref(), Some(&b"1"[..]));
 }
