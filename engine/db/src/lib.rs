@@ -10,8 +10,8 @@ use aion_base::{Error, Result};
 use aion_storage::{RocksOptions, Store, StoreOptions};
 
 pub use aion_sql::{
-    Canceller, Column, EngineOptions, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX, Session,
-    SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb,
+    Canceller, Cells, Column, EngineOptions, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX,
+    Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
 };
 
 /// Choices of a database.

@@ -14,6 +14,7 @@
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
 mod cancel;
+mod cells;
 mod copy;
 mod dml;
 mod engine;
@@ -28,6 +29,7 @@ mod table;
 mod transaction;
 
 pub use cancel::Canceller;
+pub use cells::{Cells, canonical};
 pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, Rows, Verb};

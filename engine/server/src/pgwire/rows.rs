@@ -9,12 +9,12 @@
 
 use ::pgwire::messages::data::{FieldDescription, RowDescription};
 use aion_base::{Error, Result, SqlState};
-use aion_db::Column;
+use aion_db::{Cells, Column, canonical};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 
-use super::columns::{Cells, canonical};
+use super::columns;
 use super::error::clean;
 use super::input::violation;
 
@@ -193,15 +193,15 @@ fn put_row(
             continue;
         }
         let format = formats.get(at).copied().unwrap_or_default();
-        if out.len() - start + cell.size(row, format) > row_bytes_max {
+        if out.len() - start + columns::size(cell, row, format) > row_bytes_max {
             out.truncate(start);
             return Err(too_long(row_bytes_max));
         }
         let value = out.len();
         out.put_i32(0);
         match format {
-            Format::Text => cell.put_text(row, scratch, out),
-            Format::Binary => cell.put_binary(row, out),
+            Format::Text => columns::put_text(cell, row, scratch, out),
+            Format::Binary => columns::put_binary(cell, row, out),
         }
         fill_length(out, value, 4);
     }

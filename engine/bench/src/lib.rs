@@ -1,0 +1,1 @@
+//! Side-by-side benchmarks: the same work on us and on a peer, in turn.

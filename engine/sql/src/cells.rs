@@ -1,0 +1,188 @@
+//! Arrow arrays as columns of values that can be written: by the edges, by COPY, by the shell.
+//!
+//! [`canonical`] brings the arrays of a batch into the layouts known here: queries also produce dictionaries, narrow
+//! and unsigned integers, other time units; Arrow's own casts turn those, rare and a batch at a time, into the array
+//! of the column's SQL type. [`Cells`] then is one array with its type resolved, once per batch, so that writing a
+//! value looks nothing up.
+
+use aion_base::{Error, Result};
+use aion_catalog::{SqlType, text};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
+    FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    LargeBinaryArray, LargeStringArray, ListArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
+};
+const UUID_BYTES: i32 = 16;
+
+/// The array in a layout that [`Cells`] knows.
+///
+/// # Errors
+/// XX000 if it cannot hold the values of `sql_type`: the engine said one thing and did another.
+pub fn canonical(array: &ArrayRef, sql_type: SqlType) -> Result<ArrayRef> {
+    if Cells::of(array, sql_type).is_some() {
+        return Ok(ArrayRef::clone(array));
+    }
+    let cast = datafusion::arrow::compute::cast(array, &sql_type.to_arrow()).ok();
+    cast.filter(|cast| Cells::of(cast, sql_type).is_some()).ok_or_else(|| {
+        Error::internal(format!(
+            "a column of type {sql_type} came as Arrow's {}, which does not hold it",
+            array.data_type()
+        ))
+    })
+}
+
+/// One array with its type resolved; each variant holds the array of the SQL type it is named after.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the variants are the SQL types and their Arrow layouts")]
+pub enum Cells<'a> {
+    Null,
+    Boolean(&'a BooleanArray),
+    SmallInt(&'a Int16Array),
+    Integer(&'a Int32Array),
+    BigInt(&'a Int64Array),
+    Real(&'a Float32Array),
+    Double(&'a Float64Array),
+    Numeric(&'a Decimal128Array, i8),
+    Text(&'a StringArray),
+    LargeText(&'a LargeStringArray),
+    TextView(&'a StringViewArray),
+    Bytea(&'a BinaryArray),
+    LargeBytea(&'a LargeBinaryArray),
+    ByteaView(&'a BinaryViewArray),
+    FixedBytea(&'a FixedSizeBinaryArray),
+    Uuid(&'a FixedSizeBinaryArray),
+    Date(&'a Date32Array),
+    Timestamp(&'a TimestampMicrosecondArray),
+    TimestampTz(&'a TimestampMicrosecondArray),
+    FixedVector(&'a FixedSizeListArray, &'a Float32Array),
+    Vector(&'a ListArray, &'a Float32Array),
+}
+
+impl<'a> Cells<'a> {
+    /// The cells of a column of this type; None where [`canonical`] has work to do.
+    pub fn of(array: &'a dyn Array, sql_type: SqlType) -> Option<Self> {
+        use SqlType as S;
+        Some(match (sql_type, array.data_type()) {
+            (_, DataType::Null) => Self::Null,
+            (S::Boolean, DataType::Boolean) => Self::Boolean(array.as_boolean()),
+            (S::SmallInt, DataType::Int16) => Self::SmallInt(array.as_primitive::<Int16Type>()),
+            (S::Integer, DataType::Int32) => Self::Integer(array.as_primitive::<Int32Type>()),
+            (S::BigInt, DataType::Int64) => Self::BigInt(array.as_primitive::<Int64Type>()),
+            (S::Real, DataType::Float32) => Self::Real(array.as_primitive::<Float32Type>()),
+            (S::Double, DataType::Float64) => Self::Double(array.as_primitive::<Float64Type>()),
+            (S::Numeric { .. }, DataType::Decimal128(_, scale @ 0..=38)) => {
+                Self::Numeric(array.as_primitive::<Decimal128Type>(), *scale)
+            }
+            (S::Text | S::Varchar(_) | S::Json, DataType::Utf8) => Self::Text(array.as_string()),
+            (S::Text | S::Varchar(_) | S::Json, DataType::LargeUtf8) => Self::LargeText(array.as_string()),
+            (S::Text | S::Varchar(_) | S::Json, DataType::Utf8View) => Self::TextView(array.as_string_view()),
+            (S::Bytea, DataType::Binary) => Self::Bytea(array.as_binary()),
+            (S::Bytea, DataType::LargeBinary) => Self::LargeBytea(array.as_binary()),
+            (S::Bytea, DataType::BinaryView) => Self::ByteaView(array.as_binary_view()),
+            (S::Bytea, DataType::FixedSizeBinary(_)) => Self::FixedBytea(array.as_fixed_size_binary()),
+            (S::Uuid, DataType::FixedSizeBinary(UUID_BYTES)) => Self::Uuid(array.as_fixed_size_binary()),
+            (S::Date, DataType::Date32) => Self::Date(array.as_primitive::<Date32Type>()),
+            (S::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, None)) => {
+                Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>())
+            }
+            // Whatever the zone's name: the microseconds are UTC.
+            (S::TimestampTz, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) => {
+                Self::TimestampTz(array.as_primitive::<TimestampMicrosecondType>())
+            }
+            (S::Vector(_), DataType::FixedSizeList(..)) => {
+                let lists = array.as_fixed_size_list();
+                Self::FixedVector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
+            }
+            (S::Vector(_), DataType::List(_)) => {
+                let lists = array.as_list();
+                Self::Vector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether the value is NULL.
+    pub fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Boolean(array) => array.is_null(row),
+            Self::SmallInt(array) => array.is_null(row),
+            Self::Integer(array) => array.is_null(row),
+            Self::BigInt(array) => array.is_null(row),
+            Self::Real(array) => array.is_null(row),
+            Self::Double(array) => array.is_null(row),
+            Self::Numeric(array, _) => array.is_null(row),
+            Self::Text(array) => array.is_null(row),
+            Self::LargeText(array) => array.is_null(row),
+            Self::TextView(array) => array.is_null(row),
+            Self::Bytea(array) => array.is_null(row),
+            Self::LargeBytea(array) => array.is_null(row),
+            Self::ByteaView(array) => array.is_null(row),
+            Self::FixedBytea(array) | Self::Uuid(array) => array.is_null(row),
+            Self::Date(array) => array.is_null(row),
+            Self::Timestamp(array) | Self::TimestampTz(array) => array.is_null(row),
+            Self::FixedVector(array, _) => array.is_null(row),
+            Self::Vector(array, _) => array.is_null(row),
+        }
+    }
+
+    /// Appends the text form of a value that is not NULL, as PostgreSQL writes it.
+    pub fn write_text(&self, row: usize, out: &mut String) {
+        match self {
+            Self::Null => {}
+            Self::Boolean(array) => text::write_bool(array.value(row), out),
+            Self::SmallInt(array) => text::write_integer(array.value(row).into(), out),
+            Self::Integer(array) => text::write_integer(array.value(row).into(), out),
+            Self::BigInt(array) => text::write_integer(array.value(row), out),
+            Self::Real(array) => text::write_f32(array.value(row), out),
+            Self::Double(array) => text::write_f64(array.value(row), out),
+            Self::Numeric(array, scale) => text::write_decimal(array.value(row), *scale, out),
+            Self::Text(array) => out.push_str(array.value(row)),
+            Self::LargeText(array) => out.push_str(array.value(row)),
+            Self::TextView(array) => out.push_str(array.value(row)),
+            Self::Bytea(array) => text::write_bytea(array.value(row), out),
+            Self::LargeBytea(array) => text::write_bytea(array.value(row), out),
+            Self::ByteaView(array) => text::write_bytea(array.value(row), out),
+            Self::FixedBytea(array) => text::write_bytea(array.value(row), out),
+            Self::Uuid(array) => {
+                if let Ok(uuid) = array.value(row).try_into() {
+                    text::write_uuid(uuid, out);
+                }
+            }
+            Self::Date(array) => text::write_date(array.value(row), out),
+            Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
+            Self::TimestampTz(array) => text::write_timestamptz(array.value(row), out),
+            Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
+        }
+    }
+
+    /// The value of a text column, None of another.
+    pub fn as_str(&self, row: usize) -> Option<&'a str> {
+        match self {
+            Self::Text(array) => Some(array.value(row)),
+            Self::LargeText(array) => Some(array.value(row)),
+            Self::TextView(array) => Some(array.value(row)),
+            _ => None,
+        }
+    }
+
+    /// The elements of a vector. A vector has no NULL inside; where Arrow would allow one, its slot's number is given.
+    pub fn elements(&self, row: usize) -> &[f32] {
+        match self {
+            Self::FixedVector(lists, elements) => {
+                let length = usize::try_from(lists.value_length()).unwrap_or(0);
+                let start = usize::try_from(lists.value_offset(row)).unwrap_or(0);
+                elements.values().get(start..start + length).unwrap_or_default()
+            }
+            Self::Vector(lists, elements) => {
+                let offset = |at: usize| usize::try_from(lists.value_offsets()[at]).unwrap_or(0);
+                elements.values().get(offset(row)..offset(row + 1)).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+}

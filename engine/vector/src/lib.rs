@@ -1,0 +1,1 @@
+//! Distances, HNSW and filtered search. No SQL.

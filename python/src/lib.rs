@@ -1,0 +1,1 @@
+//! The Python package aiondb: the embedded database, Arrow in and out.
