@@ -1,9 +1,12 @@
 //! What all sessions of a database share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
+use aion_catalog::stats::TableStatistics;
 use aion_storage::{Direction, Snapshot, Store};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -27,14 +30,23 @@ pub struct EngineOptions {
     pub copy_dir: Option<std::path::PathBuf>,
 }
 
+/// What ANALYZE found, by table.
+pub(crate) type Statistics = Arc<HashMap<TableId, Arc<TableStatistics>>>;
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    catalog: Arc<Catalog>,
+    statistics: Statistics,
+}
+
 /// See the module's header.
 pub struct Engine {
     pub(crate) store: Arc<Store>,
     pub(crate) state: SessionState,
     pub(crate) options: EngineOptions,
     pub(crate) shapes: Shapes,
-    /// The newest catalog that anyone read.
-    catalog: Mutex<Arc<Catalog>>,
+    /// The newest catalog that anyone read, and the statistics of its tables.
+    catalog: Mutex<Known>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -97,7 +109,7 @@ impl Engine {
         let mut value = Vec::new();
         let found = snapshot.get(&objects::version_key(), &mut value)?;
         let version = objects::read_version(found.map(|_| value.as_slice()))?;
-        let known = self.catalog.lock().clone();
+        let known = self.catalog.lock().catalog.clone();
         if known.version() == version {
             return Ok(known);
         }
@@ -107,11 +119,20 @@ impl Engine {
             entries.push((scan.key().to_vec(), scan.value().to_vec()));
         }
         let read = Arc::new(Catalog::read(entries)?);
+        let statistics = read_statistics(snapshot, &read)?;
         let mut newest = self.catalog.lock();
-        if read.version() > newest.version() {
-            *newest = read.clone();
+        if read.version() > newest.catalog.version() {
+            *newest = Known {
+                catalog: read.clone(),
+                statistics,
+            };
         }
         Ok(read)
+    }
+
+    /// What the newest ANALYZE of each table found. It only steers plans, so it need not be of any snapshot.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.catalog.lock().statistics.clone()
     }
 
     /// The catalog as a transaction that changed it sees it.
@@ -158,4 +179,16 @@ impl Engine {
             ),
         ))
     }
+}
+
+/// The statistics of the tables of a catalog.
+fn read_statistics(snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<Statistics> {
+    let mut found = HashMap::new();
+    let mut value = Vec::new();
+    for table in catalog.tables() {
+        if snapshot.get(&TableStatistics::key(table.id), &mut value)?.is_some() {
+            found.insert(table.id, Arc::new(TableStatistics::decode(&value)?));
+        }
+    }
+    Ok(Arc::new(found))
 }

@@ -15,6 +15,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::TableDescriptor;
 use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS};
+use aion_catalog::stats::TableStatistics;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::{DFSchema, DataFusionError, TableReference};
@@ -42,6 +43,8 @@ pub struct Names<'a> {
     search_path: &'a [String],
     shapes: &'a Shapes,
     bound: Vec<(String, Arc<dyn TableProvider>)>,
+    /// What ANALYZE knows of tables; it only steers plans.
+    statistics: Arc<HashMap<TableId, Arc<TableStatistics>>>,
     /// The tables that were met, by schema and name.
     met: Mutex<BTreeSet<(String, String)>>,
 }
@@ -104,8 +107,20 @@ impl<'a> Names<'a> {
             search_path,
             shapes,
             bound: Vec::new(),
+            statistics: Arc::default(),
             met: Mutex::default(),
         }
+    }
+
+    /// With what ANALYZE knows of tables.
+    pub fn with_statistics(mut self, statistics: Arc<HashMap<TableId, Arc<TableStatistics>>>) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    /// What ANALYZE knows of a table.
+    pub fn statistics(&self, table: TableId) -> Option<Arc<TableStatistics>> {
+        self.statistics.get(&table).cloned()
     }
 
     /// Gives a table of this statement alone a name, before all others.
@@ -236,7 +251,9 @@ impl ContextProvider for Names<'_> {
             Object::Table(table) => {
                 self.meet(&table);
                 let defaults = self.defaults(&table)?;
-                Ok(provider_as_source(Arc::new(Table::new(self.shape(&table), defaults))))
+                let known = self.statistics(table.id);
+                let table = Table::new(self.shape(&table), defaults).with_statistics(known);
+                Ok(provider_as_source(Arc::new(table)))
             }
             Object::View(view) => Err(wrap(Error::unsupported(format!(
                 "views are not there yet: \"{}\"",

@@ -115,6 +115,16 @@ impl ColumnOrder {
         nulls: Nulls::Last,
     };
 
+    /// Great values first.
+    pub const fn is_descending(self) -> bool {
+        matches!(self.direction, Direction::Descending)
+    }
+
+    /// NULL before all values.
+    pub const fn is_nulls_first(self) -> bool {
+        matches!(self.nulls, Nulls::First)
+    }
+
     /// XORed onto every byte of the column.
     const fn mask(self) -> u8 {
         match self.direction {

@@ -11,6 +11,8 @@
 //! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
 //! of the row: whoever has a row has its keys.
 
+mod read;
+
 use aion_base::id::{IndexId, TableId};
 use aion_base::key::{self, ColumnOrder, KeyWriter};
 use aion_base::{Error, Result, SqlState};

@@ -3,6 +3,7 @@
 use super::*;
 use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexMethod, IndexState};
 use crate::row::RowWriter;
+use crate::value::Value;
 
 fn table(primary_key: &[u32], is_unique: bool) -> TableDescriptor {
     let column = |id, name: &str, sql_type| ColumnDescriptor {
@@ -91,4 +92,42 @@ fn a_table_without_a_primary_key_uses_the_row_id() {
         .i64(7, ColumnOrder::ASC);
     assert_eq!(key, wanted);
     assert!(entry.key.ends_with(&wanted[6..]));
+}
+
+#[test]
+fn an_entry_leads_back_to_its_row_and_holds_its_columns() {
+    for (primary_key, is_unique) in [(&[1][..], false), (&[1], true), (&[], false)] {
+        let table = table(primary_key, is_unique);
+        let (layout, keys_of) = (RowLayout::new(&table.types()), TableKeys::new(&table));
+        let index = IndexKeys::new(&table, &table.indexes[0]);
+        for b in [Some("x\0y"), None] {
+            let (row, entry) = keys(&table, 5, b);
+            let mut found = Vec::new();
+            keys_of
+                .row_of_entry(&index, &layout, &entry.key, &entry.value, &mut found)
+                .expect("an entry");
+            assert_eq!(found, row, "{primary_key:?} {is_unique} {b:?}");
+            let mut values = vec![Value::Bool(true); 2];
+            keys_of
+                .values_of_entry(&index, &layout, &entry.key, &entry.value, &mut values)
+                .expect("an entry");
+            assert_eq!(values[1], b.map_or(Value::Null, |b| Value::Text(b.to_owned())));
+            let is_key = !primary_key.is_empty();
+            assert_eq!(keys_of.is_covered(&index, &layout, 0), is_key);
+            assert_eq!(values[0], if is_key { Value::I32(5) } else { Value::Bool(true) });
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_entry_are_refused() {
+    let table = table(&[1], false);
+    let (layout, keys_of) = (RowLayout::new(&table.types()), TableKeys::new(&table));
+    let index = IndexKeys::new(&table, &table.indexes[0]);
+    let (_, entry) = keys(&table, 5, Some("x"));
+    for length in 0..8 {
+        let cut = &entry.key[..length];
+        let found = keys_of.row_of_entry(&index, &layout, cut, &[], &mut Vec::new());
+        assert!(found.is_err(), "{length} bytes");
+    }
 }

@@ -280,6 +280,11 @@ impl Catalog {
         (Arc::new(table), changes)
     }
 
+    /// The change after which every session reads the catalog, and the statistics of its tables, anew.
+    pub fn renew(&self) -> KeyChange {
+        self.next_version()
+    }
+
     /// The changes that remove a table. Its rows are the caller's.
     pub fn drop_table(&self, table: &TableDescriptor) -> Vec<KeyChange> {
         vec![

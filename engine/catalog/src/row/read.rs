@@ -3,6 +3,8 @@
 use aion_base::{Error, Result};
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+use crate::types::SqlType;
+use crate::value::Value;
 
 /// A row, checked as far as all its columns share; a variable column is checked when it is read.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +132,32 @@ impl<'a> RowReader<'a> {
             return Err(damaged("a vector in it ends within a component"));
         }
         Ok(components.iter().map(|bytes| f32::from_le_bytes(*bytes)))
+    }
+
+    /// Any column, as a value.
+    ///
+    /// # Errors
+    /// Corrupt, for damaged bytes.
+    pub fn value(&self, column: usize) -> Result<Value> {
+        if self.is_null(column) {
+            return Ok(Value::Null);
+        }
+        Ok(match self.layout.sql_type(column) {
+            SqlType::Boolean => Value::Bool(self.bool(column)),
+            SqlType::SmallInt => Value::I16(self.i16(column)),
+            SqlType::Integer => Value::I32(self.i32(column)),
+            SqlType::BigInt => Value::I64(self.i64(column)),
+            SqlType::Real => Value::F32(self.f32(column)),
+            SqlType::Double => Value::F64(self.f64(column)),
+            SqlType::Numeric { scale, .. } => Value::Decimal(self.i128(column), scale),
+            SqlType::Text | SqlType::Varchar(_) => Value::Text(self.text(column)?.to_owned()),
+            SqlType::Bytea => Value::Bytes(self.bytes(column)?.to_vec()),
+            SqlType::Date => Value::Date(self.i32(column)),
+            SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(self.i64(column)),
+            SqlType::Uuid => Value::Uuid(self.uuid(column)),
+            SqlType::Json => Value::Json(self.text(column)?.to_owned()),
+            SqlType::Vector(_) => Value::Vector(self.vector(column)?.collect()),
+        })
     }
 
     fn fixed<const N: usize>(&self, column: usize) -> [u8; N] {

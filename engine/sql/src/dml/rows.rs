@@ -37,6 +37,17 @@ impl<'a> RowWrites<'a> {
         }
     }
 
+    /// Fills one index of a table.
+    pub fn of_index(shape: &'a TableShape, index: IndexKeys, transaction: &'a Transaction) -> Self {
+        Self {
+            shape,
+            transaction,
+            indexes: vec![index],
+            key: Vec::new(),
+            entry: IndexEntry::default(),
+        }
+    }
+
     /// Inserts a row by its bytes.
     ///
     /// # Errors
@@ -88,28 +99,29 @@ impl<'a> RowWrites<'a> {
         self.add_entries(&row)
     }
 
+    /// Adds the index entries of a row that is there already.
+    ///
+    /// # Errors
+    /// 23505, and 54000 for a key or a transaction beyond a limit.
+    pub fn index(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
+        let row = RowReader::new(&self.shape.layout, bytes)?;
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.add_entries(&row)
+    }
+
     /// Adds the index entries of a row whose key is in `self.key`.
-    fn add_entries(&self, row: &RowReader<'_>) -> Result<()> {
-        let mut entry = IndexEntry::default();
-        for (at, index) in self.indexes.iter().enumerate() {
+    fn add_entries(&mut self, row: &RowReader<'_>) -> Result<()> {
+        for index in &self.indexes {
             self.shape
                 .keys
-                .index_entry(index, &self.shape.layout, row, &self.key, &mut entry)?;
-            if !self.transaction.insert(&entry.key, &entry.value)? {
-                if !entry.is_unique {
+                .index_entry(index, &self.shape.layout, row, &self.key, &mut self.entry)?;
+            if !self.transaction.insert(&self.entry.key, &self.entry.value)? {
+                if !self.entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
                 }
-                let table = &self.shape.descriptor;
-                let ordered: Vec<_> = table
-                    .indexes
-                    .iter()
-                    .filter(|index| index.method == IndexMethod::Ordered)
-                    .collect();
-                let columns = ordered[at]
-                    .columns
-                    .iter()
-                    .filter_map(|column| table.position_of(column.column));
-                return Err(self.duplicate(&ordered[at].name, &columns.collect::<Vec<_>>(), row));
+                let columns: Vec<_> = index.columns().iter().map(|&(column, _)| column).collect();
+                return Err(self.duplicate(index.name(), &columns, row));
             }
         }
         Ok(())

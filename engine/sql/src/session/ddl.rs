@@ -1,14 +1,17 @@
-//! CREATE and DROP of tables and schemas.
+//! CREATE and DROP of tables and schemas; those of indexes are beside it.
 //!
 //! A definition is computed against the catalog that the transaction sees and goes into it as changes of keys. DROP TABLE
 //! deletes the rows key by key in the same transaction, so it is bounded by what a transaction may write.
+
+use std::sync::Arc;
 
 use aion_base::id::TableId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
-use aion_catalog::keys::check_key_type;
+use aion_catalog::keys::{IndexKeys, check_key_type};
 use aion_catalog::objects::{Catalog, KeyChange, Object, PUBLIC, SYSTEM_SCHEMAS};
+use aion_catalog::stats::TableStatistics;
 use aion_storage::Direction;
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
@@ -18,32 +21,37 @@ use crate::dml::{at, normalize, reference};
 use crate::parse::Statement;
 use crate::planner::sql_type;
 use crate::response::Response;
+use crate::table::TableShape;
 use crate::transaction::Transaction;
 
 /// What a definition changes, and its tag.
-struct Definition {
-    changes: Vec<KeyChange>,
+pub(super) struct Definition {
+    pub changes: Vec<KeyChange>,
     /// Ranges whose keys go.
-    cleared: Vec<KeyRange>,
+    pub cleared: Vec<KeyRange>,
+    /// Indexes to be filled from the rows of their tables.
+    pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
     tag: &'static str,
-    notice: Option<(SqlState, String)>,
+    pub notice: Option<(SqlState, String)>,
 }
 
 impl Definition {
-    fn new(tag: &'static str, changes: Vec<KeyChange>) -> Self {
+    pub fn new(tag: &'static str, changes: Vec<KeyChange>) -> Self {
         Self {
             changes,
             cleared: Vec::new(),
+            filled: Vec::new(),
             tag,
             notice: None,
         }
     }
 
     /// IF [NOT] EXISTS: nothing to do, and a notice says so.
-    fn nothing(tag: &'static str, state: SqlState, notice: String) -> Self {
+    pub fn nothing(tag: &'static str, state: SqlState, notice: String) -> Self {
         Self {
             changes: Vec::new(),
             cleared: Vec::new(),
+            filled: Vec::new(),
             tag,
             notice: Some((state, notice)),
         }
@@ -95,6 +103,14 @@ impl Session {
                         .with_hint("vector is built in.")),
                 }
             }
+            ast::Statement::CreateIndex(create) => self.create_index(create, catalog, text),
+            ast::Statement::Drop {
+                object_type: ast::ObjectType::Index,
+                if_exists,
+                names,
+                cascade: false,
+                ..
+            } => self.drop_indexes(names, *if_exists, catalog, text),
             ast::Statement::Drop {
                 object_type: ast::ObjectType::Table,
                 if_exists,
@@ -172,6 +188,7 @@ impl Session {
                 Ok(Object::Table(table)) => {
                     definition.changes.extend(catalog.drop_table(&table));
                     definition.cleared.push(KeyRange::table(table.id));
+                    definition.cleared.push(KeyRange::point(&TableStatistics::key(table.id)));
                 }
                 Ok(_) => {
                     let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table"));
@@ -188,7 +205,7 @@ impl Session {
     }
 
     /// The schema and name for a new object.
-    fn new_name(&self, name: &ast::ObjectName) -> Result<(String, String)> {
+    pub(super) fn new_name(&self, name: &ast::ObjectName) -> Result<(String, String)> {
         match reference(name)? {
             TableReference::Bare { table } => {
                 let path = self.search_path()?;
@@ -210,6 +227,9 @@ fn apply(transaction: &Transaction, definition: &Definition) -> Result<()> {
         while scan.advance()? {
             transaction.delete(scan.key())?;
         }
+    }
+    for (shape, index) in &definition.filled {
+        super::index::fill(shape, index, transaction)?;
     }
     for change in &definition.changes {
         // Read first: two definitions at once are a conflict.

@@ -8,11 +8,13 @@
 //! are fetched. [`Session::begin_implicit`] lets several statements that came in one message be one
 //! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02.
 
+mod analyze;
 mod change;
 mod columns;
 mod copy;
 mod ddl;
 mod explain;
+mod index;
 mod parameters;
 mod query;
 mod setting;
@@ -32,6 +34,7 @@ use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
+pub(crate) use parameters::scalar;
 use transaction::Block;
 
 /// Who a session belongs to.
@@ -189,6 +192,7 @@ impl Session {
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
             | ast::Statement::Discard { .. } => self.setting_statement(prepared),
+            ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             _ => self.define(&prepared.statement).await,
         }
@@ -302,7 +306,7 @@ impl Session {
     }
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
-        Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
+        Names::new(&self.engine.state, catalog, path, &self.engine.shapes).with_statistics(self.engine.statistics())
     }
 
     /// Stops `cancellation` when `statement_timeout` is over; nothing happens once the guard is dropped.

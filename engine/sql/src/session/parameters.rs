@@ -97,7 +97,10 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
 }
 
 /// A value as DataFusion's.
-fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
+///
+/// # Errors
+/// 22000 for a vector of other dimensions.
+pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
     Ok(match value {
         Value::Null => ScalarValue::try_from(&sql_type.to_arrow())
             .map_err(|error| Error::internal(format!("no NULL of type {sql_type}: {error}")))?,

@@ -1,7 +1,7 @@
-//! Filters on the primary key as a range of keys.
+//! Comparisons with literals as a range of keys.
 //!
 //! 1. Take the conjuncts of the form `column op literal`, either way round, whose literal has the column's type.
-//! 2. Follow the primary key's columns: while a column is compared by `=`, append its encoding to the prefix.
+//! 2. Follow the columns of the primary key or of an index: while a column is compared by `=`, append its encoding to the prefix.
 //! 3. On the first that is not, `<`, `<=`, `>`, `>=` narrow the range of that prefix, and it ends there.
 //!
 //! The range holds every row that satisfies the filters, and maybe more: the filters are evaluated all the same.
@@ -10,81 +10,131 @@
 use aion_base::key::{ColumnOrder, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_catalog::SqlType;
-use aion_catalog::keys::ROWS;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-use super::TableShape;
-
-/// The range of row keys that the filters leave.
-pub fn primary_key_range(shape: &TableShape, filters: &[Expr]) -> KeyRange {
-    let comparisons: Vec<_> = filters
-        .iter()
-        .flat_map(split_conjunction)
-        .filter_map(comparison)
-        .collect();
-    let mut prefix = Vec::new();
-    KeyWriter::new(&mut prefix).table(shape.descriptor.id, ROWS);
-    for position in shape.descriptor.primary_key_positions() {
-        let column = &shape.descriptor.columns[position];
-        let of_column = || comparisons.iter().filter(|(name, ..)| *name == column.name);
-        if of_column().any(|(_, _, value)| value.is_null()) {
-            return KeyRange::new(prefix.clone(), Some(prefix));
-        }
-        let mut encoded = Vec::new();
-        let equal = of_column().find(|(_, op, value)| {
-            *op == Operator::Eq && encode(value, column.sql_type, clear(&mut encoded)).is_some()
-        });
-        if equal.is_some() {
-            prefix.extend_from_slice(&encoded);
-            continue;
-        }
-        let mut range = KeyRange::prefix(&prefix);
-        for (_, op, value) in of_column() {
-            let mut bound = prefix.clone();
-            if encode(value, column.sql_type, &mut bound).is_none() {
-                continue;
-            }
-            let values = KeyRange::prefix(&bound);
-            let narrowed = match op {
-                Operator::GtEq => KeyRange::new(values.start, None),
-                Operator::Gt => match values.end {
-                    Some(end) => KeyRange::new(end, None),
-                    None => continue,
-                },
-                Operator::LtEq => KeyRange::new(Vec::new(), values.end),
-                Operator::Lt => KeyRange::new(Vec::new(), Some(values.start)),
-                _ => continue,
-            };
-            range = range.intersection(&narrowed);
-        }
-        return range;
-    }
-    KeyRange::prefix(&prefix)
+/// A conjunct of the form `column op literal`.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    pub column: &'a str,
+    pub op: Operator,
+    pub value: &'a ScalarValue,
+    /// Its place among the conjuncts.
+    pub conjunct: usize,
 }
 
-fn clear(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
-    buffer.clear();
-    buffer
+/// A column of a key.
+#[derive(Debug)]
+pub struct KeyColumn<'a> {
+    pub name: &'a str,
+    pub sql_type: SqlType,
+    pub order: ColumnOrder,
 }
 
-/// `column op literal`, with the column on the left.
-fn comparison(filter: &Expr) -> Option<(&str, Operator, &ScalarValue)> {
+/// What the filters leave of a key's range.
+#[derive(Debug)]
+pub struct Bounds {
+    pub range: KeyRange,
+    /// So many of the first columns have one value.
+    pub equal: usize,
+    /// The conjuncts that made it.
+    pub conjuncts: Vec<usize>,
+}
+
+/// The comparisons among some conjuncts.
+pub fn comparisons<'a>(conjuncts: &[&'a Expr]) -> Vec<Comparison<'a>> {
+    let numbered = conjuncts.iter().enumerate();
+    numbered
+        .filter_map(|(conjunct, expr)| comparison(expr, conjunct))
+        .collect()
+}
+
+fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
         return None;
     };
-    match (&**left, &**right) {
-        (Expr::Column(column), Expr::Literal(value, _)) => Some((&column.name, *op, value)),
-        (Expr::Literal(value, _), Expr::Column(column)) => Some((&column.name, op.swap()?, value)),
-        _ => None,
+    let (column, op, value) = match (&**left, &**right) {
+        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
+        (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap()?, value),
+        _ => return None,
+    };
+    Some(Comparison {
+        column: &column.name,
+        op,
+        value,
+        conjunct,
+    })
+}
+
+/// The range of keys that begin with `prefix` and whose `columns` the comparisons leave.
+pub fn bounds(prefix: &[u8], columns: &[KeyColumn<'_>], comparisons: &[Comparison<'_>]) -> Bounds {
+    let mut prefix = prefix.to_vec();
+    let mut conjuncts = Vec::new();
+    for (equal, column) in columns.iter().enumerate() {
+        let of_column = || comparisons.iter().filter(|there| there.column == column.name);
+        if let Some(null) = of_column().find(|there| is_ordering(there.op) && there.value.is_null()) {
+            return Bounds {
+                range: KeyRange::new(prefix.clone(), Some(prefix)),
+                equal,
+                conjuncts: vec![null.conjunct],
+            };
+        }
+        let mut encoded = Vec::new();
+        let found = of_column().find(|there| {
+            encoded.clear();
+            there.op == Operator::Eq && encode(there.value, column.sql_type, column.order, &mut encoded).is_some()
+        });
+        if let Some(found) = found {
+            prefix.extend_from_slice(&encoded);
+            conjuncts.push(found.conjunct);
+            continue;
+        }
+        let mut range = KeyRange::prefix(&prefix);
+        for there in of_column() {
+            let mut bound = prefix.clone();
+            if encode(there.value, column.sql_type, column.order, &mut bound).is_none() {
+                continue;
+            }
+            let values = KeyRange::prefix(&bound);
+            let op = match column.order.is_descending() {
+                true => there.op.swap(),
+                false => Some(there.op),
+            };
+            let narrowed = match op {
+                Some(Operator::GtEq) => KeyRange::new(values.start, None),
+                Some(Operator::Gt) => match values.end {
+                    Some(end) => KeyRange::new(end, None),
+                    None => continue,
+                },
+                Some(Operator::LtEq) => KeyRange::new(Vec::new(), values.end),
+                Some(Operator::Lt) => KeyRange::new(Vec::new(), Some(values.start)),
+                _ => continue,
+            };
+            range = range.intersection(&narrowed);
+            conjuncts.push(there.conjunct);
+        }
+        return Bounds {
+            range,
+            equal,
+            conjuncts,
+        };
+    }
+    Bounds {
+        range: KeyRange::prefix(&prefix),
+        equal: columns.len(),
+        conjuncts,
     }
 }
 
+/// Whether NULL on one side makes it NULL.
+fn is_ordering(op: Operator) -> bool {
+    use Operator as O;
+    matches!(op, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq)
+}
+
 /// Appends the key encoding of a literal that has the column's type; None for one that has not.
-fn encode(value: &ScalarValue, sql_type: SqlType, out: &mut Vec<u8>) -> Option<()> {
+fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut Vec<u8>) -> Option<()> {
     let mut writer = KeyWriter::new(out);
-    let order = ColumnOrder::ASC;
     match (value, sql_type) {
         (ScalarValue::Boolean(Some(value)), SqlType::Boolean) => writer.bool(*value, order),
         (ScalarValue::Int16(Some(value)), SqlType::SmallInt) => writer.i16(*value, order),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use aion_catalog::SqlType;
+use aion_catalog::{SqlType, Value};
 use aion_catalog::row::{RowLayout, RowReader};
 use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
@@ -134,6 +134,27 @@ impl Builder {
         Ok(())
     }
 
+    /// Appends a value of an ordered type.
+    fn append_value(&mut self, value: &Value) -> Result<()> {
+        match (self, value) {
+            (builder, Value::Null) => builder.append_null(),
+            (Self::Boolean(builder), Value::Bool(value)) => builder.append_value(*value),
+            (Self::SmallInt(builder), Value::I16(value)) => builder.append_value(*value),
+            (Self::Integer(builder), Value::I32(value)) => builder.append_value(*value),
+            (Self::BigInt(builder), Value::I64(value)) => builder.append_value(*value),
+            (Self::Numeric(builder), Value::Decimal(value, _)) => builder.append_value(*value),
+            (Self::Text(builder), Value::Text(value)) => builder.append_value(value),
+            (Self::Bytea(builder), Value::Bytes(value)) => builder.append_value(value),
+            (Self::Date(builder), Value::Date(value)) => builder.append_value(*value),
+            (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(*value),
+            (Self::Uuid(builder), Value::Uuid(value)) => builder
+                .append_value(value)
+                .map_err(|error| Error::internal(error.to_string()))?,
+            (_, value) => return Err(Error::internal(format!("{value:?} does not belong to the column"))),
+        }
+        Ok(())
+    }
+
     fn finish(&mut self) -> ArrayRef {
         let builder: &mut dyn ArrayBuilder = match self {
             Self::Boolean(builder) => builder,
@@ -202,6 +223,21 @@ impl BatchBuilder {
                 (Source::Key, Builder::Bytea(builder)) => builder.append_value(key),
                 (Source::Row(position), builder) if !row.is_null(*position) => builder.append(row, *position)?,
                 (_, builder) => builder.append_null(),
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Adds a row by its values, which are by position in the table; its columns are of ordered types.
+    ///
+    /// # Errors
+    /// Internal, for a value of another type.
+    pub fn push_values(&mut self, values: &[Value]) -> Result<()> {
+        for column in &mut self.columns {
+            match column.source {
+                Source::Row(position) => column.builder.append_value(&values[position])?,
+                Source::Key => return Err(Error::internal("a row that is made of values has no key")),
             }
         }
         self.rows += 1;

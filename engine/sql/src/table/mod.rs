@@ -1,14 +1,17 @@
 //! Tables of the row store, as DataFusion sees them.
 //!
-//! A [`Table`] says what a table's columns are and turns filters on its primary key into a range of keys; a
-//! [`ScanExec`] reads that range through the transaction of the statement that runs it. So a plan holds no
+//! A [`Table`] says what a table's columns are, chooses the way to its rows ([`access`]) and takes all filters; a
+//! [`ScanExec`] reads them through the transaction of the statement that runs it. So a plan holds no
 //! snapshot and may be run again.
 //!
 //! Changes never come this way: DataFusion's own delete and update pass only the filters that survived
 //! optimisation (see `dml`).
 
+mod access;
 mod bounds;
 mod decode;
+mod estimate;
+mod read;
 mod scan;
 
 use std::sync::Arc;
@@ -16,13 +19,20 @@ use std::sync::Arc;
 use aion_catalog::descriptor::TableDescriptor;
 use aion_catalog::keys::TableKeys;
 use aion_catalog::row::RowLayout;
+use aion_catalog::stats::TableStatistics;
+use aion_storage::Direction;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::datasource::TableType;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+
+use access::Access;
+use estimate::Estimator;
+use scan::{Filter, ScanPlan};
 
 pub(crate) use decode::BatchBuilder;
 pub(crate) use scan::{ScanExec, StatementContext};
@@ -66,6 +76,7 @@ pub(crate) struct Table {
     shape: Arc<TableShape>,
     schema: SchemaRef,
     defaults: Vec<Option<Expr>>,
+    statistics: Option<Arc<TableStatistics>>,
 }
 
 impl Table {
@@ -75,6 +86,7 @@ impl Table {
             schema: shape.schema.clone(),
             shape,
             defaults,
+            statistics: None,
         }
     }
 
@@ -90,6 +102,7 @@ impl Table {
             schema: Arc::new(Schema::new(fields)),
             shape,
             defaults,
+            statistics: None,
         }
     }
 
@@ -99,6 +112,7 @@ impl Table {
             schema: shape.schema_with_key.clone(),
             shape,
             defaults: Vec::new(),
+            statistics: None,
         }
     }
 }
@@ -119,24 +133,92 @@ impl TableProvider for Table {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // The range is computed from them; the filter stays above it.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let support = |filter: &&Expr| match is_of_rows(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
     }
 
     async fn scan(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let range = bounds::primary_key_range(&self.shape, filters);
         let projection = match projection {
             Some(projection) => projection.clone(),
             None => (0..self.schema().fields().len()).collect(),
         };
-        // A limit holds for all rows of the range only if no filter takes some away.
-        let limit = limit.filter(|_| filters.is_empty());
-        Ok(Arc::new(ScanExec::new(self.shape.clone(), projection, range, limit)?))
+        let filter = self.filter(session, filters)?;
+        let mut needed = projection.clone();
+        needed.extend(filter.iter().flat_map(|filter| filter.columns.iter().copied()));
+        let conjuncts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
+        let estimator = self.estimator();
+        let access = Access::choose(&self.shape, &needed, &conjuncts, &estimator);
+        let rows = estimator.rows() * estimator.selectivity(conjuncts.iter().copied());
+        let statistics = estimator.statistics_of(&self.shape, &projection, rows, limit);
+        let schema = Arc::new(self.shape.schema_with_key.project(&projection)?);
+        Ok(Arc::new(ScanExec::new(ScanPlan {
+            shape: self.shape.clone(),
+            projection,
+            access,
+            filter,
+            limit,
+            direction: Direction::Forward,
+            statistics: Arc::new(statistics),
+            schema,
+        })?))
     }
+}
+
+impl Table {
+    /// What ANALYZE knows of it.
+    pub fn with_statistics(mut self, statistics: Option<Arc<TableStatistics>>) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    fn estimator(&self) -> Estimator<'_> {
+        Estimator {
+            table: &self.shape.descriptor,
+            statistics: self.statistics.as_deref(),
+        }
+    }
+
+    /// The filters as one predicate over the columns that they name.
+    fn filter(&self, session: &dyn Session, filters: &[Expr]) -> Result<Option<Filter>> {
+        let Some(predicate) = conjunction(filters.iter().cloned()) else {
+            return Ok(None);
+        };
+        let schema = &self.shape.schema_with_key;
+        let mut columns = Vec::new();
+        for column in predicate.column_refs() {
+            columns.push(schema.index_of(&column.name)?);
+        }
+        columns.sort_unstable();
+        let over = DFSchema::try_from(schema.project(&columns)?)?;
+        Ok(Some(Filter {
+            conjuncts: filters.to_vec(),
+            predicate: session.create_physical_expr(predicate, &over)?,
+            columns,
+        }))
+    }
+}
+
+/// Whether a filter can be told from a row alone.
+fn is_of_rows(filter: &Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    let has_query = filter.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+        ))
+    });
+    matches!(has_query, Ok(false)) && !filter.is_volatile()
 }

@@ -1,28 +1,37 @@
-//! Reading a range of a table.
+//! The operator that reads a table.
+//!
+//! It knows the way to the rows ([`Access`]), evaluates the filters itself, before the other columns are decoded, and
+//! says how many rows it expects and in which order they come.
 
 use std::fmt;
 use std::sync::Arc;
 
+use aion_base::Error;
 use aion_base::range::KeyRange;
-use aion_base::{Error, SqlState};
+use aion_catalog::keys::ROWS;
 use aion_storage::Direction;
+use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{ConstExpr, EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
+    SortOrderPushdownResult,
 };
 
-use super::{BatchBuilder, TableShape};
+use super::TableShape;
+use super::access::Access;
+use super::read::Reader;
 use crate::cancel::Cancellation;
 use crate::error::wrap;
-use crate::transaction::{Transaction, TransactionScan};
+use crate::transaction::Transaction;
 
 /// What the operators of a running statement share; an extension of the task's configuration.
 #[derive(Debug)]
@@ -42,51 +51,115 @@ impl StatementContext {
     }
 }
 
+/// The conjuncts that a scan evaluates.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// For people.
+    pub conjuncts: Vec<Expr>,
+    /// Over a batch of `columns`.
+    pub predicate: Arc<dyn PhysicalExpr>,
+    /// Positions in the schema with the key.
+    pub columns: Vec<usize>,
+}
+
+/// What a scan does; shared with those that run it.
+#[derive(Clone, Debug)]
+pub struct ScanPlan {
+    pub shape: Arc<TableShape>,
+    /// The columns of the result: positions in the schema with the key.
+    pub projection: Vec<usize>,
+    pub access: Access,
+    pub filter: Option<Filter>,
+    /// Rows after the filter, at most.
+    pub limit: Option<usize>,
+    pub direction: Direction,
+    /// The rows expected, and what their columns hold.
+    pub statistics: Arc<Statistics>,
+    /// The columns of the result.
+    pub schema: SchemaRef,
+}
+
 /// See the module's header.
 #[derive(Debug)]
 pub struct ScanExec {
-    shape: Arc<TableShape>,
-    projection: Vec<usize>,
-    range: KeyRange,
-    limit: Option<usize>,
-    schema: SchemaRef,
+    plan: Arc<ScanPlan>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl ScanExec {
-    /// A scan of the rows whose keys are in `range`; `projection` are positions in the schema with the key.
-    pub fn new(shape: Arc<TableShape>, projection: Vec<usize>, range: KeyRange, limit: Option<usize>) -> Result<Self> {
-        let schema = Arc::new(shape.schema_with_key.project(&projection)?);
+    /// A scan as planned.
+    pub fn new(plan: ScanPlan) -> Result<Self> {
+        let equivalences = equivalences(&plan)?;
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema.clone()),
+            equivalences,
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let properties = Arc::new(properties);
         Ok(Self {
-            shape,
-            projection,
-            range,
-            limit,
-            schema,
-            properties,
+            plan: Arc::new(plan),
+            properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
+
+    /// What it does.
+    pub fn plan(&self) -> &ScanPlan {
+        &self.plan
+    }
+}
+
+/// What is known of the order of the rows: the columns with one value, and the order by the others.
+fn equivalences(plan: &ScanPlan) -> Result<EquivalenceProperties> {
+    let (order, equal) = plan.access.order(&plan.shape);
+    let column = |position: usize| {
+        let at = plan.projection.iter().position(|&there| there == position)?;
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(plan.schema.field(at).name(), at));
+        Some(column)
+    };
+    let mut known = EquivalenceProperties::new(plan.schema.clone());
+    let constants = order[..equal].iter().filter_map(|&(position, _)| column(position));
+    known.add_constants(constants.map(ConstExpr::from))?;
+    let sorted = order[equal..].iter().map_while(|&(position, order)| {
+        let is_reversed = plan.direction == Direction::Backward;
+        let options = SortOptions {
+            descending: order.is_descending() != is_reversed,
+            nulls_first: order.is_nulls_first() != is_reversed,
+        };
+        Some(PhysicalSortExpr::new(column(position)?, options))
+    });
+    let sorted: Vec<_> = sorted.collect();
+    if !sorted.is_empty() {
+        known.add_ordering(sorted);
+    }
+    Ok(known)
 }
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = &self.shape.descriptor;
+        let plan = &self.plan;
+        let table = &plan.shape.descriptor;
         write!(f, "ScanExec: {}.{}", table.schema, table.name)?;
-        if self.range.is_empty() {
-            write!(f, ", no rows")?;
-        } else if self.range != KeyRange::index(table.id, aion_catalog::keys::ROWS) {
-            write!(f, ", by primary key")?;
+        match &plan.access {
+            Access::Rows { range, .. } if range.is_empty() => write!(f, ", no rows")?,
+            Access::Rows { range, .. } if *range != KeyRange::index(table.id, ROWS) => write!(f, ", by primary key")?,
+            Access::Rows { .. } => {}
+            Access::Index { keys, is_covering, .. } => {
+                write!(f, ", by index {}", keys.name())?;
+                if *is_covering {
+                    write!(f, " alone")?;
+                }
+            }
         }
-        match self.limit {
+        if plan.direction == Direction::Backward {
+            write!(f, ", backward")?;
+        }
+        if let Some(filter) = &plan.filter {
+            let shown: Vec<_> = filter.conjuncts.iter().map(ToString::to_string).collect();
+            write!(f, ", filter {}", shown.join(" AND "))?;
+        }
+        match plan.limit {
             Some(limit) => write!(f, ", limit {limit}"),
             None => Ok(()),
         }
@@ -108,9 +181,12 @@ impl ExecutionPlan for ScanExec {
 
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        match &self.plan.filter {
+            Some(filter) => visit(&filter.predicate),
+            None => Ok(TreeNodeRecursion::Continue),
+        }
     }
 
     fn replace_children(
@@ -128,61 +204,61 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let statement = StatementContext::of(&task).map_err(wrap)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let state = ScanState {
-            scan: statement.transaction.scan(&self.range, Direction::Forward),
-            builder: BatchBuilder::new(&self.shape.layout, &self.projection, self.schema.clone()),
-            shape: self.shape.clone(),
-            batch_rows: task.session_config().batch_size(),
-            rest: self.limit.unwrap_or(usize::MAX),
-            statement,
-            metrics,
-        };
-        let stream = futures::stream::try_unfold(state, |mut state| async move {
-            let batch = state.next_batch().map_err(wrap)?;
-            Ok(batch.map(|batch| (batch, state)))
+        let batch_rows = task.session_config().batch_size();
+        let reader = Reader::new(self.plan.clone(), statement, batch_rows, metrics);
+        let stream = futures::stream::try_unfold(reader, |mut reader| async move {
+            let batch = reader.next_batch().await.map_err(wrap)?;
+            Ok(batch.map(|batch| (batch, reader)))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema.clone(), stream)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
 
-struct ScanState {
-    scan: TransactionScan,
-    builder: BatchBuilder,
-    shape: Arc<TableShape>,
-    batch_rows: usize,
-    rest: usize,
-    statement: Arc<StatementContext>,
-    metrics: BaselineMetrics,
-}
+    fn partition_statistics(&self, _: Option<usize>) -> Result<Arc<Statistics>> {
+        Ok(self.plan.statistics.clone())
+    }
 
-impl ScanState {
-    fn next_batch(&mut self) -> aion_base::Result<Option<RecordBatch>> {
-        if self.statement.cancellation.is_cancelled() {
-            return Err(self.statement.cancellation.error());
+    fn fetch(&self) -> Option<usize> {
+        self.plan.limit
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        let plan = ScanPlan {
+            limit,
+            ..self.plan.as_ref().clone()
+        };
+        Some(Arc::new(Self::new(plan).ok()?))
+    }
+
+    /// Reads backward where that gives the order that is wanted.
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let Some(wanted) = LexOrdering::new(order.to_vec()) else {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        };
+        // A limit was taken in the order there is.
+        if self.plan.limit.is_some() {
+            return Ok(SortOrderPushdownResult::Unsupported);
         }
-        let timer = self.metrics.elapsed_compute().timer();
-        while self.builder.len() < self.batch_rows && self.rest > 0 {
-            if !self.scan.advance()? {
-                self.rest = 0;
-                break;
+        for direction in [Direction::Forward, Direction::Backward] {
+            let plan = ScanPlan {
+                direction,
+                ..self.plan.as_ref().clone()
+            };
+            let scan = Self::new(plan)?;
+            if scan.properties.eq_properties.ordering_satisfy(wanted.clone())? {
+                return Ok(SortOrderPushdownResult::Exact { inner: Arc::new(scan) });
             }
-            self.builder
-                .push(&self.shape.layout, self.scan.key(), self.scan.value())
-                .map_err(|error| {
-                    Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
-                        .with_table(self.shape.descriptor.name.clone())
-                })?;
-            self.rest -= 1;
         }
-        timer.done();
-        if self.builder.len() == 0 {
-            return Ok(None);
-        }
-        let batch = self.builder.finish()?;
-        Ok(Some(batch.record_output(&self.metrics)))
+        Ok(SortOrderPushdownResult::Unsupported)
     }
 }

@@ -112,10 +112,15 @@ impl Transaction {
 
     /// The keys of `range`, in order, with their values.
     pub fn scan(&self, range: &KeyRange, direction: Direction) -> TransactionScan {
-        let mut state = self.state.lock();
         if self.records_reads {
-            state.reads.range(range.clone());
+            self.state.lock().reads.range(range.clone());
         }
+        self.glance(range, direction)
+    }
+
+    /// As [`Transaction::scan`], for what the outcome does not rely upon: nothing is recorded.
+    pub fn glance(&self, range: &KeyRange, direction: Direction) -> TransactionScan {
+        let state = self.state.lock();
         let mut own: Vec<OwnChange> = match range.is_empty() || state.writes.is_empty() {
             true => Vec::new(),
             false => {

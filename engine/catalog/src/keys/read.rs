@@ -1,0 +1,139 @@
+//! Reading index entries back: the row that an entry stands for, and the columns that it holds itself.
+
+use aion_base::Result;
+use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
+
+use super::{IndexKeys, KEY_ORDER, ROWS, TableKeys};
+use crate::row::RowLayout;
+use crate::types::SqlType;
+use crate::value::Value;
+
+impl IndexKeys {
+    /// The columns of the index, as positions in the table, with their order.
+    pub fn columns(&self) -> &[(usize, ColumnOrder)] {
+        &self.columns
+    }
+
+    /// The index's id: the second part of its keys.
+    pub fn id(&self) -> aion_base::id::IndexId {
+        self.index
+    }
+
+    /// The index's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether no two rows have the same values.
+    pub fn is_unique(&self) -> bool {
+        self.is_unique
+    }
+}
+
+impl TableKeys {
+    /// The positions of the primary key's columns; empty where rows have a hidden id.
+    pub fn primary_key(&self) -> &[usize] {
+        &self.primary_key
+    }
+
+    /// Puts the key of the row that an entry of `index` stands for into `row_key`.
+    ///
+    /// # Errors
+    /// Corrupt, for bytes that are no entry of the index.
+    pub fn row_of_entry(
+        &self,
+        index: &IndexKeys,
+        layout: &RowLayout,
+        entry_key: &[u8],
+        entry_value: &[u8],
+        row_key: &mut Vec<u8>,
+    ) -> Result<()> {
+        row_key.clear();
+        KeyWriter::new(row_key).table(self.table, ROWS);
+        if !entry_value.is_empty() {
+            row_key.extend_from_slice(entry_value);
+            return Ok(());
+        }
+        let mut reader = KeyReader::new(entry_key);
+        reader.table()?;
+        for &(column, order) in &index.columns {
+            skip(&mut reader, layout.sql_type(column), order)?;
+        }
+        row_key.extend_from_slice(reader.rest());
+        Ok(())
+    }
+
+    /// Whether the entries of `index` hold the column's value as the row has it. A float's key is not its value: -0 and
+    /// the kinds of NaN are one there.
+    pub fn is_covered(&self, index: &IndexKeys, layout: &RowLayout, column: usize) -> bool {
+        // The key of a row is read like a column behind the last.
+        if column >= layout.len() {
+            return false;
+        }
+        let is_there = index.columns.iter().any(|&(there, _)| there == column) || self.primary_key.contains(&column);
+        is_there && !matches!(layout.sql_type(column), SqlType::Real | SqlType::Double)
+    }
+
+    /// Reads the columns that an entry holds into `values`, by position in the table; the others are left alone.
+    ///
+    /// # Errors
+    /// Corrupt, for bytes that are no entry of the index.
+    pub fn values_of_entry(
+        &self,
+        index: &IndexKeys,
+        layout: &RowLayout,
+        entry_key: &[u8],
+        entry_value: &[u8],
+        values: &mut [Value],
+    ) -> Result<()> {
+        let mut reader = KeyReader::new(entry_key);
+        reader.table()?;
+        for &(column, order) in &index.columns {
+            values[column] = value(&mut reader, layout.sql_type(column), order)?;
+        }
+        if !entry_value.is_empty() {
+            reader = KeyReader::new(entry_value);
+        }
+        for &column in &self.primary_key {
+            values[column] = value(&mut reader, layout.sql_type(column), KEY_ORDER)?;
+        }
+        Ok(())
+    }
+}
+
+fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
+    match sql_type {
+        SqlType::Boolean => reader.bool(order).map(drop),
+        SqlType::SmallInt => reader.skip_fixed(2, order).map(drop),
+        SqlType::Integer | SqlType::Date | SqlType::Real => reader.skip_fixed(4, order).map(drop),
+        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double => {
+            reader.skip_fixed(8, order).map(drop)
+        }
+        SqlType::Numeric { .. } | SqlType::Uuid => reader.skip_fixed(16, order).map(drop),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea => reader.skip_bytes(order).map(drop),
+        SqlType::Json | SqlType::Vector(_) => Err(not_ordered(sql_type)),
+    }
+}
+
+fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
+    let value = match sql_type {
+        SqlType::Boolean => reader.bool(order)?.map(Value::Bool),
+        SqlType::SmallInt => reader.i16(order)?.map(Value::I16),
+        SqlType::Integer => reader.i32(order)?.map(Value::I32),
+        SqlType::Date => reader.i32(order)?.map(Value::Date),
+        SqlType::BigInt => reader.i64(order)?.map(Value::I64),
+        SqlType::Timestamp | SqlType::TimestampTz => reader.i64(order)?.map(Value::Timestamp),
+        SqlType::Real => reader.f32(order)?.map(Value::F32),
+        SqlType::Double => reader.f64(order)?.map(Value::F64),
+        SqlType::Numeric { scale, .. } => reader.i128(order)?.map(|value| Value::Decimal(value, scale)),
+        SqlType::Uuid => reader.uuid(order)?.map(Value::Uuid),
+        SqlType::Text | SqlType::Varchar(_) => reader.text(order)?.map(|text| Value::Text(text.into_owned())),
+        SqlType::Bytea => reader.bytes(order)?.map(|bytes| Value::Bytes(bytes.into_owned())),
+        SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),
+    };
+    Ok(value.unwrap_or(Value::Null))
+}
+
+fn not_ordered(sql_type: SqlType) -> aion_base::Error {
+    aion_base::Error::corrupt(format!("a {sql_type} is in an ordered key"))
+}

@@ -1,0 +1,348 @@
+//! CREATE and DROP INDEX.
+//!
+//! An ordered index is filled in the transaction that creates it: the statement relies upon all rows of the table, so a row that
+//! another transaction commits meanwhile is a conflict (40001), never a row without an entry. Statements that were planned
+//! before rely upon the table's descriptor and are refused likewise. A vector index has no entries: it is built in memory
+//! from the rows (see `vector`).
+
+use std::sync::Arc;
+
+use aion_base::id::IndexId;
+use aion_base::range::KeyRange;
+use aion_base::{Error, ErrorKind, Result, SqlState};
+use aion_catalog::SqlType;
+use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
+use aion_catalog::keys::{IndexKeys, ROWS, check_key_type};
+use aion_catalog::objects::{Catalog, Object};
+use aion_storage::Direction;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+
+use super::Session;
+use super::ddl::Definition;
+use crate::dml::{RowWrites, at, normalize, reference};
+use crate::table::TableShape;
+use crate::transaction::Transaction;
+
+/// Columns of an index at most: PostgreSQL's limit.
+const COLUMNS_MAX: usize = 32;
+
+impl Session {
+    pub(super) fn create_index(
+        &self,
+        create: &ast::CreateIndex,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        refuse_options(create)?;
+        let path = self.search_path()?;
+        let place = |error| at(error, create.table_name.span(), text);
+        let table = match self.names(catalog, &path).resolve(&reference(&create.table_name)?) {
+            Ok(Object::Table(table)) => table,
+            Ok(_) => {
+                let message = format!("\"{}\" is not a table", create.table_name);
+                return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
+            }
+            Err(error) => return Err(place(error)),
+        };
+        let method = method(create)?;
+        let columns = columns(create, &table, method, text)?;
+        let name = match &create.name {
+            Some(name) => last_part(name)?,
+            None => free_name(catalog, &table, &columns),
+        };
+        if create.if_not_exists
+            && (catalog.table_of_index(&table.schema, &name).is_some() || catalog.object(&table.schema, &name).is_some())
+        {
+            let notice = format!("relation \"{name}\" already exists, skipping");
+            return Ok(Definition::nothing("CREATE INDEX", SqlState::DUPLICATE_TABLE, notice));
+        }
+        catalog
+            .check_new(&table.schema, &name, "index")
+            .map_err(|error| match &create.name {
+                Some(name) => at(error, name.span(), text),
+                None => error,
+            })?;
+        let mut changed = table.as_ref().clone();
+        let index = IndexDescriptor {
+            id: IndexId(changed.next_index),
+            name,
+            columns,
+            is_unique: create.unique,
+            method,
+            state: IndexState::Readable,
+        };
+        changed.next_index = changed.next_index.checked_add(1).ok_or_else(|| {
+            Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("table \"{}\" has had as many indexes as it can", table.name),
+            )
+        })?;
+        changed.indexes.push(index.clone());
+        let (changed, changes) = catalog.alter_table(changed);
+        let mut definition = Definition::new("CREATE INDEX", changes);
+        if method == IndexMethod::Ordered {
+            let keys = IndexKeys::new(&changed, &index);
+            definition.filled.push((TableShape::new(changed), keys));
+        }
+        Ok(definition)
+    }
+
+    pub(super) fn drop_indexes(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let mut definition = Definition::new("DROP INDEX", Vec::new());
+        // Several indexes of one table are one change of it.
+        let mut changed: Vec<TableDescriptor> = Vec::new();
+        for name in names {
+            let found = self.find_index(name, catalog);
+            let (table, index) = match found {
+                Ok(found) => found,
+                Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
+                    let notice = format!("index \"{name}\" does not exist, skipping");
+                    definition.notice = Some((SqlState::SUCCESSFUL_COMPLETION, notice));
+                    continue;
+                }
+                Err(error) => return Err(at(error, name.span(), text)),
+            };
+            let at = match changed.iter().position(|there| there.id == table.id) {
+                Some(at) => at,
+                None => {
+                    changed.push(table.as_ref().clone());
+                    changed.len() - 1
+                }
+            };
+            changed[at].indexes.retain(|there| there.id != index.id);
+            if index.method == IndexMethod::Ordered {
+                definition.cleared.push(KeyRange::index(table.id, index.id));
+            }
+        }
+        for table in changed {
+            definition.changes.extend(catalog.alter_table(table).1);
+        }
+        Ok(definition)
+    }
+
+    fn find_index(&self, name: &ast::ObjectName, catalog: &Catalog) -> Result<(Arc<TableDescriptor>, IndexDescriptor)> {
+        let wanted = last_part(name)?;
+        let schemas = match name.0.len() {
+            1 => self.search_path()?,
+            _ => vec![self.new_name(name)?.0],
+        };
+        let table = schemas.iter().find_map(|schema| catalog.table_of_index(schema, &wanted));
+        let found = table.and_then(|table| Some((table.clone(), table.index(&wanted)?.clone())));
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let of_key = |table: &&Arc<TableDescriptor>| table.primary_key_name.as_deref() == Some(&wanted);
+        if catalog.tables().any(|table| of_key(&table)) {
+            return Err(Error::invalid(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop index {wanted}: it is a table's primary key"),
+            ));
+        }
+        Err(Error::not_found(
+            SqlState::UNDEFINED_OBJECT,
+            format!("index \"{wanted}\" does not exist"),
+        ))
+    }
+}
+
+/// Adds the entries of all rows of a table to an index of it.
+///
+/// # Errors
+/// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit.
+pub fn fill(shape: &TableShape, index: &IndexKeys, transaction: &Transaction) -> Result<()> {
+    let name = index.name().to_owned();
+    let mut writes = RowWrites::of_index(shape, index.clone(), transaction);
+    let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.id, ROWS), Direction::Forward);
+    while rows.advance()? {
+        writes.index(rows.key(), rows.value()).map_err(|error| {
+            if error.state() != SqlState::UNIQUE_VIOLATION {
+                return error;
+            }
+            let detail = error.detail().map(|detail| detail.replace("already exists", "is duplicated"));
+            Error::conflict(
+                SqlState::UNIQUE_VIOLATION,
+                format!("could not create unique index \"{name}\""),
+            )
+            .with_detail(detail.unwrap_or_default())
+            .with_table(shape.descriptor.name.clone())
+            .with_constraint(name.clone())
+        })?;
+    }
+    Ok(())
+}
+
+fn method(create: &ast::CreateIndex) -> Result<IndexMethod> {
+    match &create.using {
+        None | Some(ast::IndexType::BTree) => {
+            if !create.with.is_empty() {
+                return Err(Error::unsupported("WITH is for hnsw indexes"));
+            }
+            Ok(IndexMethod::Ordered)
+        }
+        Some(ast::IndexType::Custom(name)) if normalize(name) == "hnsw" => hnsw(create),
+        Some(other) => Err(Error::not_found(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{other}\" does not exist"),
+        )
+        .with_hint("There are btree and hnsw.")),
+    }
+}
+
+fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
+    if create.unique {
+        return Err(Error::unsupported("an hnsw index cannot be unique"));
+    }
+    let (mut m, mut ef_construction) = (16, 64);
+    for option in &create.with {
+        let ast::Expr::BinaryOp {
+            left,
+            op: ast::BinaryOperator::Eq,
+            right,
+        } = option
+        else {
+            return Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("WITH ({option}) is no name = value")));
+        };
+        let (target, range) = match left.to_string().to_ascii_lowercase().as_str() {
+            "m" => (&mut m, 2..=100),
+            "ef_construction" => (&mut ef_construction, 4..=1000),
+            other => {
+                return Err(Error::not_found(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized parameter \"{other}\""),
+                )
+                .with_hint("An hnsw index has m and ef_construction."));
+            }
+        };
+        let value = right.to_string().trim_matches('\'').parse().ok();
+        *target = value.filter(|value| range.contains(value)).ok_or_else(|| {
+            Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("{left} = {right}: it is a number from {} to {}", range.start(), range.end()),
+            )
+        })?;
+    }
+    if ef_construction < 2 * m {
+        return Err(Error::invalid(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "ef_construction must be greater than or equal to 2 * m",
+        ));
+    }
+    let class = create.columns.first().and_then(|column| column.operator_class.as_ref());
+    let distance = match class.map(last_part).transpose()?.as_deref() {
+        Some("vector_l2_ops") | None => Distance::L2,
+        Some("vector_cosine_ops") => Distance::Cosine,
+        Some("vector_ip_ops") => Distance::InnerProduct,
+        Some(other) => {
+            return Err(Error::not_found(
+                SqlState::UNDEFINED_OBJECT,
+                format!("operator class \"{other}\" does not exist for access method \"hnsw\""),
+            )
+            .with_hint("There are vector_l2_ops, vector_cosine_ops and vector_ip_ops."));
+        }
+    };
+    Ok(IndexMethod::Hnsw {
+        m,
+        ef_construction,
+        distance,
+    })
+}
+
+fn columns(
+    create: &ast::CreateIndex,
+    table: &TableDescriptor,
+    method: IndexMethod,
+    text: &str,
+) -> Result<Vec<IndexColumn>> {
+    let is_ordered = method == IndexMethod::Ordered;
+    let limit = if is_ordered { COLUMNS_MAX } else { 1 };
+    if create.columns.len() > limit {
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("cannot use more than {limit} columns in the index"),
+        ));
+    }
+    let mut columns = Vec::new();
+    for column in &create.columns {
+        let place = |error| at(error, column.column.expr.span(), text);
+        let ast::Expr::Identifier(name) = &column.column.expr else {
+            return Err(place(Error::unsupported("an index on an expression is not there yet")));
+        };
+        let name = normalize(name);
+        let position = table.position(&name).ok_or_else(|| {
+            place(Error::not_found(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" does not exist"),
+            ))
+        })?;
+        let descriptor = &table.columns[position];
+        if is_ordered {
+            if column.operator_class.is_some() {
+                return Err(place(Error::unsupported("operator classes of ordered indexes are not there yet")));
+            }
+            check_key_type(descriptor.sql_type, &name).map_err(place)?;
+        } else if !matches!(descriptor.sql_type, SqlType::Vector(Some(_))) {
+            let message = match descriptor.sql_type {
+                SqlType::Vector(None) => format!("column \"{name}\" does not have dimensions"),
+                other => format!("column \"{name}\" is a {other}; an hnsw index is on a vector"),
+            };
+            return Err(place(Error::invalid(SqlState::DATATYPE_MISMATCH, message)));
+        }
+        let is_descending = column.column.options.asc == Some(false);
+        columns.push(IndexColumn {
+            column: descriptor.id,
+            is_descending,
+            is_nulls_first: column.column.options.nulls_first.unwrap_or(is_descending),
+        });
+    }
+    Ok(columns)
+}
+
+fn last_part(name: &ast::ObjectName) -> Result<String> {
+    match name.0.last() {
+        Some(ast::ObjectNamePart::Identifier(part)) => Ok(normalize(part)),
+        _ => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{name} is no name"))),
+    }
+}
+
+/// The name that PostgreSQL gives: table, columns, `idx`, and a number where that is taken.
+fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn]) -> String {
+    let names = columns.iter().filter_map(|column| {
+        let position = table.position_of(column.column)?;
+        Some(table.columns[position].name.as_str())
+    });
+    let mut base = format!("{}_{}_idx", table.name, names.collect::<Vec<_>>().join("_"));
+    // Room for the number, within the limit of names.
+    let mut end = base.len().min(58);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    base.truncate(end);
+    let is_free = |name: &str| catalog.check_new(&table.schema, name, "index").is_ok();
+    if is_free(&base) {
+        return base;
+    }
+    (1..)
+        .map(|number| format!("{base}{number}"))
+        .find(|name| is_free(name))
+        .expect("the catalog has fewer names than there are numbers")
+}
+
+fn refuse_options(create: &ast::CreateIndex) -> Result<()> {
+    let what = [
+        (!create.include.is_empty(), "INCLUDE"),
+        (create.nulls_distinct == Some(false), "NULLS NOT DISTINCT"),
+        (create.predicate.is_some(), "a partial index"),
+        (!create.index_options.is_empty(), "this option of CREATE INDEX"),
+        (!create.alter_options.is_empty(), "this option of CREATE INDEX"),
+    ];
+    match what.iter().find(|(is_there, _)| *is_there) {
+        Some((_, what)) => Err(Error::unsupported(format!("{what} is not there yet"))),
+        None => Ok(()),
+    }
+}
