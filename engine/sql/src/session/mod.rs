@@ -34,6 +34,7 @@ use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
+pub(crate) use explain::Property;
 pub(crate) use parameters::scalar;
 use transaction::Block;
 

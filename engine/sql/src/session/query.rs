@@ -62,7 +62,7 @@ impl Session {
                 };
                 (
                     self.describe(&inner, given)?.parameters,
-                    Some(super::explain::columns()),
+                    Some(super::explain::columns(&statement.ast)?),
                 )
             }
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),

@@ -31,6 +31,7 @@ use super::access::Access;
 use super::read::Reader;
 use crate::cancel::Cancellation;
 use crate::error::wrap;
+use crate::session::Property;
 use crate::transaction::Transaction;
 
 /// What the operators of a running statement share; an extension of the task's configuration.
@@ -77,6 +78,37 @@ pub struct ScanPlan {
     pub statistics: Arc<Statistics>,
     /// The columns of the result.
     pub schema: SchemaRef,
+}
+
+impl ScanPlan {
+    /// The name and the properties that EXPLAIN shows.
+    pub fn describe(&self) -> (String, Vec<(&'static str, Property)>) {
+        let table = &self.shape.descriptor;
+        let text = |text: &str| Property::Text(text.to_owned());
+        let (name, index) = match &self.access {
+            Access::Rows { range, .. } if *range == KeyRange::index(table.id, ROWS) => ("Seq Scan", None),
+            Access::Rows { .. } => ("Index Scan", table.primary_key_name.as_deref()),
+            Access::Index { keys, is_covering, .. } => {
+                let name = if *is_covering { "Index Only Scan" } else { "Index Scan" };
+                (name, Some(keys.name()))
+            }
+        };
+        let direction = match self.direction {
+            Direction::Forward => "Forward",
+            Direction::Backward => "Backward",
+        };
+        let mut properties = vec![("Relation Name", text(&table.name)), ("Schema", text(&table.schema))];
+        if let Some(index) = index {
+            properties.push(("Index Name", text(index)));
+            properties.push(("Scan Direction", text(direction)));
+        }
+        if let Some(filter) = &self.filter {
+            let shown: Vec<_> = filter.conjuncts.iter().map(|filter| format!("({filter})")).collect();
+            properties.push(("Filter", Property::Text(shown.join(" AND "))));
+        }
+        properties.extend(self.limit.map(|limit| ("Limit", Property::Number(limit as f64))));
+        (name.to_owned(), properties)
+    }
 }
 
 /// See the module's header.

@@ -1,0 +1,186 @@
+//! A physical plan as the tree that EXPLAIN shows.
+//!
+//! Operators have PostgreSQL's names where they do what PostgreSQL's do, and DataFusion's otherwise. Those that only move batches
+//! between threads or rename columns are left out; their children stand in their place.
+//!
+//! *Plan Rows* is what the planner expects. *Actual Total Time* is the processor time of the operator and all below it, over
+//! all threads, in milliseconds: not the time by the clock.
+
+use std::any::Any;
+
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
+use datafusion::common::JoinType;
+
+use crate::table::ScanExec;
+
+/// Operators that change no rows.
+const LEFT_OUT: &[&str] = &[
+    "CoalesceBatchesExec",
+    "CoalescePartitionsExec",
+    "CooperativeExec",
+    "ProjectionExec",
+    "RepartitionExec",
+];
+
+/// One operator.
+#[derive(Debug)]
+pub struct Node {
+    /// PostgreSQL's name.
+    pub name: String,
+    /// What else is known of it, by PostgreSQL's keys, in order.
+    pub properties: Vec<(&'static str, Property)>,
+    /// Rows expected, where something is known.
+    pub rows: Option<f64>,
+    /// What happened, when it ran.
+    pub actual: Option<Actual>,
+    pub children: Vec<Node>,
+}
+
+/// A property's value.
+#[derive(Debug)]
+pub enum Property {
+    Text(String),
+    List(Vec<String>),
+    Number(f64),
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, Debug)]
+pub struct Actual {
+    pub rows: f64,
+    /// Milliseconds of processor time, children included.
+    pub total_ms: f64,
+}
+
+impl Node {
+    /// The tree of a plan; with what happened, if it ran.
+    pub fn of(plan: &dyn ExecutionPlan, has_run: bool) -> Self {
+        let statistics = StatisticsContext::new();
+        Self::build(plan, has_run, &statistics)
+    }
+
+    fn build(plan: &dyn ExecutionPlan, has_run: bool, statistics: &StatisticsContext) -> Self {
+        let children: Vec<_> = plan.children().into_iter().cloned().collect();
+        if LEFT_OUT.contains(&plan.name()) && children.len() == 1 {
+            let mut child = Self::build(children[0].as_ref(), has_run, statistics);
+            if let Some(actual) = &mut child.actual {
+                actual.total_ms += own_ms(plan);
+            }
+            return child;
+        }
+        let known = statistics.compute(plan, &StatisticsArgs::new()).ok();
+        let rows = known.and_then(|known| known.num_rows.get_value().map(|&rows| rows as f64));
+        let (name, properties) = describe(plan);
+        let children: Vec<Node> = children
+            .iter()
+            .map(|child| Self::build(child.as_ref(), has_run, statistics))
+            .collect();
+        let actual = has_run.then(|| Actual {
+            rows: plan
+                .metrics()
+                .and_then(|metrics| metrics.output_rows())
+                .map_or(0.0, |rows| rows as f64),
+            total_ms: own_ms(plan) + children.iter().filter_map(|child| child.actual).map(|there| there.total_ms).sum::<f64>(),
+        });
+        Self {
+            name,
+            properties,
+            rows,
+            actual,
+            children,
+        }
+    }
+}
+
+fn own_ms(plan: &dyn ExecutionPlan) -> f64 {
+    let nanos = plan.metrics().and_then(|metrics| metrics.elapsed_compute());
+    nanos.unwrap_or(0) as f64 / 1e6
+}
+
+fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>) {
+    let text = |text: String| Property::Text(text);
+    let any: &dyn Any = plan;
+    if let Some(scan) = any.downcast_ref::<ScanExec>() {
+        return scan.plan().describe();
+    }
+    if let Some(join) = any.downcast_ref::<HashJoinExec>() {
+        let on = join.on().iter().map(|(left, right)| format!("({left} = {right})"));
+        let mut properties = vec![
+            ("Join Type", text(join_type(*join.join_type()))),
+            ("Hash Cond", text(on.collect::<Vec<_>>().join(" AND "))),
+        ];
+        properties.extend(join.filter().map(|filter| ("Join Filter", text(join_filter(filter)))));
+        return ("Hash Join".to_owned(), properties);
+    }
+    if let Some(join) = any.downcast_ref::<NestedLoopJoinExec>() {
+        let mut properties = vec![("Join Type", text(join_type(*join.join_type())))];
+        properties.extend(join.filter().map(|filter| ("Join Filter", text(join_filter(filter)))));
+        return ("Nested Loop".to_owned(), properties);
+    }
+    if let Some(sort) = any.downcast_ref::<SortExec>() {
+        let keys = sort.expr().iter().map(ToString::to_string).collect();
+        let mut properties = vec![("Sort Key", Property::List(keys))];
+        properties.extend(sort.fetch().map(|fetch| ("Limit", Property::Number(fetch as f64))));
+        return ("Sort".to_owned(), properties);
+    }
+    if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
+        let keys: Vec<_> = aggregate.group_expr().expr().iter().map(|(_, name)| name.clone()).collect();
+        let strategy = match (keys.is_empty(), aggregate.input_order_mode()) {
+            (true, _) => "Plain",
+            (false, InputOrderMode::Sorted) => "Sorted",
+            (false, _) => "Hashed",
+        };
+        let mut properties = vec![("Strategy", text(strategy.to_owned()))];
+        let mode = match aggregate.mode() {
+            AggregateMode::Partial => "Partial",
+            AggregateMode::Final | AggregateMode::FinalPartitioned => "Finalize",
+            _ => "Simple",
+        };
+        properties.push(("Partial Mode", text(mode.to_owned())));
+        if !keys.is_empty() {
+            properties.push(("Group Key", Property::List(keys)));
+        }
+        return ("Aggregate".to_owned(), properties);
+    }
+    let name = match plan.name() {
+        "FilterExec" => "Result",
+        "GlobalLimitExec" | "LocalLimitExec" => "Limit",
+        "CrossJoinExec" => "Nested Loop",
+        "SortMergeJoinExec" | "SortMergeJoin" => "Merge Join",
+        "SortPreservingMergeExec" => "Merge Append",
+        "UnionExec" | "InterleaveExec" => "Append",
+        "WindowAggExec" | "BoundedWindowAggExec" => "WindowAgg",
+        "RecursiveQueryExec" => "Recursive Union",
+        "WorkTableExec" => "WorkTable Scan",
+        "EmptyExec" | "PlaceholderRowExec" => "Result",
+        "DataSourceExec" => "Values Scan",
+        "UnnestExec" => "ProjectSet",
+        other => other,
+    };
+    let line = displayable(plan).one_line().to_string();
+    let details = line.trim().split_once(": ").map(|(_, details)| details.to_owned());
+    let properties = match (plan.name(), details) {
+        ("FilterExec", Some(details)) => vec![("Filter", text(details))],
+        (_, Some(details)) => vec![("Details", text(details))],
+        (_, None) => Vec::new(),
+    };
+    (name.to_owned(), properties)
+}
+
+fn join_type(join_type: JoinType) -> String {
+    match join_type {
+        JoinType::LeftSemi | JoinType::RightSemi => "Semi".to_owned(),
+        JoinType::LeftAnti | JoinType::RightAnti => "Anti".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn join_filter(filter: &JoinFilter) -> String {
+    filter.expression().to_string()
+}
