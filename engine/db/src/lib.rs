@@ -92,6 +92,7 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of queries", error))?;
+        engine.build_in_background(runtime.handle())?;
         Ok(Self {
             store,
             engine,
@@ -129,6 +130,7 @@ impl Database {
     /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there: then the
     /// directory is released when the last one goes.
     pub fn close(self) -> Result<()> {
+        self.engine.stop();
         let store = self.store.clone();
         drop(self);
         match Arc::try_unwrap(store) {

@@ -16,6 +16,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use crate::functions;
+use crate::nearest::Followers;
 use crate::planner::Shapes;
 use crate::transaction::Transaction;
 
@@ -45,6 +46,7 @@ pub struct Engine {
     pub(crate) state: SessionState,
     pub(crate) options: EngineOptions,
     pub(crate) shapes: Shapes,
+    pub(crate) followers: Arc<Followers>,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
 }
@@ -72,6 +74,8 @@ impl Engine {
             options.sql_parser.support_varchar_with_length = true;
             options.sql_parser.map_string_types_to_utf8view = false;
             options.sql_parser.collect_spans = true;
+            // Our scans do not take them, and upstream they have given wrong results.
+            options.optimizer.enable_dynamic_filter_pushdown = false;
             options.execution.time_zone = Some("UTC".to_owned());
         }
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes));
@@ -89,14 +93,21 @@ impl Engine {
                 .register_udf(function)
                 .map_err(|error| crate::error::translate(error, ""))?;
         }
+        for planner in functions::expr_planners() {
+            state
+                .register_expr_planner(planner)
+                .map_err(|error| crate::error::translate(error, ""))?;
+        }
         for rule in functions::analyzer_rules() {
             state.add_analyzer_rule(rule);
         }
+        let followers = Followers::new(&store, options.partitions);
         Ok(Arc::new(Self {
             store,
             state,
             options,
             shapes: Shapes::default(),
+            followers,
             catalog: Mutex::default(),
         }))
     }
@@ -126,6 +137,7 @@ impl Engine {
                 catalog: read.clone(),
                 statistics,
             };
+            self.followers.meet(&read);
         }
         Ok(read)
     }
@@ -133,6 +145,50 @@ impl Engine {
     /// What the newest ANALYZE of each table found. It only steers plans, so it need not be of any snapshot.
     pub(crate) fn statistics(&self) -> Statistics {
         self.catalog.lock().statistics.clone()
+    }
+
+    /// Lets the vector indexes catch up with the commits, on a thread that may block. Nothing waits for it.
+    pub(crate) fn maintain(&self) {
+        if !self.followers.has_work() {
+            return;
+        }
+        drop(self.work(&tokio::runtime::Handle::current()));
+    }
+
+    /// Reads the catalog and lets `runtime` build the vector indexes it names; until they are there, searches compare all
+    /// rows.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn build_in_background(&self, runtime: &tokio::runtime::Handle) -> Result<()> {
+        self.catalog_at(&*self.store.snapshot())?;
+        drop(self.work(runtime));
+        Ok(())
+    }
+
+    /// Builds the vector indexes of the newest catalog.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn build_indexes(&self) -> Result<()> {
+        self.catalog_at(&*self.store.snapshot())?;
+        self.work(&tokio::runtime::Handle::current())
+            .await
+            .map_err(|error| Error::internal(format!("building a vector index panicked: {error}")))?
+    }
+
+    fn work(&self, runtime: &tokio::runtime::Handle) -> tokio::task::JoinHandle<Result<()>> {
+        let followers = self.followers.clone();
+        runtime.spawn_blocking(move || {
+            followers.work().inspect_err(|error| {
+                tracing::warn!(%error, "a vector index could not follow the commits; searches compare all rows");
+            })
+        })
+    }
+
+    /// Ends what runs in the background, and waits for its end.
+    pub fn stop(&self) {
+        self.followers.stop();
     }
 
     /// The catalog as a transaction that changed it sees it.

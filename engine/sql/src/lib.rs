@@ -20,6 +20,7 @@ mod dml;
 mod engine;
 mod error;
 mod functions;
+mod nearest;
 mod parse;
 mod planner;
 mod response;

@@ -145,6 +145,11 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a setting of on and off is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.show(name).is_ok_and(|value| value == "on")
+    }
+
     /// Back to the default.
     ///
     /// # Errors

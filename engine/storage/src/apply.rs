@@ -11,6 +11,7 @@ use aion_base::id::{Epoch, LogIndex, ShardId, Term, Timestamp, TxnId};
 use aion_base::{Error, Result};
 
 use crate::commit::Outcome;
+use crate::derived::Derived;
 use crate::entry::{self, Body, ChangeView, Part};
 use crate::log::Position;
 use crate::rows::{Applied, Batch, Note, RowWrite, Rows};
@@ -37,6 +38,7 @@ pub struct Applier {
     applied: Applied,
     forgotten_notes: LogIndex,
     noted: VecDeque<LogIndex>,
+    followers: Vec<Arc<dyn Derived>>,
 }
 
 impl Applier {
@@ -48,7 +50,14 @@ impl Applier {
             applied,
             forgotten_notes: LogIndex(0),
             noted,
+            followers: Vec::new(),
         }
+    }
+
+    /// From now on tells `follower` of every commit that takes effect.
+    pub fn follow(&mut self, follower: Arc<dyn Derived>) {
+        follower.reached(self.applied.index);
+        self.followers.push(follower);
     }
 
     pub fn applied(&self) -> Applied {
@@ -71,8 +80,11 @@ impl Applier {
     pub fn apply(&mut self, units: &[Unit]) -> Result<Vec<Option<Outcome>>> {
         let mut batch = Batch::default();
         let mut outcomes = Vec::with_capacity(units.len());
+        // Where the writes of each unit end in the batch.
+        let mut ends = Vec::with_capacity(units.len());
         for unit in units {
             outcomes.push(self.apply_unit(unit, &mut batch)?);
+            ends.push((unit.index, batch.writes.len()));
         }
         while self.noted.front().is_some_and(|index| *index <= self.window.floor()) {
             self.noted.pop_front();
@@ -81,7 +93,22 @@ impl Applier {
         }
         batch.applied = self.applied;
         self.rows.apply(&batch)?;
+        self.tell(&ends, &batch);
         Ok(outcomes)
+    }
+
+    /// Tells the followers, now that the rows are visible.
+    fn tell(&self, ends: &[(LogIndex, usize)], batch: &Batch<'_>) {
+        for follower in &self.followers {
+            let mut start = 0;
+            for &(index, end) in ends {
+                if end > start {
+                    follower.applied(index, &batch.writes[start..end]);
+                }
+                start = end;
+            }
+            follower.reached(self.applied.index);
+        }
     }
 
     fn apply_unit<'a>(&mut self, unit: &'a Unit, batch: &mut Batch<'a>) -> Result<Option<Outcome>> {

@@ -8,6 +8,7 @@
 
 mod apply;
 pub mod commit;
+mod derived;
 mod directory;
 mod entry;
 mod log;
@@ -16,6 +17,7 @@ mod store;
 mod window;
 
 pub use commit::{Change, Check, Commit, Isolation, Outcome, Precondition, Reason, Rejection, Write};
+pub use derived::{Derived, RowWrite};
 pub use directory::FORMAT_VERSION;
 pub use log::LogOptions;
 pub use rows::rocks::RocksOptions;

@@ -34,6 +34,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::apply::{Applier, Stages, Unit};
 use crate::commit::{Commit, Outcome};
+use crate::derived::Derived;
 use crate::directory::Directory;
 use crate::entry::{self, Body};
 use crate::log::{Log, LogOptions};
@@ -345,6 +346,14 @@ impl Store {
     /// The keys as they are now: everything acknowledged before the call.
     pub fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.rows.snapshot()
+    }
+
+    /// From now on tells `follower` of every commit, after it is visible to new snapshots.
+    pub fn follow(&self, follower: Arc<dyn Derived>) {
+        match &self.core {
+            Core::Memory { applier, .. } => applier.lock().applier.follow(follower),
+            Core::Durable(durable) => durable.shared.applier.lock().follow(follower),
+        }
     }
 
     /// Counters since the store was opened.

@@ -3,15 +3,26 @@
 mod arithmetic;
 mod bytea;
 mod system;
+mod vector;
+
+pub(crate) use vector::distance_metric;
 
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::AnalyzerRule;
 
 /// Functions that are added to DataFusion's.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    system::functions()
+    let mut all = system::functions();
+    all.extend(vector::functions());
+    all
+}
+
+/// Operators that DataFusion does not plan.
+pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![Arc::new(vector::VectorOperators)]
 }
 
 /// Rules that run on every plan after its types are settled.

@@ -31,6 +31,8 @@ pub(super) struct Definition {
     pub cleared: Vec<KeyRange>,
     /// Indexes to be filled from the rows of their tables.
     pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
+    /// An index is built in memory once it is committed.
+    pub has_graph: bool,
     tag: &'static str,
     pub notice: Option<(SqlState, String)>,
 }
@@ -41,6 +43,7 @@ impl Definition {
             changes,
             cleared: Vec::new(),
             filled: Vec::new(),
+            has_graph: false,
             tag,
             notice: None,
         }
@@ -52,6 +55,7 @@ impl Definition {
             changes: Vec::new(),
             cleared: Vec::new(),
             filled: Vec::new(),
+            has_graph: false,
             tag,
             notice: Some((state, notice)),
         }
@@ -71,6 +75,10 @@ impl Session {
         match &mut self.block {
             Some(block) => block.has_changed_catalog |= !definition.changes.is_empty(),
             None => self.commit(&transaction).await?,
+        }
+        // Whoever made an index expects the next search to use it.
+        if definition.has_graph && self.block.is_none() {
+            self.engine.build_indexes().await?;
         }
         if let Some((state, notice)) = definition.notice {
             self.notice(state, notice);

@@ -80,9 +80,12 @@ impl Session {
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
         let mut definition = Definition::new("CREATE INDEX", changes);
-        if method == IndexMethod::Ordered {
-            let keys = IndexKeys::new(&changed, &index);
-            definition.filled.push((TableShape::new(changed), keys));
+        match method {
+            IndexMethod::Ordered => {
+                let keys = IndexKeys::new(&changed, &index);
+                definition.filled.push((TableShape::new(changed), keys));
+            }
+            IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }
         Ok(definition)
     }

@@ -21,6 +21,7 @@ use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::plan_change;
 use crate::error::translate;
+use crate::nearest::rewrite;
 use crate::parse::Statement;
 use crate::planner::Planned;
 use crate::response::{Column, Response, Rows, Verb};
@@ -145,6 +146,10 @@ impl Session {
             .create_physical_plan(plan)
             .await
             .map_err(|error| translate(error, text))?;
+        let physical = match self.settings.is_on("hnsw.exact") {
+            true => physical,
+            false => rewrite(physical, &self.engine.followers).map_err(|error| translate(error, text))?,
+        };
         let config = state.config().clone().with_extension(Arc::new(context));
         let task = TaskContext::new(
             None,

@@ -98,7 +98,10 @@ impl Session {
             return Ok(());
         };
         match self.engine.store.propose(commit)?.await? {
-            Outcome::Committed { .. } => Ok(()),
+            Outcome::Committed { .. } => {
+                self.engine.maintain();
+                Ok(())
+            }
             Outcome::Rejected(rejection) => Err(self.rejected(rejection)),
         }
     }

@@ -4,6 +4,8 @@
 //! row read in order; a row fetched through an index costs a lookup, and an index that holds all columns that are asked for
 //! needs none.
 
+use std::sync::Arc;
+
 use aion_base::key::{ColumnOrder, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_catalog::descriptor::{IndexMethod, IndexState};
@@ -36,6 +38,8 @@ pub enum Access {
         /// The rows themselves are not needed.
         is_covering: bool,
     },
+    /// The rows with these keys, those that are there.
+    Keys { keys: Arc<[Arc<[u8]>]> },
 }
 
 impl Access {
@@ -88,13 +92,7 @@ impl Access {
                 (key.map(|&column| (column, ColumnOrder::ASC)).collect(), *equal)
             }
             Self::Index { keys, equal, .. } => (keys.columns().to_vec(), *equal),
-        }
-    }
-
-    /// The range of keys that is read.
-    pub fn range(&self) -> &KeyRange {
-        match self {
-            Self::Rows { range, .. } | Self::Index { range, .. } => range,
+            Self::Keys { .. } => (Vec::new(), 0),
         }
     }
 }

@@ -30,12 +30,12 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 
-use access::Access;
 use estimate::Estimator;
 use scan::{Filter, ScanPlan};
 
+pub(crate) use access::Access;
 pub(crate) use decode::BatchBuilder;
-pub(crate) use scan::{ScanExec, StatementContext};
+pub(crate) use scan::{ScanExec, ScanId, StatementContext};
 
 /// The name of the column that holds a row's key, in tables that a change is planned on.
 pub(crate) const KEY_COLUMN: &str = "aion_row_key";
@@ -161,6 +161,7 @@ impl TableProvider for Table {
         let statistics = estimator.statistics_of(&self.shape, &projection, rows, limit);
         let schema = Arc::new(self.shape.schema_with_key.project(&projection)?);
         Ok(Arc::new(ScanExec::new(ScanPlan {
+            id: ScanId::next(),
             shape: self.shape.clone(),
             projection,
             access,

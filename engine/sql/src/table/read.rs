@@ -29,13 +29,20 @@ pub struct Reader {
     plan: Arc<ScanPlan>,
     statement: Arc<StatementContext>,
     metrics: BaselineMetrics,
-    scan: TransactionScan,
+    source: Source,
     chunk_rows: usize,
     batch_rows: usize,
     /// Rows that may still be given.
     rest: usize,
     rows: Rows,
     row_key: Vec<u8>,
+}
+
+/// Where keys come from.
+enum Source {
+    Scan(TransactionScan),
+    /// The next of a list.
+    List(usize),
 }
 
 /// How rows become batches.
@@ -104,8 +111,14 @@ impl Reader {
                 kept: Kept::default(),
             },
         };
+        let source = match &plan.access {
+            Access::Rows { range, .. } | Access::Index { range, .. } => {
+                Source::Scan(statement.transaction.scan(range, plan.direction))
+            }
+            Access::Keys { .. } => Source::List(0),
+        };
         Self {
-            scan: statement.transaction.scan(plan.access.range(), plan.direction),
+            source,
             statement,
             metrics,
             chunk_rows: FIRST_CHUNK_ROWS.min(batch_rows),
@@ -151,35 +164,55 @@ impl Reader {
         };
         self.chunk_rows = (self.chunk_rows * 4).min(self.batch_rows);
         for _ in 0..wanted {
-            if !self.scan.advance()? {
+            if !self.read_row().map_err(|error| self.damaged(error))? {
                 return Ok(true);
             }
-            self.read_row().map_err(|error| self.damaged(error))?;
         }
         Ok(false)
     }
 
-    fn read_row(&mut self) -> Result<()> {
+    /// Takes the next row; false at the end.
+    fn read_row(&mut self) -> Result<bool> {
         let shape = &self.plan.shape;
-        let (key, value) = (self.scan.key(), self.scan.value());
+        let transaction = &self.statement.transaction;
+        let scan = match (&mut self.source, &self.plan.access) {
+            (Source::List(next), Access::Keys { keys }) => {
+                let Some(key) = keys.get(*next) else {
+                    return Ok(false);
+                };
+                *next += 1;
+                if let Some(row) = transaction.get(key)? {
+                    self.rows.push(&self.plan, key, &row)?;
+                }
+                return Ok(true);
+            }
+            (Source::Scan(scan), _) => scan,
+            (Source::List(_), _) => return Err(Error::internal("a list of keys is not the way to these rows")),
+        };
+        if !scan.advance()? {
+            return Ok(false);
+        }
+        let (key, value) = (scan.key(), scan.value());
         let Access::Index { keys, .. } = &self.plan.access else {
-            return self.rows.push(&self.plan, key, value);
+            self.rows.push(&self.plan, key, value)?;
+            return Ok(true);
         };
         if let Rows::Covered { builder, values } = &mut self.rows {
             shape.keys.values_of_entry(keys, &shape.layout, key, value, values)?;
-            return builder.push_values(values);
+            builder.push_values(values)?;
+            return Ok(true);
         }
         shape
             .keys
             .row_of_entry(keys, &shape.layout, key, value, &mut self.row_key)?;
-        let row = self.statement.transaction.get(&self.row_key)?;
-        let row = row.ok_or_else(|| {
+        let row = transaction.get(&self.row_key)?.ok_or_else(|| {
             Error::corrupt(format!(
                 "index \"{}\" has an entry of a row that is not there",
                 keys.name()
             ))
         })?;
-        self.rows.push(&self.plan, &self.row_key, &row)
+        self.rows.push(&self.plan, &self.row_key, &row)?;
+        Ok(true)
     }
 
     fn damaged(&self, error: Error) -> Error {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aion_base::Error;
 use aion_base::range::KeyRange;
@@ -63,9 +64,23 @@ pub struct Filter {
     pub columns: Vec<usize>,
 }
 
+/// Tells the scans of a plan apart, however often they are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanId(u64);
+
+impl ScanId {
+    /// One that was not given before.
+    pub fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// What a scan does; shared with those that run it.
 #[derive(Clone, Debug)]
 pub struct ScanPlan {
+    /// Tells it from other scans of the same table.
+    pub id: ScanId,
     pub shape: Arc<TableShape>,
     /// The columns of the result: positions in the schema with the key.
     pub projection: Vec<usize>,
@@ -88,6 +103,7 @@ impl ScanPlan {
         let (name, index) = match &self.access {
             Access::Rows { range, .. } if *range == KeyRange::index(table.id, ROWS) => ("Seq Scan", None),
             Access::Rows { .. } => ("Index Scan", table.primary_key_name.as_deref()),
+            Access::Keys { .. } => ("Key Lookup", None),
             Access::Index { keys, is_covering, .. } => {
                 let name = if *is_covering { "Index Only Scan" } else { "Index Scan" };
                 (name, Some(keys.name()))
@@ -177,6 +193,7 @@ impl DisplayAs for ScanExec {
             Access::Rows { range, .. } if range.is_empty() => write!(f, ", no rows")?,
             Access::Rows { range, .. } if *range != KeyRange::index(table.id, ROWS) => write!(f, ", by primary key")?,
             Access::Rows { .. } => {}
+            Access::Keys { keys } => write!(f, ", {} keys", keys.len())?,
             Access::Index { keys, is_covering, .. } => {
                 write!(f, ", by index {}", keys.name())?;
                 if *is_covering {

@@ -141,6 +141,25 @@ impl Transaction {
         TransactionScan::new(self.snapshot.scan(range, direction), own, direction)
     }
 
+    /// Keys of `range` that this transaction gave a value.
+    pub fn own_keys(&self, range: &KeyRange) -> Vec<Vec<u8>> {
+        let state = self.state.lock();
+        let from = std::ops::Bound::Included(range.start.as_slice());
+        let there = state.writes.range::<[u8], _>((from, std::ops::Bound::Unbounded));
+        let there = there.take_while(|(key, _)| range.contains(key));
+        there
+            .filter(|(_, pending)| pending.value.is_some())
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Notes that the outcome relies on all of `range`, as a scan of it would.
+    pub fn rely_on(&self, range: &KeyRange) {
+        if self.records_reads {
+            self.state.lock().reads.range(range.clone());
+        }
+    }
+
     /// Inserts a key that must not exist. False if it does: nothing was changed.
     ///
     /// # Errors

@@ -110,9 +110,12 @@ pub struct Batch<'a> {
     pub applied: Applied,
 }
 
+/// What becomes of one key.
 #[derive(Clone, Copy, Debug)]
 pub struct RowWrite<'a> {
+    /// The key.
     pub key: &'a [u8],
+    /// The commit's time.
     pub timestamp: Timestamp,
     /// None deletes.
     pub value: Option<&'a [u8]>,

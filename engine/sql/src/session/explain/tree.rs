@@ -17,6 +17,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use datafusion::common::JoinType;
 
+use crate::nearest::NearestExec;
 use crate::table::ScanExec;
 
 /// Operators that change no rows.
@@ -77,6 +78,11 @@ impl Node {
         let known = statistics.compute(plan, &StatisticsArgs::new()).ok();
         let rows = known.and_then(|known| known.num_rows.get_value().map(|&rows| rows as f64));
         let (name, properties) = describe(plan);
+        let any: &dyn Any = plan;
+        let children = match any.downcast_ref::<NearestExec>() {
+            Some(nearest) => vec![nearest.shown()],
+            None => children,
+        };
         let children: Vec<Node> = children
             .iter()
             .map(|child| Self::build(child.as_ref(), has_run, statistics))
@@ -108,6 +114,9 @@ fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>)
     let any: &dyn Any = plan;
     if let Some(scan) = any.downcast_ref::<ScanExec>() {
         return scan.plan().describe();
+    }
+    if let Some(nearest) = any.downcast_ref::<NearestExec>() {
+        return nearest.describe();
     }
     if let Some(join) = any.downcast_ref::<HashJoinExec>() {
         let on = join.on().iter().map(|(left, right)| format!("({left} = {right})"));
