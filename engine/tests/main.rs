@@ -14,6 +14,7 @@
 mod crash;
 mod demo;
 mod documents;
+mod nearest;
 mod program;
 mod sql;
 mod wire;

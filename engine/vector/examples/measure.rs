@@ -49,11 +49,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             row.iter().map(|x| x + 0.05 * noise(&mut rng)).collect()
         })
         .collect();
-    writeln!(out, "{rows} vectors of {dimensions} dimensions, {metric:?}, {options:?}")?;
+    writeln!(
+        out,
+        "{rows} vectors of {dimensions} dimensions, {metric:?}, {options:?}"
+    )?;
 
     let index = VectorIndex::new(dimensions, metric, options)?;
     let clock = SystemClock::default();
-    let keyed = vectors.iter().enumerate().map(|(row, vector)| Ok((row.to_be_bytes(), vector)));
+    let keyed = vectors
+        .iter()
+        .enumerate()
+        .map(|(row, vector)| Ok((row.to_be_bytes(), vector)));
     let (built, took) = timed(&clock, || index.load(keyed, AT, |_| Ok(())));
     built?;
     index.advance(AT);
@@ -75,7 +81,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     });
     answered?;
-    writeln!(out, "scan                {:>8.0} us", micros(took) / queries.len() as f64)?;
+    writeln!(
+        out,
+        "scan                {:>8.0} us",
+        micros(took) / queries.len() as f64
+    )?;
     for expansion in [16, 32, 40, 64, 100, 200, 400, 1000] {
         let (mut found, mut slowest) = (0, 0.0f64);
         let (answered, took) = timed(&clock, || -> aion_base::Result<()> {
@@ -89,7 +99,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         answered?;
         let mean = micros(took) / queries.len() as f64;
         let recall = found as f64 / (queries.len() * COUNT) as f64;
-        writeln!(out, "expansion {expansion:>4}      {mean:>8.0} us, slowest {slowest:.0}; recall@10 {recall:.4}")?;
+        writeln!(
+            out,
+            "expansion {expansion:>4}      {mean:>8.0} us, slowest {slowest:.0}; recall@10 {recall:.4}"
+        )?;
     }
 
     let path = std::env::temp_dir().join(format!("aion-measure-{}", std::process::id()));
@@ -97,7 +110,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     saved?;
     writeln!(out, "save                {:>8.2} s", took.as_secs_f64())?;
     drop(index);
-    let (restored, took) = timed(&clock, || VectorIndex::restore(&OsFiles, &path, dimensions, metric, options));
+    let (restored, took) = timed(&clock, || {
+        VectorIndex::restore(&OsFiles, &path, dimensions, metric, options)
+    });
     aion_base::files::Files::remove(&OsFiles, &path)?;
     writeln!(out, "restore             {:>8.2} s", took.as_secs_f64())?;
     let index = restored?;
@@ -170,7 +185,9 @@ fn noise(rng: &mut SeededRng) -> f32 {
 }
 
 fn common(hits: &[Hit], exact: &[Hit]) -> usize {
-    hits.iter().filter(|hit| exact.iter().any(|other| other.key == hit.key)).count()
+    hits.iter()
+        .filter(|hit| exact.iter().any(|other| other.key == hit.key))
+        .count()
 }
 
 fn timed<T>(clock: &SystemClock, work: impl FnOnce() -> T) -> (T, Duration) {

@@ -30,7 +30,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         distance(Metric::L2),
         distance(Metric::Cosine),
         distance(Metric::InnerProduct),
-        Arc::new(ScalarUDF::from(Distance::new("inner_product", Metric::InnerProduct, true))),
+        Arc::new(ScalarUDF::from(Distance::new(
+            "inner_product",
+            Metric::InnerProduct,
+            true,
+        ))),
         Arc::new(ScalarUDF::from(Measure {
             name: "vector_dims",
             kind: Measured::Dimensions,

@@ -15,9 +15,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::execution_plan::{
-    ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states,
-};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -223,11 +221,18 @@ impl Running {
     /// The graph at the statement's read point, and the vector; None where all rows are to be compared.
     fn graph(&self) -> Result<Option<(GraphAt, Vec<f32>)>> {
         let read_point = self.statement.transaction.snapshot().read_point()?.index;
-        let Some(graph) = self.followers.graph_at(self.search.table.id, self.search.index.0, read_point)? else {
+        let Some(graph) = self
+            .followers
+            .graph_at(self.search.table.id, self.search.index.0, read_point)?
+        else {
             return Ok(None);
         };
         let empty = RecordBatch::new_empty(self.input.schema());
-        let value = self.search.query.evaluate(&empty).map_err(|error| translate(error, ""))?;
+        let value = self
+            .search
+            .query
+            .evaluate(&empty)
+            .map_err(|error| translate(error, ""))?;
         let query = match value {
             ColumnarValue::Scalar(scalar) => components(&scalar)?,
             // An expression without columns that is no scalar: not worth a search.
@@ -298,7 +303,9 @@ impl Running {
                 _ => Ok(Transformed::no(plan)),
             }
         });
-        replaced.map(|replaced| replaced.data).map_err(|error| translate(error, ""))
+        replaced
+            .map(|replaced| replaced.data)
+            .map_err(|error| translate(error, ""))
     }
 
     fn distance_of_last(&self, batch: &RecordBatch) -> Result<Option<f64>> {

@@ -13,8 +13,8 @@
 //!    point lies above the graph brings a few changes in itself, and gives up when there are many.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use aion_base::id::{IndexId, LogIndex, TableId};
@@ -439,7 +439,9 @@ impl Follower {
         graph.advance(at);
         let mut pending = self.pending.lock();
         if pending.is_lost {
-            return Err(Error::internal("more was written than an index that is being built can follow"));
+            return Err(Error::internal(
+                "more was written than an index that is being built can follow",
+            ));
         }
         pending.changes.retain(|change| change.at > at);
         *self.built.write() = Some(Built {

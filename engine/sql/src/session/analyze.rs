@@ -123,7 +123,9 @@ async fn gather(shape: &TableShape, transaction: &Transaction, cancellation: &Ca
         rows += 1;
         let place = match sample.len() < sample_max {
             true => Some(sample.len()),
-            false => usize::try_from(random.below(rows)).ok().filter(|&place| place < sample_max),
+            false => usize::try_from(random.below(rows))
+                .ok()
+                .filter(|&place| place < sample_max),
         };
         match place {
             Some(place) if place == sample.len() => {

@@ -196,7 +196,9 @@ impl Session {
                 Ok(Object::Table(table)) => {
                     definition.changes.extend(catalog.drop_table(&table));
                     definition.cleared.push(KeyRange::table(table.id));
-                    definition.cleared.push(KeyRange::point(&TableStatistics::key(table.id)));
+                    definition
+                        .cleared
+                        .push(KeyRange::point(&TableStatistics::key(table.id)));
                 }
                 Ok(_) => {
                     let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table"));

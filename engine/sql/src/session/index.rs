@@ -27,12 +27,7 @@ use crate::transaction::Transaction;
 const COLUMNS_MAX: usize = 32;
 
 impl Session {
-    pub(super) fn create_index(
-        &self,
-        create: &ast::CreateIndex,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
+    pub(super) fn create_index(&self, create: &ast::CreateIndex, catalog: &Catalog, text: &str) -> Result<Definition> {
         refuse_options(create)?;
         let path = self.search_path()?;
         let place = |error| at(error, create.table_name.span(), text);
@@ -51,7 +46,8 @@ impl Session {
             None => free_name(catalog, &table, &columns),
         };
         if create.if_not_exists
-            && (catalog.table_of_index(&table.schema, &name).is_some() || catalog.object(&table.schema, &name).is_some())
+            && (catalog.table_of_index(&table.schema, &name).is_some()
+                || catalog.object(&table.schema, &name).is_some())
         {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing("CREATE INDEX", SqlState::DUPLICATE_TABLE, notice));
@@ -135,7 +131,9 @@ impl Session {
             1 => self.search_path()?,
             _ => vec![self.new_name(name)?.0],
         };
-        let table = schemas.iter().find_map(|schema| catalog.table_of_index(schema, &wanted));
+        let table = schemas
+            .iter()
+            .find_map(|schema| catalog.table_of_index(schema, &wanted));
         let found = table.and_then(|table| Some((table.clone(), table.index(&wanted)?.clone())));
         if let Some(found) = found {
             return Ok(found);
@@ -167,7 +165,9 @@ pub fn fill(shape: &TableShape, index: &IndexKeys, transaction: &Transaction) ->
             if error.state() != SqlState::UNIQUE_VIOLATION {
                 return error;
             }
-            let detail = error.detail().map(|detail| detail.replace("already exists", "is duplicated"));
+            let detail = error
+                .detail()
+                .map(|detail| detail.replace("already exists", "is duplicated"));
             Error::conflict(
                 SqlState::UNIQUE_VIOLATION,
                 format!("could not create unique index \"{name}\""),
@@ -209,7 +209,10 @@ fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
             right,
         } = option
         else {
-            return Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("WITH ({option}) is no name = value")));
+            return Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                format!("WITH ({option}) is no name = value"),
+            ));
         };
         let (target, range) = match left.to_string().to_ascii_lowercase().as_str() {
             "m" => (&mut m, 2..=100),
@@ -226,7 +229,11 @@ fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
         *target = value.filter(|value| range.contains(value)).ok_or_else(|| {
             Error::invalid(
                 SqlState::INVALID_PARAMETER_VALUE,
-                format!("{left} = {right}: it is a number from {} to {}", range.start(), range.end()),
+                format!(
+                    "{left} = {right}: it is a number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
             )
         })?;
     }
@@ -286,7 +293,9 @@ fn columns(
         let descriptor = &table.columns[position];
         if is_ordered {
             if column.operator_class.is_some() {
-                return Err(place(Error::unsupported("operator classes of ordered indexes are not there yet")));
+                return Err(place(Error::unsupported(
+                    "operator classes of ordered indexes are not there yet",
+                )));
             }
             check_key_type(descriptor.sql_type, &name).map_err(place)?;
         } else if !matches!(descriptor.sql_type, SqlType::Vector(Some(_))) {

@@ -61,7 +61,11 @@ impl Access {
                 continue;
             }
             let keys = IndexKeys::new(&shape.descriptor, index);
-            let columns: Vec<_> = keys.columns().iter().map(|&(at, order)| column(shape, at, order)).collect();
+            let columns: Vec<_> = keys
+                .columns()
+                .iter()
+                .map(|&(at, order)| column(shape, at, order))
+                .collect();
             let mut prefix = Vec::new();
             KeyWriter::new(&mut prefix).table(shape.descriptor.id, index.id);
             let found = bounds(&prefix, &columns, &comparisons);

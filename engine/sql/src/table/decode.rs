@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use aion_catalog::{SqlType, Value};
 use aion_catalog::row::{RowLayout, RowReader};
+use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
     FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder,

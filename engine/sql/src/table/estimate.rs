@@ -15,7 +15,7 @@ use aion_catalog::{SqlType, Value};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Between, Expr, Like, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
 use super::TableShape;
 use crate::cells::{Cells, canonical};
@@ -68,7 +68,9 @@ impl Estimator<'_> {
                 return datafusion::common::ColumnStatistics::new_unknown();
             };
             let bound = |text: &Option<String>| {
-                let value = text.as_ref().and_then(|text| Value::text_in(&column.sql_type, text).ok());
+                let value = text
+                    .as_ref()
+                    .and_then(|text| Value::text_in(&column.sql_type, text).ok());
                 value.and_then(|value| scalar(&column.sql_type, &value).ok())
             };
             let inexact = |value: f64| Precision::Inexact(value.max(0.0).round() as usize);
@@ -155,9 +157,9 @@ impl Estimator<'_> {
         }
         let value = value_of(literal, column.sql_type);
         match (statistics, value) {
-            (Some(statistics), Some(value)) => {
-                Column::new(statistics, column.sql_type).share(op, &value).unwrap_or(default)
-            }
+            (Some(statistics), Some(value)) => Column::new(statistics, column.sql_type)
+                .share(op, &value)
+                .unwrap_or(default),
             _ => default,
         }
     }
@@ -268,4 +270,3 @@ impl<'a> Column<'a> {
         Value::text_in(&self.sql_type, text).ok()?.compare(value)
     }
 }
-

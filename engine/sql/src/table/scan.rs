@@ -259,7 +259,10 @@ impl ExecutionPlan for ScanExec {
             let batch = reader.next_batch().await.map_err(wrap)?;
             Ok(batch.map(|batch| (batch, reader)))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema.clone(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.plan.schema.clone(),
+            stream,
+        )))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -287,10 +290,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     /// Reads backward where that gives the order that is wanted.
-    fn try_pushdown_sort(
-        &self,
-        order: &[PhysicalSortExpr],
-    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
         let Some(wanted) = LexOrdering::new(order.to_vec()) else {
             return Ok(SortOrderPushdownResult::Unsupported);
         };

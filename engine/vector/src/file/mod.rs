@@ -304,7 +304,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or("its rows end in the middle of one")?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(count)
+            .ok_or("its rows end in the middle of one")?;
         self.0 = rest;
         Ok(taken)
     }

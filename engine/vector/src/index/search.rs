@@ -86,7 +86,12 @@ impl VectorIndex {
             }
             let labels = state.graph.search(&ranked, wanted)?;
             let is_visible = |version: &&Version| version.is_visible(read_point);
-            let visible = || labels.iter().flat_map(|label| versions.of_node(*label)).filter(is_visible);
+            let visible = || {
+                labels
+                    .iter()
+                    .flat_map(|label| versions.of_node(*label))
+                    .filter(is_visible)
+            };
             if visible().take(count).count() == count {
                 let mut nearest = Nearest::new(count);
                 let mut vector = vec![0.0; self.dimensions];
@@ -125,7 +130,10 @@ impl VectorIndex {
         vector: &mut [f32],
         nearest: &mut Nearest<'a>,
     ) -> Result<()> {
-        let mut visible = state.versions.of_node(u64::from(label)).filter(|version| version.is_visible(read_point));
+        let mut visible = state
+            .versions
+            .of_node(u64::from(label))
+            .filter(|version| version.is_visible(read_point));
         let Some(first) = visible.next() else {
             return Ok(());
         };

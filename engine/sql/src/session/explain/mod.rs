@@ -14,8 +14,8 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use self::show::Times;
-pub(crate) use self::tree::Property;
 use self::tree::Node;
+pub(crate) use self::tree::Property;
 use super::query::run;
 use super::setting::text_rows;
 use super::{Prepared, Session, parameters};
@@ -60,7 +60,9 @@ fn request(statement: &ast::Statement) -> Result<Request> {
         return Err(Error::internal("no EXPLAIN"));
     };
     if *query_plan || *estimate {
-        return Err(Error::unsupported("EXPLAIN QUERY PLAN and EXPLAIN ESTIMATE are not PostgreSQL's"));
+        return Err(Error::unsupported(
+            "EXPLAIN QUERY PLAN and EXPLAIN ESTIMATE are not PostgreSQL's",
+        ));
     }
     let mut request = Request {
         is_analyze: *analyze,
@@ -87,10 +89,17 @@ fn request(statement: &ast::Statement) -> Result<Request> {
 }
 
 fn is_json(format: &str) -> Result<bool> {
-    match format.trim_matches('\'').trim_start_matches('=').to_ascii_lowercase().as_str() {
+    match format
+        .trim_matches('\'')
+        .trim_start_matches('=')
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "json" => Ok(true),
         "text" => Ok(false),
-        other => Err(Error::unsupported(format!("EXPLAIN gives text and json; {other} is not there"))),
+        other => Err(Error::unsupported(format!(
+            "EXPLAIN gives text and json; {other} is not there"
+        ))),
     }
 }
 
@@ -119,7 +128,9 @@ impl Session {
             ast::Statement::Query(query) => self.plan_query(query, &types, text, &catalog)?,
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 if request.is_analyze {
-                    return Err(Error::unsupported("EXPLAIN ANALYZE of a statement that writes is not there yet"));
+                    return Err(Error::unsupported(
+                        "EXPLAIN ANALYZE of a statement that writes is not there yet",
+                    ));
                 }
                 let path = self.search_path()?;
                 let names = self.names(&catalog, &path);

@@ -34,7 +34,10 @@ fn add_lines(node: &Node, depth: usize, lines: &mut Vec<String>) {
         None => line.push_str("  (rows unknown)"),
     }
     if let Some(actual) = node.actual {
-        line.push_str(&format!(" (actual time={:.3} ms rows={:.0})", actual.total_ms, actual.rows));
+        line.push_str(&format!(
+            " (actual time={:.3} ms rows={:.0})",
+            actual.total_ms, actual.rows
+        ));
     }
     lines.push(line);
     let below = " ".repeat(indent.len() + arrow.len() + 2);
@@ -49,7 +52,16 @@ fn add_lines(node: &Node, depth: usize, lines: &mut Vec<String>) {
 }
 
 /// Properties that are part of the first line.
-const HEADLINE: &[&str] = &["Relation Name", "Schema", "Alias", "Index Name", "Scan Direction", "Join Type", "Strategy", "Partial Mode"];
+const HEADLINE: &[&str] = &[
+    "Relation Name",
+    "Schema",
+    "Alias",
+    "Index Name",
+    "Scan Direction",
+    "Join Type",
+    "Strategy",
+    "Partial Mode",
+];
 
 /// The operator as PostgreSQL heads its line: `Hash Semi Join`, `Index Scan using i on t`.
 fn headline(node: &Node) -> String {

@@ -8,6 +8,7 @@
 
 use std::any::Any;
 
+use datafusion::common::JoinType;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::joins::utils::JoinFilter;
@@ -15,7 +16,6 @@ use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
-use datafusion::common::JoinType;
 
 use crate::nearest::NearestExec;
 use crate::table::ScanExec;
@@ -92,7 +92,12 @@ impl Node {
                 .metrics()
                 .and_then(|metrics| metrics.output_rows())
                 .map_or(0.0, |rows| rows as f64),
-            total_ms: own_ms(plan) + children.iter().filter_map(|child| child.actual).map(|there| there.total_ms).sum::<f64>(),
+            total_ms: own_ms(plan)
+                + children
+                    .iter()
+                    .filter_map(|child| child.actual)
+                    .map(|there| there.total_ms)
+                    .sum::<f64>(),
         });
         Self {
             name,
@@ -139,7 +144,12 @@ fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>)
         return ("Sort".to_owned(), properties);
     }
     if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
-        let keys: Vec<_> = aggregate.group_expr().expr().iter().map(|(_, name)| name.clone()).collect();
+        let keys: Vec<_> = aggregate
+            .group_expr()
+            .expr()
+            .iter()
+            .map(|(_, name)| name.clone())
+            .collect();
         let strategy = match (keys.is_empty(), aggregate.input_order_mode()) {
             (true, _) => "Plain",
             (false, InputOrderMode::Sorted) => "Sorted",
