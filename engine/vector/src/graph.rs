@@ -199,7 +199,9 @@ impl Graph {
                 Metric::InnerProduct => matches!(metric_kind, MetricKind::IP),
             };
         if !is_same {
-            return Err(Error::corrupt("the vector graph has other dimensions or another metric"));
+            return Err(Error::corrupt(
+                "the vector graph has other dimensions or another metric",
+            ));
         }
         // The loader takes the expansions back to its defaults.
         index.change_expansion_add(options.expansion_add);

@@ -245,7 +245,11 @@ impl Versions {
     /// Bytes of memory, without what the allocator adds.
     pub(crate) fn memory_bytes(&self) -> usize {
         const ARC_COUNTS: usize = 16;
-        let strays = self.strays.values().map(|vector| size_of_val(&**vector) + 32).sum::<usize>();
+        let strays = self
+            .strays
+            .values()
+            .map(|vector| size_of_val(&**vector) + 32)
+            .sum::<usize>();
         self.versions.capacity() * size_of::<Version>()
             + self.key_bytes
             + (self.versions.len() - self.free.len()) * ARC_COUNTS

@@ -28,8 +28,6 @@
 //! Left out: saving what changed. The file is as large as the index, and its bytes are in memory while it is written.
 
 mod crc;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -304,7 +302,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or("its rows end in the middle of one")?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(count)
+            .ok_or("its rows end in the middle of one")?;
         self.0 = rest;
         Ok(taken)
     }

@@ -51,7 +51,12 @@ impl VectorIndex {
         }
         let _writer = self.writer.lock();
         let mut state = self.state.write();
-        let mut copy = self.copy_nodes(&state, labels.len()..state.versions.node_count(), &mut labels, &mut count)?;
+        let mut copy = self.copy_nodes(
+            &state,
+            labels.len()..state.versions.node_count(),
+            &mut labels,
+            &mut count,
+        )?;
         // Nodes that were empty when their step was done, and have got a version since.
         for (old, new) in labels.iter_mut().enumerate() {
             if new.is_none() && !state.versions.is_empty_node(old as u32) {
@@ -101,7 +106,10 @@ impl VectorIndex {
     }
 
     fn add_copies(&self, graph: &mut Graph, copies: &[(u32, Vec<f32>)]) -> Result<()> {
-        let vectors: Vec<_> = copies.iter().map(|(label, vector)| (*label, vector.as_slice())).collect();
+        let vectors: Vec<_> = copies
+            .iter()
+            .map(|(label, vector)| (*label, vector.as_slice()))
+            .collect();
         graph.add_all(&vectors, self.options.threads)
     }
 }

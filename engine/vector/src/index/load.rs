@@ -45,7 +45,10 @@ impl VectorIndex {
             if step.is_empty() {
                 return Ok(count);
             }
-            let changes: Vec<_> = step.iter().map(|(key, vector)| (key.as_ref(), vector.as_ref())).collect();
+            let changes: Vec<_> = step
+                .iter()
+                .map(|(key, vector)| (key.as_ref(), vector.as_ref()))
+                .collect();
             self.apply(&mut self.state.write(), &changes, at)?;
             count += step.len() as u64;
             progress(count)?;
