@@ -28,8 +28,6 @@
 //! Left out: saving what changed. The file is as large as the index, and its bytes are in memory while it is written.
 
 mod crc;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -22,7 +22,8 @@ use crate::graph::Graph;
 use crate::metric::by_distance;
 use crate::versions::Version;
 
-/// A scan costs as much as a search for this part of the nodes; measured, see `examples/measure.rs`.
+/// A node of a scan costs 0.1 us and one wanted of the graph 1 us, by `examples/measure.rs` with 12 dimensions; from there
+/// some way on towards the scan, which is exact.
 const SCAN_SHARE: usize = 16;
 
 impl VectorIndex {
