@@ -8,6 +8,7 @@
 //! table `models` or `statements` is never shadowed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::id::TableId;
@@ -33,7 +34,9 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::error::{translate, wrap};
+use crate::functions::{cast_call, is_function};
 use crate::parse;
+use crate::session::PARAMETERS_MAX;
 use crate::table::{Table, TableShape};
 
 /// What a statement's names mean.
@@ -186,7 +189,8 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// 42xxx, with a place in `text`.
-    pub fn plan(self, statement: ast::Statement, types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
+    pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
+        settle_casts(&mut statement, &mut types)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let plan = planner
@@ -357,6 +361,60 @@ impl TypePlanner for SqlTypePlanner {
             Err(_) => Ok(None),
         }
     }
+}
+
+/// Gives a parameter that is cast the type of the cast, where nothing else is known of it, and puts functions in the place of casts
+/// that DataFusion does not know.
+fn settle_casts(statement: &mut ast::Statement, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
+    let result = ast::visit_expressions_mut(statement, |expr| match settle_cast(expr, types) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match result {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
+    let (inner, target) = match expr {
+        ast::Expr::Cast {
+            kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+            expr: inner,
+            data_type,
+            array: false,
+            ..
+        } => (&**inner, sql_type(data_type)),
+        ast::Expr::TypedString(typed) => {
+            let target = sql_type(&typed.data_type);
+            let Ok(target) = target else {
+                return Ok(());
+            };
+            if is_function(target) {
+                *expr = cast_call(ast::Expr::Value(typed.value.clone()), target)?;
+            }
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    // A type that is not ours is DataFusion's to know or refuse.
+    let Ok(target) = target else {
+        return Ok(());
+    };
+    if let ast::Expr::Value(value) = inner
+        && let ast::Value::Placeholder(name) = &value.value
+        && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok())
+        && (1..=PARAMETERS_MAX).contains(&number)
+    {
+        if types.len() < number {
+            types.resize(number, None);
+        }
+        types[number - 1].get_or_insert_with(|| Arc::new(target.to_field("", true)));
+    }
+    if is_function(target) {
+        *expr = cast_call(inner.clone(), target)?;
+    }
+    Ok(())
 }
 
 /// The SQL type that a definition names.

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{LogicalPlan, WriteOp};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned};
 use crate::table::{KEY_COLUMN, Table, TableShape};
@@ -86,8 +87,9 @@ fn plan_insert(
         None => last_part(&name)?,
     };
     let returning = insert.returning.take().map(|items| Returning { items, alias });
-    if insert.source.is_none() {
-        return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet"));
+    match &mut insert.source {
+        Some(source) => wrap_literals(source, &insert.columns, &shape)?,
+        None => return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet")),
     }
     names.bind_for_insert(TARGET, &shape)?;
     insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
@@ -113,6 +115,38 @@ fn plan_insert(
             tables,
         },
     ))
+}
+
+/// Makes text literals in VALUES what their columns hold, where DataFusion would refuse the cast.
+fn wrap_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &TableShape) -> Result<()> {
+    let ast::SetExpr::Values(values) = &mut *source.body else {
+        return Ok(());
+    };
+    let descriptor = &shape.descriptor;
+    let positions: Vec<Option<usize>> = match columns {
+        [] => (0..descriptor.columns.len()).map(Some).collect(),
+        names => {
+            let position = |name: &ast::ObjectName| Some(descriptor.position(&normalize(&last_part(name).ok()?))?);
+            names.iter().map(position).collect()
+        }
+    };
+    for (at, position) in positions.into_iter().enumerate() {
+        let Some(sql_type) = position.map(|position| descriptor.columns[position].sql_type) else {
+            continue;
+        };
+        if !is_function(sql_type) {
+            continue;
+        }
+        for row in &mut values.rows {
+            if let Some(expr) = row.content.get_mut(at)
+                && let ast::Expr::Value(value) = expr
+                && matches!(value.value, ast::Value::SingleQuotedString(_) | ast::Value::Null)
+            {
+                *expr = cast_call(expr.clone(), sql_type)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn plan_update(

@@ -35,7 +35,7 @@ use crate::response::{Column, Response};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
 pub(crate) use explain::Property;
-pub(crate) use parameters::scalar;
+pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 use transaction::Block;
 
 /// Who a session belongs to.

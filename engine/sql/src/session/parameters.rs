@@ -12,7 +12,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
-const PARAMETERS_MAX: usize = 65_535;
+pub const PARAMETERS_MAX: usize = 65_535;
 
 /// What the client says of the types, for the planner.
 pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
