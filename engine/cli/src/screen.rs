@@ -30,11 +30,6 @@ impl Screen {
             .map_err(|error| Error::io("write to standard output", error))
     }
 
-    /// Prints a line on stderr.
-    pub fn complain(&self, text: impl Display) -> Result<()> {
-        writeln!(std::io::stderr(), "{text}").map_err(|error| Error::io("write to standard error", error))
-    }
-
     /// Prints a heading after an empty line.
     pub fn heading(&self, text: impl Display) -> Result<()> {
         self.line("")?;

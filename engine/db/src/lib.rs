@@ -106,6 +106,14 @@ impl Database {
         Session::new(self.engine.clone(), options)
     }
 
+    /// Waits until the vector indexes are in memory; until then searches compare all rows. Blocks.
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn wait_for_indexes(&self) -> Result<()> {
+        self.engine.wait_for_indexes()
+    }
+
     /// The runtime that statements run on.
     pub fn runtime(&self) -> &tokio::runtime::Handle {
         self.runtime.as_ref().expect("taken by drop alone").handle()

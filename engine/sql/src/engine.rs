@@ -186,6 +186,14 @@ impl Engine {
         })
     }
 
+    /// Builds the vector indexes that are not there yet, or waits for whoever does. Blocks.
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn wait_for_indexes(&self) -> Result<()> {
+        self.followers.work()
+    }
+
     /// Ends what runs in the background, and waits for its end.
     pub fn stop(&self) {
         self.followers.stop();

@@ -1,0 +1,108 @@
+//! Comparing answers: equal rows in order, numbers to 1e-9 relative.
+
+/// Rows of values as text; None is NULL.
+pub type Rows = [Vec<Option<String>>];
+
+/// Floats may differ by this, relative to the greater.
+const TOLERANCE: f64 = 1e-9;
+
+/// Digits of a float that count for a hash: fewer than agree wherever [`are_equal`] says so, but for numbers on the edge of rounding.
+const HASHED_DIGITS: usize = 7;
+
+/// Whether two answers are equal, row by row.
+pub fn are_equal(one: &Rows, two: &Rows) -> bool {
+    one.len() == two.len() && one.iter().zip(two).all(|(one, two)| is_equal_row(one, two))
+}
+
+/// How many rows of `wanted` are in `found`.
+pub fn found_of(found: &Rows, wanted: &Rows) -> usize {
+    let is_there = |row: &&Vec<Option<String>>| found.iter().any(|there| is_equal_row(there, row));
+    wanted.iter().filter(is_there).count()
+}
+
+fn is_equal_row(one: &[Option<String>], two: &[Option<String>]) -> bool {
+    one.len() == two.len()
+        && one
+            .iter()
+            .zip(two)
+            .all(|(one, two)| is_equal_value(one.as_deref(), two.as_deref()))
+}
+
+fn is_equal_value(one: Option<&str>, two: Option<&str>) -> bool {
+    if one == two {
+        return true;
+    }
+    match (one.and_then(number), two.and_then(number)) {
+        (Some(one), Some(two)) => (one - two).abs() <= TOLERANCE * one.abs().max(two.abs()),
+        _ => false,
+    }
+}
+
+/// The value of a text that is a number.
+fn number(text: &str) -> Option<f64> {
+    let first = text.bytes().next()?;
+    (first.is_ascii_digit() || first == b'-').then(|| text.parse().ok())?
+}
+
+/// The same for equal answers (64-bit FNV-1a over the values).
+pub fn hash(rows: &Rows) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    for row in rows {
+        for value in row {
+            match value.as_deref() {
+                None => add(&[0]),
+                Some(text) => {
+                    add(&[1]);
+                    // Whole numbers are exact; others as far as both engines agree.
+                    match number(text).filter(|_| text.contains(['.', 'e', 'E'])) {
+                        Some(number) => add(format!("{number:.HASHED_DIGITS$e}").as_bytes()),
+                        None => add(text.as_bytes()),
+                    }
+                }
+            }
+            add(&[2]);
+        }
+        add(&[3]);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(rows: &[&[Option<&str>]]) -> Vec<Vec<Option<String>>> {
+        rows.iter()
+            .map(|row| row.iter().map(|value| value.map(str::to_owned)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers_and_texts_as_texts() {
+        let one = rows(&[&[Some("1.0000000000001"), Some("a"), None]]);
+        let two = rows(&[&[Some("1"), Some("a"), None]]);
+        assert!(are_equal(&one, &two));
+        assert!(!are_equal(&one, &rows(&[&[Some("1.001"), Some("a"), None]])));
+        assert!(!are_equal(&one, &rows(&[&[Some("1"), Some("A"), None]])));
+        assert!(!are_equal(&one, &rows(&[&[Some("1"), Some("a"), Some("")]])));
+        assert!(!are_equal(&one, &[]));
+        assert_eq!(found_of(&one, &two), 1);
+    }
+
+    #[test]
+    fn equal_answers_have_equal_hashes() {
+        let one = rows(&[&[Some("0.1234567890123"), Some("2013-01-01 10:00:00+00")]]);
+        let two = rows(&[&[Some("0.12345678901229999"), Some("2013-01-01 10:00:00+00")]]);
+        assert_eq!(hash(&one), hash(&two));
+        assert_ne!(
+            hash(&one),
+            hash(&rows(&[&[Some("0.1234"), Some("2013-01-01 10:00:00+00")]]))
+        );
+        assert_ne!(hash(&rows(&[&[None]])), hash(&rows(&[&[Some("")]])));
+    }
+}
