@@ -10,4 +10,5 @@
 
 pub mod duckdb;
 pub mod embedded;
+pub mod point_select;
 pub mod results;

@@ -7,7 +7,7 @@ use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_catalog::stats::TableStatistics;
-use aion_storage::{Direction, Snapshot, Store};
+use aion_storage::{Direction, Generation, Snapshot, Store};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -38,6 +38,8 @@ pub(crate) type Statistics = Arc<HashMap<TableId, Arc<TableStatistics>>>;
 struct Known {
     catalog: Arc<Catalog>,
     statistics: Statistics,
+    /// The catalog's generation in the store, where that is known: who has that generation needs to read nothing.
+    generation: Option<Generation>,
 }
 
 /// See the module's header.
@@ -102,6 +104,7 @@ impl Engine {
             state.add_analyzer_rule(rule);
         }
         let followers = Followers::new(&store, options.partitions);
+        store.watch(&objects::range())?;
         Ok(Arc::new(Self {
             store,
             state,
@@ -110,6 +113,40 @@ impl Engine {
             followers,
             catalog: Mutex::default(),
         }))
+    }
+
+    /// A transaction that sees everything acknowledged so far, and knows which generation of the catalog that is unless
+    /// the catalog is changed at this moment.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub(crate) fn begin(&self, records_reads: bool) -> Result<Transaction> {
+        let before = self.store.generation();
+        let snapshot = self.store.snapshot();
+        let generation = before.filter(|_| before == self.store.generation());
+        Transaction::begin(snapshot, records_reads, generation)
+    }
+
+    /// The catalog as a transaction sees it that has not changed it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
+        let Some(generation) = transaction.generation() else {
+            return self.catalog_at(transaction.snapshot());
+        };
+        {
+            let known = self.catalog.lock();
+            if known.generation == Some(generation) {
+                return Ok(known.catalog.clone());
+            }
+        }
+        let catalog = self.catalog_at(transaction.snapshot())?;
+        let mut known = self.catalog.lock();
+        if known.catalog.version() == catalog.version() {
+            known.generation = Some(generation);
+        }
+        Ok(catalog)
     }
 
     /// The catalog as `snapshot` sees it.
@@ -136,6 +173,7 @@ impl Engine {
             *newest = Known {
                 catalog: read.clone(),
                 statistics,
+                generation: None,
             };
             self.followers.meet(&read);
         }

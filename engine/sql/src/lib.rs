@@ -7,6 +7,7 @@
 //! Session ── parse ── Statement ── prepare ── Prepared ── execute ── Response
 //!    │                                                        │
 //!    └── settings, transaction block                          ├── planner: names → tables, DataFusion's plan
+//!                                                             ├── direct: rows by their keys, without a planner
 //!                                                             ├── table: ranges of keys → Arrow batches
 //!                                                             └── dml: rows of a query → changes of keys
 //! ```
@@ -16,6 +17,7 @@
 mod cancel;
 mod cells;
 mod copy;
+mod direct;
 mod dml;
 mod engine;
 mod error;

@@ -38,9 +38,17 @@ pub enum Response {
 pub struct Rows {
     columns: Arc<[Column]>,
     schema: SchemaRef,
-    stream: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
+    source: Source,
     verb: Verb,
     count: u64,
+}
+
+/// Where batches come from.
+enum Source {
+    /// From operators that are still at work.
+    Stream(Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>),
+    /// From what was done before the answer.
+    Ready(Option<RecordBatch>),
 }
 
 /// What made the rows; it decides the command tag.
@@ -72,7 +80,18 @@ impl Rows {
         Self {
             columns,
             schema,
-            stream: Box::pin(stream),
+            source: Source::Stream(Box::pin(stream)),
+            verb,
+            count: 0,
+        }
+    }
+
+    /// Rows that are there already, at most one batch of them.
+    pub(crate) fn ready(columns: Arc<[Column]>, schema: SchemaRef, batch: Option<RecordBatch>, verb: Verb) -> Self {
+        Self {
+            columns,
+            schema,
+            source: Source::Ready(batch),
             verb,
             count: 0,
         }
@@ -94,7 +113,10 @@ impl Rows {
     /// # Errors
     /// What the statement failed with; nothing follows.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = self.stream.next().await.transpose()?;
+        let batch = match &mut self.source {
+            Source::Stream(stream) => stream.next().await.transpose()?,
+            Source::Ready(batch) => batch.take(),
+        };
         self.count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         Ok(batch)
     }

@@ -44,6 +44,8 @@ const fn setting(name: &'static str, default: &'static str, kind: Kind, is_repor
 }
 
 const SETTINGS: &[Setting] = &[
+    // Off: statements that name rows by their primary key are planned like all others. The answers are the same.
+    setting("aion.direct_path", "on", Kind::Bool, false),
     setting("application_name", "", Kind::Text, true),
     setting("bytea_output", "hex", Kind::OneOf(&["hex"]), false),
     setting(
@@ -94,6 +96,7 @@ const SETTINGS: &[Setting] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     changed: BTreeMap<String, String>,
+    version: u64,
     unreported: BTreeMap<String, String>,
 }
 
@@ -135,6 +138,7 @@ impl Settings {
                 return Err(unknown(name));
             }
             self.changed.insert(key, value.to_owned());
+            self.version += 1;
             return Ok(());
         };
         let value = setting.kind.check(setting.name, value)?;
@@ -142,6 +146,7 @@ impl Settings {
             self.unreported.insert(setting.name.to_owned(), value.clone());
         }
         self.changed.insert(key, value);
+        self.version += 1;
         Ok(())
     }
 
@@ -159,9 +164,17 @@ impl Settings {
         match find(&key) {
             Some(setting) if !matches!(setting.kind, Kind::Fixed) => self.set(&key, setting.default),
             Some(_) => Ok(()),
-            None if self.changed.remove(&key).is_some() => Ok(()),
+            None if self.changed.remove(&key).is_some() => {
+                self.version += 1;
+                Ok(())
+            }
             None => Err(unknown(name)),
         }
+    }
+
+    /// Rises with each change, so that who keeps what a setting says knows when to look again.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// All settings with their values, by name.

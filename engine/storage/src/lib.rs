@@ -21,5 +21,6 @@ pub use derived::{Derived, RowWrite};
 pub use directory::FORMAT_VERSION;
 pub use log::LogOptions;
 pub use rows::rocks::RocksOptions;
+pub use rows::watched::Generation;
 pub use rows::{Direction, ReadPoint, Scan, Snapshot};
 pub use store::{Replicator, Store, StoreCounters, StoreOptions, Ticket};

@@ -29,6 +29,7 @@ use std::time::Duration;
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::files::{Files, OsFiles};
 use aion_base::id::{LogIndex, Term, Timestamp, TxnId};
+use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use parking_lot::{Condvar, Mutex};
 
@@ -40,6 +41,7 @@ use crate::entry::{self, Body};
 use crate::log::{Log, LogOptions};
 use crate::rows::memory::MemoryRows;
 use crate::rows::rocks::{RocksOptions, RocksRows};
+use crate::rows::watched::{Generation, WatchedRows};
 use crate::rows::{Rows, Snapshot};
 use crate::window::Window;
 
@@ -196,7 +198,7 @@ pub struct StoreCounters {
 
 /// See the module's header.
 pub struct Store {
-    rows: Arc<dyn Rows>,
+    rows: Arc<WatchedRows>,
     core: Core,
     counters: Arc<StoreCounters>,
 }
@@ -261,9 +263,10 @@ struct Proposal {
 impl Store {
     /// A store that lives in memory and ends with the process.
     pub fn in_memory(options: &StoreOptions) -> Self {
-        let rows: Arc<dyn Rows> = Arc::new(MemoryRows::default());
+        let watched = Arc::new(WatchedRows::new(Arc::new(MemoryRows::default())));
+        let rows: Arc<dyn Rows> = watched.clone();
         let window = Window::new(options.window_bytes, LogIndex(0));
-        let applier = Applier::new(rows.clone(), window, Default::default(), VecDeque::new());
+        let applier = Applier::new(rows, window, Default::default(), VecDeque::new());
         let core = MemoryCore {
             applier,
             clock: options.clock.clone(),
@@ -273,7 +276,7 @@ impl Store {
             bytes_max: transaction_bytes_max(options, options.window_bytes),
         };
         Self {
-            rows,
+            rows: watched,
             core,
             counters: Arc::default(),
         }
@@ -290,7 +293,11 @@ impl Store {
         let applied = RocksRows::peek(&directory.rows())?;
         let log = Log::open(options.files.clone(), &directory.log(), options.log.clone())?;
         check_ends(path, applied, &log)?;
-        let rows: Arc<dyn Rows> = Arc::new(RocksRows::open(&directory.rows(), options.rocks)?);
+        let watched = Arc::new(WatchedRows::new(Arc::new(RocksRows::open(
+            &directory.rows(),
+            options.rocks,
+        )?)));
+        let rows: Arc<dyn Rows> = watched.clone();
         let counters: Arc<StoreCounters> = Arc::default();
         let opened = recover(path, &rows, &log, window_bytes, &counters)?;
         let mut committer = Committer {
@@ -337,7 +344,7 @@ impl Store {
             transaction_bytes_max: transaction_bytes_max(&options, window_bytes),
         };
         Ok(Self {
-            rows,
+            rows: watched,
             core: Core::Durable(durable),
             counters,
         })
@@ -354,6 +361,29 @@ impl Store {
             Core::Memory { applier, .. } => applier.lock().applier.follow(follower),
             Core::Durable(durable) => durable.shared.applier.lock().follow(follower),
         }
+    }
+
+    /// The newest value of one key, put into `value`, and its commit time: everything acknowledged before the call, without
+    /// the price of a snapshot.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+        self.rows.get(key, value)
+    }
+
+    /// Counts the changes in `range` from now on; to be called before the first of them.
+    ///
+    /// # Errors
+    /// Internal when another range is watched already.
+    pub fn watch(&self, range: &KeyRange) -> Result<()> {
+        self.rows.watch(range)
+    }
+
+    /// How often the watched range was changed. What was read between two equal answers saw the range as it was at the
+    /// first. None while a change of it is becoming visible, and before [`Store::watch`].
+    pub fn generation(&self) -> Option<Generation> {
+        self.rows.generation()
     }
 
     /// Counters since the store was opened.

@@ -143,24 +143,30 @@ fn scripts() {
     files.sort();
     assert!(!files.is_empty(), "no script in {}", dir.display());
     let mut failures = Vec::new();
-    for file in &files {
+    // With the direct path and without it: the answers are the same.
+    let runs = files
+        .iter()
+        .flat_map(|file| ["on", "off"].map(|direct_path| (file, direct_path)));
+    for (file, direct_path) in runs {
         let server = Server::start();
         let connect = || {
             let connection = Connection {
                 client: server.connect(),
                 runtime: server.runtime.clone(),
             };
-            async { Ok(connection) }
+            let set = format!("SET aion.direct_path = {direct_path}");
+            let set = server.runtime.block_on(connection.client.batch_execute(&set));
+            async { set.map(|()| connection).map_err(Failure::from) }
         };
         let mut runner = Runner::new(connect);
         if let Err(error) = runner.run_file(file) {
-            failures.push(format!("{}", error.display(false)));
+            failures.push(format!("direct path {direct_path}: {}", error.display(false)));
         }
         runner.shutdown();
     }
     assert!(
         failures.is_empty(),
-        "{} of {} scripts failed:\n{}",
+        "{} runs of {} scripts failed:\n{}",
         failures.len(),
         files.len(),
         failures.join("\n")

@@ -37,6 +37,17 @@ pub enum ChangeKind {
     Delete,
 }
 
+impl ChangeKind {
+    /// The command tag of a change of so many rows.
+    pub fn tag(self, count: u64) -> String {
+        match self {
+            Self::Insert => format!("INSERT 0 {count}"),
+            Self::Update => format!("UPDATE {count}"),
+            Self::Delete => format!("DELETE {count}"),
+        }
+    }
+}
+
 /// The RETURNING list.
 #[derive(Clone, Debug)]
 pub struct Returning {

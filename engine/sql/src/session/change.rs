@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 use super::query::{conform, result_schema, run};
 use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, ChangeKind, Returning, plan_change};
+use crate::dml::{self, Change, Returning, plan_change};
 use crate::error::translate;
 use crate::response::{Response, Rows, Verb};
 use crate::table::StatementContext;
@@ -37,7 +37,7 @@ impl Session {
             return self.change_in(&transaction, prepared, values, &cancellation).await;
         }
         for attempt in 1.. {
-            let transaction = Arc::new(Transaction::begin(self.engine.store.snapshot(), true)?);
+            let transaction = Arc::new(self.engine.begin(true)?);
             let response = self.change_in(&transaction, prepared, values, &cancellation).await?;
             match self.commit(&transaction).await {
                 Ok(()) => return Ok(response),
@@ -57,6 +57,9 @@ impl Session {
         values: &[Value],
         cancellation: &Cancellation,
     ) -> Result<Response> {
+        if let Some(response) = self.put_directly(prepared, values, transaction)? {
+            return Ok(response);
+        }
         let text = &prepared.statement.text;
         let catalog = self.catalog_of(transaction)?;
         let path = self.search_path()?;
@@ -67,11 +70,7 @@ impl Session {
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
         let source = self.collect(&plan, transaction, cancellation, text).await?;
         let written = dml::run(&change, &source, transaction)?;
-        let tag = match change.kind {
-            ChangeKind::Insert => format!("INSERT 0 {}", written.count),
-            ChangeKind::Update => format!("UPDATE {}", written.count),
-            ChangeKind::Delete => format!("DELETE {}", written.count),
-        };
+        let tag = change.kind.tag(written.count);
         let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
             return Ok(Response::Done { tag });
         };

@@ -10,14 +10,16 @@
 
 mod analyze;
 mod change;
-mod columns;
+pub(crate) mod columns;
 mod copy;
 mod ddl;
+mod direct;
 mod explain;
 mod index;
 mod parameters;
 mod query;
 mod setting;
+mod template;
 mod transaction;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Catalog;
 use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast;
+use parking_lot::Mutex;
 
 use crate::cancel::{Cancellation, Canceller};
 use crate::engine::Engine;
@@ -36,6 +39,7 @@ use crate::settings::Settings;
 use crate::transaction::Transaction;
 pub(crate) use explain::Property;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
+pub(crate) use query::result_schema;
 use transaction::Block;
 
 /// Who a session belongs to.
@@ -76,9 +80,26 @@ pub struct Prepared {
     statement: Statement,
     parameters: Vec<SqlType>,
     columns: Option<Arc<[Column]>>,
+    /// It has the shape of a statement that needs no planner.
+    is_candidate: bool,
+    /// As the direct path had it last.
+    direct: Mutex<Option<Arc<direct::Compiled>>>,
+    /// As the full path planned it last.
+    template: Mutex<Option<Arc<template::Template>>>,
 }
 
 impl Prepared {
+    fn new(statement: &Statement, parameters: Vec<SqlType>, columns: Option<Arc<[Column]>>) -> Self {
+        Self {
+            is_candidate: crate::direct::is_candidate(&statement.ast),
+            statement: statement.clone(),
+            parameters,
+            columns,
+            direct: Mutex::default(),
+            template: Mutex::default(),
+        }
+    }
+
     /// The types of `$1`, `$2`, ...
     pub fn parameter_types(&self) -> &[SqlType] {
         &self.parameters
@@ -101,6 +122,8 @@ pub struct Session {
     is_implicit: bool,
     canceller: Canceller,
     notices: Vec<Error>,
+    choices: Arc<direct::Choices>,
+    scratch: direct::Scratch,
 }
 
 impl Session {
@@ -118,6 +141,8 @@ impl Session {
             is_implicit: false,
             canceller: Canceller::default(),
             notices: Vec::new(),
+            choices: Arc::default(),
+            scratch: direct::Scratch::default(),
         }
     }
 
@@ -135,7 +160,7 @@ impl Session {
     /// # Errors
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
-        let prepared = self.describe(statement, types);
+        let prepared = self.refresh_choices().and_then(|()| self.describe(statement, types));
         if prepared.is_err() {
             self.fail();
         }
@@ -178,6 +203,11 @@ impl Session {
         }
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, true)?);
+        }
+        self.refresh_choices()?;
+        // Too short to be cancelled or timed.
+        if let Some(response) = self.get_directly(prepared, parameters)? {
+            return Ok(response);
         }
         let cancellation = self.canceller.begin();
         match &prepared.statement.ast {
@@ -281,8 +311,8 @@ impl Session {
     fn catalog(&self) -> Result<Arc<Catalog>> {
         match &self.block {
             Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
-            Some(block) => self.engine.catalog_at(block.transaction.snapshot()),
-            None => self.engine.catalog_at(&*self.engine.store.snapshot()),
+            Some(block) => self.engine.catalog_of(&block.transaction),
+            None => self.engine.catalog_of(&self.engine.begin(false)?),
         }
     }
 
@@ -290,7 +320,7 @@ impl Session {
     fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
         match &self.block {
             Some(_) => self.catalog(),
-            None => self.engine.catalog_at(transaction.snapshot()),
+            None => self.engine.catalog_of(transaction),
         }
     }
 
@@ -298,7 +328,7 @@ impl Session {
     fn transaction(&self, may_write: bool) -> Result<Arc<Transaction>> {
         match &self.block {
             Some(block) => Ok(block.transaction.clone()),
-            None => Transaction::begin(self.engine.store.snapshot(), may_write).map(Arc::new),
+            None => self.engine.begin(may_write).map(Arc::new),
         }
     }
 

@@ -31,6 +31,9 @@ use crate::transaction::Transaction;
 impl Session {
     /// What a statement takes and gives, without running it.
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
+        if let Some(prepared) = self.describe_directly(statement, given)? {
+            return Ok(prepared);
+        }
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = self.catalog()?;
@@ -69,11 +72,7 @@ impl Session {
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
             _ => (Vec::new(), None),
         };
-        Ok(Prepared {
-            statement: statement.clone(),
-            parameters,
-            columns,
-        })
+        Ok(Prepared::new(statement, parameters, columns))
     }
 
     pub(super) fn plan_query(
@@ -102,12 +101,10 @@ impl Session {
         };
         let text = &prepared.statement.text;
         let transaction = self.transaction(false)?;
-        let catalog = self.catalog_of(&transaction)?;
-        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-        let planned = self.plan_query(query, &types, text, &catalog)?;
-        self.depend(&planned, &transaction);
-        let columns = columns::of_query(query, planned.plan.schema().as_arrow())?;
-        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let template = self.template(prepared, query, &transaction)?;
+        self.depend(&template.planned, &transaction);
+        let columns = template.columns.clone();
+        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
         let context = StatementContext {
             transaction,
             cancellation: cancellation.clone(),
@@ -190,7 +187,7 @@ pub(super) fn run(
 }
 
 /// The Arrow schema of a result with these columns.
-pub(super) fn result_schema(columns: &[Column]) -> SchemaRef {
+pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
     let fields = columns
         .iter()
         .map(|column| column.sql_type.to_field(column.name.clone(), true));

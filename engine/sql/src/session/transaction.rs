@@ -24,7 +24,7 @@ pub struct Block {
 
 impl Block {
     pub fn begin(engine: &Engine, is_implicit: bool) -> Result<Self> {
-        let transaction = Arc::new(Transaction::begin(engine.store.snapshot(), true)?);
+        let transaction = Arc::new(engine.begin(true)?);
         Ok(Self {
             transaction,
             is_implicit,

@@ -50,28 +50,44 @@ enum Builder {
     Vectors(ListBuilder<Float32Builder>),
 }
 
+/// Rows that a batch has room for at first, unless the caller knows better.
+const BATCH_ROWS: usize = 1024;
+/// Components of vectors that room is made for at once.
+const COMPONENTS_MAX: usize = 16_384;
+/// Bytes of a text or bytea that room is made for.
+const VARIABLE_BYTES: usize = 16;
+
 impl Builder {
-    fn new(sql_type: SqlType) -> Self {
+    fn with_capacity(sql_type: SqlType, rows: usize) -> Self {
         match sql_type {
-            SqlType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            SqlType::SmallInt => Self::SmallInt(Int16Builder::new()),
-            SqlType::Integer => Self::Integer(Int32Builder::new()),
-            SqlType::BigInt => Self::BigInt(Int64Builder::new()),
-            SqlType::Real => Self::Real(Float32Builder::new()),
-            SqlType::Double => Self::Double(Float64Builder::new()),
-            SqlType::Numeric { .. } => Self::Numeric(Decimal128Builder::new().with_data_type(sql_type.to_arrow())),
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Json => Self::Text(StringBuilder::new()),
-            SqlType::Bytea => Self::Bytea(BinaryBuilder::new()),
-            SqlType::Date => Self::Date(Date32Builder::new()),
+            SqlType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
+            SqlType::SmallInt => Self::SmallInt(Int16Builder::with_capacity(rows)),
+            SqlType::Integer => Self::Integer(Int32Builder::with_capacity(rows)),
+            SqlType::BigInt => Self::BigInt(Int64Builder::with_capacity(rows)),
+            SqlType::Real => Self::Real(Float32Builder::with_capacity(rows)),
+            SqlType::Double => Self::Double(Float64Builder::with_capacity(rows)),
+            SqlType::Numeric { .. } => {
+                Self::Numeric(Decimal128Builder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
+            }
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Json => {
+                Self::Text(StringBuilder::with_capacity(rows, rows * VARIABLE_BYTES))
+            }
+            SqlType::Bytea => Self::Bytea(BinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
+            SqlType::Date => Self::Date(Date32Builder::with_capacity(rows)),
             SqlType::Timestamp | SqlType::TimestampTz => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(sql_type.to_arrow()))
+                Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
             }
-            SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
+            SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             SqlType::Vector(Some(dimensions)) => {
+                let components = (rows * usize::from(dimensions)).min(COMPONENTS_MAX);
+                let components = Float32Builder::with_capacity(components);
                 let dimensions = i32::from(dimensions);
-                Self::Vector(FixedSizeListBuilder::new(Float32Builder::new(), dimensions), dimensions)
+                Self::Vector(
+                    FixedSizeListBuilder::with_capacity(components, dimensions, rows),
+                    dimensions,
+                )
             }
-            SqlType::Vector(None) => Self::Vectors(ListBuilder::new(Float32Builder::new())),
+            SqlType::Vector(None) => Self::Vectors(ListBuilder::with_capacity(Float32Builder::new(), rows)),
         }
     }
 
@@ -180,16 +196,21 @@ impl BatchBuilder {
     /// For batches of `schema`, whose fields are the table's columns at `projection`; a position behind the last column is the
     /// row's key.
     pub fn new(layout: &RowLayout, projection: &[usize], schema: SchemaRef) -> Self {
+        Self::with_capacity(layout, projection, schema, BATCH_ROWS)
+    }
+
+    /// As [`BatchBuilder::new`], with room for so many rows at first.
+    pub fn with_capacity(layout: &RowLayout, projection: &[usize], schema: SchemaRef, rows: usize) -> Self {
         let columns = projection
             .iter()
             .map(|&position| match position < layout.len() {
                 true => Column {
                     source: Source::Row(position),
-                    builder: Builder::new(layout.sql_type(position)),
+                    builder: Builder::with_capacity(layout.sql_type(position), rows),
                 },
                 false => Column {
                     source: Source::Key,
-                    builder: Builder::new(SqlType::Bytea),
+                    builder: Builder::with_capacity(SqlType::Bytea, rows),
                 },
             })
             .collect();

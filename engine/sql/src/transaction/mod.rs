@@ -27,7 +27,7 @@ use aion_base::id::{LogIndex, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
-use aion_storage::{Change, Check, Commit, Direction, Precondition, Snapshot, Write};
+use aion_storage::{Change, Check, Commit, Direction, Generation, Precondition, Snapshot, Write};
 use parking_lot::Mutex;
 
 use read_set::ReadSet;
@@ -40,9 +40,10 @@ pub const WRITE_SET_BYTES_MAX: usize = 128 << 20;
 /// See the module's header. Shared by the operators of a statement.
 #[derive(Debug)]
 pub struct Transaction {
-    id: TxnId,
     snapshot: Arc<dyn Snapshot>,
     read_point: LogIndex,
+    /// Of the catalog, as the snapshot sees it; None where that is not known.
+    generation: Option<Generation>,
     /// Reads are recorded; false for a statement that is known to write nothing.
     records_reads: bool,
     state: Mutex<State>,
@@ -68,22 +69,21 @@ struct Pending {
 }
 
 impl Transaction {
-    /// A transaction over `snapshot`.
+    /// A transaction over `snapshot`, which sees this generation of the catalog.
     ///
     /// # Errors
     /// When the snapshot's place in the log cannot be read.
-    pub fn begin(snapshot: Arc<dyn Snapshot>, records_reads: bool) -> Result<Self> {
+    pub fn begin(snapshot: Arc<dyn Snapshot>, records_reads: bool, generation: Option<Generation>) -> Result<Self> {
         // Only a commit needs the read point; a statement that reads need not ask for it.
         let read_point = if records_reads {
             snapshot.read_point()?.index
         } else {
             LogIndex(0)
         };
-        let id = TxnId(SeededRng::from_entropy().next_u128());
         Ok(Self {
-            id,
             snapshot,
             read_point,
+            generation,
             records_reads,
             state: Mutex::default(),
         })
@@ -253,6 +253,12 @@ impl Transaction {
         state.undo.clear();
     }
 
+    /// The generation of the catalog that the snapshot sees; None where that is not known. What the transaction itself changes
+    /// does not count.
+    pub fn generation(&self) -> Option<Generation> {
+        self.generation
+    }
+
     /// What it reads through.
     pub fn snapshot(&self) -> &dyn Snapshot {
         &*self.snapshot
@@ -265,7 +271,8 @@ impl Transaction {
             return None;
         }
         assert!(self.records_reads, "a transaction that writes records its reads");
-        let mut commit = Commit::new(self.id, self.read_point);
+        let id = TxnId(SeededRng::from_entropy().next_u128());
+        let mut commit = Commit::new(id, self.read_point);
         commit.read_ranges = state.reads.into_ranges();
         commit.preconditions = state.preconditions;
         commit.writes = state

@@ -33,7 +33,7 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
     let mut committed: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut rng = SeededRng::new(9);
     for _ in 0..60 {
-        let transaction = Transaction::begin(store.snapshot(), true).expect("begins");
+        let transaction = Transaction::begin(store.snapshot(), true, None).expect("begins");
         let mut model = committed.clone();
         for _ in 0..rng.below(25) {
             let key = key(&mut rng);
@@ -85,7 +85,7 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
 #[test]
 fn what_a_statement_did_can_be_taken_back() {
     let store = store();
-    let transaction = Transaction::begin(store.snapshot(), true).expect("begins");
+    let transaction = Transaction::begin(store.snapshot(), true, None).expect("begins");
     assert!(transaction.insert(b"kept", b"1").expect("written"));
     transaction.save();
     assert!(transaction.insert(b"gone", b"2").expect("written"));
@@ -99,7 +99,7 @@ fn what_a_statement_did_can_be_taken_back() {
 #[test]
 fn write_skew_and_phantoms_do_not_commit() {
     let store = store();
-    let begin = || Transaction::begin(store.snapshot(), true).expect("begins");
+    let begin = || Transaction::begin(store.snapshot(), true, None).expect("begins");
     let setup = begin();
     assert!(setup.insert(b"a", b"1").expect("written") && setup.insert(b"b", b"1").expect("written"));
     assert!(commit(&store, setup));

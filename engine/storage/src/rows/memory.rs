@@ -100,6 +100,19 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+        let state = self.state.read();
+        let found = state
+            .keys
+            .get(key)
+            .and_then(|chain| visible(chain, state.applied.index));
+        Ok(found.map(|(timestamp, bytes)| {
+            value.clear();
+            value.extend_from_slice(bytes);
+            timestamp
+        }))
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let mut state = self.state.write();
         let applied = state.applied;

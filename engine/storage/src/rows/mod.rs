@@ -9,6 +9,7 @@
 pub mod memory;
 mod owned;
 pub mod rocks;
+pub mod watched;
 
 use std::fmt;
 use std::sync::Arc;
@@ -125,6 +126,9 @@ pub struct RowWrite<'a> {
 pub trait Rows: Send + Sync + fmt::Debug {
     /// Makes a batch visible, all or nothing. Applying entries again that were applied already changes nothing.
     fn apply(&self, batch: &Batch<'_>) -> Result<()>;
+
+    /// Puts the newest value of `key` into `value`, as [`Snapshot::get`] does: one key needs no snapshot.
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>>;
 
     /// The keys as they are now.
     fn snapshot(&self) -> Arc<dyn Snapshot>;

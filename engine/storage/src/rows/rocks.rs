@@ -11,7 +11,7 @@
 //! (`atomic_flush`), so what survives a crash is exactly the effect of the log up to the durable `applied`. A point
 //! read is a `Get`. Every block read is verified by checksum; an error names the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::id::{LogIndex, Term, Timestamp};
@@ -57,8 +57,10 @@ impl Default for RocksOptions {
 /// See the module's header.
 pub struct RocksRows {
     db: Arc<Db>,
-    dir: PathBuf,
+    dir: Arc<Path>,
     write_options: WriteOptions,
+    /// Of reads without a snapshot: making them costs as much as a read.
+    read_options: ReadOptions,
 }
 
 impl std::fmt::Debug for RocksRows {
@@ -106,8 +108,9 @@ impl RocksRows {
         write_options.disable_wal(true);
         Ok(Self {
             db: Arc::new(db),
-            dir: dir.to_path_buf(),
+            dir: dir.into(),
             write_options,
+            read_options: ReadOptions::default(),
         })
     }
 }
@@ -188,6 +191,17 @@ fn split_value<'a>(stored: &'a [u8], dir: &Path) -> Result<(Timestamp, &'a [u8])
     }
 }
 
+fn get(db: &Db, key: &[u8], options: &ReadOptions, dir: &Path, value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+    let found = db
+        .get_pinned_cf_opt(family(db, ROW), key, options)
+        .map_err(|error| failed(dir, "read", &error))?;
+    let Some(stored) = found else { return Ok(None) };
+    let (timestamp, bytes) = split_value(&stored, dir)?;
+    value.clear();
+    value.extend_from_slice(bytes);
+    Ok(Some(timestamp))
+}
+
 fn note_key(index: LogIndex) -> Vec<u8> {
     [NOTE, &index.0.to_be_bytes()].concat()
 }
@@ -227,6 +241,10 @@ impl Rows for RocksRows {
         self.db
             .write_opt(out, &self.write_options)
             .map_err(|error| failed(&self.dir, "write", &error))
+    }
+
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+        get(&self.db, key, &self.read_options, &self.dir, value)
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
@@ -287,7 +305,7 @@ impl Rows for RocksRows {
 
 struct RocksSnapshot {
     snapshot: Arc<OwnedSnapshot>,
-    dir: PathBuf,
+    dir: Arc<Path>,
 }
 
 impl std::fmt::Debug for RocksSnapshot {
@@ -306,15 +324,7 @@ impl Snapshot for RocksSnapshot {
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
-        let db = self.snapshot.db();
-        let found = db
-            .get_pinned_cf_opt(family(db, ROW), key, self.snapshot.options())
-            .map_err(|error| failed(&self.dir, "read", &error))?;
-        let Some(stored) = found else { return Ok(None) };
-        let (timestamp, bytes) = split_value(&stored, &self.dir)?;
-        value.clear();
-        value.extend_from_slice(bytes);
-        Ok(Some(timestamp))
+        get(self.snapshot.db(), key, self.snapshot.options(), &self.dir, value)
     }
 
     fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>> {
@@ -353,7 +363,7 @@ struct RocksScan {
     iterator: OwnedIterator,
     direction: Direction,
     is_started: bool,
-    dir: PathBuf,
+    dir: Arc<Path>,
 }
 
 impl Scan for RocksScan {

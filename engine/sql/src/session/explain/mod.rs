@@ -118,6 +118,12 @@ impl Session {
             return Err(Error::internal("no EXPLAIN"));
         };
         let request = request(&prepared.statement.ast)?;
+        if !request.is_analyze
+            && !request.is_json
+            && let Some(line) = self.explain_directly(statement, &prepared.parameters)?
+        {
+            return text_rows(columns(&prepared.statement.ast)?, vec![vec![line]], "EXPLAIN");
+        }
         let text = &prepared.statement.text;
         let transaction = self.transaction(false)?;
         let catalog = self.catalog_of(&transaction)?;

@@ -1,0 +1,243 @@
+//! Rows written by their values or keys.
+//!
+//! Only the planner is left out: the source of the change is made here, and `dml` writes it, with the same checks and
+//! the same errors as that of any other change.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::{ArrayRef, BinaryArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::sql::sqlparser::ast;
+
+use super::keys::{Found, Keys};
+use super::shape::{Delete, Insert, Update, identifier};
+use super::source::{Parameters, Source, integer, is_integer};
+use crate::dml::{Change, ChangeKind};
+use crate::session::scalar;
+use crate::table::{BatchBuilder, KEY_COLUMN, TableShape};
+use crate::transaction::Transaction;
+
+/// Rows of one INSERT, at most: more are the planner's.
+const ROWS_MAX: usize = 1_000;
+
+/// An INSERT of values, an UPDATE to values, or a DELETE.
+#[derive(Debug)]
+pub(crate) struct Put {
+    /// What `dml` makes of the source.
+    pub change: Change,
+    /// The source's: for UPDATE and DELETE the key, for INSERT and UPDATE all columns, each of which may be NULL here.
+    schema: SchemaRef,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
+    /// Rows of a value for each column.
+    New(Vec<Vec<Source>>),
+    /// Rows by their keys, with new values for some columns, by position.
+    Keyed(Keys, Vec<(usize, Source)>),
+}
+
+impl Put {
+    pub fn insert(insert: &Insert<'_>, shape: &Arc<TableShape>, parameters: &mut Parameters<'_>) -> Option<Self> {
+        let columns = &shape.descriptor.columns;
+        let mut positions = Vec::new();
+        for name in insert.columns {
+            let [part] = name.0.as_slice() else { return None };
+            let position = shape.descriptor.position(&identifier(part.as_ident()?)?)?;
+            if positions.contains(&position) {
+                return None;
+            }
+            positions.push(position);
+        }
+        if insert.columns.is_empty() {
+            positions = (0..columns.len()).collect();
+        }
+        let is_left_out = |position: &usize| !positions.contains(position);
+        if (0..columns.len())
+            .filter(is_left_out)
+            .any(|at| columns[at].default.is_some())
+        {
+            return None;
+        }
+        if insert.rows.is_empty() || insert.rows.len() > ROWS_MAX {
+            return None;
+        }
+        let mut rows = Vec::with_capacity(insert.rows.len());
+        for values in &insert.rows {
+            if values.len() != positions.len() {
+                return None;
+            }
+            let mut row = vec![Source::Literal(Value::Null); columns.len()];
+            for (&position, value) in positions.iter().zip(*values) {
+                // The planner infers the type of a bare parameter only.
+                if matches!(value, ast::Expr::Nested(_)) {
+                    return None;
+                }
+                row[position] = stored(value, columns[position].sql_type, parameters)?;
+            }
+            rows.push(row);
+        }
+        Some(Self::new(ChangeKind::Insert, shape, Rows::New(rows)))
+    }
+
+    pub fn update(update: &Update<'_>, shape: &Arc<TableShape>, parameters: &mut Parameters<'_>) -> Option<Self> {
+        let mut assigned: Vec<(usize, Source)> = Vec::new();
+        for assignment in update.assignments {
+            let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
+                return None;
+            };
+            let [part] = name.0.as_slice() else { return None };
+            let position = shape.descriptor.position(&identifier(part.as_ident()?)?)?;
+            if assigned.iter().any(|(other, _)| *other == position) || matches!(assignment.value, ast::Expr::Nested(_))
+            {
+                return None;
+            }
+            let sql_type = shape.descriptor.columns[position].sql_type;
+            assigned.push((position, stored(&assignment.value, sql_type, parameters)?));
+        }
+        let keys = Keys::compile(update.selection, &update.target, shape, parameters)?;
+        Some(Self::new(ChangeKind::Update, shape, Rows::Keyed(keys, assigned)))
+    }
+
+    pub fn delete(delete: &Delete<'_>, shape: &Arc<TableShape>, parameters: &mut Parameters<'_>) -> Option<Self> {
+        let keys = Keys::compile(delete.selection, &delete.target, shape, parameters)?;
+        Some(Self::new(ChangeKind::Delete, shape, Rows::Keyed(keys, Vec::new())))
+    }
+
+    fn new(kind: ChangeKind, shape: &Arc<TableShape>, rows: Rows) -> Self {
+        let key = Field::new(KEY_COLUMN, DataType::Binary, false);
+        let columns = || {
+            let fields = shape.schema.fields().iter();
+            fields.map(|field| field.as_ref().clone().with_nullable(true))
+        };
+        let fields: Vec<Field> = match kind {
+            ChangeKind::Insert => columns().collect(),
+            ChangeKind::Update => std::iter::once(key).chain(columns()).collect(),
+            ChangeKind::Delete => vec![key],
+        };
+        Self {
+            change: Change {
+                kind,
+                shape: shape.clone(),
+                returning: None,
+            },
+            schema: Arc::new(Schema::new(fields)),
+            rows,
+        }
+    }
+
+    pub fn shape(&self) -> &TableShape {
+        &self.change.shape
+    }
+
+    /// What it does, for EXPLAIN.
+    pub fn verb(&self) -> &'static str {
+        match self.change.kind {
+            ChangeKind::Insert => "insert into",
+            ChangeKind::Update => "update by primary key of",
+            ChangeKind::Delete => "delete by primary key of",
+        }
+    }
+
+    /// The source of the change: at most one batch. None when the values are unfit.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn source(&self, values: &[Value], transaction: &Transaction) -> Result<Option<Vec<RecordBatch>>> {
+        let (keys, assigned) = match &self.rows {
+            Rows::New(rows) => return self.new_rows(rows, values),
+            Rows::Keyed(keys, assigned) => (keys, assigned),
+        };
+        // All values first: they may be unfit although no row has the key.
+        let mut scalars = Vec::with_capacity(assigned.len());
+        for (position, source) in assigned {
+            match scalar_of(source, self.shape().layout.sql_type(*position), values)? {
+                Some(scalar) => scalars.push((*position, scalar)),
+                None => return Ok(None),
+            }
+        }
+        let Found::Keys(keys) = keys.all(values) else {
+            return Ok(None);
+        };
+        let mut found = Vec::with_capacity(keys.len());
+        for key in &keys {
+            if let Some(row) = transaction.get(key)? {
+                found.push((key, row));
+            }
+        }
+        if found.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        if self.change.kind == ChangeKind::Delete {
+            let keys: ArrayRef = Arc::new(BinaryArray::from_iter_values(found.iter().map(|(key, _)| key)));
+            return self.batch(vec![keys]);
+        }
+        let layout = &self.shape().layout;
+        // The key stands behind the columns in a projection, and before them in the source of a change.
+        let projection: Vec<usize> = std::iter::once(layout.len()).chain(0..layout.len()).collect();
+        let mut builder = BatchBuilder::with_capacity(layout, &projection, self.schema.clone(), found.len());
+        for (key, row) in &found {
+            builder.push(layout, key, row)?;
+        }
+        let mut columns = builder.finish()?.columns().to_vec();
+        for (position, scalar) in scalars {
+            columns[position + 1] = scalar.to_array_of_size(found.len()).map_err(unbuilt)?;
+        }
+        self.batch(columns)
+    }
+
+    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value]) -> Result<Option<Vec<RecordBatch>>> {
+        let layout = &self.shape().layout;
+        let mut columns = Vec::with_capacity(layout.len());
+        for position in 0..layout.len() {
+            let mut scalars = Vec::with_capacity(rows.len());
+            for row in rows {
+                match scalar_of(&row[position], layout.sql_type(position), values)? {
+                    Some(scalar) => scalars.push(scalar),
+                    None => return Ok(None),
+                }
+            }
+            columns.push(ScalarValue::iter_to_array(scalars).map_err(unbuilt)?);
+        }
+        self.batch(columns)
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>) -> Result<Option<Vec<RecordBatch>>> {
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .map(|batch| Some(vec![batch]))
+            .map_err(|error| Error::internal(format!("the source of a change does not fit its columns: {error}")))
+    }
+}
+
+fn unbuilt(error: datafusion::common::DataFusionError) -> Error {
+    Error::internal(format!("values do not make a column: {error}"))
+}
+
+/// A value to be stored in a column; NULL is one.
+fn stored(expr: &ast::Expr, sql_type: SqlType, parameters: &mut Parameters<'_>) -> Option<Source> {
+    match expr {
+        ast::Expr::Value(value) if value.value == ast::Value::Null => Some(Source::Literal(Value::Null)),
+        _ => Source::compile(expr, sql_type, parameters),
+    }
+}
+
+/// The value as the column's type; None when that is more than a matter of an integer's width.
+fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value]) -> Result<Option<ScalarValue>> {
+    let Some(value) = source.value(values) else {
+        return Ok(None);
+    };
+    let value = match (integer(value), sql_type) {
+        (Some(number), SqlType::SmallInt) => i16::try_from(number).ok().map(Value::I16),
+        (Some(number), SqlType::Integer) => i32::try_from(number).ok().map(Value::I32),
+        (Some(number), SqlType::BigInt) => Some(Value::I64(number)),
+        _ if value.is_of(&sql_type) && !is_integer(sql_type) => return scalar(&sql_type, value).map(Some),
+        _ if value.is_null() => return scalar(&sql_type, value).map(Some),
+        _ => None,
+    };
+    value.map(|value| scalar(&sql_type, &value)).transpose()
+}

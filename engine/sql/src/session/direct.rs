@@ -1,0 +1,263 @@
+//! Statements that need no planner: when the direct path is taken, and with what.
+//!
+//! What was compiled holds for one generation of the catalog and one search path, and is compiled anew for another. A
+//! transaction knows the generation that its snapshot sees; where it does not, or has itself changed the catalog, the full
+//! path answers.
+
+use std::sync::Arc;
+
+use aion_base::Result;
+use aion_catalog::{SqlType, Value};
+use aion_storage::Generation;
+use datafusion::sql::sqlparser::ast;
+
+use super::{Prepared, Session};
+use crate::direct::{self, Direct, Found, Get, Operation};
+use crate::dml;
+use crate::parse::Statement;
+use crate::planner::search_path;
+use crate::response::{Response, Rows, Verb};
+use crate::transaction::Transaction;
+
+/// A statement as the direct path has it.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    generation: Generation,
+    path: Arc<[String]>,
+    /// None: with this catalog it is not direct.
+    direct: Option<Direct>,
+}
+
+/// What statements ask the settings for every time; made anew when a setting changes.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    /// Of the settings that it was made from.
+    version: Option<u64>,
+    is_direct: bool,
+    path: Arc<[String]>,
+}
+
+/// Memory for one key and one row, kept from statement to statement.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    key: Vec<u8>,
+    row: Vec<u8>,
+}
+
+/// A row that grew the scratch beyond this does not keep it.
+const SCRATCH_BYTES_KEPT: usize = 64 << 10;
+
+impl Session {
+    /// Looks at the settings again if one was changed.
+    pub(super) fn refresh_choices(&mut self) -> Result<()> {
+        let version = self.settings.version();
+        if self.choices.version != Some(version) {
+            self.choices = Arc::new(Choices {
+                version: Some(version),
+                is_direct: self.settings.show("aion.direct_path")? == "on",
+                path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What a statement takes and gives, if it is direct.
+    pub(super) fn describe_directly(
+        &self,
+        statement: &Statement,
+        given: &[Option<SqlType>],
+    ) -> Result<Option<Prepared>> {
+        if !self.choices.is_direct || !direct::is_candidate(&statement.ast) {
+            return Ok(None);
+        }
+        let Some(compiled) = self.compile_now(&statement.ast, given)? else {
+            return Ok(None);
+        };
+        let Some(direct) = &compiled.direct else {
+            return Ok(None);
+        };
+        let prepared = Prepared::new(statement, direct.parameters.clone(), direct.columns().cloned());
+        *prepared.direct.lock() = Some(compiled);
+        Ok(Some(prepared))
+    }
+
+    /// The line that EXPLAIN shows for a direct statement.
+    pub(super) fn explain_directly(&self, statement: &ast::Statement, types: &[SqlType]) -> Result<Option<String>> {
+        if !self.choices.is_direct || !direct::is_candidate(statement) {
+            return Ok(None);
+        }
+        let given: Vec<_> = types.iter().copied().map(Some).collect();
+        let compiled = self.compile_now(statement, &given)?;
+        Ok(compiled.and_then(|compiled| compiled.direct.as_ref().map(Direct::explain)))
+    }
+
+    /// The rows of a SELECT, if it is direct.
+    pub(super) fn get_directly(&mut self, prepared: &Prepared, values: &[Value]) -> Result<Option<Response>> {
+        if !prepared.is_candidate || !self.choices.is_direct {
+            return Ok(None);
+        }
+        if let Some(block) = &self.block {
+            return match self.compiled(prepared, &block.transaction)? {
+                Some(compiled) => get_in(&block.transaction, &compiled, values),
+                None => Ok(None),
+            };
+        }
+        // One key needs no snapshot: its newest value is what a snapshot taken now would give.
+        let Some(compiled) = self.compiled_now(prepared)? else {
+            return Ok(None);
+        };
+        let Some((get, _)) = as_get(&compiled) else {
+            return Ok(None);
+        };
+        if !get.keys.is_single() {
+            let transaction = self.engine.begin(false)?;
+            if transaction.generation() != Some(compiled.generation) {
+                return Ok(None);
+            }
+            return get_in(&transaction, &compiled, values);
+        }
+        let Scratch { key, row } = &mut self.scratch;
+        let batch = match get.keys.single(values, key) {
+            direct::Fit::Unfit => return Ok(None),
+            direct::Fit::Nowhere => None,
+            direct::Fit::Written => match self.engine.store.get(key, row)? {
+                Some(_) => get.batch([row.as_slice()].into_iter())?,
+                None => None,
+            },
+        };
+        if row.capacity() > SCRATCH_BYTES_KEPT {
+            *row = Vec::new();
+        }
+        // The row belongs to the catalog that the statement was compiled for only if that is still the catalog.
+        if self.engine.store.generation() != Some(compiled.generation) {
+            return Ok(None);
+        }
+        Ok(Some(rows(get, batch)))
+    }
+
+    /// Makes the change of a statement in a transaction, if it is direct.
+    pub(super) fn put_directly(
+        &self,
+        prepared: &Prepared,
+        values: &[Value],
+        transaction: &Transaction,
+    ) -> Result<Option<Response>> {
+        if !prepared.is_candidate || !self.choices.is_direct {
+            return Ok(None);
+        }
+        let Some(compiled) = self.compiled(prepared, transaction)? else {
+            return Ok(None);
+        };
+        let Some(Direct {
+            operation: Operation::Put(put),
+            table_key,
+            ..
+        }) = &compiled.direct
+        else {
+            return Ok(None);
+        };
+        let Some(source) = put.source(values, transaction)? else {
+            return Ok(None);
+        };
+        transaction.require_unchanged(table_key.clone());
+        let written = dml::run(&put.change, &source, transaction)?;
+        Ok(Some(Response::Done {
+            tag: put.change.kind.tag(written.count),
+        }))
+    }
+
+    /// Compiles for the catalog as the current transaction sees it, or as it is now. None where its generation is unknown.
+    fn compile_now(&self, statement: &ast::Statement, given: &[Option<SqlType>]) -> Result<Option<Arc<Compiled>>> {
+        match &self.block {
+            Some(block) => self.compile(statement, given, &block.transaction),
+            None => self.compile(statement, given, &self.engine.begin(false)?),
+        }
+    }
+
+    fn compile(
+        &self,
+        statement: &ast::Statement,
+        given: &[Option<SqlType>],
+        transaction: &Transaction,
+    ) -> Result<Option<Arc<Compiled>>> {
+        let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
+        let Some(generation) = transaction.generation().filter(|_| !has_changed_catalog) else {
+            return Ok(None);
+        };
+        let catalog = self.engine.catalog_of(transaction)?;
+        let path = self.choices.path.clone();
+        let direct = direct::compile(&self.names(&catalog, &path), statement, given);
+        Ok(Some(Arc::new(Compiled {
+            generation,
+            path,
+            direct,
+        })))
+    }
+
+    /// The compiled statement for the catalog as a transaction sees it.
+    fn compiled(&self, prepared: &Prepared, transaction: &Transaction) -> Result<Option<Arc<Compiled>>> {
+        let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
+        let Some(generation) = transaction.generation().filter(|_| !has_changed_catalog) else {
+            return Ok(None);
+        };
+        if let Some(known) = self.known(prepared, generation) {
+            return Ok(Some(known));
+        }
+        let given: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let compiled = self.compile(&prepared.statement.ast, &given, transaction)?;
+        prepared.direct.lock().clone_from(&compiled);
+        Ok(compiled)
+    }
+
+    /// The compiled statement for the catalog as it is now, outside of a transaction.
+    fn compiled_now(&self, prepared: &Prepared) -> Result<Option<Arc<Compiled>>> {
+        let known = self.engine.store.generation();
+        match known.and_then(|generation| self.known(prepared, generation)) {
+            Some(known) => Ok(Some(known)),
+            None => self.compiled(prepared, &self.engine.begin(false)?),
+        }
+    }
+
+    fn known(&self, prepared: &Prepared, generation: Generation) -> Option<Arc<Compiled>> {
+        let compiled = prepared.direct.lock().clone()?;
+        let path = &self.choices.path;
+        let is_path = Arc::ptr_eq(&compiled.path, path) || compiled.path == *path;
+        (compiled.generation == generation && is_path).then_some(compiled)
+    }
+}
+
+fn as_get(compiled: &Compiled) -> Option<(&Get, &Direct)> {
+    match &compiled.direct {
+        Some(direct) => match &direct.operation {
+            Operation::Get(get) => Some((get, direct)),
+            Operation::Put(_) => None,
+        },
+        None => None,
+    }
+}
+
+/// The rows as a transaction sees them; what is read is recorded in it.
+fn get_in(transaction: &Transaction, compiled: &Compiled, values: &[Value]) -> Result<Option<Response>> {
+    let Some((get, direct)) = as_get(compiled) else {
+        return Ok(None);
+    };
+    let Found::Keys(keys) = get.keys.all(values) else {
+        return Ok(None);
+    };
+    transaction.require_unchanged(direct.table_key.clone());
+    let mut found = Vec::with_capacity(keys.len());
+    for key in &keys {
+        found.extend(transaction.get(key)?);
+    }
+    let batch = get.batch(found.iter().map(AsRef::as_ref))?;
+    Ok(Some(rows(get, batch)))
+}
+
+fn rows(get: &Get, batch: Option<datafusion::arrow::record_batch::RecordBatch>) -> Response {
+    Response::Rows(Rows::ready(
+        get.columns.clone(),
+        get.schema.clone(),
+        batch,
+        Verb::Select,
+    ))
+}
