@@ -277,10 +277,6 @@ impl ExecutionPlan for ScanExec {
         self.plan.limit
     }
 
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         let plan = ScanPlan {
             limit,
