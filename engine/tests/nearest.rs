@@ -185,37 +185,40 @@ fn changes_are_seen_as_the_snapshot_sees_them() {
     let far = Value::Vector(vec![1000.0; DIMENSIONS]);
     let nearest = "SELECT id FROM items ORDER BY place <-> $1, id LIMIT 1";
     reader.query("BEGIN", &[]);
-    let before = reader.query(nearest, &[far.clone()]);
+    let before = reader.query(nearest, std::slice::from_ref(&far));
 
     // Its own row before the commit, and everybody's after.
     writer.query("BEGIN", &[]);
-    writer.query("INSERT INTO items VALUES (100000, 1, $1)", &[far.clone()]);
-    assert_eq!(writer.query(nearest, &[far.clone()]), [["100000"]]);
+    writer.query("INSERT INTO items VALUES (100000, 1, $1)", std::slice::from_ref(&far));
+    assert_eq!(writer.query(nearest, std::slice::from_ref(&far)), [["100000"]]);
     writer.query("COMMIT", &[]);
-    assert_eq!(writer.query(nearest, &[far.clone()]), [["100000"]]);
+    assert_eq!(writer.query(nearest, std::slice::from_ref(&far)), [["100000"]]);
     assert_eq!(
-        reader.query(nearest, &[far.clone()]),
+        reader.query(nearest, std::slice::from_ref(&far)),
         before,
         "a snapshot stays as it is"
     );
     reader.query("COMMIT", &[]);
-    assert_eq!(reader.query(nearest, &[far.clone()]), [["100000"]]);
+    assert_eq!(reader.query(nearest, std::slice::from_ref(&far)), [["100000"]]);
 
     // Moved away, and deleted.
     let near = Value::Vector(vec![1.0; DIMENSIONS]);
     writer.query("UPDATE items SET place = $1 WHERE id = 100000", &[near]);
-    assert_eq!(writer.query(nearest, &[far.clone()]), before);
-    writer.query("UPDATE items SET place = $1 WHERE id = 100000", &[far.clone()]);
+    assert_eq!(writer.query(nearest, std::slice::from_ref(&far)), before);
+    writer.query(
+        "UPDATE items SET place = $1 WHERE id = 100000",
+        std::slice::from_ref(&far),
+    );
     writer.query("DELETE FROM items WHERE id = 100000", &[]);
-    assert_eq!(writer.query(nearest, &[far.clone()]), before);
+    assert_eq!(writer.query(nearest, std::slice::from_ref(&far)), before);
     writer.query("BEGIN", &[]);
     writer.query(
         "DELETE FROM items WHERE id = $1",
         &[Value::I32(before[0][0].parse().expect("an id"))],
     );
-    assert_ne!(writer.query(nearest, &[far.clone()]), before);
+    assert_ne!(writer.query(nearest, std::slice::from_ref(&far)), before);
     writer.query("ROLLBACK", &[]);
-    assert_eq!(writer.query(nearest, &[far.clone()]), before);
+    assert_eq!(writer.query(nearest, std::slice::from_ref(&far)), before);
 }
 
 /// A search relies on the whole table: a row that another transaction makes nearer is a conflict.
@@ -226,7 +229,7 @@ fn a_search_in_a_transaction_that_writes_is_serializable() {
     let far = Value::Vector(vec![1000.0; DIMENSIONS]);
     let nearest = "SELECT id FROM items ORDER BY place <-> $1, id LIMIT 1";
     one.query("BEGIN", &[]);
-    one.query(nearest, &[far.clone()]);
+    one.query(nearest, std::slice::from_ref(&far));
     one.query("INSERT INTO kinds VALUES (1000, 'from what was found')", &[]);
     two.query("INSERT INTO items VALUES (100001, 1, $1)", &[far]);
     let error = one.run("COMMIT", &[]).expect_err("the nearest is another now");

@@ -137,7 +137,7 @@ fn wrap_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &T
     let positions: Vec<Option<usize>> = match columns {
         [] => (0..descriptor.columns.len()).map(Some).collect(),
         names => {
-            let position = |name: &ast::ObjectName| Some(descriptor.position(&normalize(&last_part(name).ok()?))?);
+            let position = |name: &ast::ObjectName| descriptor.position(&normalize(&last_part(name).ok()?));
             names.iter().map(position).collect()
         }
     };
