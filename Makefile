@@ -18,9 +18,10 @@ build: ## the release binary, as build/aion (the first time: about half an hour 
 	@bash deploy/setup.sh build
 	@bash deploy/build.sh
 
-wheel: ## the Python package
-	@if [ ! -d python ]; then echo "wheel: not there yet: comes with the Python landing" >&2; exit 1; fi
-	@. deploy/env.sh && python3 -m pip wheel --no-deps --wheel-dir build/wheels ./python
+wheel: ## the Python package with the command aion, as build/wheels/aiondb-*.whl
+	@bash deploy/setup.sh build
+	@bash deploy/build.sh
+	@. deploy/env.sh && python3 deploy/wheel.py --library "$$CARGO_TARGET_DIR/release/libaiondb.so" --program build/aion
 
 demo: ## set up, build and run the demo; the result is in demo-out
 	@bash deploy/setup.sh demo
@@ -32,8 +33,7 @@ test: ## the gate that CI runs: fmt, tidy, clippy, all tests
 	@. deploy/env.sh && if [ ! -d "$$CARGO_TARGET_DIR/debug" ]; then \
 		echo "test: the first build compiles every dependency: about half an hour on two cores, later ones a minute or two"; fi
 	@. deploy/env.sh && cargo xtask ci
-	@. deploy/env.sh && if [ -d python/tests ]; then python3 -m pytest python/tests; \
-		else echo "test: there are no Python tests yet"; fi
+	@. deploy/env.sh && "$$AION_CACHE/python/bin/python" -m pytest -q python/tests
 
 fmt: ## format all code
 	@. deploy/env.sh && cargo fmt --all

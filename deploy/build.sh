@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Builds the release binary and copies it to build/aion. cargo decides what is up to date; its progress stays visible.
+# Builds the release binary and the Python extension, and copies the binary to build/aion. One cargo for both, so that they see
+# the same features and share every dependency; `make wheel` packs the extension. cargo decides what is up to date; its
+# progress stays visible.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/env.sh
@@ -13,7 +15,7 @@ if [ ! -e "$built" ]; then
     echo "build: the first release build compiles RocksDB and the query engine: about half an hour on two cores."
     echo "build: it may be interrupted and goes on where it was; later builds take a minute or two."
 fi
-cargo build --release --locked --package aion-cli --bin aion
+cargo build --release --locked --package aion-cli --package aion-python --bin aion --lib
 
 mkdir -p build
 if ! cmp --silent "$built" build/aion; then

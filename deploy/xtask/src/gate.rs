@@ -208,12 +208,16 @@ impl Workspace {
         steps
     }
 
-    /// Builds the binary that tests start, together with the tests, so that both see the same features.
+    /// Builds the binary that tests start, together with the tests and the libraries (the Python extension is one that no test
+    /// links), so that all see the same features.
     fn build_program(&self) -> Result<bool> {
         if !self.has_package(PROGRAM_PACKAGE) {
             return Ok(true);
         }
-        succeeds(self.cargo().args(["build", "--workspace", "--bin", PROGRAM, "--tests"]))
+        succeeds(
+            self.cargo()
+                .args(["build", "--workspace", "--bin", PROGRAM, "--lib", "--tests"]),
+        )
     }
 
     fn run_doc_tests(&self, packages: &[String]) -> Result<bool> {

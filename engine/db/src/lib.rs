@@ -10,8 +10,8 @@ use aion_base::{Error, Result};
 use aion_storage::{RocksOptions, Store, StoreOptions};
 
 pub use aion_sql::{
-    Canceller, Cells, Column, EngineOptions, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX,
-    Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
+    Canceller, Cells, Column, Effect, EngineOptions, LocalTable, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION,
+    STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
 };
 
 /// Choices of a database.
@@ -37,6 +37,9 @@ impl Default for DatabaseOptions {
 }
 
 mod memory;
+
+/// How long closing waits for tasks to end; they look at their cancellation between batches.
+const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// An open database.
 #[derive(Debug)]
@@ -132,13 +135,19 @@ impl Database {
         self.store.describe(hint)
     }
 
-    /// Finishes what is queued, makes everything durable and releases the directory. Sessions must be gone.
+    /// Ends what still runs, finishes what is queued, makes everything durable and releases the directory. Sessions must be
+    /// gone. Blocks, and so is not called from a task.
     ///
     /// # Errors
     /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there: then the
     /// directory is released when the last one goes.
-    pub fn close(self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
         self.engine.stop();
+        // A result that was dropped may still have tasks, and they hold snapshots: the rows would stay open, and could not be
+        // opened again by this process.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(STOP_TIME_MAX);
+        }
         let store = self.store.clone();
         drop(self);
         match Arc::try_unwrap(store) {

@@ -36,7 +36,7 @@ pub use cells::{Cells, canonical};
 pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, Rows, Verb};
-pub use session::{Prepared, Session, SessionOptions, TransactionStatus};
+pub use session::{Effect, LocalTable, Prepared, Session, SessionOptions, TransactionStatus};
 
 /// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.
 pub const SERVER_VERSION: &str = concat!("15.0 (Aion ", env!("CARGO_PKG_VERSION"), ")");

@@ -212,6 +212,15 @@ impl<'a> Names<'a> {
                 .with_table(name.table())
         };
         match name {
+            // What is bound is read where the planner asks for it; whoever comes here wants an object of the catalog.
+            TableReference::Bare { table } if self.bound.iter().any(|(name, _)| **name == **table) => {
+                Err(Error::invalid(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{table}\" is a table of this session alone, which is only read"),
+                )
+                .with_table(table.to_string())
+                .with_hint("Unregister it, or write a table of the same name with its schema before it."))
+            }
             TableReference::Bare { table } => {
                 let path = std::iter::once("pg_catalog").chain(self.search_path.iter().map(String::as_str));
                 path.into_iter()

@@ -48,17 +48,23 @@ pub(super) struct Scratch {
 const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
 impl Session {
-    /// Looks at the settings again if one was changed.
+    /// Looks at the settings again if one was changed, or [`Session::forget_choices`] asked for it.
     pub(super) fn refresh_choices(&mut self) -> Result<()> {
         let version = self.settings.version();
         if self.choices.version != Some(version) {
             self.choices = Arc::new(Choices {
                 version: Some(version),
-                is_direct: self.settings.show("aion.direct_path")? == "on",
+                // What was compiled knows nothing of tables that hide the catalog's.
+                is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
                 path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),
             });
         }
         Ok(())
+    }
+
+    /// What was planned or chosen so far no longer holds: names may mean something else.
+    pub(super) fn forget_choices(&mut self) {
+        self.choices = Arc::default();
     }
 
     /// What a statement takes and gives, if it is direct.

@@ -14,8 +14,10 @@ pub(crate) mod columns;
 mod copy;
 mod ddl;
 mod direct;
+mod effect;
 mod explain;
 mod index;
+mod local;
 mod parameters;
 mod query;
 mod setting;
@@ -37,7 +39,10 @@ use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
+pub use effect::Effect;
 pub(crate) use explain::Property;
+pub use local::LocalTable;
+use local::LocalTables;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::result_schema;
 use transaction::Block;
@@ -124,6 +129,8 @@ pub struct Session {
     notices: Vec<Error>,
     choices: Arc<direct::Choices>,
     scratch: direct::Scratch,
+    is_read_only: bool,
+    local: LocalTables,
 }
 
 impl Session {
@@ -143,6 +150,8 @@ impl Session {
             notices: Vec::new(),
             choices: Arc::default(),
             scratch: direct::Scratch::default(),
+            is_read_only: false,
+            local: LocalTables::default(),
         }
     }
 
@@ -200,6 +209,9 @@ impl Session {
                 SqlState::IN_FAILED_SQL_TRANSACTION,
                 "current transaction is aborted, commands ignored until end of transaction block",
             ));
+        }
+        if self.is_read_only {
+            prepared.statement.refuse_change()?;
         }
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, true)?);
@@ -261,6 +273,11 @@ impl Session {
             Some(block) if !block.is_implicit => TransactionStatus::Active,
             _ => TransactionStatus::Idle,
         }
+    }
+
+    /// From now on statements that change rows or definitions are refused with 25006. There is no way back.
+    pub fn set_read_only(&mut self) {
+        self.is_read_only = true;
     }
 
     /// A handle that cancels what this session runs.
@@ -337,7 +354,10 @@ impl Session {
     }
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
-        Names::new(&self.engine.state, catalog, path, &self.engine.shapes).with_statistics(self.engine.statistics())
+        let mut names = Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
+            .with_statistics(self.engine.statistics());
+        self.local.bind(&mut names);
+        names
     }
 
     /// Stops `cancellation` when `statement_timeout` is over; nothing happens once the guard is dropped.
