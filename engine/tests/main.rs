@@ -11,10 +11,12 @@
     reason = "tests start processes, copy and damage files, and measure time"
 )]
 
+mod copy;
 mod crash;
 mod demo;
 mod documents;
 mod nearest;
 mod program;
+mod shell;
 mod sql;
 mod wire;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use aion_base::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{check, crash, demo, serve, version};
+use crate::{check, crash, demo, serve, shell, version};
 
 /// One database for rows, graphs, vectors, time series and keys.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Serve a data directory to PostgreSQL clients
     Serve(serve::ServeArguments),
+    /// Run SQL on a data directory or a server, from a prompt or a script
+    Sql(shell::SqlArguments),
     /// Read every row of a data directory; print how many there are and their sha256
     Check(check::CheckArguments),
     /// Write until killed; the child process of the durability tests
@@ -34,6 +36,7 @@ impl Arguments {
         match &self.command {
             Command::Demo(arguments) => demo::run(arguments),
             Command::Serve(arguments) => serve::run(arguments),
+            Command::Sql(arguments) => shell::run(arguments),
             Command::Check(arguments) => check::run(arguments),
             Command::CrashWriter(arguments) => crash::writer::run(arguments),
         }

@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod screen;
 mod serve;
+mod shell;
 mod version;
 
 use std::process::ExitCode;

@@ -10,8 +10,9 @@ use aion_base::{Error, Result};
 use aion_storage::{RocksOptions, Store, StoreOptions};
 
 pub use aion_sql::{
-    Canceller, Cells, Column, Effect, EngineOptions, LocalTable, NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION,
-    STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
+    Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
+    NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement,
+    TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
 };
 
 /// Choices of a database.

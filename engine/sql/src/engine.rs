@@ -1,6 +1,7 @@
 //! What all sessions of a database share.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aion_base::id::TableId;
@@ -28,7 +29,7 @@ pub struct EngineOptions {
     /// Threads that one query uses.
     pub partitions: usize,
     /// COPY reads and writes below this directory only, where given.
-    pub copy_dir: Option<std::path::PathBuf>,
+    pub copy_dir: Option<PathBuf>,
 }
 
 /// What ANALYZE found, by table.
@@ -250,36 +251,36 @@ impl Engine {
         Catalog::read(entries).map(Arc::new)
     }
 
-    /// The path that COPY may use.
+    /// The path that COPY may read.
     ///
     /// # Errors
     /// 42501 outside of `copy_dir`, 42602 for a relative path, 58P01 for a missing file.
-    pub(crate) fn copy_path(&self, path: &str) -> Result<std::path::PathBuf> {
-        let path = std::path::Path::new(path);
-        if !path.is_absolute() {
-            return Err(Error::invalid(
-                SqlState::INVALID_NAME,
-                format!("relative path not allowed for COPY: {}", path.display()),
-            ));
+    pub(crate) fn copy_path(&self, path: &str) -> Result<PathBuf> {
+        let path = absolute(path)?;
+        match &self.options.copy_dir {
+            // Resolved, so that neither `..` nor a link leads out.
+            Some(allowed) => below(allowed, path, resolve(path)?),
+            None => Ok(path.to_path_buf()),
         }
+    }
+
+    /// The path that COPY may write. The file need not exist; its directory must.
+    ///
+    /// # Errors
+    /// As [`Engine::copy_path`].
+    pub(crate) fn copy_path_to(&self, path: &str) -> Result<PathBuf> {
+        let path = absolute(path)?;
         let Some(allowed) = &self.options.copy_dir else {
             return Ok(path.to_path_buf());
         };
-        // Resolved, so that neither `..` nor a link leads out.
-        let resolved = path
-            .canonicalize()
-            .map_err(|error| Error::io(format_args!("find file \"{}\"", path.display()), error))?;
-        if resolved.starts_with(allowed) {
-            return Ok(resolved);
-        }
-        Err(Error::denied(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            format!(
-                "COPY may not use {}: files lie below {}",
-                path.display(),
-                allowed.display()
-            ),
-        ))
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::invalid(
+                SqlState::INVALID_NAME,
+                format!("\"{}\" names no file", path.display()),
+            ));
+        };
+        // A link by that name is replaced and not followed, so its directory alone is resolved.
+        below(allowed, path, resolve(parent)?.join(name))
     }
 }
 
@@ -293,4 +294,34 @@ fn read_statistics(snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<Statist
         }
     }
     Ok(Arc::new(found))
+}
+
+fn absolute(path: &str) -> Result<&Path> {
+    let path = Path::new(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::invalid(
+        SqlState::INVALID_NAME,
+        format!("relative path not allowed for COPY: {}", path.display()),
+    ))
+}
+
+fn resolve(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .map_err(|error| Error::io(format_args!("find file \"{}\"", path.display()), error))
+}
+
+fn below(allowed: &Path, path: &Path, resolved: PathBuf) -> Result<PathBuf> {
+    if resolved.starts_with(allowed) {
+        return Ok(resolved);
+    }
+    Err(Error::denied(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        format!(
+            "COPY may not use {}: files lie below {}",
+            path.display(),
+            allowed.display()
+        ),
+    ))
 }

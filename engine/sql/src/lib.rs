@@ -33,6 +33,7 @@ mod transaction;
 
 pub use cancel::Canceller;
 pub use cells::{Cells, canonical};
+pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, Rows, Verb};

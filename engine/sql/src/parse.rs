@@ -9,7 +9,9 @@ use std::sync::Arc;
 use aion_base::{Error, Result, SqlState};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -41,10 +43,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         )
         .with_hint("Load data with COPY, or send several statements."));
     }
-    let statements = Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(NESTING_MAX)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
+    let statements = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize_with_location()
+        .map_err(ParserError::from)
+        .and_then(parse_tokens)
         .map_err(|error| syntax_error(error, text))?;
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
@@ -65,6 +67,27 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             text: text.clone(),
         })
         .collect())
+}
+
+/// The statements of a text.
+///
+/// sqlparser takes what follows `COPY ... FROM STDIN;` for the data, which in the protocol comes by itself: then each
+/// statement is parsed alone.
+fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Vec<ast::Statement>, ParserError> {
+    let parser = || Parser::new(&PostgreSqlDialect {}).with_recursion_limit(NESTING_MAX);
+    let is_stdin = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::STDIN);
+    if !tokens.iter().any(is_stdin) {
+        return parser().with_tokens_with_locations(tokens).parse_statements();
+    }
+    let mut statements = Vec::new();
+    for tokens in tokens.split(|token| token.token == Token::SemiColon) {
+        statements.extend(
+            parser()
+                .with_tokens_with_locations(tokens.to_vec())
+                .parse_statements()?,
+        );
+    }
+    Ok(statements)
 }
 
 /// Writes numbers with an exponent out in full, or, beyond a numeric's digits, as a double precision.
@@ -194,6 +217,25 @@ mod tests {
     fn statements_are_split_and_none_is_none() {
         assert_eq!(parse("SELECT 1; SELECT ';'; -- end\n").expect("two").len(), 2);
         assert!(parse(" ; -- nothing\n").expect("none").is_empty());
+    }
+
+    #[test]
+    fn what_follows_copy_from_stdin_is_a_statement() {
+        for text in [
+            "COPY t FROM STDIN",
+            "COPY t FROM STDIN;",
+            "COPY t FROM STDIN (FORMAT csv) ;\n",
+        ] {
+            assert_eq!(parse(text).expect(text).len(), 1, "{text}");
+        }
+        let statements = parse("COPY t FROM STDIN; SELECT 'a;b'").expect("two");
+        assert!(matches!(statements[1].ast, ast::Statement::Query(_)));
+        assert_eq!(
+            parse("SELECT 1; COPY t FROM STDIN; SELEC")
+                .expect_err("wrong")
+                .position(),
+            Some(30)
+        );
     }
 
     #[test]

@@ -172,7 +172,10 @@ impl<'a> Names<'a> {
     }
 
     /// The DEFAULT expressions of a table's columns.
-    fn defaults(&self, table: &TableDescriptor) -> Result<Vec<Option<Expr>>, DataFusionError> {
+    ///
+    /// # Errors
+    /// 42xxx for a DEFAULT that can no longer be planned.
+    pub fn defaults(&self, table: &TableDescriptor) -> Result<Vec<Option<Expr>>, DataFusionError> {
         let planner = SqlToRel::new_with_options(self, self.parser_options());
         let plan = |text: &String| {
             let expr = parse::parse_expression(text).map_err(wrap)?;

@@ -7,14 +7,14 @@ use crate::program::program;
 use crate::sql::Server;
 
 /// `aion serve` as a process of its own.
-struct Process {
-    child: Child,
-    port: u16,
+pub struct Process {
+    pub child: Child,
+    pub port: u16,
     output: BufReader<std::process::ChildStdout>,
 }
 
 impl Process {
-    fn start(dir: &std::path::Path, arguments: &[&str]) -> Self {
+    pub fn start(dir: &std::path::Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
             .args(["serve", "--pg", "127.0.0.1:0", "--data"])
             .arg(dir)
@@ -43,7 +43,7 @@ impl Process {
         }
     }
 
-    fn psql(&self, arguments: &[&str], input: &str) -> (bool, String, String) {
+    pub fn psql(&self, arguments: &[&str], input: &str) -> (bool, String, String) {
         let mut psql = Command::new("psql")
             .args([
                 "-X",
@@ -72,7 +72,7 @@ impl Process {
         (output.status.success(), text(output.stdout), text(output.stderr))
     }
 
-    fn signal(&mut self, signal: &str) -> std::process::ExitStatus {
+    pub fn signal(&mut self, signal: &str) -> std::process::ExitStatus {
         let sent = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
             .status()

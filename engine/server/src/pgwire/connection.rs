@@ -83,7 +83,7 @@ pub(crate) struct Connection<R, W> {
     pub(super) skipping: bool,
     /// Memory for the text of one value.
     pub(super) scratch: String,
-    shutdown: watch::Receiver<bool>,
+    pub(super) shutdown: watch::Receiver<bool>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
@@ -179,6 +179,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Incoming::Message(kind, message) => (kind, message),
         };
         if self.skipping && !matches!(kind, b'S' | b'X') {
+            return Ok(());
+        }
+        // A COPY that had ended already: ignored, as its data is.
+        if kind == b'f' {
             return Ok(());
         }
         let size = message.len();

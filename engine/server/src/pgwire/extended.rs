@@ -238,7 +238,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         Ok(())
     }
 
-    async fn start(&mut self, prepared: &Prepared, values: &[Value], formats: Arc<[Format]>) -> Result<Started> {
+    async fn start(
+        &mut self,
+        prepared: &Prepared,
+        values: &[Value],
+        formats: Arc<[Format]>,
+    ) -> Result<Started, Failure> {
         let statement = match prepared {
             Prepared::Empty => return Ok(Started::Done(Completion::Empty)),
             Prepared::Deallocate(target) => {
@@ -250,6 +255,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         // The only statement of its round commits by itself.
         if !self.input.next_is(b'S') {
             self.session.begin_implicit();
+        }
+        if let Some(direction) = statement.copy_direction() {
+            return self.copy(statement, direction).await.map(Started::Done);
         }
         let before = self.session.status();
         let Self {
@@ -269,7 +277,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {
                     Ok(Started::Rows(Open::new(rows, formats)))
                 }
-                _ => Err(result_changed()),
+                _ => Err(result_changed().into()),
             },
         }
     }

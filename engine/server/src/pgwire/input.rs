@@ -45,11 +45,26 @@ pub(crate) enum Incoming {
     },
 }
 
+/// What comes in while the client sends the data of a COPY.
+#[derive(Debug)]
+pub(crate) enum CopyIncoming {
+    /// Some bytes of the data: messages are passed on as they arrive, whatever their length.
+    Data(BytesMut),
+    /// The client has sent everything.
+    Done,
+    /// The client gives up, and says why.
+    Fail(String),
+    /// The client leaves.
+    Leave,
+}
+
 /// The receiving half of a connection.
 pub(crate) struct Input<R> {
     reader: R,
     buffer: BytesMut,
     dropping: Option<Dropping>,
+    /// Bytes of a CopyData message that have not come yet.
+    copying: usize,
     ended: bool,
 }
 
@@ -75,6 +90,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             reader,
             buffer,
             dropping: None,
+            copying: 0,
             ended: false,
         }
     }
@@ -125,6 +141,67 @@ impl<R: AsyncRead + Unpin> Input<R> {
         }
     }
 
+    /// As [`Input::take`], while the client sends the data of a COPY. Flush and Sync mean nothing there.
+    ///
+    /// # Errors
+    /// 08P01: what follows cannot be understood, or is no part of a COPY; the connection has to end.
+    pub(crate) fn take_copy(&mut self, limits: &ServerLimits) -> Result<Option<CopyIncoming>> {
+        loop {
+            if self.copying > 0 {
+                let here = self.copying.min(self.buffer.len());
+                if here == 0 {
+                    return Ok(None);
+                }
+                self.copying -= here;
+                return Ok(Some(CopyIncoming::Data(self.buffer.split_to(here))));
+            }
+            if self.next_is(b'd') {
+                let length = self.buffer.get(1..HEADER_BYTES).and_then(|bytes| bytes.try_into().ok());
+                let length = usize::try_from(length.map_or(0, u32::from_be_bytes)).unwrap_or(usize::MAX);
+                if !(4..=CLAIMED_BYTES_MAX).contains(&length) {
+                    return Err(violation(format!("invalid message length {length}")));
+                }
+                self.buffer.advance(HEADER_BYTES);
+                self.copying = length - 4;
+                continue;
+            }
+            let message = match self.take(limits)? {
+                None => return Ok(None),
+                Some(Incoming::Message(kind, message)) => (kind, message),
+                Some(Incoming::Dropped { kind, .. }) => (kind, BytesMut::new()),
+            };
+            match message {
+                (b'c', _) => return Ok(Some(CopyIncoming::Done)),
+                (b'f', message) => {
+                    let text = message.get(HEADER_BYTES..).unwrap_or_default();
+                    let text = String::from_utf8_lossy(text.strip_suffix(b"\0").unwrap_or(text));
+                    return Ok(Some(CopyIncoming::Fail(text.into_owned())));
+                }
+                (b'X', _) => return Ok(Some(CopyIncoming::Leave)),
+                (b'H' | b'S', _) => {}
+                (kind, _) => {
+                    return Err(violation(format!(
+                        "unexpected message type \"{}\" during COPY from stdin",
+                        char::from(kind)
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The COPY is over; what is still to come of its data is dropped.
+    pub(crate) fn end_copy(&mut self) {
+        let remaining = std::mem::take(&mut self.copying);
+        if remaining > 0 {
+            self.dropping = Some(Dropping {
+                kind: b'd',
+                length: remaining,
+                limit: 0,
+                remaining,
+            });
+        }
+    }
+
     /// Waits for more bytes: how many came, 0 if the client is gone. Nothing is lost if the future is dropped.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(READ_BYTES);
@@ -166,8 +243,10 @@ fn keep(kind: u8, limits: &ServerLimits) -> Result<Keep> {
         b'Q' | b'P' => Keep::UpTo(limits.statement_bytes_max),
         b'B' => Keep::UpTo(limits.message_bytes_max),
         b'C' | b'D' | b'E' | b'H' | b'S' | b'X' => Keep::Only(SMALL_MESSAGE_BYTES_MAX),
+        // Why a COPY is given up.
+        b'f' => Keep::UpTo(SMALL_MESSAGE_BYTES_MAX),
         // COPY data outside of a COPY, and function calls: not wanted, whatever they hold.
-        b'd' | b'c' | b'f' | b'F' => Keep::UpTo(0),
+        b'd' | b'c' | b'F' => Keep::UpTo(0),
         _ => return Err(violation(format!("invalid frontend message type {kind}"))),
     })
 }

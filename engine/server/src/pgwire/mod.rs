@@ -13,7 +13,7 @@
 //! **Guarantees.** No input makes it panic. One write per Sync, Flush or Query, unless the answer is long.
 //! Everything has a limit ([`ServerLimits`]). Neither texts of statements nor parameters nor secrets are logged.
 //!
-//! **Left out.** TLS, passwords, COPY FROM STDIN and TO STDOUT, function calls, notifications, replication.
+//! **Left out.** TLS, passwords, COPY in the binary format, function calls, notifications, replication.
 //!
 //! Follows "Frontend/Backend Protocol" of PostgreSQL 15 and protocol 3.2 of 18.
 
@@ -22,6 +22,7 @@ mod cancel;
 mod check;
 mod columns;
 mod connection;
+mod copy;
 mod deallocate;
 mod error;
 mod extended;

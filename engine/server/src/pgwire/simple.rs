@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::pgwire::messages::PgWireBackendMessage;
 use ::pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Response, Statement};
+use aion_db::{CopyDirection, Prepared, Response, Statement};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, End, Failure, attended};
@@ -67,7 +67,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             session,
             ..
         } = self;
-        let response = attended(input, canceller, async {
+        let ran = attended(input, canceller, async {
             let prepared = session.prepare(statement, &[]).await?;
             if !prepared.parameter_types().is_empty() {
                 return Err(
@@ -75,12 +75,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         .with_hint("Only a prepared statement has parameters."),
                 );
             }
-            session.execute(&prepared, &[]).await
-        })
-        .await?;
-        let rows = match response {
-            Response::Done { tag } => return Ok(self.done(tag)),
-            Response::Rows(rows) => rows,
+            match prepared.copy_direction() {
+                Some(direction) => Ok(Ran::Copy(prepared, direction)),
+                None => session.execute(&prepared, &[]).await.map(Ran::Answered),
+            }
+        });
+        let rows = match ran.await? {
+            Ran::Copy(prepared, direction) => return self.copy(&prepared, direction).await,
+            Ran::Answered(Response::Done { tag }) => return Ok(self.done(tag)),
+            Ran::Answered(Response::Rows(rows)) => rows,
         };
         let description = rows::describe(rows.columns(), &[])?;
         self.output.send(&PgWireBackendMessage::RowDescription(description));
@@ -105,6 +108,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Completion::Empty => PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()),
         });
     }
+}
+
+/// How far a statement has come.
+enum Ran {
+    Answered(Response),
+    /// Its data is the client's.
+    Copy(Arc<Prepared>, CopyDirection),
 }
 
 /// How a statement ended.

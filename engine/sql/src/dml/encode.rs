@@ -16,7 +16,14 @@ use crate::table::TableShape;
 /// The columns of a batch as the columns of a table.
 pub struct RowEncoder<'a> {
     shape: &'a TableShape,
-    columns: Vec<Source<'a>>,
+    columns: Vec<ColumnEncoder<'a>>,
+}
+
+/// An array as one column of a table.
+pub struct ColumnEncoder<'a> {
+    shape: &'a TableShape,
+    position: usize,
+    source: Source<'a>,
 }
 
 enum Source<'a> {
@@ -87,17 +94,13 @@ impl<'a> RowEncoder<'a> {
     /// # Errors
     /// Internal, when the types are not the table's.
     pub fn new(shape: &'a TableShape, batch: &'a RecordBatch, first: usize) -> Result<Self> {
-        let columns = shape.descriptor.columns.iter().enumerate().map(|(position, column)| {
-            let array = batch.columns().get(first + position);
-            array
-                .and_then(|array| Source::new(array, column.sql_type))
-                .ok_or_else(|| {
-                    let found = array.map(|array| array.data_type().to_string());
-                    Error::internal(format!(
-                        "column \"{}\" of type {} comes as {found:?}",
-                        column.name, column.sql_type
-                    ))
-                })
+        let columns = (0..shape.descriptor.columns.len()).map(|position| match batch.columns().get(first + position) {
+            Some(array) => ColumnEncoder::new(shape, position, array),
+            None => Err(Error::internal(format!(
+                "a batch of {} columns lacks column \"{}\"",
+                batch.num_columns(),
+                shape.descriptor.columns[position].name
+            ))),
         });
         Ok(Self {
             shape,
@@ -111,70 +114,91 @@ impl<'a> RowEncoder<'a> {
     /// 23502 for a NULL in a column that takes none, 22001 for a text that is too long, 22P02 for json that is none.
     pub fn encode(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let mut writer = RowWriter::new(&self.shape.layout, out);
-        for (position, source) in self.columns.iter().enumerate() {
-            if source.is_null(row) {
-                self.check_null(position)?;
-                continue;
-            }
-            match source {
-                Source::Boolean(array) => writer.bool(position, array.value(row)),
-                Source::SmallInt(array) => writer.i16(position, array.value(row)),
-                Source::Integer(array) => writer.i32(position, array.value(row)),
-                Source::BigInt(array) => writer.i64(position, array.value(row)),
-                Source::Real(array) => writer.f32(position, array.value(row)),
-                Source::Double(array) => writer.f64(position, array.value(row)),
-                Source::Numeric(array) => writer.i128(position, array.value(row)),
-                Source::Text(array, limit) => {
-                    let text = array.value(row);
-                    self.check_length(position, text, *limit)?;
-                    writer.bytes(position, text.as_bytes());
-                }
-                Source::Json(array) => {
-                    let text = array.value(row);
-                    aion_catalog::text::check_json(text)?;
-                    writer.bytes(position, text.as_bytes());
-                }
-                Source::Bytea(array) => writer.bytes(position, array.value(row)),
-                Source::Date(array) => writer.i32(position, array.value(row)),
-                Source::Timestamp(array) => writer.i64(position, array.value(row)),
-                Source::Uuid(array) => {
-                    let bytes = array.value(row).try_into();
-                    writer.uuid(position, bytes.map_err(|_| Error::internal("a uuid has 16 bytes"))?);
-                }
-                Source::Vector(array) => self.vector(&mut writer, position, &array.value(row))?,
-                Source::Vectors(array) => self.vector(&mut writer, position, &array.value(row))?,
+        for column in &self.columns {
+            if !column.put(row, &mut writer)? && !self.shape.descriptor.columns[column.position].is_nullable {
+                return Err(null_violation(self.shape, column.position));
             }
         }
         writer.finish();
         Ok(())
     }
+}
 
-    fn vector(&self, writer: &mut RowWriter<'_>, position: usize, components: &ArrayRef) -> Result<()> {
+impl<'a> ColumnEncoder<'a> {
+    /// An encoder of the table's column at `position`.
+    ///
+    /// # Errors
+    /// Internal, when the type is not the column's.
+    pub fn new(shape: &'a TableShape, position: usize, array: &'a ArrayRef) -> Result<Self> {
+        let column = &shape.descriptor.columns[position];
+        match Source::new(array, column.sql_type) {
+            Some(source) => Ok(Self {
+                shape,
+                position,
+                source,
+            }),
+            None => Err(Error::internal(format!(
+                "column \"{}\" of type {} comes as {}",
+                column.name,
+                column.sql_type,
+                array.data_type()
+            ))),
+        }
+    }
+
+    /// Writes the value; false, and nothing is written, for NULL.
+    ///
+    /// # Errors
+    /// 22001 for a text that is too long, 22P02 for json that is none, 22000 for a vector with holes.
+    pub fn put(&self, row: usize, writer: &mut RowWriter<'_>) -> Result<bool> {
+        let position = self.position;
+        if self.source.is_null(row) {
+            return Ok(false);
+        }
+        match &self.source {
+            Source::Boolean(array) => writer.bool(position, array.value(row)),
+            Source::SmallInt(array) => writer.i16(position, array.value(row)),
+            Source::Integer(array) => writer.i32(position, array.value(row)),
+            Source::BigInt(array) => writer.i64(position, array.value(row)),
+            Source::Real(array) => writer.f32(position, array.value(row)),
+            Source::Double(array) => writer.f64(position, array.value(row)),
+            Source::Numeric(array) => writer.i128(position, array.value(row)),
+            Source::Text(array, limit) => {
+                let text = array.value(row);
+                self.check_length(text, *limit)?;
+                writer.bytes(position, text.as_bytes());
+            }
+            Source::Json(array) => {
+                let text = array.value(row);
+                aion_catalog::text::check_json(text)?;
+                writer.bytes(position, text.as_bytes());
+            }
+            Source::Bytea(array) => writer.bytes(position, array.value(row)),
+            Source::Date(array) => writer.i32(position, array.value(row)),
+            Source::Timestamp(array) => writer.i64(position, array.value(row)),
+            Source::Uuid(array) => {
+                let bytes = array.value(row).try_into();
+                writer.uuid(position, bytes.map_err(|_| Error::internal("a uuid has 16 bytes"))?);
+            }
+            Source::Vector(array) => self.vector(writer, &array.value(row))?,
+            Source::Vectors(array) => self.vector(writer, &array.value(row))?,
+        }
+        Ok(true)
+    }
+
+    fn vector(&self, writer: &mut RowWriter<'_>, components: &ArrayRef) -> Result<()> {
         let components = components
             .as_primitive_opt::<Float32Type>()
             .filter(|components| components.null_count() == 0)
-            .ok_or_else(|| self.column_error(position, SqlState::DATA_EXCEPTION, "a vector holds no NULL"))?;
+            .ok_or_else(|| self.error(SqlState::DATA_EXCEPTION, "a vector holds no NULL"))?;
         if components.values().iter().any(|component| !component.is_finite()) {
-            return Err(self.column_error(position, SqlState::DATA_EXCEPTION, "a vector holds finite numbers"));
+            return Err(self.error(SqlState::DATA_EXCEPTION, "a vector holds finite numbers"));
         }
-        writer.vector(position, components.values());
+        writer.vector(self.position, components.values());
         Ok(())
     }
 
-    fn check_null(&self, position: usize) -> Result<()> {
-        let column = &self.shape.descriptor.columns[position];
-        if column.is_nullable {
-            return Ok(());
-        }
-        let table = &self.shape.descriptor.name;
-        let message = format!(
-            "null value in column \"{}\" of relation \"{table}\" violates not-null constraint",
-            column.name
-        );
-        Err(self.column_error(position, SqlState::NOT_NULL_VIOLATION, &message))
-    }
-
-    fn check_length(&self, position: usize, text: &str, limit: Option<u32>) -> Result<()> {
+    fn check_length(&self, text: &str, limit: Option<u32>) -> Result<()> {
         // Fewer bytes than characters there cannot be, so most texts need no counting.
         let Some(limit) = limit.filter(|&limit| text.len() > limit as usize) else {
             return Ok(());
@@ -183,19 +207,30 @@ impl<'a> RowEncoder<'a> {
         // The standard lets trailing spaces go; a stored value keeps what fits.
         match beyond.all(|rest| rest == ' ') {
             true if text.chars().count() <= limit as usize => Ok(()),
-            _ => Err(self.column_error(
-                position,
+            _ => Err(self.error(
                 SqlState::STRING_DATA_RIGHT_TRUNCATION,
                 &format!("value too long for type character varying({limit})"),
             )),
         }
     }
 
-    fn column_error(&self, position: usize, state: SqlState, message: &str) -> Error {
-        let table = &self.shape.descriptor;
-        Error::invalid(state, message)
-            .with_schema(table.schema.clone())
-            .with_table(table.name.clone())
-            .with_column(table.columns[position].name.clone())
+    fn error(&self, state: SqlState, message: &str) -> Error {
+        column_error(self.shape, self.position, state, message)
     }
+}
+
+/// 23502 for a NULL in a column that takes none.
+pub fn null_violation(shape: &TableShape, position: usize) -> Error {
+    let column = &shape.descriptor.columns[position].name;
+    let table = &shape.descriptor.name;
+    let message = format!("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint");
+    column_error(shape, position, SqlState::NOT_NULL_VIOLATION, &message)
+}
+
+fn column_error(shape: &TableShape, position: usize, state: SqlState, message: &str) -> Error {
+    let table = &shape.descriptor;
+    Error::invalid(state, message)
+        .with_schema(table.schema.clone())
+        .with_table(table.name.clone())
+        .with_column(table.columns[position].name.clone())
 }

@@ -17,6 +17,7 @@ mod plan;
 mod rows;
 mod write;
 
+pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, normalize, plan_change, reference, select, target_as,
 };

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aion_base::clock::{Clock, SystemClock};
+use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexMethod;
-use aion_catalog::keys::{IndexEntry, IndexKeys};
+use aion_catalog::keys::{IndexEntry, IndexKeys, ROWS};
 use aion_catalog::row::RowReader;
 
 use crate::table::{BatchBuilder, TableShape};
@@ -16,8 +17,17 @@ pub struct RowWrites<'a> {
     shape: &'a TableShape,
     transaction: &'a Transaction,
     indexes: Vec<IndexKeys>,
+    /// For the rows and for each index the last key that is committed there; None where nobody looked.
+    last_keys: Option<LastKeys>,
     key: Vec<u8>,
     entry: IndexEntry,
+}
+
+/// The last committed key of the rows and of each index, empty where there is none: what lies behind it is absent
+/// without a look.
+struct LastKeys {
+    rows: Vec<u8>,
+    indexes: Vec<Vec<u8>>,
 }
 
 impl<'a> RowWrites<'a> {
@@ -32,6 +42,7 @@ impl<'a> RowWrites<'a> {
             shape,
             transaction,
             indexes: ordered.map(|index| IndexKeys::new(table, index)).collect(),
+            last_keys: None,
             key: Vec::new(),
             entry: IndexEntry::default(),
         }
@@ -43,9 +54,27 @@ impl<'a> RowWrites<'a> {
             shape,
             transaction,
             indexes: vec![index],
+            last_keys: None,
             key: Vec::new(),
             entry: IndexEntry::default(),
         }
+    }
+
+    /// Writes many rows into a table: looks up once where its keys end, and spares rows behind that a look of their own.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn for_many(shape: &'a TableShape, transaction: &'a Transaction) -> Result<Self> {
+        let mut rows = Self::new(shape, transaction);
+        let table = shape.descriptor.id;
+        let last = |index| transaction.last_committed_key(&KeyRange::index(table, index));
+        let indexes = shape.descriptor.indexes.iter();
+        let ordered = indexes.filter(|index| index.method == IndexMethod::Ordered);
+        rows.last_keys = Some(LastKeys {
+            rows: last(ROWS)?,
+            indexes: ordered.map(|index| last(index.id)).collect::<Result<_>>()?,
+        });
+        Ok(rows)
     }
 
     /// Inserts a row by its bytes.
@@ -64,7 +93,12 @@ impl<'a> RowWrites<'a> {
             self.shape
                 .keys
                 .row_key(&self.shape.layout, &row, row_id, &mut self.key)?;
-            if self.transaction.insert(&self.key, bytes)? {
+            let is_beyond = self.last_keys.as_ref().is_some_and(|last| self.key > last.rows);
+            let is_new = match is_beyond {
+                true => self.transaction.insert_beyond(&self.key, bytes)?,
+                false => self.transaction.insert(&self.key, bytes)?,
+            };
+            if is_new {
                 break;
             }
             // A hidden id may have been given before the clock went back: take the next one.
@@ -112,12 +146,19 @@ impl<'a> RowWrites<'a> {
 
     /// Adds the index entries of a row whose key is in `self.key`.
     fn add_entries(&mut self, row: &RowReader<'_>) -> Result<()> {
-        for index in &self.indexes {
+        let entry = &mut self.entry;
+        for (at, index) in self.indexes.iter().enumerate() {
             self.shape
                 .keys
-                .index_entry(index, &self.shape.layout, row, &self.key, &mut self.entry)?;
-            if !self.transaction.insert(&self.entry.key, &self.entry.value)? {
-                if !self.entry.is_unique {
+                .index_entry(index, &self.shape.layout, row, &self.key, entry)?;
+            let last = self.last_keys.as_ref().map(|last| &last.indexes[at]);
+            let is_beyond = last.is_some_and(|last| entry.key > *last);
+            let is_new = match is_beyond {
+                true => self.transaction.insert_beyond(&entry.key, &entry.value)?,
+                false => self.transaction.insert(&entry.key, &entry.value)?,
+            };
+            if !is_new {
+                if !entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
                 }
                 let columns: Vec<_> = index.columns().iter().map(|&(column, _)| column).collect();

@@ -1,23 +1,45 @@
-//! COPY.
+//! COPY: what it names, and where its data comes from or goes to.
+//!
+//! Reading and parsing block, so they run on a thread of their own; the session waits for it. With STDIN and STDOUT the edge
+//! has the data: [`Session::copy_in`] and [`Session::copy_out`] begin, the edge passes bytes on, and
+//! [`Session::finish_copy_in`] ends.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::descriptor::TableDescriptor;
 use aion_catalog::objects::Object;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
+use tokio::sync::mpsc;
 
-use super::Session;
+use super::{Prepared, Session};
 use crate::cancel::Cancellation;
-use crate::copy::{self, CopyOptions};
+use crate::copy::{
+    self, CopyIn, CopyOptions, CopyOut, DataPiece, Defaults, Format, Load, PIECES_MAX, PieceReader, RowsPiece,
+};
 use crate::dml::{at, normalize, reference};
-use crate::parse::Statement;
-use crate::planner::Planned;
-use crate::response::Response;
+use crate::error::translate;
+use crate::parse::{self, Statement};
+use crate::planner::{Names, Planned};
+use crate::response::{Response, Rows};
 use crate::table::TableShape;
 use crate::transaction::Transaction;
 
-impl Session {
-    pub(super) async fn copy(&mut self, statement: &Statement, cancellation: Cancellation) -> Result<Response> {
+/// Batches that may wait to be written to a file.
+const BATCHES_MAX: usize = 2;
+
+/// The parts of the statement.
+struct Copy<'a> {
+    source: &'a ast::CopySource,
+    is_to: bool,
+    target: &'a ast::CopyTarget,
+    options: CopyOptions,
+    text: &'a Arc<str>,
+}
+
+impl<'a> Copy<'a> {
+    fn new(statement: &'a Statement) -> Result<Self> {
         let ast::Statement::Copy {
             source,
             to,
@@ -29,64 +51,314 @@ impl Session {
         else {
             return Err(Error::internal("no COPY"));
         };
-        let (false, ast::CopySource::Table { table_name, columns }) = (*to, source) else {
-            return Err(Error::unsupported("COPY ... TO is not there yet"));
+        let is_ours = match target {
+            ast::CopyTarget::Stdin => !to,
+            ast::CopyTarget::Stdout => *to,
+            ast::CopyTarget::File { .. } => true,
+            ast::CopyTarget::Program { .. } => {
+                return Err(Error::unsupported(
+                    "COPY runs no PROGRAM: it reads and writes files, STDIN and STDOUT",
+                ));
+            }
         };
-        let ast::CopyTarget::File { filename } = target else {
-            return Err(Error::unsupported(
-                "COPY reads a file of the server; STDIN and PROGRAM are not there yet",
+        if !is_ours {
+            return Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                "COPY goes FROM STDIN and TO STDOUT",
             ));
-        };
-        let options = CopyOptions::new(options, legacy_options)?;
-        let path = self.engine.copy_path(filename)?;
-        let transaction = self.transaction(true)?;
-        let (shape, planned) = self.copy_target(table_name, &transaction, &statement.text)?;
-        let columns = copy_columns(&shape, columns, &statement.text)?;
-        self.depend(&planned, &transaction);
-        let limit = self.time_limit(&cancellation);
-        let loading = tokio::task::spawn_blocking({
-            let transaction = transaction.clone();
-            move || copy::load(&shape, &columns, &path, &options, &transaction, &cancellation)
-        });
-        let count = loading
-            .await
-            .map_err(|error| Error::internal(format!("COPY stopped: {error}")))??;
-        drop(limit);
-        if self.block.is_none() {
-            self.commit(&transaction).await?;
         }
+        let options = CopyOptions::new(options, legacy_options)?;
+        if options.format == Format::Parquet && !matches!(target, ast::CopyTarget::File { .. }) {
+            return Err(Error::unsupported("COPY reads and writes FORMAT parquet in files only")
+                .with_hint("Name a file of the server, or use FORMAT csv."));
+        }
+        Ok(Self {
+            source,
+            is_to: *to,
+            target,
+            options,
+            text: &statement.text,
+        })
+    }
+}
+
+impl Session {
+    pub(super) async fn copy(&mut self, statement: &Statement, cancellation: Cancellation) -> Result<Response> {
+        let copy = Copy::new(statement)?;
+        let ast::CopyTarget::File { filename } = copy.target else {
+            return Err(
+                Error::unsupported("COPY FROM STDIN and TO STDOUT need a client that has the data")
+                    .with_hint("Use psql or a driver of PostgreSQL, or name a file: COPY t FROM '/path/file'."),
+            );
+        };
+        let count = if copy.is_to {
+            let path = self.engine.copy_path_to(filename)?;
+            self.copy_to(&copy, &path, cancellation).await?
+        } else {
+            let path = self.engine.copy_path(filename)?;
+            self.copy_from(&copy, path, cancellation).await?
+        };
         Ok(Response::Done {
             tag: format!("COPY {count}"),
         })
     }
 
-    fn copy_target(
-        &self,
-        name: &ast::ObjectName,
-        transaction: &Transaction,
-        text: &str,
-    ) -> Result<(Arc<TableShape>, Planned)> {
+    async fn copy_from(
+        &mut self,
+        copy: &Copy<'_>,
+        path: std::path::PathBuf,
+        cancellation: Cancellation,
+    ) -> Result<u64> {
+        let limit = self.time_limit(&cancellation);
+        let transaction = self.transaction(true)?;
+        let load = self.load(copy, &transaction, cancellation)?;
+        let options = copy.options.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            let file = copy::open(&path)?;
+            match options.format {
+                Format::Parquet => load.parquet(file),
+                Format::Text | Format::Csv => load.records(file, &options),
+            }
+        });
+        let count = joined(loading.await)?;
+        drop(limit);
+        if self.block.is_none() {
+            self.commit(&transaction).await?;
+        }
+        Ok(count)
+    }
+
+    /// What a COPY FROM loads into.
+    fn load(&self, copy: &Copy<'_>, transaction: &Arc<Transaction>, cancellation: Cancellation) -> Result<Load> {
+        let ast::CopySource::Table { table_name, columns } = copy.source else {
+            return Err(Error::invalid(SqlState::SYNTAX_ERROR, "COPY loads into a table"));
+        };
         let catalog = self.catalog_of(transaction)?;
         let path = self.search_path()?;
         let names = self.names(&catalog, &path);
-        match names
-            .resolve(&reference(name)?)
-            .map_err(|error| at(error, name.span(), text))?
-        {
-            Object::Table(table) => {
-                names.meet(&table);
-                let shape = names.shape(&table);
-                Ok((shape, names.nothing()))
+        let table = copied_table(&names, table_name, copy.text)?;
+        names.meet(&table);
+        let shape = names.shape(&table);
+        let is_listed = !columns.is_empty();
+        let columns = copy_columns(&shape, columns, copy.text)?;
+        let defaults = names.defaults(&table).map_err(|error| translate(error, ""))?;
+        let left_out = defaults.into_iter().enumerate().filter_map(|(position, expr)| {
+            let expr = expr.filter(|_| !columns.contains(&position))?;
+            Some((position, table.columns[position].sql_type, expr))
+        });
+        let defaults = Defaults::new(&self.engine.state, left_out.collect())?;
+        let planned: Planned = names.nothing();
+        self.depend(&planned, transaction);
+        Ok(Load {
+            shape,
+            columns,
+            is_listed,
+            defaults,
+            transaction: transaction.clone(),
+            cancellation,
+        })
+    }
+
+    async fn copy_to(&mut self, copy: &Copy<'_>, path: &Path, cancellation: Cancellation) -> Result<u64> {
+        let mut rows = self.copied_rows(copy, cancellation).await?;
+        let (sender, receiver) = mpsc::channel(BATCHES_MAX);
+        let writing = tokio::task::spawn_blocking({
+            let (path, options) = (path.to_path_buf(), copy.options.clone());
+            let (columns, schema) = (rows.columns().clone(), rows.schema().clone());
+            move || copy::write_file(&path, &options, &columns, schema, receiver)
+        });
+        let mut count = 0;
+        let read = loop {
+            match rows.next().await {
+                Ok(Some(batch)) => {
+                    count += batch.num_rows() as u64;
+                    if sender.send(RowsPiece::Rows(batch)).await.is_err() {
+                        break Ok(());
+                    }
+                }
+                Ok(None) => {
+                    // A writer that failed says so below.
+                    let _ = sender.send(RowsPiece::End).await;
+                    break Ok(());
+                }
+                Err(error) => break Err(error),
             }
-            _ => Err(Error::invalid(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{name}\" is not a table"),
-            )),
+        };
+        drop(sender);
+        let written = joined(writing.await);
+        // The query's error is why the writer got no end.
+        read?;
+        written?;
+        Ok(count)
+    }
+
+    /// The rows that a COPY TO copies.
+    async fn copied_rows(&mut self, copy: &Copy<'_>, cancellation: Cancellation) -> Result<Rows> {
+        let statement = match copy.source {
+            ast::CopySource::Query(query) => Statement {
+                ast: ast::Statement::Query(query.clone()),
+                text: copy.text.clone(),
+            },
+            ast::CopySource::Table { table_name, columns } => self.select_all(table_name, columns, copy.text)?,
+        };
+        let prepared = Arc::new(self.describe(&statement, &[])?);
+        if !prepared.parameters.is_empty() {
+            return Err(Error::invalid(
+                SqlState::UNDEFINED_PARAMETER,
+                "COPY takes no parameters",
+            ));
         }
+        match self.query(&prepared, &[], cancellation).await? {
+            Response::Rows(rows) => Ok(rows),
+            Response::Done { tag } => Err(Error::internal(format!("a query answered {tag}"))),
+        }
+    }
+
+    /// The columns of a table as a query. Names are looked up first, so that an error has its place in the COPY.
+    fn select_all(&self, name: &ast::ObjectName, columns: &[ast::Ident], text: &str) -> Result<Statement> {
+        let catalog = self.catalog()?;
+        let path = self.search_path()?;
+        let names = self.names(&catalog, &path);
+        let table = copied_table(&names, name, text)?;
+        let columns = copy_columns(&names.shape(&table), columns, text)?;
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let columns: Vec<_> = columns.iter().map(|&at| quoted(&table.columns[at].name)).collect();
+        let (schema, table) = (quoted(&table.schema), quoted(&table.name));
+        let select = format!("SELECT {} FROM {schema}.{table}", columns.join(", "));
+        let statement = parse::parse(&select)?.pop();
+        statement.ok_or_else(|| Error::internal("a SELECT is a statement"))
+    }
+
+    /// Begins a COPY FROM STDIN. What the client sends goes to [`CopyIn::write`]; then
+    /// [`Session::finish_copy_in`] or [`Session::abandon_copy_in`] ends it.
+    ///
+    /// # Errors
+    /// 42xxx for what it names; a transaction block it was in has then failed.
+    pub async fn copy_in(&mut self, prepared: &Prepared) -> Result<CopyIn> {
+        let begun = self.begin_copy_in(prepared);
+        if begun.is_err() {
+            self.fail();
+        }
+        begun
+    }
+
+    fn begin_copy_in(&mut self, prepared: &Prepared) -> Result<CopyIn> {
+        self.admit(prepared, &[])?;
+        let cancellation = self.canceller.begin();
+        let copy = Copy::new(&prepared.statement)?;
+        if copy.is_to {
+            return Err(Error::internal("a COPY TO takes no data"));
+        }
+        let limit = self.time_limit(&cancellation);
+        let transaction = self.transaction(true)?;
+        let load = self.load(&copy, &transaction, cancellation.clone())?;
+        let column_count = load.columns.len();
+        let (pieces, receiver) = mpsc::channel(PIECES_MAX);
+        let loading = tokio::task::spawn_blocking({
+            let (options, cancellation) = (copy.options, cancellation.clone());
+            move || load.records(PieceReader::new(receiver, cancellation), &options)
+        });
+        Ok(CopyIn {
+            pieces,
+            loading,
+            cancellation,
+            transaction,
+            column_count,
+            _limit: limit,
+        })
+    }
+
+    /// Ends a COPY FROM STDIN whose data is complete, or that has stopped; outside of a transaction block it is then committed.
+    /// Answers the command tag.
+    ///
+    /// # Errors
+    /// What the data is wrong with; nothing of it was loaded, and a transaction block has failed.
+    pub async fn finish_copy_in(&mut self, copy: CopyIn) -> Result<String> {
+        let CopyIn {
+            pieces,
+            loading,
+            cancellation,
+            transaction,
+            ..
+        } = copy;
+        let end = async {
+            tokio::select! {
+                biased;
+                () = cancellation.cancelled() => {}
+                // A load that has stopped says below why.
+                _ = pieces.send(DataPiece::End) => {}
+            }
+        };
+        end.await;
+        drop(pieces);
+        let finished = async {
+            let count = joined(loading.await)?;
+            if self.block.is_none() {
+                self.commit(&transaction).await?;
+            }
+            Ok(format!("COPY {count}"))
+        };
+        let finished = finished.await;
+        if finished.is_err() {
+            self.fail();
+        }
+        finished
+    }
+
+    /// Gives a COPY FROM STDIN up; a transaction block has then failed.
+    pub async fn abandon_copy_in(&mut self, copy: CopyIn) {
+        let CopyIn { pieces, loading, .. } = copy;
+        drop(pieces);
+        // It ends with an error, because it was given no end; nothing of it stays.
+        let _ = loading.await;
+        self.fail();
+    }
+
+    /// Begins a COPY TO STDOUT.
+    ///
+    /// # Errors
+    /// 42xxx for what it names; a transaction block it was in has then failed.
+    pub async fn copy_out(&mut self, prepared: &Prepared) -> Result<CopyOut> {
+        let begun = self.begin_copy_out(prepared).await;
+        if begun.is_err() {
+            self.fail();
+        }
+        begun
+    }
+
+    async fn begin_copy_out(&mut self, prepared: &Prepared) -> Result<CopyOut> {
+        self.admit(prepared, &[])?;
+        let cancellation = self.canceller.begin();
+        let copy = Copy::new(&prepared.statement)?;
+        if !copy.is_to {
+            return Err(Error::internal("a COPY FROM gives no data"));
+        }
+        let rows = self.copied_rows(&copy, cancellation).await?;
+        Ok(CopyOut::new(rows, copy.options))
     }
 }
 
-/// The positions of the file's columns in the table.
+/// What a thread of COPY answered.
+fn joined<T>(ended: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    ended.map_err(|error| Error::internal(format!("COPY stopped: {error}")))?
+}
+
+/// The table that a COPY names.
+fn copied_table(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<TableDescriptor>> {
+    match names
+        .resolve(&reference(name)?)
+        .map_err(|error| at(error, name.span(), text))?
+    {
+        Object::Table(table) => Ok(table),
+        Object::View(_) | Object::Graph(_) => Err(Error::invalid(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("COPY cannot use \"{name}\": it is not a table"),
+        )
+        .with_hint("COPY (SELECT ...) TO copies the rows of any query.")),
+    }
+}
+
+/// The positions of the data's columns in the table.
 fn copy_columns(shape: &TableShape, columns: &[ast::Ident], text: &str) -> Result<Vec<usize>> {
     let table = &shape.descriptor;
     if columns.is_empty() {
@@ -108,16 +380,6 @@ fn copy_columns(shape: &TableShape, columns: &[ast::Ident], text: &str) -> Resul
             ));
         }
         positions.push(position);
-    }
-    let is_left_out = |position: &usize| !positions.contains(position);
-    let defaulted = (0..table.columns.len())
-        .filter(is_left_out)
-        .find(|&at| table.columns[at].default.is_some());
-    if let Some(position) = defaulted {
-        return Err(Error::unsupported(format!(
-            "COPY that leaves out column \"{}\", which has a DEFAULT, is not there yet",
-            table.columns[position].name
-        )));
     }
     Ok(positions)
 }

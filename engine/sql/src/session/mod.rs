@@ -33,6 +33,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::cancel::{Cancellation, Canceller};
+use crate::copy::CopyDirection;
 use crate::engine::Engine;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
@@ -108,6 +109,23 @@ impl Prepared {
     /// The types of `$1`, `$2`, ...
     pub fn parameter_types(&self) -> &[SqlType] {
         &self.parameters
+    }
+
+    /// Which way its data goes between client and server; None for a statement that [`Session::execute`] runs.
+    pub fn copy_direction(&self) -> Option<CopyDirection> {
+        match &self.statement.ast {
+            ast::Statement::Copy {
+                to: false,
+                target: ast::CopyTarget::Stdin,
+                ..
+            } => Some(CopyDirection::In),
+            ast::Statement::Copy {
+                to: true,
+                target: ast::CopyTarget::Stdout,
+                ..
+            } => Some(CopyDirection::Out),
+            _ => None,
+        }
     }
 
     /// The columns of its result; None for a statement that gives no rows.
@@ -190,6 +208,33 @@ impl Session {
     }
 
     async fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        self.admit(prepared, parameters)?;
+        // Too short to be cancelled or timed.
+        if let Some(response) = self.get_directly(prepared, parameters)? {
+            return Ok(response);
+        }
+        let cancellation = self.canceller.begin();
+        match &prepared.statement.ast {
+            ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
+            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+                self.change(prepared, parameters, cancellation).await
+            }
+            ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. } => self.control(&prepared.statement.ast).await,
+            ast::Statement::Set(_)
+            | ast::Statement::ShowVariable { .. }
+            | ast::Statement::Reset(_)
+            | ast::Statement::Discard { .. } => self.setting_statement(prepared),
+            ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
+            ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
+            _ => self.define(&prepared.statement).await,
+        }
+    }
+
+    /// Whether the statement may run now; begins the implicit transaction it may be part of.
+    fn admit(&mut self, prepared: &Prepared, parameters: &[Value]) -> Result<()> {
         if parameters.len() != prepared.parameters.len() {
             return Err(Error::invalid(
                 SqlState::PROTOCOL_VIOLATION,
@@ -216,29 +261,7 @@ impl Session {
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, true)?);
         }
-        self.refresh_choices()?;
-        // Too short to be cancelled or timed.
-        if let Some(response) = self.get_directly(prepared, parameters)? {
-            return Ok(response);
-        }
-        let cancellation = self.canceller.begin();
-        match &prepared.statement.ast {
-            ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                self.change(prepared, parameters, cancellation).await
-            }
-            ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
-            ast::Statement::StartTransaction { .. }
-            | ast::Statement::Commit { .. }
-            | ast::Statement::Rollback { .. } => self.control(&prepared.statement.ast).await,
-            ast::Statement::Set(_)
-            | ast::Statement::ShowVariable { .. }
-            | ast::Statement::Reset(_)
-            | ast::Statement::Discard { .. } => self.setting_statement(prepared),
-            ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
-            ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
-            _ => self.define(&prepared.statement).await,
-        }
+        self.refresh_choices()
     }
 
     /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise. It begins with the first
@@ -374,7 +397,7 @@ impl Session {
 
 /// Ends the task that waits for the end of a statement's time.
 #[derive(Debug)]
-struct TimeLimit(tokio::task::JoinHandle<()>);
+pub(crate) struct TimeLimit(tokio::task::JoinHandle<()>);
 
 impl Drop for TimeLimit {
     fn drop(&mut self) {

@@ -165,15 +165,47 @@ impl Transaction {
     /// # Errors
     /// When the rows cannot be read; 54000 for a write set beyond the limit.
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.insert_unless(key, value, || Ok(self.get_committed(key)?.is_some()))
+    }
+
+    /// As [`Transaction::insert`], of a key that lies behind [`Transaction::last_committed_key`] of its range: it need not be
+    /// looked for. That it is still absent at the commit is checked all the same.
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`].
+    pub fn insert_beyond(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.insert_unless(key, value, || Ok(false))
+    }
+
+    /// The last key of `range` in the snapshot, whatever this transaction wrote; empty where there is none. Like an insert it
+    /// is no read: who relies on it inserts.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn last_committed_key(&self, range: &KeyRange) -> Result<Vec<u8>> {
+        let mut scan = self.snapshot.scan(range, Direction::Backward);
+        Ok(match scan.advance()? {
+            true => scan.key().to_vec(),
+            false => Vec::new(),
+        })
+    }
+
+    fn insert_unless(&self, key: &[u8], value: &[u8], is_committed: impl FnOnce() -> Result<bool>) -> Result<bool> {
         let mut state = self.state.lock();
-        let was_absent = match state.writes.get(key) {
+        // Rows that come in the order of their keys spare themselves a search.
+        let is_behind_all = state
+            .writes
+            .last_key_value()
+            .is_none_or(|(last, _)| key > last.as_slice());
+        let pending = if is_behind_all { None } else { state.writes.get(key) };
+        let was_absent = match pending {
             Some(Pending { value: Some(_), .. }) => return Ok(false),
             Some(Pending {
                 value: None,
                 was_absent,
             }) => *was_absent,
             None => {
-                if self.get_committed(key)?.is_some() {
+                if is_committed()? {
                     return Ok(false);
                 }
                 true

@@ -40,7 +40,12 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
             let value = vec![rng.below(256) as u8];
             match rng.below(5) {
                 0 | 1 => {
-                    let is_new = transaction.insert(&key, &value).expect("written");
+                    let last = transaction.last_committed_key(&KeyRange::ALL).expect("read");
+                    let is_new = match key > last {
+                        true => transaction.insert_beyond(&key, &value),
+                        false => transaction.insert(&key, &value),
+                    };
+                    let is_new = is_new.expect("written");
                     assert_eq!(is_new, !model.contains_key(&key));
                     model.entry(key).or_insert(value);
                 }
@@ -178,4 +183,18 @@ fn a_large_read_set_gives_up_precision_and_no_key() {
         let at = ranges.partition_point(|range| range.start.as_slice() <= key.as_slice());
         assert!(at > 0 && ranges[at - 1].contains(key));
     }
+}
+
+/// A key that was not looked for is checked at the commit like any other.
+#[test]
+fn of_two_that_insert_beyond_the_last_key_one_is_refused() {
+    let store = store();
+    let begin = || Transaction::begin(store.snapshot(), true, None).expect("begins");
+    let (first, second) = (begin(), begin());
+    assert!(first.last_committed_key(&KeyRange::ALL).expect("read").is_empty());
+    assert!(first.insert_beyond(b"a", b"1").expect("written") && !first.insert_beyond(b"a", b"1").expect("written"));
+    assert!(second.insert_beyond(b"b", b"2").expect("written") && second.insert_beyond(b"a", b"2").expect("written"));
+    assert!(commit(&store, first));
+    assert!(!commit(&store, second), "a duplicate");
+    assert_eq!(begin().last_committed_key(&KeyRange::ALL).expect("read"), b"a");
 }

@@ -309,6 +309,10 @@ fn line(message: PgWireBackendMessage) -> String {
             format!("D {}", values.join(" "))
         }
         M::NoData(_) => "n".to_owned(),
+        M::CopyInResponse(response) => format!("G {}", response.columns),
+        M::CopyOutResponse(response) => format!("H {}", response.columns),
+        M::CopyData(data) => format!("d {}", data.data.escape_ascii()),
+        M::CopyDone(_) => "c".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -9,6 +9,7 @@
 //! ```
 
 mod client;
+mod copy;
 mod extended;
 mod limits;
 mod noise;

@@ -1,0 +1,307 @@
+//! Data into a table: text and CSV row by row, Parquet batch by batch.
+//!
+//! 1. Each record becomes the bytes of a row: fields by their column's type, columns that are not in the data by their DEFAULT, or
+//!    NULL.
+//! 2. The row goes into the transaction with its index entries.
+//!
+//! An error names the line (or the row group) and the column, and takes back what was loaded.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::row::RowWriter;
+use aion_catalog::{SqlType, text};
+use datafusion::arrow::record_batch::RecordBatch;
+
+use super::defaults::Defaults;
+use super::options::CopyOptions;
+use super::record::{Record, RecordReader};
+use crate::cancel::Cancellation;
+use crate::dml::{ColumnEncoder, RowEncoder, RowWrites, null_violation};
+use crate::table::TableShape;
+use crate::transaction::Transaction;
+
+/// Rows between two looks at the cancellation, and rows whose defaults are computed together.
+const ROWS_PER_CHECK: usize = 1024;
+
+/// Characters of a value that an error repeats, as in PostgreSQL.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// Where rows go.
+#[derive(Debug)]
+pub struct Load {
+    /// The table.
+    pub shape: Arc<TableShape>,
+    /// The positions in the table of the data's columns, in the data's order.
+    pub columns: Vec<usize>,
+    /// Whether the statement listed its columns.
+    pub is_listed: bool,
+    /// What stands in the other columns.
+    pub defaults: Defaults,
+    /// What it is written through.
+    pub transaction: Arc<Transaction>,
+    /// Whether to stop.
+    pub cancellation: Cancellation,
+}
+
+impl Load {
+    /// Loads text or CSV; answers the number of rows. All or nothing.
+    ///
+    /// # Errors
+    /// 22P04, 22P02, 22021 and what else the data may be, with line and column; 23505 for a duplicate key.
+    pub fn records(&self, input: impl Read, options: &CopyOptions) -> Result<u64> {
+        self.all_or_nothing(|| Records::new(self)?.load(input, options))
+    }
+
+    /// Loads Parquet; answers the number of rows. All or nothing.
+    ///
+    /// # Errors
+    /// 42804 for a column of another type, with its row group; 23505 for a duplicate key.
+    pub fn parquet(&self, file: std::fs::File) -> Result<u64> {
+        self.all_or_nothing(|| super::parquet::load(self, file))
+    }
+
+    fn all_or_nothing(&self, load: impl FnOnce() -> Result<u64>) -> Result<u64> {
+        self.transaction.save();
+        let loaded = load();
+        if loaded.is_err() {
+            self.transaction.restore();
+        }
+        loaded
+    }
+
+    /// Ends the load when it was cancelled.
+    ///
+    /// # Errors
+    /// 57014.
+    pub fn check_cancelled(&self) -> Result<()> {
+        match self.cancellation.is_cancelled() {
+            true => Err(self.cancellation.error()),
+            false => Ok(()),
+        }
+    }
+
+    /// Where the rows are written.
+    ///
+    /// # Errors
+    /// When the table cannot be looked into.
+    pub fn writes(&self) -> Result<RowWrites<'_>> {
+        RowWrites::for_many(&self.shape, &self.transaction)
+    }
+
+    /// The error with its place in the data, as PostgreSQL's CONTEXT says it.
+    pub fn context(&self, error: Error, place: &str, column: Option<&str>, value: Option<&str>) -> Error {
+        let table = &self.shape.descriptor.name;
+        let mut at = format!("COPY {table}, {place}");
+        if let Some(column) = column {
+            at.push_str(&format!(", column {column}"));
+        }
+        match value {
+            Some(value) if value.chars().nth(SHOWN_CHARS_MAX).is_some() => {
+                let shown: String = value.chars().take(SHOWN_CHARS_MAX).collect();
+                at.push_str(&format!(": \"{shown}...\""));
+            }
+            Some(value) => at.push_str(&format!(": \"{value}\"")),
+            None => {}
+        }
+        let detail = match error.detail() {
+            Some(detail) => format!("{detail}\n{at}"),
+            None => at,
+        };
+        let error = error.with_detail(detail).with_table(table.clone());
+        match column {
+            Some(column) => error.with_column(column),
+            None => error,
+        }
+    }
+}
+
+/// Records on their way into rows.
+struct Records<'a> {
+    load: &'a Load,
+    /// What each column of the table is made of.
+    sources: Vec<Source>,
+    /// The defaults of the rows to come.
+    batch: RecordBatch,
+    next_in_batch: usize,
+    scratch: Vec<u8>,
+    vector: Vec<f32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Field(usize),
+    Default(usize),
+    Null,
+}
+
+impl<'a> Records<'a> {
+    fn new(load: &'a Load) -> Result<Self> {
+        let count = load.shape.descriptor.columns.len();
+        let sources = (0..count).map(|position| {
+            let field = load.columns.iter().position(|&column| column == position);
+            match (field, load.defaults.place(position)) {
+                (Some(field), _) => Source::Field(field),
+                (None, Some(place)) => Source::Default(place),
+                (None, None) => Source::Null,
+            }
+        });
+        Ok(Self {
+            load,
+            sources: sources.collect(),
+            batch: load.defaults.rows(ROWS_PER_CHECK)?,
+            next_in_batch: 0,
+            scratch: Vec::new(),
+            vector: Vec::new(),
+        })
+    }
+
+    fn load(mut self, input: impl Read, options: &CopyOptions) -> Result<u64> {
+        let load = self.load;
+        let mut reader = RecordReader::new(input, options);
+        let mut rows = load.writes()?;
+        let mut record = Record::default();
+        let mut row = Vec::new();
+        if options.has_header && !reader.read(&mut record)? {
+            return Ok(0);
+        }
+        let mut count = 0;
+        while reader.read(&mut record)? {
+            if self.next_in_batch == ROWS_PER_CHECK {
+                load.check_cancelled()?;
+                if load.defaults.differ() {
+                    self.batch = load.defaults.rows(ROWS_PER_CHECK)?;
+                }
+                self.next_in_batch = 0;
+            }
+            row.clear();
+            self.encode(&record, &mut row)?;
+            rows.insert(&row)
+                .map_err(|error| load.context(error, &at_line(&record), None, None))?;
+            self.next_in_batch += 1;
+            count += 1;
+        }
+        load.check_cancelled()?;
+        Ok(count)
+    }
+
+    /// Appends the bytes of the record's row.
+    fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+        let load = self.load;
+        check_count(load, record)?;
+        let mut writer = RowWriter::new(&load.shape.layout, out);
+        for (position, column) in load.shape.descriptor.columns.iter().enumerate() {
+            let value = match self.sources[position] {
+                Source::Field(field) => record.field(field),
+                Source::Default(place) => {
+                    let encoder = ColumnEncoder::new(&load.shape, position, self.batch.column(place))?;
+                    if encoder.put(self.next_in_batch, &mut writer)? {
+                        continue;
+                    }
+                    Ok(None)
+                }
+                Source::Null => Ok(None),
+            };
+            let value = value.map_err(|error| load.context(error, &at_line(record), Some(&column.name), None))?;
+            let Some(value) = value else {
+                if column.is_nullable {
+                    continue;
+                }
+                let error = null_violation(&load.shape, position);
+                return Err(load.context(error, &at_line(record), Some(&column.name), None));
+            };
+            let put = put(
+                &mut writer,
+                position,
+                column.sql_type,
+                value,
+                &mut self.scratch,
+                &mut self.vector,
+            );
+            put.map_err(|error| load.context(error, &at_line(record), Some(&column.name), Some(value)))?;
+        }
+        writer.finish();
+        Ok(())
+    }
+}
+
+fn at_line(record: &Record) -> String {
+    format!("line {}", record.line())
+}
+
+fn check_count(load: &Load, record: &Record) -> Result<()> {
+    if record.len() == load.columns.len() {
+        return Ok(());
+    }
+    let message = match load.columns.get(record.len()) {
+        Some(&missing) => {
+            let missing = &load.shape.descriptor.columns[missing].name;
+            format!("missing data for column \"{missing}\"")
+        }
+        None => "extra data after last expected column".to_owned(),
+    };
+    let error = Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message);
+    Err(load.context(error, &at_line(record), None, None))
+}
+
+/// Writes a field by its column's type.
+fn put(
+    writer: &mut RowWriter<'_>,
+    position: usize,
+    sql_type: SqlType,
+    value: &str,
+    scratch: &mut Vec<u8>,
+    vector: &mut Vec<f32>,
+) -> Result<()> {
+    match sql_type {
+        SqlType::Boolean => writer.bool(position, text::parse_bool(value)?),
+        SqlType::SmallInt => writer.i16(position, text::parse_i16(value)?),
+        SqlType::Integer => writer.i32(position, text::parse_i32(value)?),
+        SqlType::BigInt => writer.i64(position, text::parse_i64(value)?),
+        SqlType::Real => writer.f32(position, text::parse_f32(value)?),
+        SqlType::Double => writer.f64(position, text::parse_f64(value)?),
+        SqlType::Numeric { scale, .. } => {
+            writer.i128(position, text::parse_decimal(value, sql_type.precision(), scale)?);
+        }
+        SqlType::Text => writer.bytes(position, text::parse_text(value)?.as_bytes()),
+        SqlType::Varchar(limit) => writer.bytes(position, text::parse_varchar(value, limit)?.as_bytes()),
+        SqlType::Json => {
+            text::check_json(value)?;
+            writer.bytes(position, value.as_bytes());
+        }
+        SqlType::Bytea => {
+            scratch.clear();
+            text::parse_bytea(value, scratch)?;
+            writer.bytes(position, scratch);
+        }
+        SqlType::Date => writer.i32(position, text::parse_date(value)?),
+        SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
+        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz(value)?),
+        SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
+        SqlType::Vector(dimensions) => {
+            vector.clear();
+            text::parse_vector(value, dimensions, |component| vector.push(component))?;
+            writer.vector(position, vector);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rows of a batch that has all columns of the table; `place` says which batch it is.
+///
+/// # Errors
+/// What a row may violate, with `place`.
+pub fn write_batch(load: &Load, rows: &mut RowWrites<'_>, batch: &RecordBatch, place: &str) -> Result<()> {
+    let encoder = RowEncoder::new(&load.shape, batch, 0)?;
+    let mut row = Vec::new();
+    for at in 0..batch.num_rows() {
+        row.clear();
+        let written = encoder.encode(at, &mut row).and_then(|()| rows.insert(&row));
+        written.map_err(|error| {
+            let column = error.column().map(str::to_owned);
+            load.context(error, place, column.as_deref(), None)
+        })?;
+    }
+    Ok(())
+}
