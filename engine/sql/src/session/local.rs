@@ -215,3 +215,106 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aion_catalog::Value;
+    use aion_storage::{Store, StoreOptions};
+    use datafusion::arrow::array::{AsArray, Int64Array};
+    use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
+
+    use super::*;
+    use crate::engine::{Engine, EngineOptions};
+    use crate::response::Response;
+    use crate::session::{Prepared, SessionOptions};
+
+    fn session() -> Session {
+        let options = EngineOptions {
+            memory_bytes: 64 << 20,
+            partitions: 1,
+            copy_dir: None,
+        };
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        Session::new(
+            Engine::new(store, options).expect("an engine"),
+            SessionOptions::default(),
+        )
+    }
+
+    async fn prepare(session: &mut Session, sql: &str) -> Arc<Prepared> {
+        let statement = session.parse(sql).expect("parsed").pop().expect("a statement");
+        session.prepare(&statement, &[]).await.expect("prepared")
+    }
+
+    /// The one number of the one row.
+    async fn number(session: &mut Session, prepared: &Arc<Prepared>, values: &[Value]) -> i64 {
+        match session.execute(prepared, values).await.expect("executed") {
+            Response::Done { tag } => tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0),
+            Response::Rows(mut rows) => {
+                let batch = rows.next().await.expect("read").expect("a batch");
+                batch.column(0).as_primitive::<Int64Type>().value(0)
+            }
+        }
+    }
+
+    fn table(session: &Session, values: Vec<i64>) -> LocalTable {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("v", DataType::Int64, true),
+        ]));
+        let ids = Int64Array::from_iter_values(1..=i64::try_from(values.len()).expect("few"));
+        let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(Int64Array::from(values))];
+        let mut table = session.local_table(&schema).expect("a table");
+        let batch = RecordBatch::try_new(schema, columns).expect("a batch");
+        table.push(&batch).expect("memory");
+        table
+    }
+
+    async fn run() {
+        let mut session = session();
+        for sql in [
+            "CREATE TABLE t (id bigint PRIMARY KEY, v bigint)",
+            "INSERT INTO t VALUES (1, 10)",
+        ] {
+            let prepared = prepare(&mut session, sql).await;
+            number(&mut session, &prepared, &[]).await;
+        }
+        let by_key = prepare(&mut session, "SELECT v FROM t WHERE id = $1").await;
+        let all = prepare(&mut session, "SELECT sum(v)::bigint FROM t").await;
+        let one = [Value::I64(1)];
+        assert_eq!(number(&mut session, &by_key, &one).await, 10);
+        assert_eq!(number(&mut session, &all, &[]).await, 10);
+        let hides = table(&session, vec![7, 8]);
+        session.register("t", hides).expect("registered");
+        assert_eq!(number(&mut session, &by_key, &one).await, 7);
+        assert_eq!(number(&mut session, &all, &[]).await, 15);
+        session.unregister("t").expect("it was there");
+        assert_eq!(number(&mut session, &by_key, &one).await, 10);
+        assert_eq!(number(&mut session, &all, &[]).await, 10);
+    }
+
+    /// Statements by primary key are compiled, and plans are kept: both once knew only that the catalog had not changed, and went on
+    /// reading the table that a registered one hides.
+    #[test]
+    fn what_was_prepared_before_reads_what_is_registered() {
+        let thread = std::thread::Builder::new().stack_size(32 << 20).spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(run());
+        });
+        if let Err(panic) = thread.expect("a thread").join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    #[test]
+    fn a_forgotten_table_gives_its_memory_back() {
+        let mut session = session();
+        let pool = session.engine.state.runtime_env().memory_pool.clone();
+        let before = pool.reserved();
+        let made = table(&session, vec![1; 100_000]);
+        session.register("t", made).expect("registered");
+        assert!(pool.reserved() >= before + 1_600_000, "{}", pool.reserved());
+        session.unregister("t").expect("it was there");
+        assert_eq!(pool.reserved(), before);
+    }
+}
