@@ -235,7 +235,7 @@ pub fn show(
             true => format!("recall {:.3}", recall(&by_hand[at], wanted)),
             false => format!("{}/{}", exact.min(hand), DRAWS),
         };
-        let (ours, theirs) = (median(&by_hand[at]), peer.map(|peer| median(peer)));
+        let (ours, theirs) = (median(&by_hand[at]), peer.map(median));
         let ratio = theirs.map(|theirs| theirs / ours);
         if ratio.is_some_and(|ratio| ratio < 1.0) {
             lost.push(template.name);
