@@ -16,10 +16,10 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
-use crate::functions;
 use crate::nearest::Followers;
 use crate::planner::Shapes;
 use crate::transaction::Transaction;
+use crate::{functions, rules};
 
 /// Choices of an engine.
 #[derive(Clone, Debug)]
@@ -80,6 +80,7 @@ impl Engine {
             // Our scans do not take them, and upstream they have given wrong results.
             options.optimizer.enable_dynamic_filter_pushdown = false;
             options.execution.time_zone = Some("UTC".to_owned());
+            options.extensions.insert(rules::RuleOptions::default());
         }
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes));
         let runtime = RuntimeEnvBuilder::new()
@@ -90,6 +91,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(rules::optimizer_rules())
             .build();
         for function in functions::scalar_functions() {
             state

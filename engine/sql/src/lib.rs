@@ -22,14 +22,17 @@ mod dml;
 mod engine;
 mod error;
 mod functions;
+mod graph;
 mod nearest;
 mod parse;
 mod planner;
 mod response;
+mod rules;
 mod session;
 mod settings;
 mod table;
 mod transaction;
+mod views;
 
 pub use cancel::Canceller;
 pub use cells::{Cells, canonical};

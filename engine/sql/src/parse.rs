@@ -1,7 +1,8 @@
 //! Text to statements.
 //!
 //! sqlparser's PostgreSQL dialect does the work. Here are its limits, its errors' places, and what it lets pass and we do
-//! not do: that is refused with 0A000 where the statement is planned, never ignored.
+//! not do: that is refused with 0A000 where the statement is planned, never ignored. What sqlparser has no syntax for is
+//! put aside before it reads the tokens (see `graph`).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
+
+use crate::graph;
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -43,10 +46,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         )
         .with_hint("Load data with COPY, or send several statements."));
     }
-    let statements = Tokenizer::new(&PostgreSqlDialect {}, text)
-        .tokenize_with_location()
-        .map_err(ParserError::from)
-        .and_then(parse_tokens)
+    let mut tokens = tokens(text, text)?;
+    if graph::is_mentioned(text) {
+        tokens = graph::carry(tokens, text)?;
+    }
+    let statements = parse_tokens(tokens)
         .map_err(|error| syntax_error(error, text))?;
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
@@ -58,7 +62,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         ));
     }
     let mut statements = statements;
-    statements.iter_mut().for_each(write_out_exponents);
+    for statement in &mut statements {
+        write_out_exponents(statement);
+    }
     let text: Arc<str> = text.into();
     Ok(statements
         .into_iter()
@@ -90,12 +96,22 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Vec<ast::Statement>, Parse
     Ok(statements)
 }
 
+/// The tokens of `part`, which lies in `text`.
+///
+/// # Errors
+/// 42601, with the place where `part` is all of `text`.
+pub fn tokens(part: &str, text: &str) -> Result<Vec<TokenWithSpan>> {
+    Tokenizer::new(&PostgreSqlDialect {}, part)
+        .tokenize_with_location()
+        .map_err(|error| syntax_error(error.into(), text))
+}
+
 /// Writes numbers with an exponent out in full, or, beyond a numeric's digits, as a double precision.
 ///
 /// DataFusion makes of `1e15` a decimal of scale -15, which its cast to double precision reads back as 999999999999999.9, and
 /// of `1e300` an error.
-fn write_out_exponents(statement: &mut ast::Statement) {
-    let _: ControlFlow<()> = ast::visit_expressions_mut(statement, |expr| {
+pub fn write_out_exponents(node: &mut impl ast::VisitMut) {
+    let _: ControlFlow<()> = ast::visit_expressions_mut(node, |expr| {
         if let ast::Expr::Value(value) = expr
             && let ast::Value::Number(number, _) = &value.value
             && number.contains(['e', 'E'])
@@ -194,6 +210,23 @@ pub fn position(text: &str, line: u64, column: u64) -> Option<usize> {
         .map(|line| line.chars().count())
         .sum();
     Some(skipped + usize::try_from(column).ok()?)
+}
+
+/// The part of a text that a span covers.
+pub fn slice(text: &str, span: Span) -> &str {
+    text.get(offset(text, span.start)..offset(text, span.end)).unwrap_or("")
+}
+
+/// The bytes before a location; the length of the text for one behind it.
+fn offset(text: &str, location: Location) -> usize {
+    let (Ok(line), Ok(column)) = (usize::try_from(location.line), usize::try_from(location.column)) else {
+        return text.len();
+    };
+    let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
+    let before: usize = lines.map(str::len).sum();
+    let rest = &text[before..];
+    let within = rest.char_indices().nth(column.saturating_sub(1));
+    before + within.map_or(rest.len(), |(at, _)| at)
 }
 
 #[cfg(test)]

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::TableDescriptor;
-use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS};
+use aion_catalog::descriptor::{GraphDescriptor, TableDescriptor, ViewDescriptor};
+use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS, graph_key, view_key};
 use aion_catalog::stats::TableStatistics;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::{DFSchema, DataFusionError, TableReference};
 use datafusion::config::ConfigOptions;
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -35,9 +35,9 @@ use parking_lot::Mutex;
 
 use crate::error::{translate, wrap};
 use crate::functions::{cast_call, is_function};
-use crate::parse;
 use crate::session::PARAMETERS_MAX;
 use crate::table::{Table, TableShape};
+use crate::{graph, parse, views};
 
 /// What a statement's names mean.
 pub struct Names<'a> {
@@ -48,8 +48,21 @@ pub struct Names<'a> {
     bound: Vec<(String, Arc<dyn TableProvider>)>,
     /// What ANALYZE knows of tables; it only steers plans.
     statistics: Arc<HashMap<TableId, Arc<TableStatistics>>>,
-    /// The tables that were met, by schema and name.
-    met: Mutex<BTreeSet<(String, String)>>,
+    /// What the statement depends upon.
+    met: Mutex<Met>,
+    /// How many views this is planned within.
+    depth: usize,
+}
+
+/// What names were found to stand for.
+#[derive(Debug, Default)]
+struct Met {
+    /// Tables, by schema and name, also those within views.
+    tables: BTreeSet<(String, String)>,
+    /// The keys of the descriptors of views and graphs, also of those within views.
+    definitions: BTreeSet<Vec<u8>>,
+    /// Tables, views and graphs that the statement itself names.
+    named: BTreeSet<(String, String)>,
 }
 
 /// Layouts and keys of tables, computed once.
@@ -84,8 +97,23 @@ impl Shapes {
 pub struct Planned {
     /// The plan, with its parameters still open.
     pub plan: LogicalPlan,
-    /// The tables that it names.
+    /// The tables that it reads, also within views.
     pub tables: BTreeSet<(String, String)>,
+    /// The keys of the descriptors of the views and graphs that it reads.
+    pub definitions: BTreeSet<Vec<u8>>,
+    /// Tables, views and graphs that the statement itself names, by schema and name.
+    pub named: BTreeSet<(String, String)>,
+}
+
+impl Planned {
+    fn new(plan: LogicalPlan, met: Met) -> Self {
+        Self {
+            plan,
+            tables: met.tables,
+            definitions: met.definitions,
+            named: met.named,
+        }
+    }
 }
 
 /// The schemas of a `search_path` setting, in order.
@@ -112,7 +140,26 @@ impl<'a> Names<'a> {
             bound: Vec::new(),
             statistics: Arc::default(),
             met: Mutex::default(),
+            depth: 0,
         }
+    }
+
+    /// The names of a view's query.
+    pub fn within_view<'b>(&'b self, search_path: &'b [String]) -> Names<'b> {
+        Names {
+            depth: self.depth + 1,
+            ..Names::new(self.state, self.catalog, search_path, self.shapes).with_statistics(self.statistics.clone())
+        }
+    }
+
+    /// How many views this is planned within.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The catalog that gives names their meaning.
+    pub fn catalog(&self) -> &Catalog {
+        self.catalog
     }
 
     /// With what ANALYZE knows of tables.
@@ -143,7 +190,27 @@ impl<'a> Names<'a> {
 
     /// Notes that the statement depends on a table.
     pub fn meet(&self, table: &TableDescriptor) {
-        self.met.lock().insert((table.schema.clone(), table.name.clone()));
+        let name = (table.schema.clone(), table.name.clone());
+        let mut met = self.met.lock();
+        met.tables.insert(name.clone());
+        met.named.insert(name);
+    }
+
+    /// Notes that the statement depends on a graph.
+    pub fn meet_graph(&self, graph: &GraphDescriptor) {
+        let mut met = self.met.lock();
+        met.definitions.insert(graph_key(&graph.schema, &graph.name));
+        met.named.insert((graph.schema.clone(), graph.name.clone()));
+    }
+
+    /// Notes that the statement depends on a view, and on what the view was `planned` with.
+    fn meet_view(&self, view: &ViewDescriptor, planned: Planned) -> LogicalPlan {
+        let mut met = self.met.lock();
+        met.tables.extend(planned.tables);
+        met.definitions.extend(planned.definitions);
+        met.definitions.insert(view_key(&view.schema, &view.name));
+        met.named.insert((view.schema.clone(), view.name.clone()));
+        planned.plan
     }
 
     /// What a statement without a query depends upon: the tables that were met.
@@ -152,10 +219,7 @@ impl<'a> Names<'a> {
             produce_one_row: false,
             schema: Arc::new(DFSchema::empty()),
         });
-        Planned {
-            plan,
-            tables: self.met.into_inner(),
-        }
+        Planned::new(plan, self.met.into_inner())
     }
 
     /// The layout and keys of a table.
@@ -193,16 +257,14 @@ impl<'a> Names<'a> {
     /// # Errors
     /// 42xxx, with a place in `text`.
     pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
+        graph::expand(&self, &mut statement, text)?;
         settle_casts(&mut statement, &mut types)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
             .map_err(|error| translate(error, text))?;
-        Ok(Planned {
-            plan,
-            tables: self.met.into_inner(),
-        })
+        Ok(Planned::new(plan, self.met.into_inner()))
     }
 
     /// The schema and name that a reference stands for, and the object.
@@ -271,10 +333,11 @@ impl ContextProvider for Names<'_> {
                 let table = Table::new(self.shape(&table), defaults).with_statistics(known);
                 Ok(provider_as_source(Arc::new(table)))
             }
-            Object::View(view) => Err(wrap(Error::unsupported(format!(
-                "views are not there yet: \"{}\"",
-                view.name
-            )))),
+            Object::View(view) => {
+                let planned = views::plan(self, &view).map_err(wrap)?;
+                let plan = self.meet_view(&view, planned);
+                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
             Object::Graph(graph) => Err(wrap(Error::invalid(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is a property graph: ask it with GRAPH_TABLE", graph.name),

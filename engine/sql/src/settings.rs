@@ -46,6 +46,7 @@ const fn setting(name: &'static str, default: &'static str, kind: Kind, is_repor
 const SETTINGS: &[Setting] = &[
     // Off: statements that name rows by their primary key are planned like all others. The answers are the same.
     setting("aion.direct_path", "on", Kind::Bool, false),
+    setting("aion.semi_join_reduction", "on", Kind::Bool, false),
     setting("application_name", "", Kind::Text, true),
     setting("bytea_output", "hex", Kind::OneOf(&["hex"]), false),
     setting(

@@ -2,6 +2,8 @@
 //!
 //! Each file has a database of its own, in memory. `statement error` takes a pattern that is found in `SQLSTATE: message`.
 
+mod graph;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

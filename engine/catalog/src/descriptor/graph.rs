@@ -28,6 +28,9 @@ pub struct VertexTable {
     pub key: Vec<String>,
     /// Its label in patterns.
     pub label: String,
+    /// What patterns see of a row; None for every column by its name.
+    #[serde(default)]
+    pub properties: Option<Vec<Property>>,
 }
 
 /// A table whose rows are edges.
@@ -55,4 +58,32 @@ pub struct EdgeTable {
     pub destination_columns: Vec<String>,
     /// Its label in patterns.
     pub label: String,
+    /// What patterns see of a row; None for every column by its name.
+    #[serde(default)]
+    pub properties: Option<Vec<Property>>,
+}
+
+/// A column that patterns see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Property {
+    /// The name that patterns use.
+    pub name: String,
+    /// The table's column.
+    pub column: String,
+}
+
+impl GraphDescriptor {
+    /// The vertex table of that alias.
+    pub fn vertex(&self, alias: &str) -> Option<&VertexTable> {
+        self.vertices.iter().find(|vertex| vertex.alias == alias)
+    }
+
+    /// Whether a table holds vertices or edges of it.
+    pub fn uses(&self, schema: &str, table: &str) -> bool {
+        let of_vertices = self.vertices.iter().map(|vertex| (&vertex.schema, &vertex.table));
+        let of_edges = self.edges.iter().map(|edge| (&edge.schema, &edge.table));
+        of_vertices
+            .chain(of_edges)
+            .any(|(its_schema, its_table)| its_schema == schema && its_table == table)
+    }
 }

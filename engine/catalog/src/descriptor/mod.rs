@@ -14,7 +14,7 @@ use aion_base::{Error, Result, SqlState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use graph::{EdgeTable, GraphDescriptor, VertexTable};
+pub use graph::{EdgeTable, GraphDescriptor, Property, VertexTable};
 pub use table::{
     ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
 };
@@ -26,10 +26,19 @@ pub struct ViewDescriptor {
     pub schema: String,
     /// Its name.
     pub name: String,
-    /// The names of its columns where CREATE VIEW gave any.
+    /// The names of its columns, as they were when it was created.
     pub columns: Vec<String>,
+    /// What these columns are called in the query itself, so that they are found again when a `*` in it gives more.
+    #[serde(default)]
+    pub query_columns: Vec<String>,
     /// The query's text.
     pub query: String,
+    /// Where the names in the query are looked up: its creator's search path.
+    #[serde(default)]
+    pub search_path: Vec<String>,
+    /// Schema and name of the tables, views and graphs that the query names.
+    #[serde(default)]
+    pub uses: Vec<(String, String)>,
 }
 
 /// The version of the encoding that this code writes.

@@ -120,6 +120,16 @@ pub fn table_key(schema: &str, name: &str) -> Vec<u8> {
     name_key(TABLES, schema, Some(name))
 }
 
+/// The key of a view's descriptor.
+pub fn view_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(VIEWS, schema, Some(name))
+}
+
+/// The key of a graph's descriptor.
+pub fn graph_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(GRAPHS, schema, Some(name))
+}
+
 fn single_key(index: IndexId) -> Vec<u8> {
     let mut key = Vec::new();
     KeyWriter::new(&mut key).table(CATALOG_TABLE, index);
@@ -232,6 +242,31 @@ impl Catalog {
         self.graphs.values()
     }
 
+    /// Whether a table, view or graph may go, together with the views `going`.
+    ///
+    /// # Errors
+    /// 2BP01, naming the graph or view that uses it.
+    pub fn check_unused(&self, schema: &str, name: &str, kind: &str, going: &[Arc<ViewDescriptor>]) -> Result<()> {
+        let by_graph = self.graphs().find(|graph| graph.uses(schema, name));
+        let uses = |view: &&Arc<ViewDescriptor>| {
+            view.uses.iter().any(|(of, used)| of == schema && used == name) && !going.contains(view)
+        };
+        let by_view = self.views().find(uses);
+        let user = match (by_graph, by_view) {
+            (Some(graph), _) => format!("property graph {}", graph.name),
+            (None, Some(view)) => format!("view {}", view.name),
+            (None, None) => return Ok(()),
+        };
+        Err(Error::invalid(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop {kind} {name} because other objects depend on it"),
+        )
+        .with_detail(format!("{user} depends on {kind} {name}"))
+        .with_hint(format!("Drop {user} first."))
+        .with_schema(schema)
+        .with_table(name))
+    }
+
     /// All schemas, ours included.
     pub fn schemas(&self) -> impl Iterator<Item = &str> {
         let ours = std::iter::once(PUBLIC).chain(SYSTEM_SCHEMAS);
@@ -305,17 +340,14 @@ impl Catalog {
             Some(Object::View(_)) if or_replace => {}
             _ => self.check_new(&view.schema, &view.name, "view")?,
         }
-        Ok(vec![
-            put(name_key(VIEWS, &view.schema, Some(&view.name)), view),
-            self.next_version(),
-        ])
+        Ok(vec![put(view_key(&view.schema, &view.name), view), self.next_version()])
     }
 
     /// The changes that remove a view.
     pub fn drop_view(&self, view: &ViewDescriptor) -> Vec<KeyChange> {
         vec![
             KeyChange {
-                key: name_key(VIEWS, &view.schema, Some(&view.name)),
+                key: view_key(&view.schema, &view.name),
                 value: None,
             },
             self.next_version(),
@@ -329,7 +361,7 @@ impl Catalog {
     pub fn create_graph(&self, graph: &GraphDescriptor) -> Result<Vec<KeyChange>> {
         self.check_new(&graph.schema, &graph.name, "property graph")?;
         Ok(vec![
-            put(name_key(GRAPHS, &graph.schema, Some(&graph.name)), graph),
+            put(graph_key(&graph.schema, &graph.name), graph),
             self.next_version(),
         ])
     }
@@ -338,7 +370,7 @@ impl Catalog {
     pub fn drop_graph(&self, graph: &GraphDescriptor) -> Vec<KeyChange> {
         vec![
             KeyChange {
-                key: name_key(GRAPHS, &graph.schema, Some(&graph.name)),
+                key: graph_key(&graph.schema, &graph.name),
                 value: None,
             },
             self.next_version(),

@@ -92,9 +92,18 @@ fn objects_come_and_go_and_each_change_raises_the_version() {
         schema: PUBLIC.to_owned(),
         name: "v".to_owned(),
         columns: Vec::new(),
+        query_columns: Vec::new(),
         query: "SELECT 1".to_owned(),
+        search_path: vec![PUBLIC.to_owned()],
+        uses: vec![(PUBLIC.to_owned(), "t".to_owned())],
     };
     keys.apply(keys.catalog().create_view(&view, false).expect("new"));
+    let dropped = keys
+        .catalog()
+        .check_unused(PUBLIC, "t", "table", &[])
+        .expect_err("the view");
+    assert_eq!(dropped.state(), SqlState::DEPENDENT_OBJECTS_STILL_EXIST);
+    assert!(keys.catalog().check_unused(PUBLIC, "v", "view", &[]).is_ok());
     assert!(keys.catalog().create_view(&view, false).is_err());
     assert!(keys.catalog().create_view(&view, true).is_ok());
     assert!(matches!(keys.catalog().object(PUBLIC, "v"), Some(Object::View(found)) if *found == view));

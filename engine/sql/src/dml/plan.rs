@@ -104,9 +104,8 @@ fn plan_insert(
     }
     names.bind_for_insert(TARGET, &shape)?;
     insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
-    let planned = names.plan(ast::Statement::Insert(insert), types, text)?;
-    let Planned { plan, tables } = planned;
-    let LogicalPlan::Dml(dml) = plan else {
+    let mut planned = names.plan(ast::Statement::Insert(insert), types, text)?;
+    let LogicalPlan::Dml(dml) = planned.plan else {
         return Err(Error::internal("an INSERT was planned as something else"));
     };
     let WriteOp::Insert(datafusion::logical_expr::dml::InsertOp::Append) = dml.op else {
@@ -119,13 +118,8 @@ fn plan_insert(
         shape,
         returning,
     };
-    Ok((
-        change,
-        Planned {
-            plan: Arc::unwrap_or_clone(dml.input),
-            tables,
-        },
-    ))
+    planned.plan = Arc::unwrap_or_clone(dml.input);
+    Ok((change, planned))
 }
 
 /// Makes text literals in VALUES what their columns hold, where DataFusion would refuse the cast.
@@ -267,7 +261,16 @@ fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<T
             names.meet(&table);
             Ok(names.shape(&table))
         }
-        Object::View(_) | Object::Graph(_) => {
+        Object::View(_) => {
+            let error = Error::invalid(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot change view \"{name}\""),
+            );
+            Err(place(error.with_hint(
+                "Views are read only: change the tables that it is made of.",
+            )))
+        }
+        Object::Graph(_) => {
             let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table"));
             Err(place(error.with_hint("Change the tables that it is made of.")))
         }

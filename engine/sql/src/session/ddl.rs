@@ -33,6 +33,8 @@ pub(super) struct Definition {
     pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
     /// An index is built in memory once it is committed.
     pub has_graph: bool,
+    /// Keys of descriptors that it is right with only while they are as they were.
+    pub required: Vec<Vec<u8>>,
     tag: &'static str,
     pub notice: Option<(SqlState, String)>,
 }
@@ -44,6 +46,7 @@ impl Definition {
             cleared: Vec::new(),
             filled: Vec::new(),
             has_graph: false,
+            required: Vec::new(),
             tag,
             notice: None,
         }
@@ -56,6 +59,7 @@ impl Definition {
             cleared: Vec::new(),
             filled: Vec::new(),
             has_graph: false,
+            required: Vec::new(),
             tag,
             notice: Some((state, notice)),
         }
@@ -67,14 +71,22 @@ impl Session {
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
         let definition = self.definition(statement, &catalog)?;
+        self.establish(definition, &transaction).await
+    }
+
+    /// Writes a definition, and commits it outside of a transaction block.
+    pub(super) async fn establish(&mut self, definition: Definition, transaction: &Transaction) -> Result<Response> {
+        for key in &definition.required {
+            transaction.require_unchanged(KeyRange::point(key));
+        }
         transaction.save();
-        if let Err(error) = apply(&transaction, &definition) {
+        if let Err(error) = apply(transaction, &definition) {
             transaction.restore();
             return Err(error);
         }
         match &mut self.block {
             Some(block) => block.has_changed_catalog |= !definition.changes.is_empty(),
-            None => self.commit(&transaction).await?,
+            None => self.commit(transaction).await?,
         }
         // Whoever made an index expects the next search to use it.
         if definition.has_graph && self.block.is_none() {
@@ -119,6 +131,14 @@ impl Session {
                 cascade: false,
                 ..
             } => self.drop_indexes(names, *if_exists, catalog, text),
+            ast::Statement::CreateView(create) => self.create_view(create, catalog, text),
+            ast::Statement::Drop {
+                object_type: ast::ObjectType::View,
+                if_exists,
+                names,
+                cascade: false,
+                ..
+            } => self.drop_views(names, *if_exists, catalog, text),
             ast::Statement::Drop {
                 object_type: ast::ObjectType::Table,
                 if_exists,
@@ -194,6 +214,8 @@ impl Session {
             let resolved = self.names(catalog, &path).resolve(&reference(name)?);
             match resolved {
                 Ok(Object::Table(table)) => {
+                    let unused = catalog.check_unused(&table.schema, &table.name, "table", &[]);
+                    unused.map_err(|error| at(error, name.span(), text))?;
                     definition.changes.extend(catalog.drop_table(&table));
                     definition.cleared.push(KeyRange::table(table.id));
                     definition

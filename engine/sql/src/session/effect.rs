@@ -51,6 +51,10 @@ impl Statement {
                 written.split_whitespace().take(1).collect()
             }
             ast::Statement::Copy { .. } => vec!["COPY"],
+            ast::Statement::Call(call) => match crate::graph::carried_definition(call) {
+                Some((definition, _)) => definition.split_whitespace().take(3).collect(),
+                None => vec!["CALL"],
+            },
             _ => written.split_whitespace().take(2).collect(),
         };
         Err(Error::invalid(

@@ -16,6 +16,7 @@ mod ddl;
 mod direct;
 mod effect;
 mod explain;
+mod graph;
 mod index;
 mod local;
 mod parameters;
@@ -23,6 +24,7 @@ mod query;
 mod setting;
 mod template;
 mod transaction;
+mod view;
 
 use std::sync::Arc;
 
@@ -40,12 +42,13 @@ use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
 use crate::transaction::Transaction;
+pub(crate) use columns::{make_unique, of_query};
 pub use effect::Effect;
 pub(crate) use explain::Property;
 pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
-pub(crate) use query::result_schema;
+pub(crate) use query::{refuse_clauses, result_schema};
 use transaction::Block;
 
 /// Who a session belongs to.
@@ -229,6 +232,7 @@ impl Session {
             | ast::Statement::Discard { .. } => self.setting_statement(prepared),
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
+            ast::Statement::Call(_) => self.define_graph(&prepared.statement, cancellation).await,
             _ => self.define(&prepared.statement).await,
         }
     }

@@ -25,6 +25,7 @@ use crate::nearest::rewrite;
 use crate::parse::Statement;
 use crate::planner::Planned;
 use crate::response::{Column, Response, Rows, Verb};
+use crate::rules::RuleOptions;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
 
@@ -128,6 +129,9 @@ impl Session {
         for (schema, table) in &planned.tables {
             transaction.require_unchanged(KeyRange::point(&table_key(schema, table)));
         }
+        for key in &planned.definitions {
+            transaction.require_unchanged(KeyRange::point(key));
+        }
     }
 
     /// Optimises a plan and makes it executable.
@@ -138,6 +142,12 @@ impl Session {
         text: &str,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
         let mut state: SessionState = self.engine.state.clone();
+        if self.settings.show("aion.semi_join_reduction")? == "off" {
+            let extensions = &mut state.config_mut().options_mut().extensions;
+            extensions.insert(RuleOptions {
+                semi_join_reduction: false,
+            });
+        }
         state.mark_start_execution();
         let physical = state
             .create_physical_plan(plan)
@@ -210,7 +220,7 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 }
 
 /// What sqlparser reads and DataFusion would silently ignore.
-fn refuse_clauses(query: &ast::Query) -> Result<()> {
+pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
     if !query.locks.is_empty() {
         return Err(Error::unsupported("FOR UPDATE and FOR SHARE are not there yet")
             .with_hint("Every transaction is serializable: what it read is checked when it commits."));

@@ -181,6 +181,14 @@ impl Table {
         self
     }
 
+    /// The columns of its primary key; None for a table without one.
+    pub fn primary_key(&self) -> Option<impl Iterator<Item = &str>> {
+        let table = &self.shape.descriptor;
+        let positions = table.primary_key.iter().filter_map(|&id| table.position_of(id));
+        let names = positions.map(|at| table.columns[at].name.as_str());
+        (!table.primary_key.is_empty()).then_some(names)
+    }
+
     fn estimator(&self) -> Estimator<'_> {
         Estimator {
             table: &self.shape.descriptor,

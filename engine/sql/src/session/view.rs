@@ -1,0 +1,245 @@
+//! CREATE and DROP VIEW.
+
+use std::sync::Arc;
+
+use aion_base::{Error, ErrorKind, Result, SqlState};
+use aion_catalog::descriptor::{ViewDescriptor, check_name};
+use aion_catalog::objects::{Catalog, Object, table_key, view_key};
+use datafusion::common::TableReference;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Word};
+
+use super::{Session, columns};
+use crate::dml::{at, normalize, reference};
+use crate::error::translate;
+use crate::parse;
+use crate::planner::Planned;
+use crate::response::Column;
+use crate::session::ddl::Definition;
+use crate::views;
+
+impl Session {
+    pub(super) fn create_view(&self, create: &ast::CreateView, catalog: &Catalog, text: &str) -> Result<Definition> {
+        refuse_options(create)?;
+        let place = |error| at(error, create.name.span(), text);
+        let (schema, name) = self.new_name(&create.name)?;
+        let old = match catalog.object(&schema, &name) {
+            Some(Object::View(view)) if create.or_replace => Some(view),
+            _ => None,
+        };
+        let query = &create.query;
+        let planned = self.plan_query(query, &[], text, catalog)?;
+        let found = columns::of_query(query, planned.plan.schema().as_arrow())?;
+        let (columns, query_columns) = column_names(create, &found, text)?;
+        let view = ViewDescriptor {
+            schema,
+            name,
+            columns,
+            query_columns,
+            query: query_text(create, text)?,
+            search_path: self.search_path()?,
+            uses: planned.named.iter().cloned().collect(),
+        };
+        check_parameters(&planned)?;
+        if planned.definitions.contains(&view_key(&view.schema, &view.name)) {
+            let error = Error::invalid(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("infinite recursion: the query leads back to view \"{}\"", view.name),
+            );
+            return Err(place(error));
+        }
+        if let Some(old) = old {
+            self.check_replacement(&old, &view, &found, catalog).map_err(place)?;
+        }
+        // As it will be planned: what it is nested too deep for is said now.
+        let path = self.search_path()?;
+        views::plan(&self.names(catalog, &path), &view).map_err(place)?;
+        let changes = catalog.create_view(&view, create.or_replace).map_err(place)?;
+        let mut definition = Definition::new("CREATE VIEW", changes);
+        definition.required = descriptors(&planned);
+        Ok(definition)
+    }
+
+    /// CREATE OR REPLACE keeps the columns that are there, as others may use them, and adds some behind.
+    fn check_replacement(
+        &self,
+        old: &ViewDescriptor,
+        new: &ViewDescriptor,
+        found: &[Column],
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let refuse = |message: String| {
+            Err(Error::invalid(SqlState::INVALID_TABLE_DEFINITION, message).with_hint(
+                "CREATE OR REPLACE VIEW adds columns behind those that are there. Else drop the view first.",
+            ))
+        };
+        if new.columns.len() < old.columns.len() {
+            return refuse(format!("cannot drop columns from view \"{}\"", old.name));
+        }
+        let path = self.search_path()?;
+        let planned = views::plan(&self.names(catalog, &path), old)?;
+        let types = planned.plan.schema().fields().iter();
+        for ((old_name, old_field), (new_name, new_column)) in
+            old.columns.iter().zip(types).zip(new.columns.iter().zip(found))
+        {
+            if old_name != new_name {
+                return refuse(format!(
+                    "cannot change name of view column \"{old_name}\" to \"{new_name}\""
+                ));
+            }
+            let old_type = aion_catalog::SqlType::from_field(old_field)?;
+            if old_type != new_column.sql_type {
+                return refuse(format!(
+                    "cannot change data type of view column \"{old_name}\" from {old_type} to {}",
+                    new_column.sql_type
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_views(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let mut definition = Definition::new("DROP VIEW", Vec::new());
+        let path = self.search_path()?;
+        let mut going: Vec<(Arc<ViewDescriptor>, Span)> = Vec::new();
+        for name in names {
+            let place = |error| at(error, name.span(), text);
+            match self.names(catalog, &path).resolve(&reference(name)?) {
+                Ok(Object::View(view)) => going.push((view, name.span())),
+                Ok(_) => {
+                    let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a view"));
+                    return Err(place(error));
+                }
+                Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
+                    let notice = format!("view \"{name}\" does not exist, skipping");
+                    definition.notice = Some((SqlState::SUCCESSFUL_COMPLETION, notice));
+                }
+                Err(error) => return Err(place(missing_view(error, name))),
+            }
+        }
+        let views: Vec<_> = going.iter().map(|(view, _)| view.clone()).collect();
+        for (view, span) in going {
+            let unused = catalog.check_unused(&view.schema, &view.name, "view", &views);
+            unused.map_err(|error| at(error, span, text))?;
+            definition.changes.extend(catalog.drop_view(&view));
+        }
+        Ok(definition)
+    }
+}
+
+/// The keys of the descriptors that something was planned with.
+pub(super) fn descriptors(planned: &Planned) -> Vec<Vec<u8>> {
+    let tables = planned.tables.iter().map(|(schema, table)| table_key(schema, table));
+    tables.chain(planned.definitions.iter().cloned()).collect()
+}
+
+fn missing_view(error: Error, name: &ast::ObjectName) -> Error {
+    match reference(name) {
+        Ok(TableReference::Bare { table }) if error.state() == SqlState::UNDEFINED_TABLE => {
+            Error::not_found(SqlState::UNDEFINED_TABLE, format!("view \"{table}\" does not exist"))
+        }
+        _ => error,
+    }
+}
+
+/// The names of the view's columns, and those that its query gives them.
+fn column_names(create: &ast::CreateView, found: &[Column], text: &str) -> Result<(Vec<String>, Vec<String>)> {
+    if let Some(surplus) = create.columns.get(found.len()) {
+        let error = Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            "CREATE VIEW specifies more column names than columns",
+        );
+        return Err(at(error, surplus.name.span, text));
+    }
+    let query_columns: Vec<String> = found.iter().map(|column| column.name.clone()).collect();
+    let mut names = query_columns.clone();
+    for (name, given) in names.iter_mut().zip(&create.columns) {
+        if given.data_type.is_some() || given.options.is_some() {
+            return Err(Error::unsupported("a view's column has a name and nothing else"));
+        }
+        *name = normalize(&given.name);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for name in &names {
+        check_name(name, "column")?;
+        if !seen.insert(name) {
+            return Err(Error::invalid(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            )
+            .with_hint(
+                "Give one of them another name with AS, or name the view's columns: CREATE VIEW v (a, b) AS ...",
+            ));
+        }
+    }
+    Ok((names, query_columns))
+}
+
+fn check_parameters(planned: &Planned) -> Result<()> {
+    let fields = planned.plan.get_parameter_fields();
+    let fields = fields.map_err(|error| translate(error, ""))?;
+    match fields.keys().min() {
+        None => Ok(()),
+        Some(name) => Err(
+            Error::invalid(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"))
+                .with_hint("A view has no parameters: filter where it is used."),
+        ),
+    }
+}
+
+/// The text of the query: what follows AS, to the end of the statement.
+fn query_text(create: &ast::CreateView, text: &str) -> Result<String> {
+    let begin = create.name.span().start;
+    let tokens = parse::tokens(text, text)?;
+    let mut depth = 0usize;
+    let mut start: Option<Location> = None;
+    let mut end = None;
+    for token in tokens.iter().skip_while(|token| token.span.start < begin) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::SemiColon => {
+                end = Some(token.span.start);
+                break;
+            }
+            Token::Word(Word {
+                value,
+                quote_style: None,
+                ..
+            }) if start.is_none() && depth == 0 && value.eq_ignore_ascii_case("as") => start = Some(token.span.end),
+            _ => {}
+        }
+    }
+    let last = tokens.last().map(|token| token.span.end);
+    match (start, end.or(last)) {
+        (Some(start), Some(end)) => Ok(parse::slice(text, Span::new(start, end)).trim().to_owned()),
+        _ => Err(Error::internal("a CREATE VIEW without AS")),
+    }
+}
+
+fn refuse_options(create: &ast::CreateView) -> Result<()> {
+    let what = [
+        (create.materialized, "a materialized view"),
+        (create.temporary, "a temporary view"),
+        (create.secure, "a secure view"),
+        (create.or_alter, "CREATE OR ALTER VIEW"),
+        (create.if_not_exists, "CREATE VIEW IF NOT EXISTS"),
+        (!matches!(create.options, ast::CreateTableOptions::None), "WITH"),
+        (!create.cluster_by.is_empty(), "CLUSTER BY"),
+        (create.comment.is_some(), "COMMENT"),
+        (create.with_no_schema_binding, "WITH NO SCHEMA BINDING"),
+        (create.copy_grants, "COPY GRANTS"),
+        (create.to.is_some(), "TO"),
+        (create.params.is_some(), "ALGORITHM, DEFINER or SQL SECURITY"),
+    ];
+    match what.iter().find(|(is_there, _)| *is_there) {
+        Some((_, what)) => Err(Error::unsupported(format!("{what} is not there"))),
+        None => Ok(()),
+    }
+}
