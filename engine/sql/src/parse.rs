@@ -50,8 +50,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if graph::is_mentioned(text) {
         tokens = graph::carry(tokens, text)?;
     }
-    let statements = parse_tokens(tokens)
-        .map_err(|error| syntax_error(error, text))?;
+    let statements = parse_tokens(tokens).map_err(|error| syntax_error(error, text))?;
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
             SqlState::PROGRAM_LIMIT_EXCEEDED,

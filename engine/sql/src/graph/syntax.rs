@@ -62,7 +62,7 @@ pub(super) enum Direction {
 /// An item of COLUMNS.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
-    One { expr: ast::Expr, name: ast::Ident },
+    One { expr: Box<ast::Expr>, name: ast::Ident },
     All(ast::Ident),
 }
 
@@ -316,5 +316,8 @@ fn item(cursor: &mut Cursor<'_>) -> Result<Item> {
             return Err(cursor.place(error, span));
         }
     };
-    Ok(Item::One { expr, name })
+    Ok(Item::One {
+        expr: Box::new(expr),
+        name,
+    })
 }
