@@ -86,9 +86,9 @@ pub(crate) fn describe(columns: &[Column], formats: &[Format]) -> Result<RowDesc
             clean(&column.name),
             0,
             0,
-            column.sql_type.oid(),
-            column.sql_type.type_length(),
-            column.sql_type.type_modifier(),
+            column.oid(),
+            column.type_length(),
+            column.type_modifier(),
             format as i16,
         )
     });

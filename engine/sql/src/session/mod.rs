@@ -16,6 +16,7 @@ mod ddl;
 mod direct;
 mod effect;
 mod explain;
+mod identity;
 mod index;
 mod local;
 mod parameters;
@@ -39,6 +40,7 @@ use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
+use crate::system::Assigned;
 use crate::transaction::Transaction;
 pub use effect::Effect;
 pub(crate) use explain::Property;
@@ -149,6 +151,9 @@ pub struct Session {
     scratch: direct::Scratch,
     is_read_only: bool,
     local: LocalTables,
+    process_id: i32,
+    /// What `set_config` set in a statement, until the statement is over.
+    assigned: Assigned,
 }
 
 impl Session {
@@ -170,6 +175,8 @@ impl Session {
             scratch: direct::Scratch::default(),
             is_read_only: false,
             local: LocalTables::default(),
+            process_id: 0,
+            assigned: Assigned::default(),
         }
     }
 
@@ -187,6 +194,7 @@ impl Session {
     /// # Errors
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
+        self.assign();
         let prepared = self.refresh_choices().and_then(|()| self.describe(statement, types));
         if prepared.is_err() {
             self.fail();
@@ -200,6 +208,7 @@ impl Session {
     /// # Errors
     /// The statement's; a transaction block it was in has then failed.
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        self.assign();
         let response = self.run(prepared, parameters).await;
         if response.is_err() {
             self.fail();
@@ -331,6 +340,7 @@ impl Session {
 
     /// Settings that clients are told of whose value changed since the last call.
     pub fn take_changed_settings(&mut self) -> Vec<(String, String)> {
+        self.assign();
         self.settings.take_unreported()
     }
 
@@ -378,7 +388,8 @@ impl Session {
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
         let mut names = Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
-            .with_statistics(self.engine.statistics());
+            .with_statistics(self.engine.statistics())
+            .with_identity(self.identity());
         self.local.bind(&mut names);
         names
     }
