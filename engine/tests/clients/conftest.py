@@ -26,11 +26,11 @@ class Server:
     def connect(self, **options):
         return psycopg.connect(host=self.host, port=self.port, user="aion", dbname="aion", **options)
 
-    def psql(self, *arguments, text=""):
-        """Runs psql; gives what it printed. Fails where psql complains."""
+    def psql(self, *arguments, text="", complaint=""):
+        """Runs psql; gives what it printed. Fails where psql complains of anything else than it is expected to."""
         command = ["psql", "-X", "-h", self.host, "-p", str(self.port), "-U", "aion", *arguments, "aion"]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert (done.returncode, done.stderr.strip()) == (0, complaint), done.stderr
         return done.stdout
 
 

@@ -5,7 +5,8 @@ def test_tables_are_listed(server, flights):
     assert server.psql("-At", "-c", r"\dt") == "public|flights|table|aion\n"
     listed = server.psql("-At", "-c", r"\d").splitlines()
     assert listed == ["public|flights|table|aion"]
-    assert server.psql("-At", "-c", r"\dt no_such*") == ""
+    missing = 'Did not find any relation named "no_such*".'
+    assert server.psql("-At", "-c", r"\dt no_such*", complaint=missing) == ""
 
 
 def test_a_table_is_described(server, flights):
@@ -62,7 +63,8 @@ def test_a_query_is_described_without_running(server, flights):
 def test_a_schema_of_ones_own_is_seen(server):
     server.psql("-c", "CREATE SCHEMA planes", "-c", "CREATE TABLE planes.model (name text)")
     assert server.psql("-At", "-c", r"\dt planes.*") == "planes|model|table|aion\n"
-    assert server.psql("-At", "-c", r"\dt model") == ""
+    missing = 'Did not find any relation named "model".'
+    assert server.psql("-At", "-c", r"\dt model", complaint=missing) == ""
     path = ["-At", "-c", "SET search_path = planes", "-c", "SELECT current_schema, 'model'::regclass"]
     assert server.psql(*path).splitlines() == ["SET", "planes|model"]
     server.psql("-c", "DROP TABLE planes.model")

@@ -6,7 +6,7 @@
 //! **Transactions.** Without BEGIN each statement is its own, committed before [`Session::execute`] returns; if it
 //! loses against another transaction it is run again, a few times. A SELECT reads one snapshot, also while its rows
 //! are fetched. [`Session::begin_implicit`] lets several statements that came in one message be one
-//! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02.
+//! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02. ROLLBACK TO a savepoint ends the failure.
 
 mod analyze;
 mod change;
@@ -231,7 +231,9 @@ impl Session {
             ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
             ast::Statement::StartTransaction { .. }
             | ast::Statement::Commit { .. }
-            | ast::Statement::Rollback { .. } => self.control(&prepared.statement.ast).await,
+            | ast::Statement::Rollback { .. }
+            | ast::Statement::Savepoint { .. }
+            | ast::Statement::ReleaseSavepoint { .. } => self.control(&prepared.statement.ast).await,
             ast::Statement::Set(_)
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
