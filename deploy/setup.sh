@@ -5,7 +5,7 @@
 #   deploy/setup.sh [all|build|demo|test]
 #
 #   build   packages, toolchain and crates
-#   demo    build, and the data sets of the demo
+#   demo    build, the data sets of the demo, and Python clients
 #   test    demo, and what only the tests need
 #   all     everything above (the default): afterwards `make demo` and `make test` pass with the network off
 set -euo pipefail
@@ -112,7 +112,25 @@ if [ "$mode" != build ] && [ -f deploy/fetch-data.sh ]; then
     bash deploy/fetch-data.sh
 fi
 
-# 5. The test runner is welcome, not required.
+# 5. Python and the clients that tests drive the server with, in an environment of their own. The stamp is the checksum of the
+# lists of what was installed, so that a second run asks neither pip nor the network.
+if [ "$mode" != build ]; then
+    python_home="$AION_CACHE/python"
+    stamp="$python_home/requirements.sha256"
+    lists=(engine/tests/clients/requirements.txt python/requirements-test.txt)
+    wanted="$(cat "${lists[@]}" | sha256sum | cut -d' ' -f1)"
+    if [ ! -x "$python_home/bin/python" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        say "installing the Python packages of the tests into $python_home, about 600 MB"
+        if [ ! -x "$python_home/bin/python" ]; then
+            python3 -m venv "$python_home" || fail "python3 -m venv failed: install python3-venv"
+        fi
+        "$python_home/bin/python" -m pip install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
+            fail "the Python packages could not be installed: check the network, and ${lists[*]}"
+        echo "$wanted" >"$stamp"
+    fi
+fi
+
+# 6. The test runner is welcome, not required.
 if { [ "$mode" = test ] || [ "$mode" = all ]; } && ! cargo nextest --version >/dev/null 2>&1; then
     say "cargo-nextest is not installed (https://nexte.st): the tests will run with 'cargo test', which is slower"
 fi

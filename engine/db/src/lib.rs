@@ -11,8 +11,8 @@ use aion_storage::{RocksOptions, Store, StoreOptions};
 
 pub use aion_sql::{
     Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
-    NESTING_MAX, Prepared, Response, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement,
-    TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
+    NESTING_MAX, Prepared, Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions,
+    Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
 };
 
 /// Choices of a database.

@@ -13,6 +13,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
@@ -87,11 +88,14 @@ impl Engine {
             .with_memory_pool(pool)
             .build_arc()
             .map_err(|error| crate::error::translate(error, ""))?;
+        let mut rules = functions::early_analyzer_rules();
+        rules.extend(Analyzer::new().rules);
         let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_optimizer_rules(rules::optimizer_rules())
+            .with_analyzer_rules(rules)
             .build();
         for function in functions::scalar_functions() {
             state

@@ -30,6 +30,7 @@ mod response;
 mod rules;
 mod session;
 mod settings;
+mod system;
 mod table;
 mod transaction;
 mod views;
@@ -39,7 +40,7 @@ pub use cells::{Cells, canonical};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
-pub use response::{Column, Response, Rows, Verb};
+pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{Effect, LocalTable, Prepared, Session, SessionOptions, TransactionStatus};
 
 /// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
@@ -34,8 +34,9 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::error::{translate, wrap};
-use crate::functions::{cast_call, is_function};
+use crate::functions::{self, cast_call, is_function};
 use crate::session::PARAMETERS_MAX;
+use crate::system::{self, Facts, Identity, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, views};
 
@@ -48,6 +49,10 @@ pub struct Names<'a> {
     bound: Vec<(String, Arc<dyn TableProvider>)>,
     /// What ANALYZE knows of tables; it only steers plans.
     statistics: Arc<HashMap<TableId, Arc<TableStatistics>>>,
+    /// Whose session it is, for system tables and functions.
+    identity: Option<Identity>,
+    /// What those answer from; taken when the first is met.
+    facts: OnceLock<Arc<Facts>>,
     /// What the statement depends upon.
     met: Mutex<Met>,
     /// How many views this is planned within.
@@ -139,6 +144,8 @@ impl<'a> Names<'a> {
             shapes,
             bound: Vec::new(),
             statistics: Arc::default(),
+            identity: None,
+            facts: OnceLock::new(),
             met: Mutex::default(),
             depth: 0,
         }
@@ -148,6 +155,7 @@ impl<'a> Names<'a> {
     pub fn within_view<'b>(&'b self, search_path: &'b [String]) -> Names<'b> {
         Names {
             depth: self.depth + 1,
+            identity: self.identity.clone(),
             ..Names::new(self.state, self.catalog, search_path, self.shapes).with_statistics(self.statistics.clone())
         }
     }
@@ -160,6 +168,50 @@ impl<'a> Names<'a> {
     /// The catalog that gives names their meaning.
     pub fn catalog(&self) -> &Catalog {
         self.catalog
+    }
+
+    /// With the session that system tables and functions speak of.
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What system tables and functions answer from.
+    fn facts(&self) -> Option<Arc<Facts>> {
+        let identity = self.identity.as_ref()?;
+        let facts = self.facts.get_or_init(|| {
+            let of_kind = |names: Vec<String>, kind: char| names.into_iter().map(move |name| (name, kind));
+            let mut functions: Vec<(String, char)> = of_kind(self.udf_names(), 'f')
+                .chain(of_kind(self.udaf_names(), 'a'))
+                .chain(of_kind(self.udwf_names(), 'w'))
+                .collect();
+            functions.sort();
+            functions.dedup_by(|one, other| one.0 == other.0);
+            Arc::new(Facts::new(
+                self.catalog.clone(),
+                self.search_path.to_vec(),
+                identity.clone(),
+                self.statistics.clone(),
+                functions,
+            ))
+        });
+        Some(facts.clone())
+    }
+
+    /// The system table that a reference names.
+    fn system_table(&self, name: &TableReference) -> Option<Arc<SystemTable>> {
+        let definition = match name {
+            TableReference::Bare { table } => {
+                let path = self.search_path.iter().map(|schema| Some(schema.as_str()));
+                std::iter::once(None)
+                    .chain(path)
+                    .find_map(|schema| system::find(schema, table))
+            }
+            TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+                system::find(Some(schema), table)
+            }
+        }?;
+        Some(Arc::new(SystemTable::new(definition, self.facts()?)))
     }
 
     /// With what ANALYZE knows of tables.
@@ -258,6 +310,9 @@ impl<'a> Names<'a> {
     /// 42xxx, with a place in `text`.
     pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
+        system::rewrite(&mut statement, &|name| {
+            self.state.aggregate_functions().contains_key(name)
+        });
         settle_casts(&mut statement, &mut types)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
@@ -272,6 +327,12 @@ impl<'a> Names<'a> {
     /// # Errors
     /// 42P01, or 3D000 for another database.
     pub fn resolve(&self, name: &TableReference) -> Result<Object> {
+        if self.system_table(name).is_some() {
+            return Err(Error::denied(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("\"{name}\" is a system catalog: it can only be read"),
+            ));
+        }
         let missing = || {
             Error::not_found(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
                 .with_table(name.table())
@@ -324,6 +385,9 @@ impl ContextProvider for Names<'_> {
             && let Some((_, bound)) = self.bound.iter().find(|(name, _)| **name == **table)
         {
             return Ok(provider_as_source(bound.clone()));
+        }
+        if let Some(table) = self.system_table(&name) {
+            return Ok(provider_as_source(table));
         }
         match self.resolve(&name).map_err(wrap)? {
             Object::Table(table) => {
@@ -383,6 +447,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if functions::system::exists(name) {
+            return functions::system::bound(name, self.facts()?);
+        }
         self.state.scalar_functions().get(name).cloned()
     }
 
@@ -407,7 +474,8 @@ impl ContextProvider for Names<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.state.scalar_functions().keys().cloned().collect()
+        let ours = functions::system::names().map(str::to_owned);
+        ours.chain(self.state.scalar_functions().keys().cloned()).collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
@@ -430,6 +498,17 @@ struct SqlTypePlanner;
 impl TypePlanner for SqlTypePlanner {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
         let name = sql_type.to_string().to_ascii_lowercase();
+        let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+        // Types that only the catalog has; `char` without quotes is another one.
+        let catalog_type = match name {
+            "oid" | "xid" | "cid" => Some("oid"),
+            "name" => Some("name"),
+            "\"char\"" => Some("char"),
+            _ => None,
+        };
+        if let Some(field) = catalog_type.and_then(|name| system::cells::field("", name)) {
+            return Ok(Some(Arc::new(field)));
+        }
         match name.parse::<SqlType>() {
             Ok(sql_type) => Ok(Some(Arc::new(sql_type.to_field("", true)))),
             // DataFusion knows more, intervals for instance, that have no place in a table.

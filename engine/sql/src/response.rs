@@ -10,6 +10,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{Stream, StreamExt};
 
+pub use result_type::ResultType;
+pub(crate) use result_type::array_oid;
+
+mod result_type;
+
 /// A column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -17,6 +22,35 @@ pub struct Column {
     pub name: String,
     /// Its type.
     pub sql_type: SqlType,
+    /// The type that clients are told of, where only results have it; the values are then those of `sql_type`.
+    pub result_type: Option<ResultType>,
+}
+
+impl Column {
+    /// A column of a type that tables have.
+    pub fn new(name: impl Into<String>, sql_type: SqlType) -> Self {
+        Self {
+            name: name.into(),
+            sql_type,
+            result_type: None,
+        }
+    }
+
+    /// The OID of the type that clients are told of.
+    pub fn oid(&self) -> u32 {
+        self.result_type.map_or(self.sql_type.oid(), ResultType::oid)
+    }
+
+    /// The bytes of a value in PostgreSQL, -1 for a varying length.
+    pub fn type_length(&self) -> i16 {
+        self.result_type
+            .map_or(self.sql_type.type_length(), ResultType::type_length)
+    }
+
+    /// PostgreSQL's encoding of the type's modifier, -1 for none.
+    pub fn type_modifier(&self) -> i32 {
+        self.result_type.map_or(self.sql_type.type_modifier(), |_| -1)
+    }
 }
 
 /// Answer to one statement.

@@ -101,6 +101,25 @@ pub struct Settings {
     unreported: BTreeMap<String, String>,
 }
 
+/// A setting, its value and what it may be.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// Its value as SHOW prints it.
+    pub value: String,
+    /// What RESET makes it.
+    pub default: String,
+    /// PostgreSQL's word for its kind: `bool`, `enum`, `string`.
+    pub type_name: &'static str,
+    /// The values of an enum.
+    pub values: Option<Vec<String>>,
+    /// It cannot be changed.
+    pub is_fixed: bool,
+    /// Nobody changed it.
+    pub is_default: bool,
+}
+
 fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
@@ -186,6 +205,39 @@ impl Settings {
             .collect();
         all.extend(self.changed.clone());
         all.into_iter().collect()
+    }
+
+    /// All settings as `pg_settings` shows them, by name.
+    pub fn described(&self) -> Vec<Described> {
+        let ours = SETTINGS.iter().map(|setting| Described {
+            name: setting.name.to_owned(),
+            value: self.show(setting.name).unwrap_or_default(),
+            default: setting.default.to_owned(),
+            type_name: match setting.kind {
+                Kind::Bool => "bool",
+                Kind::OneOf(_) => "enum",
+                Kind::Text | Kind::Duration | Kind::Fixed => "string",
+            },
+            values: match setting.kind {
+                Kind::OneOf(values) => Some(values.iter().map(|&value| value.to_owned()).collect()),
+                _ => None,
+            },
+            is_fixed: matches!(setting.kind, Kind::Fixed),
+            is_default: !self.changed.contains_key(setting.name),
+        });
+        let mut all: Vec<Described> = ours.collect();
+        let others = self.changed.iter().filter(|(name, _)| find(name).is_none());
+        all.extend(others.map(|(name, value)| Described {
+            name: name.clone(),
+            value: value.clone(),
+            default: String::new(),
+            type_name: "string",
+            values: None,
+            is_fixed: false,
+            is_default: false,
+        }));
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// `statement_timeout` in milliseconds; None when there is none.

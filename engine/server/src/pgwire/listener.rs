@@ -257,6 +257,7 @@ pub(super) async fn session<R, W>(
         let mut session = shared.database.session(options);
         let warnings = login::settings(&mut session, &parameters)?;
         let registration = shared.cancellers.register(version, session.canceller())?;
+        session.set_process_id(registration.pid());
         Ok((session, warnings, registration))
     });
     match admitted {

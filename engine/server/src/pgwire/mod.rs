@@ -17,6 +17,7 @@
 //!
 //! Follows "Frontend/Backend Protocol" of PostgreSQL 15 and protocol 3.2 of 18.
 
+mod arrays;
 mod binary;
 mod cancel;
 mod check;

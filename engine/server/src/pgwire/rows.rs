@@ -14,7 +14,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 
-use super::columns;
+use super::arrays;
 use super::error::clean;
 use super::input::violation;
 
@@ -86,9 +86,9 @@ pub(crate) fn describe(columns: &[Column], formats: &[Format]) -> Result<RowDesc
             clean(&column.name),
             0,
             0,
-            column.sql_type.oid(),
-            column.sql_type.type_length(),
-            column.sql_type.type_modifier(),
+            column.oid(),
+            column.type_length(),
+            column.type_modifier(),
             format as i16,
         )
     });
@@ -154,7 +154,7 @@ impl Batch {
         let row_bytes_max = bounds.row_bytes_max.min(ROW_BYTES_CEILING);
         let mut count = 0;
         while count < bounds.row_count_max && self.next < self.row_count && out.len() < bounds.bytes_full {
-            put_row(&cells, formats, self.next, scratch, row_bytes_max, out)?;
+            put_row(columns, &cells, formats, self.next, scratch, row_bytes_max, out)?;
             self.next += 1;
             count += 1;
         }
@@ -176,6 +176,7 @@ pub(crate) struct Bounds {
 }
 
 fn put_row(
+    columns: &[Column],
     cells: &[Cells<'_>],
     formats: &[Format],
     row: usize,
@@ -193,15 +194,18 @@ fn put_row(
             continue;
         }
         let format = formats.get(at).copied().unwrap_or_default();
-        if out.len() - start + columns::size(cell, row, format) > row_bytes_max {
+        if out.len() - start + super::columns::size(cell, row, format) > row_bytes_max {
             out.truncate(start);
             return Err(too_long(row_bytes_max));
         }
         let value = out.len();
         out.put_i32(0);
         match format {
-            Format::Text => columns::put_text(cell, row, scratch, out),
-            Format::Binary => columns::put_binary(cell, row, out),
+            Format::Text => super::columns::put_text(cell, row, scratch, out),
+            Format::Binary => match columns[at].result_type {
+                Some(result_type) => arrays::put_binary(result_type, cell, row, out)?,
+                None => super::columns::put_binary(cell, row, out),
+            },
         }
         fill_length(out, value, 4);
     }

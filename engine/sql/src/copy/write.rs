@@ -186,14 +186,8 @@ mod tests {
 
     fn lines(format: Format, numbers: Vec<Option<i32>>, texts: Vec<Option<String>>) -> Vec<u8> {
         let columns = [
-            Column {
-                name: "n".to_owned(),
-                sql_type: SqlType::Integer,
-            },
-            Column {
-                name: "a,\"b\"".to_owned(),
-                sql_type: SqlType::Text,
-            },
+            Column::new("n", SqlType::Integer),
+            Column::new("a,\"b\"", SqlType::Text),
         ];
         let schema = Schema::new(vec![
             Field::new("n", DataType::Int32, true),

@@ -1,8 +1,9 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
-mod bytea;
-mod system;
+mod subquery;
+pub(crate) mod system;
+mod text_in;
 mod typed;
 mod vector;
 
@@ -17,18 +18,26 @@ use datafusion::optimizer::AnalyzerRule;
 
 /// Functions that are added to DataFusion's.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    let mut all = system::functions();
-    all.extend(typed::functions());
+    let mut all = typed::functions();
     all.extend(vector::functions());
     all
 }
 
 /// Operators that DataFusion does not plan.
 pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(vector::VectorOperators), Arc::new(typed::UuidLiterals)]
+    vec![Arc::new(vector::VectorOperators), Arc::new(text_in::TypedLiterals)]
+}
+
+/// Rules that run on every plan before its types are settled.
+pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![Arc::new(text_in::FillLiterals)]
 }
 
 /// Rules that run on every plan after its types are settled.
 pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(arithmetic::CheckIntegers), Arc::new(bytea::ReadBytea)]
+    vec![
+        Arc::new(arithmetic::CheckIntegers),
+        Arc::new(text_in::ReadText),
+        Arc::new(subquery::OneRow),
+    ]
 }

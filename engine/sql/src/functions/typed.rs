@@ -11,13 +11,11 @@ use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float32Type};
-use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::sql::sqlparser::ast::{self, BinaryOperator};
+use datafusion::sql::sqlparser::ast;
 
 use crate::error::wrap;
 use crate::parse;
@@ -174,41 +172,4 @@ fn components(lists: &ArrayRef, row: usize, sql_type: SqlType) -> aion_base::Res
         ));
     }
     Ok(Value::Vector(list.values().to_vec()))
-}
-
-/// Reads a text literal that is compared with a uuid as one.
-#[derive(Debug)]
-pub struct UuidLiterals;
-
-impl ExprPlanner for UuidLiterals {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        use BinaryOperator as B;
-        let is_comparison = matches!(expr.op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq);
-        let is_uuid = |side: &Expr| {
-            let data_type = side.get_type(schema);
-            data_type.is_ok_and(|data_type| data_type == SqlType::Uuid.to_arrow())
-        };
-        if !is_comparison {
-            return Ok(PlannerResult::Original(expr));
-        }
-        let RawBinaryExpr { op, left, right } = expr;
-        let (left, right) = if is_uuid(&left) {
-            (left, uuid_literal(right)?)
-        } else if is_uuid(&right) {
-            (uuid_literal(left)?, right)
-        } else {
-            (left, right)
-        };
-        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
-    }
-}
-
-fn uuid_literal(side: Expr) -> Result<Expr> {
-    match side {
-        Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) => {
-            let value = Value::text_in(&SqlType::Uuid, &text).map_err(wrap)?;
-            Ok(Expr::Literal(scalar(&SqlType::Uuid, &value).map_err(wrap)?, metadata))
-        }
-        other => Ok(other),
-    }
 }

@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast;
 
 use crate::dml::normalize;
-use crate::response::Column;
+use crate::response::{Column, ResultType};
 
 /// The columns of a query whose plan has this schema.
 ///
@@ -34,9 +34,15 @@ fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc
     let names = names.unwrap_or_else(|| vec![None; schema.fields().len()]);
     let columns = schema.fields().iter().zip(names).map(|(field, name)| {
         let name = name.unwrap_or_else(|| field.name().clone());
+        let result_type = ResultType::of(field);
+        let sql_type = match result_type {
+            Some(result_type) => result_type.carrier(),
+            None => SqlType::from_field(field)?,
+        };
         Ok(Column {
             name,
-            sql_type: SqlType::from_field(field)?,
+            sql_type,
+            result_type,
         })
     });
     columns.collect()

@@ -6,7 +6,7 @@
 //! **Transactions.** Without BEGIN each statement is its own, committed before [`Session::execute`] returns; if it
 //! loses against another transaction it is run again, a few times. A SELECT reads one snapshot, also while its rows
 //! are fetched. [`Session::begin_implicit`] lets several statements that came in one message be one
-//! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02.
+//! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02. ROLLBACK TO a savepoint ends the failure.
 
 mod analyze;
 mod change;
@@ -17,6 +17,7 @@ mod direct;
 mod effect;
 mod explain;
 mod graph;
+mod identity;
 mod index;
 mod local;
 mod parameters;
@@ -41,6 +42,7 @@ use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::Settings;
+use crate::system::Assigned;
 use crate::transaction::Transaction;
 pub(crate) use columns::{make_unique, of_query};
 pub use effect::Effect;
@@ -152,6 +154,9 @@ pub struct Session {
     scratch: direct::Scratch,
     is_read_only: bool,
     local: LocalTables,
+    process_id: i32,
+    /// What `set_config` set in a statement, until the statement is over.
+    assigned: Assigned,
 }
 
 impl Session {
@@ -173,6 +178,8 @@ impl Session {
             scratch: direct::Scratch::default(),
             is_read_only: false,
             local: LocalTables::default(),
+            process_id: 0,
+            assigned: Assigned::default(),
         }
     }
 
@@ -190,6 +197,7 @@ impl Session {
     /// # Errors
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
+        self.assign();
         let prepared = self.refresh_choices().and_then(|()| self.describe(statement, types));
         if prepared.is_err() {
             self.fail();
@@ -203,6 +211,7 @@ impl Session {
     /// # Errors
     /// The statement's; a transaction block it was in has then failed.
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        self.assign();
         let response = self.run(prepared, parameters).await;
         if response.is_err() {
             self.fail();
@@ -225,7 +234,9 @@ impl Session {
             ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
             ast::Statement::StartTransaction { .. }
             | ast::Statement::Commit { .. }
-            | ast::Statement::Rollback { .. } => self.control(&prepared.statement.ast).await,
+            | ast::Statement::Rollback { .. }
+            | ast::Statement::Savepoint { .. }
+            | ast::Statement::ReleaseSavepoint { .. } => self.control(&prepared.statement.ast).await,
             ast::Statement::Set(_)
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
@@ -335,6 +346,7 @@ impl Session {
 
     /// Settings that clients are told of whose value changed since the last call.
     pub fn take_changed_settings(&mut self) -> Vec<(String, String)> {
+        self.assign();
         self.settings.take_unreported()
     }
 
@@ -382,7 +394,8 @@ impl Session {
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
         let mut names = Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
-            .with_statistics(self.engine.statistics());
+            .with_statistics(self.engine.statistics())
+            .with_identity(self.identity());
         self.local.bind(&mut names);
         names
     }

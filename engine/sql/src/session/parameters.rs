@@ -10,6 +10,9 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast;
+
+use crate::system::parameter_casts;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
 pub const PARAMETERS_MAX: usize = 65_535;
@@ -20,6 +23,18 @@ pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
         .iter()
         .map(|known| known.map(|sql_type| Arc::new(sql_type.to_field("", true)) as FieldRef))
         .collect()
+}
+
+/// What the client says of the types, and where it says nothing, what the statement casts them to.
+pub fn with_casts(statement: &ast::Statement, given: &[Option<SqlType>]) -> Vec<Option<SqlType>> {
+    let mut types = given.to_vec();
+    for (at, cast) in parameter_casts(statement).into_iter().enumerate() {
+        if types.len() <= at {
+            types.resize(at + 1, None);
+        }
+        types[at] = types[at].or(cast);
+    }
+    types
 }
 
 /// The types of all parameters of a plan: the client's, or what the plan tells, or text.
@@ -82,8 +97,17 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
         .zip(values)
         .enumerate()
         .map(|(at, (sql_type, value))| {
-            let given = scalar(sql_type, value)?;
             let wanted = wanted.get(&format!("${}", at + 1)).and_then(Option::as_ref);
+            // A text in the place of another type is read as PostgreSQL reads it.
+            if let (Value::Text(text), Some(field)) = (value, wanted)
+                && let Ok(wanted) = SqlType::from_field(field)
+                && wanted.to_arrow() == *field.data_type()
+                && !matches!(wanted, SqlType::Text | SqlType::Varchar(_) | SqlType::Json)
+            {
+                let read = scalar(&wanted, &Value::text_in(&wanted, text)?)?;
+                return Ok(ScalarAndMetadata::new(read, None));
+            }
+            let given = scalar(sql_type, value)?;
             let cast = match wanted {
                 Some(field) if *field.data_type() != given.data_type() => given.cast_to(field.data_type()),
                 _ => Ok(given),

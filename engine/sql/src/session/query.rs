@@ -24,7 +24,7 @@ use crate::error::translate;
 use crate::nearest::rewrite;
 use crate::parse::Statement;
 use crate::planner::Planned;
-use crate::response::{Column, Response, Rows, Verb};
+use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
@@ -35,6 +35,7 @@ impl Session {
         if let Some(prepared) = self.describe_directly(statement, given)? {
             return Ok(prepared);
         }
+        let given = &parameters::with_casts(&statement.ast, given)[..];
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = self.catalog()?;
@@ -198,9 +199,13 @@ pub(super) fn run(
 
 /// The Arrow schema of a result with these columns.
 pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
-    let fields = columns
-        .iter()
-        .map(|column| column.sql_type.to_field(column.name.clone(), true));
+    let fields = columns.iter().map(|column| {
+        let field = column.sql_type.to_field(column.name.clone(), true);
+        match column.result_type {
+            Some(result_type) => result_type.mark(field),
+            None => field,
+        }
+    });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -210,6 +215,9 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
+        }
+        if let Some(result_type) = ResultType::carried(column.data_type(), field) {
+            return result_type.carry(column);
         }
         cast(column, field.data_type()).map_err(|error| translate(error.into(), ""))
     });

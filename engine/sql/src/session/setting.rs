@@ -18,10 +18,7 @@ fn done(tag: &str) -> Result<Response> {
 }
 
 fn text_column(name: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        sql_type: SqlType::Text,
-    }
+    Column::new(name, SqlType::Text)
 }
 
 /// What SHOW asks for, as one name.

@@ -1,4 +1,4 @@
-//! BEGIN, COMMIT, ROLLBACK, and committing what a statement wrote.
+//! BEGIN, COMMIT, ROLLBACK, savepoints, and committing what a statement wrote.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use aion_storage::{Outcome, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
 
 use super::{Engine, Session};
+use crate::dml::normalize;
 use crate::response::Response;
-use crate::transaction::Transaction;
+use crate::transaction::{Mark, Transaction};
 
 /// An open transaction block.
 #[derive(Debug)]
@@ -20,7 +21,20 @@ pub struct Block {
     pub is_implicit: bool,
     pub is_failed: bool,
     pub has_changed_catalog: bool,
+    /// The oldest first.
+    savepoints: Vec<Savepoint>,
 }
+
+/// A savepoint of a block.
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    mark: Mark,
+    has_changed_catalog: bool,
+}
+
+/// Savepoints of a block, at most; 54000 beyond.
+const SAVEPOINTS_MAX: usize = 10_000;
 
 impl Block {
     pub fn begin(engine: &Engine, is_implicit: bool) -> Result<Self> {
@@ -30,7 +44,55 @@ impl Block {
             is_implicit,
             is_failed: false,
             has_changed_catalog: false,
+            savepoints: Vec::new(),
         })
+    }
+
+    fn savepoint(&mut self, name: &ast::Ident) -> Result<()> {
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("a transaction has at most {SAVEPOINTS_MAX} savepoints"),
+            )
+            .with_hint("Release those that are no longer needed."));
+        }
+        self.savepoints.push(Savepoint {
+            name: normalize(name),
+            mark: self.transaction.mark(),
+            has_changed_catalog: self.has_changed_catalog,
+        });
+        Ok(())
+    }
+
+    /// The place of the newest savepoint of that name.
+    fn find(&self, name: &ast::Ident) -> Result<usize> {
+        let name = normalize(name);
+        let at = self.savepoints.iter().rposition(|savepoint| savepoint.name == name);
+        at.ok_or_else(|| {
+            Error::not_found(
+                SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                format!("savepoint \"{name}\" does not exist"),
+            )
+        })
+    }
+
+    fn release(&mut self, name: &ast::Ident) -> Result<()> {
+        self.savepoints.truncate(self.find(name)?);
+        if self.savepoints.is_empty() {
+            self.transaction.forget_marks();
+        }
+        Ok(())
+    }
+
+    /// Takes back what came after a savepoint, which stays.
+    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<()> {
+        let at = self.find(name)?;
+        self.savepoints.truncate(at + 1);
+        let savepoint = &self.savepoints[at];
+        self.transaction.return_to(savepoint.mark);
+        self.has_changed_catalog = savepoint.has_changed_catalog;
+        self.is_failed = false;
+        Ok(())
     }
 }
 
@@ -82,11 +144,32 @@ impl Session {
                 }
                 Ok(done("ROLLBACK"))
             }
-            ast::Statement::Rollback { savepoint: Some(_), .. } => {
-                Err(Error::unsupported("savepoints are not there yet"))
+            ast::Statement::Rollback {
+                savepoint: Some(name), ..
+            } => {
+                self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                Ok(done("ROLLBACK"))
+            }
+            ast::Statement::Savepoint { name } => {
+                self.explicit_block("SAVEPOINT")?.savepoint(name)?;
+                Ok(done("SAVEPOINT"))
+            }
+            ast::Statement::ReleaseSavepoint { name } => {
+                self.explicit_block("RELEASE SAVEPOINT")?.release(name)?;
+                Ok(done("RELEASE"))
             }
             _ => Err(Error::unsupported("AND CHAIN is not there yet")),
         }
+    }
+
+    /// The transaction block that BEGIN began.
+    fn explicit_block(&mut self, statement: &str) -> Result<&mut Block> {
+        self.block.as_mut().filter(|block| !block.is_implicit).ok_or_else(|| {
+            Error::invalid(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{statement} can only be used in transaction blocks"),
+            )
+        })
     }
 
     /// Commits a transaction and waits for the answer.

@@ -49,12 +49,22 @@ pub struct Transaction {
     state: Mutex<State>,
 }
 
+/// A place in a transaction, see [`Transaction::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
 #[derive(Debug, Default)]
 struct State {
     writes: BTreeMap<Vec<u8>, Pending>,
     bytes: usize,
-    /// The keys that the running statement changed, in order, with what they were before.
+    /// The keys that were changed since the first mark, or by the running statement, in order, with what they were before.
     undo: Vec<(Vec<u8>, Option<Pending>)>,
+    /// Bytes in `undo` that are kept for marks.
+    undo_bytes: usize,
+    /// Where in `undo` the running statement began.
+    statement: usize,
+    /// Marks are kept: what came before the statement can still be taken back.
+    is_marked: bool,
     reads: ReadSet,
     preconditions: Vec<Precondition>,
 }
@@ -273,16 +283,41 @@ impl Transaction {
 
     /// Begins a statement: [`Transaction::restore`] comes back to here. Statements of a transaction run one after another.
     pub fn save(&self) {
-        self.state.lock().undo.clear();
+        let mut state = self.state.lock();
+        if !state.is_marked {
+            state.undo.clear();
+            state.undo_bytes = 0;
+        }
+        state.statement = state.undo.len();
     }
 
     /// Takes back what was written since [`Transaction::save`]. What was read stays read.
     pub fn restore(&self) {
         let mut state = self.state.lock();
-        for (key, before) in std::mem::take(&mut state.undo).into_iter().rev() {
-            state.set(&key, before);
+        let statement = state.statement;
+        state.take_back(statement);
+    }
+
+    /// A place to come back to with [`Transaction::return_to`]. From here on all changes can be taken back, which takes memory for
+    /// each of them, until [`Transaction::forget_marks`].
+    pub fn mark(&self) -> Mark {
+        let mut state = self.state.lock();
+        if !state.is_marked {
+            state.undo.clear();
+            state.undo_bytes = 0;
+            state.is_marked = true;
         }
-        state.undo.clear();
+        Mark(state.undo.len())
+    }
+
+    /// Takes back what was written since the mark was made. What was read stays read.
+    pub fn return_to(&self, mark: Mark) {
+        self.state.lock().take_back(mark.0);
+    }
+
+    /// Nobody will come back to a mark.
+    pub fn forget_marks(&self) {
+        self.state.lock().is_marked = false;
     }
 
     /// The generation of the catalog that the snapshot sees; None where that is not known. What the transaction itself changes
@@ -327,7 +362,7 @@ impl Transaction {
 impl State {
     fn put(&mut self, key: &[u8], pending: Pending) -> Result<()> {
         let added = size(key, &pending);
-        if self.bytes + added > WRITE_SET_BYTES_MAX {
+        if self.bytes + self.undo_bytes + added > WRITE_SET_BYTES_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 format!("the transaction changes more than {WRITE_SET_BYTES_MAX} bytes"),
@@ -345,8 +380,28 @@ impl State {
             Some(pending) => self.writes.insert(key.to_vec(), pending),
             None => self.writes.remove(key),
         };
-        self.bytes -= before.as_ref().map_or(0, |before| size(key, before));
+        let replaced = before.as_ref().map_or(0, |before| size(key, before));
+        self.bytes -= replaced;
+        if self.is_marked {
+            self.undo_bytes += key.len() + replaced;
+        }
         self.undo.push((key.to_vec(), before));
+    }
+
+    /// Changes back what was noted from a place on.
+    fn take_back(&mut self, from: usize) {
+        let undo_bytes = self.undo_bytes;
+        for (key, before) in self.undo.split_off(from.min(self.undo.len())).into_iter().rev() {
+            self.undo_bytes = self
+                .undo_bytes
+                .saturating_sub(key.len() + before.as_ref().map_or(0, |before| size(&key, before)));
+            let kept = self.undo_bytes;
+            self.set(&key, before);
+            // Changing back is not to be taken back.
+            self.undo.truncate(from);
+            self.undo_bytes = kept;
+        }
+        debug_assert!(self.undo_bytes <= undo_bytes, "taking back frees");
     }
 }
 

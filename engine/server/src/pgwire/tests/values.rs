@@ -21,10 +21,7 @@ use super::super::rows::{Batch, Bounds, Format, describe};
 fn rows(array: &ArrayRef, sql_type: SqlType, format: Format) -> Vec<String> {
     let schema = Arc::new(Schema::new(vec![Field::new("c", array.data_type().clone(), true)]));
     let batch = RecordBatch::try_new(schema, vec![Arc::clone(array)]).expect("one column");
-    let columns = [Column {
-        name: "c".into(),
-        sql_type,
-    }];
+    let columns = [Column::new("c", sql_type)];
     let mut batch = Batch::new(&batch, &columns).expect("the type holds the array");
     let bounds = Bounds {
         row_count_max: usize::MAX,
@@ -237,10 +234,7 @@ fn other_layouts_are_brought_into_form() {
     assert_eq!(text(Arc::new(NullArray::new(2)), SqlType::Text), ["NULL", "NULL"]);
     let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Utf8, true)]));
     let batch = RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec!["x"]))]).expect("one column");
-    let wrong = [Column {
-        name: "c".into(),
-        sql_type: SqlType::Uuid,
-    }];
+    let wrong = [Column::new("c", SqlType::Uuid)];
     let error = Batch::new(&batch, &wrong).err().expect("text is no uuid");
     assert_eq!(error.state().as_str(), "XX000");
 }
@@ -252,18 +246,9 @@ fn columns_are_described_as_by_postgres() {
         scale: 2,
     };
     let columns = [
-        Column {
-            name: "a".into(),
-            sql_type: SqlType::Integer,
-        },
-        Column {
-            name: "b".into(),
-            sql_type: numeric,
-        },
-        Column {
-            name: "c".into(),
-            sql_type: SqlType::Vector(Some(12)),
-        },
+        Column::new("a", SqlType::Integer),
+        Column::new("b", numeric),
+        Column::new("c", SqlType::Vector(Some(12))),
     ];
     let description = describe(&columns, &[Format::Text, Format::Binary]).expect("three columns");
     let fields: Vec<_> = description
@@ -296,10 +281,7 @@ fn rows_stop_where_they_are_told_to() {
     let array: ArrayRef = Arc::new(Int32Array::from(vec![1; 100]));
     let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Int32, true)]));
     let batch = RecordBatch::try_new(schema, vec![array]).expect("one column");
-    let columns = [Column {
-        name: "c".into(),
-        sql_type: SqlType::Integer,
-    }];
+    let columns = [Column::new("c", SqlType::Integer)];
     let mut batch = Batch::new(&batch, &columns).expect("integers");
     let mut out = BytesMut::new();
     let mut put = |row_count_max, bytes_full, out: &mut BytesMut| {

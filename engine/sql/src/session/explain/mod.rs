@@ -40,11 +40,7 @@ pub fn columns(statement: &ast::Statement) -> Result<Arc<[Column]>> {
         true => SqlType::Json,
         false => SqlType::Text,
     };
-    Ok([Column {
-        name: "QUERY PLAN".to_owned(),
-        sql_type,
-    }]
-    .into())
+    Ok([Column::new("QUERY PLAN", sql_type)].into())
 }
 
 fn request(statement: &ast::Statement) -> Result<Request> {

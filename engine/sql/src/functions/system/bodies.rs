@@ -1,0 +1,343 @@
+//! What the system's functions answer.
+
+use aion_base::{Error, Result, SqlState};
+
+use crate::system;
+use crate::system::cells::Cell;
+use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};
+
+pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(format!(
+        "PostgreSQL 15.0 compatible, Aion {} on {}-{}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )))
+}
+
+pub fn current_database(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(facts.identity.database.as_str()))
+}
+
+pub fn current_user(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(facts.identity.user.as_str()))
+}
+
+pub fn current_schema(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(facts.current_schema()))
+}
+
+pub fn current_schemas(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let has_implicit = arguments.first() == Some(&Cell::Bool(true));
+    let is_there = |schema: &&String| facts.catalog.has_schema(schema);
+    let mut schemas: Vec<String> = facts.search_path.iter().filter(is_there).cloned().collect();
+    if has_implicit && !schemas.iter().any(|schema| schema == "pg_catalog") {
+        schemas.insert(0, "pg_catalog".to_owned());
+    }
+    Ok(Cell::Texts(schemas))
+}
+
+pub fn current_setting(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let name = arguments.first().and_then(Cell::text).unwrap_or_default();
+    match facts.identity.settings.show(name) {
+        Ok(value) => Ok(Cell::from(value)),
+        Err(_) if arguments.get(1) == Some(&Cell::Bool(true)) => Ok(Cell::Null),
+        Err(error) => Err(error),
+    }
+}
+
+pub fn set_config(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let [name, value, is_local] = arguments else {
+        return Err(Error::internal("set_config has three arguments"));
+    };
+    if *is_local == Cell::Bool(true) {
+        return Err(
+            Error::unsupported("set_config for the transaction alone is not there yet")
+                .with_hint("Set it for the session: the third argument is false."),
+        );
+    }
+    let (name, value) = (name.text().unwrap_or_default(), value.text().unwrap_or_default());
+    // What it refuses, it refuses here.
+    let mut settings = facts.identity.settings.clone();
+    settings.set(name, value)?;
+    facts.identity.assigned.lock().push((name.to_owned(), value.to_owned()));
+    Ok(Cell::from(settings.show(name)?))
+}
+
+pub fn process_id(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(facts.identity.process_id))
+}
+
+pub fn never(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Bool(false))
+}
+
+pub fn always(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Bool(true))
+}
+
+pub fn nothing(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Null)
+}
+
+pub fn no_oid(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Int(0))
+}
+
+pub fn encoding(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(match arguments.first().and_then(Cell::int) {
+        Some(0) => "SQL_ASCII",
+        Some(6) => "UTF8",
+        _ => "",
+    }))
+}
+
+pub fn format_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let Some(oid) = arguments.first().and_then(Cell::oid) else {
+        return Ok(Cell::Null);
+    };
+    let modifier = arguments.get(1).and_then(Cell::int).unwrap_or(-1);
+    Ok(Cell::from(system::type_name(
+        oid,
+        i32::try_from(modifier).unwrap_or(-1),
+    )))
+}
+
+pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    match arguments.first().and_then(Cell::oid) {
+        Some(oids::OWNER) => current_user(facts, arguments),
+        other => Ok(Cell::from(format!("unknown (OID={})", other.unwrap_or_default()))),
+    }
+}
+
+/// Expressions are kept as their text.
+pub fn expression(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(arguments.first().cloned().unwrap_or(Cell::Null))
+}
+
+fn relation_of<'a>(facts: &'a Facts, argument: Option<&Cell>) -> Option<&'a Relation> {
+    match argument? {
+        Cell::Text(name) => match name.parse::<u32>() {
+            Ok(oid) => facts.relation(oid),
+            Err(_) => facts.named(name),
+        },
+        cell => facts.relation(cell.oid()?),
+    }
+}
+
+pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let Some(relation) = relation_of(facts, arguments.first()) else {
+        return Ok(Cell::Null);
+    };
+    let place = arguments.get(1).and_then(Cell::int).unwrap_or(0);
+    if let Some(place) = usize::try_from(place).ok().filter(|&place| place > 0) {
+        return Ok(Cell::from(system::index_column_name(relation, place)));
+    }
+    // For reading, the schema is left out where the search path finds the table.
+    let is_pretty = arguments.get(2) == Some(&Cell::Bool(true));
+    let is_visible = match &relation.kind {
+        RelationKind::PrimaryKey(table) | RelationKind::Index(table, _) => facts
+            .relation(oids::table(table.id))
+            .is_some_and(|table| facts.is_visible(table)),
+        _ => false,
+    };
+    Ok(Cell::from(system::index_definition(
+        relation,
+        !(is_pretty && is_visible),
+    )))
+}
+
+pub fn constraint_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(
+        match relation_of(facts, arguments.first()).map(|relation| &relation.kind) {
+            Some(RelationKind::PrimaryKey(table)) => Cell::from(system::constraint_definition(table)),
+            _ => Cell::Null,
+        },
+    )
+}
+
+pub fn view_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(
+        match relation_of(facts, arguments.first()).map(|relation| &relation.kind) {
+            Some(RelationKind::View(view)) => Cell::from(view.query.as_str()),
+            _ => Cell::Null,
+        },
+    )
+}
+
+pub fn any_result(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from("\"any\""))
+}
+
+pub fn any_arguments(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from("VARIADIC \"any\""))
+}
+
+pub fn relation_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let relation = relation_of(facts, arguments.first());
+    Ok(Cell::from(relation.map(|relation| facts.is_visible(relation))))
+}
+
+pub fn type_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let oid = match arguments.first() {
+        Some(Cell::Text(name)) => system::type_oid(name),
+        other => other.and_then(Cell::oid),
+    };
+    let is_of_public =
+        |oid: u32| (aion_catalog::types::VECTOR_OID..=aion_catalog::types::VECTOR_OID + 1).contains(&oid);
+    Ok(Cell::from(oid.and_then(type_of).map(|found| {
+        !is_of_public(found.oid) || facts.path().any(|schema| schema == "public")
+    })))
+}
+
+pub fn function_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let name = function_name(facts, arguments)?;
+    let is_there = |name: &str| facts.functions.iter().any(|(known, _)| known == name);
+    Ok(Cell::from(name.text().map(is_there)))
+}
+
+pub fn to_relation(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(
+        relation_of(facts, arguments.first()).map(|relation| relation.oid),
+    ))
+}
+
+pub fn to_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(
+        arguments.first().and_then(Cell::text).and_then(system::type_oid),
+    ))
+}
+
+pub fn to_schema(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let name = arguments.first().and_then(Cell::text).and_then(split_name);
+    Ok(Cell::from(match name.as_deref() {
+        Some([name]) if facts.catalog.has_schema(name) => Some(oids::schema(name)),
+        _ => None,
+    }))
+}
+
+/// A number as it is, in digits or as a number; a name by `find`.
+fn oid_of(arguments: &[Cell], state: SqlState, kind: &str, find: impl FnOnce(&str) -> Option<u32>) -> Result<Cell> {
+    let Some(name) = arguments.first().and_then(Cell::text) else {
+        return Ok(arguments.first().cloned().unwrap_or(Cell::Null));
+    };
+    if name == "-" {
+        return Ok(Cell::Int(0));
+    }
+    if let Ok(oid) = name.parse::<u32>() {
+        return Ok(Cell::from(oid));
+    }
+    let found = find(name).ok_or_else(|| Error::not_found(state, format!("{kind} \"{name}\" does not exist")))?;
+    Ok(Cell::from(found))
+}
+
+/// A name for the oid that the first argument is, or names; the number itself where nothing has it.
+fn name_of(oid: Cell, find: impl FnOnce(u32) -> Option<String>) -> Cell {
+    match oid.oid() {
+        Some(0) => Cell::from("-"),
+        Some(oid) => Cell::from(find(oid).unwrap_or_else(|| oid.to_string())),
+        None => oid,
+    }
+}
+
+pub fn relation_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |name: &str| facts.named(name).map(|relation| relation.oid);
+    oid_of(arguments, SqlState::UNDEFINED_TABLE, "relation", find)
+}
+
+pub fn relation_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |oid| facts.relation(oid).map(|relation| facts.shown(relation));
+    Ok(name_of(relation_oid(facts, arguments)?, find))
+}
+
+pub fn type_oid(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", system::type_oid)
+}
+
+pub fn type_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |oid| type_of(oid).map(|found| system::type_name(found.oid, -1));
+    Ok(name_of(type_oid(facts, arguments)?, find))
+}
+
+pub fn schema_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |name: &str| match split_name(name)?.as_slice() {
+        [name] if facts.catalog.has_schema(name) => Some(oids::schema(name)),
+        _ => None,
+    };
+    oid_of(arguments, SqlState::INVALID_SCHEMA_NAME, "schema", find)
+}
+
+pub fn schema_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |oid| {
+        let mut schemas = facts.catalog.schemas();
+        schemas.find(|schema| oids::schema(schema) == oid).map(quoted)
+    };
+    Ok(name_of(schema_oid(facts, arguments)?, find))
+}
+
+pub fn role_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |name: &str| {
+        let parts = split_name(name)?;
+        (parts == [facts.identity.user.clone()]).then_some(oids::OWNER)
+    };
+    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "role", find)
+}
+
+pub fn named_role(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let find = |oid| (oid == oids::OWNER).then(|| quoted(&facts.identity.user));
+    Ok(name_of(role_oid(facts, arguments)?, find))
+}
+
+pub fn function_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(match arguments.first() {
+        Some(Cell::Text(name)) => {
+            let name = name.split('(').next().unwrap_or_default().trim();
+            Cell::from(name.strip_prefix("pg_catalog.").unwrap_or(name))
+        }
+        Some(cell) => name_of(cell.clone(), |oid| {
+            let mut functions = facts.functions.iter();
+            functions
+                .find(|(name, _)| system::function_oid(name) == oid)
+                .map(|(name, _)| name.clone())
+        }),
+        None => Cell::Null,
+    })
+}
+
+pub fn quote_identifier(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(arguments.first().and_then(Cell::text).map(quoted)))
+}
+
+pub fn quote_literal(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(arguments.first().and_then(Cell::text).map(|text| {
+        let escape = if text.contains('\\') { "E" } else { "" };
+        format!("{escape}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
+    })))
+}
+
+pub fn quote_nullable(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    match arguments {
+        [Cell::Null] => Ok(Cell::from("NULL")),
+        arguments => quote_literal(facts, arguments),
+    }
+}
+
+/// The length of a list of one dimension; None for an empty one and for other dimensions.
+fn length(arguments: &[Cell]) -> Option<i64> {
+    match arguments {
+        [Cell::Int(length), Cell::Int(1)] if *length > 0 => Some(*length),
+        _ => None,
+    }
+}
+
+pub fn upper(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(length(arguments)))
+}
+
+pub fn lower(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(length(arguments).map(|_| 1)))
+}
+
+pub fn subscripts(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Ints((1..=length(arguments).unwrap_or(0)).collect()))
+}

@@ -1,0 +1,228 @@
+//! Text as values of other types, as PostgreSQL reads it.
+//!
+//! A literal in quotes has no type of its own in PostgreSQL: it takes that of what it is compared with, and a cast from text is the
+//! type's input function. DataFusion makes a literal text, refuses to compare it with a uuid, and reads it as
+//! Arrow does: text as binary byte for byte, timestamps in fewer forms. So
+//!
+//! 1. [`TypedLiterals`] gives a literal beside `=`, `<` and their like the type of the other side while the query is planned,
+//! 2. [`FillLiterals`] does the same within IN and BETWEEN, before types are settled,
+//! 3. [`ReadText`] puts the input function in the place of what casts from text are left, where Arrow's would do otherwise.
+//!
+//! Left to Arrow: numbers and booleans that are not literals; it reads those as PostgreSQL does.
+
+use std::sync::Arc;
+
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::{Array, AsArray, new_empty_array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+use crate::error::wrap;
+use crate::session::scalar;
+
+/// Types the literals beside a comparison.
+#[derive(Debug)]
+pub struct TypedLiterals;
+
+impl ExprPlanner for TypedLiterals {
+    fn plan_binary_op(&self, mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator as B;
+        if matches!(expr.op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq) {
+            if let Some(filled) = fill(&expr.right, &expr.left, schema)? {
+                expr.right = filled;
+            } else if let Some(filled) = fill(&expr.left, &expr.right, schema)? {
+                expr.left = filled;
+            }
+        }
+        Ok(PlannerResult::Original(expr))
+    }
+}
+
+/// Types the literals within IN and BETWEEN.
+#[derive(Debug)]
+pub struct FillLiterals;
+
+impl AnalyzerRule for FillLiterals {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        rewrite(plan, &|expr, schema| {
+            let fill_all = |operands: Vec<&mut Expr>, other: &Expr| -> Result<bool> {
+                let mut is_filled = false;
+                for operand in operands {
+                    if let Some(filled) = fill(operand, other, schema)? {
+                        *operand = filled;
+                        is_filled = true;
+                    }
+                }
+                Ok(is_filled)
+            };
+            Ok(match expr {
+                Expr::InList(mut list) => {
+                    let is_filled = fill_all(list.list.iter_mut().collect(), &list.expr)?;
+                    Transformed::new_transformed(Expr::InList(list), is_filled)
+                }
+                Expr::Between(mut between) => {
+                    let is_filled = fill_all(vec![&mut between.low, &mut between.high], &between.expr)?;
+                    Transformed::new_transformed(Expr::Between(between), is_filled)
+                }
+                other => Transformed::no(other),
+            })
+        })
+    }
+
+    fn name(&self) -> &str {
+        "fill_literals"
+    }
+}
+
+/// A text literal as a value of the other side's type; None where there is nothing to do.
+fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else {
+        return Ok(None);
+    };
+    // What has no type here, an outer column or an interval, is left to DataFusion.
+    let Ok((_, field)) = other.to_field(schema) else {
+        return Ok(None);
+    };
+    let Ok(sql_type) = SqlType::from_field(&field) else {
+        return Ok(None);
+    };
+    match sql_type {
+        // A numeric of the column's scale would be rounded, and then equal to what it is not.
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Json | SqlType::Numeric { .. } => Ok(None),
+        SqlType::Vector(_) => Ok(None),
+        sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
+        sql_type => {
+            let value = Value::text_in(&sql_type, text).map_err(wrap)?;
+            Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
+        }
+    }
+}
+
+/// Puts [`TextIn`] in the place of casts from text that Arrow would do otherwise than PostgreSQL.
+#[derive(Debug)]
+pub struct ReadText;
+
+impl AnalyzerRule for ReadText {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        rewrite(plan, &|expr, schema| Ok(read(expr, schema)))
+    }
+
+    fn name(&self) -> &str {
+        "read_text"
+    }
+}
+
+/// A rewrite of one expression over columns of a schema.
+type RewriteExpr<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
+
+/// Rewrites all expressions of a plan; columns keep their names.
+fn rewrite(plan: LogicalPlan, of: RewriteExpr<'_>) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|plan| {
+        let schema = merge_schema(&plan.inputs());
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| of(expr, &schema))?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        })
+    })
+    .map(|transformed| transformed.data)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let Expr::Cast(Cast { expr: inner, field }) = &expr else {
+        return Transformed::no(expr);
+    };
+    let Ok(sql_type) = SqlType::from_field(field) else {
+        return Transformed::no(expr);
+    };
+    let is_ours = matches!(
+        sql_type,
+        SqlType::Bytea
+            | SqlType::Uuid
+            | SqlType::Json
+            | SqlType::Vector(_)
+            | SqlType::Date
+            | SqlType::Timestamp
+            | SqlType::TimestampTz
+    );
+    if !is_ours || sql_type.to_arrow() != *field.data_type() {
+        return Transformed::no(expr);
+    }
+    match inner.get_type(schema) {
+        Ok(from) if is_text(&from) => {
+            let function = ScalarUDF::from(TextIn {
+                sql_type,
+                signature: Signature::any(1, Volatility::Immutable),
+            });
+            Transformed::yes(function.call(vec![(**inner).clone()]))
+        }
+        _ => Transformed::no(expr),
+    }
+}
+
+/// A text read as PostgreSQL reads the type.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TextIn {
+    sql_type: SqlType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TextIn {
+    fn name(&self) -> &str {
+        "text_in"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.sql_type.to_arrow())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(self.sql_type.to_field(self.name(), true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(argument) = args.args.first() else {
+            return exec_err!("text_in takes an argument");
+        };
+        let read = |text: Option<&str>| -> Result<ScalarValue> {
+            let value = match text {
+                None => Value::Null,
+                Some(text) => Value::text_in(&self.sql_type, text).map_err(wrap)?,
+            };
+            scalar(&self.sql_type, &value).map_err(wrap)
+        };
+        if let ColumnarValue::Scalar(ScalarValue::Utf8(text)) = argument {
+            return Ok(ColumnarValue::Scalar(read(text.as_deref())?));
+        }
+        let texts = cast(&argument.to_array(args.number_rows)?, &DataType::Utf8)?;
+        if texts.is_empty() {
+            return Ok(ColumnarValue::Array(new_empty_array(&self.sql_type.to_arrow())));
+        }
+        let values = texts.as_string::<i32>().iter().map(read);
+        Ok(ColumnarValue::Array(ScalarValue::iter_to_array(
+            values.collect::<Result<Vec<_>>>()?,
+        )?))
+    }
+}

@@ -1,0 +1,31 @@
+//! What system tables and functions may know of a session, and what a function may set in it.
+
+use super::Session;
+use crate::system::Identity;
+
+impl Session {
+    /// Tells the session the number by which cancel requests name it, for `pg_backend_pid()`.
+    pub fn set_process_id(&mut self, process_id: i32) {
+        self.process_id = process_id;
+    }
+
+    /// Whose session it is, at this moment.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            user: self.options.user.clone(),
+            database: self.options.database.clone(),
+            settings: self.settings.clone(),
+            process_id: self.process_id,
+            assigned: self.assigned.clone(),
+        }
+    }
+
+    /// Takes over what functions set. They run while rows are read, when nobody holds the session.
+    pub(super) fn assign(&mut self) {
+        let assigned = std::mem::take(&mut *self.assigned.lock());
+        for (name, value) in assigned {
+            // Checked by the function.
+            let _ = self.settings.set(&name, &value);
+        }
+    }
+}

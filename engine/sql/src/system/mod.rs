@@ -1,0 +1,199 @@
+//! `pg_catalog` and `information_schema`: what drivers and tools ask to look around.
+//!
+//! A [`Definition`] is a table's name, its columns and a function that gives its rows. Nothing is stored: rows are computed from the
+//! [`Facts`] of the statement that reads them, the catalog at its snapshot and its session. So a transaction sees its own
+//! definitions, and a table that was dropped is gone from here at once.
+//!
+//! **Honesty.** What is shown is what is there. What PostgreSQL's catalog holds and this database has not (triggers, policies,
+//! publications) is a table with PostgreSQL's columns and no rows, never an error; columns have PostgreSQL's values for an
+//! object without that property. Columns that were added to PostgreSQL after 15 are not there.
+//!
+//! **How a statement meets it.** The planner looks up names here first (`pg_catalog` is always searched first,
+//! `information_schema` by its name only); [`rewrite`] brings what psql and drivers write into a form that DataFusion plans;
+//! functions that know the session are in `functions::system`.
+//!
+//! Left out: composite values (`information_schema._pg_expandarray`), oids of roles and databases other than the
+//! one of each that there is, comments, privileges, and the exact types of built-in functions in `pg_proc`.
+
+pub mod cells;
+mod facts;
+mod information_schema;
+pub mod oids;
+mod relations;
+mod rewrite;
+mod server;
+mod show;
+mod types;
+
+use std::sync::{Arc, LazyLock};
+
+use aion_base::Result;
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::datasource::TableType;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::error::wrap;
+use cells::Row;
+pub use facts::{Assigned, Facts, Identity, Relation, RelationKind, quoted, split_name};
+pub use rewrite::{parameter_casts, rewrite};
+pub use server::function_oid;
+pub use show::{constraint_definition, index_column_name, index_definition, type_name};
+pub use types::{oid_of as type_oid, type_of};
+
+/// A system table.
+#[derive(Debug)]
+pub struct Definition {
+    pub schema: &'static str,
+    pub name: &'static str,
+    /// PostgreSQL's oid of it; 0 where PostgreSQL gives none that is fixed, as to its views.
+    fixed_oid: u32,
+    /// Names and types, see [`cells`].
+    pub columns: &'static str,
+    rows: Rows,
+}
+
+/// Where the rows come from.
+#[derive(Clone, Copy)]
+enum Rows {
+    Of(fn(&Facts) -> Result<Vec<Row>>),
+    /// There are none, ever.
+    None,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Of(_) => "rows",
+            Self::None => "no rows",
+        })
+    }
+}
+
+impl Definition {
+    const fn new(
+        name: &'static str,
+        fixed_oid: u32,
+        columns: &'static str,
+        rows: fn(&Facts) -> Result<Vec<Row>>,
+    ) -> Self {
+        Self {
+            schema: "pg_catalog",
+            name,
+            fixed_oid,
+            columns,
+            rows: Rows::Of(rows),
+        }
+    }
+
+    const fn empty(name: &'static str, fixed_oid: u32, columns: &'static str) -> Self {
+        Self {
+            schema: "pg_catalog",
+            name,
+            fixed_oid,
+            columns,
+            rows: Rows::None,
+        }
+    }
+
+    const fn in_information_schema(mut self) -> Self {
+        self.schema = "information_schema";
+        self
+    }
+
+    /// Its oid.
+    pub fn oid(&self) -> u32 {
+        match self.fixed_oid {
+            0 => oids::hashed("system", self.schema, self.name),
+            oid => oid,
+        }
+    }
+
+    /// Whether PostgreSQL has a view of that name, not a table.
+    pub fn is_view(&self) -> bool {
+        self.fixed_oid == 0
+    }
+
+    /// Whether it never has a row.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.rows, Rows::None)
+    }
+}
+
+static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
+    let parts = [
+        relations::TABLES,
+        types::TABLES,
+        server::TABLES,
+        server::EMPTY,
+        information_schema::TABLES,
+    ];
+    parts.into_iter().flatten().collect()
+});
+
+/// All system tables.
+pub fn definitions() -> impl Iterator<Item = &'static Definition> {
+    DEFINITIONS.iter().copied()
+}
+
+/// The system table of that name; without a schema, one of `pg_catalog`.
+pub fn find(schema: Option<&str>, name: &str) -> Option<&'static Definition> {
+    let schema = schema.unwrap_or("pg_catalog");
+    definitions().find(|definition| definition.schema == schema && definition.name == name)
+}
+
+/// A system table as DataFusion sees it.
+#[derive(Debug)]
+pub struct SystemTable {
+    definition: &'static Definition,
+    schema: SchemaRef,
+    facts: Arc<Facts>,
+}
+
+impl SystemTable {
+    /// The table with rows of these facts.
+    pub fn new(definition: &'static Definition, facts: Arc<Facts>) -> Self {
+        Self {
+            definition,
+            schema: cells::schema(definition.columns),
+            facts,
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for SystemTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        match self.definition.is_view() {
+            true => TableType::View,
+            false => TableType::Base,
+        }
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let rows = match self.definition.rows {
+            Rows::Of(rows) => rows(&self.facts).map_err(wrap)?,
+            Rows::None => Vec::new(),
+        };
+        let batch = cells::batch(&self.schema, &rows).map_err(wrap)?;
+        let exec = MemorySourceConfig::try_new_exec(&[vec![batch]], self.schema.clone(), projection.cloned())?;
+        Ok(exec)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,513 @@
+//! What PostgreSQL's clients write, in a form that DataFusion plans.
+//!
+//! Each rule is about a construct and never about one client's query:
+//!
+//! | written | read as |
+//! |---|---|
+//! | `x COLLATE "default"`, also `C`, `POSIX` | `x`: text has one order, by code point |
+//! | `a OPERATOR(pg_catalog.~) b` | `a ~ b` |
+//! | `pg_catalog.f(x)` | `f(x)`, also in FROM |
+//! | `x::regclass`, regtype, regnamespace, regrole, regproc | `regclassin(x)`, an oid; as text, or where it is shown, `regclassout(x)` |
+//! | `current_schema`, `user`, ... without parentheses | `current_schema()` |
+//! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
+//! | `generate_series(...)`, `generate_subscripts(a, 1)` in a SELECT list | `unnest` of the list that they are |
+//! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
+//!
+//! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
+
+use std::ops::ControlFlow;
+
+use aion_catalog::SqlType;
+use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
+
+use super::find;
+use crate::dml::normalize;
+
+/// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
+pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool) {
+    let _: ControlFlow<()> = statement.visit(&mut Rewriter { is_aggregate });
+    if let ast::Statement::Query(query) = statement {
+        show_names(&mut query.body);
+    }
+}
+
+struct Rewriter<'a> {
+    is_aggregate: &'a dyn Fn(&str) -> bool,
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Collate { expr: inner, collation } if is_our_collation(collation) => {
+                *expr = std::mem::replace(&mut **inner, null());
+            }
+            Expr::BinaryOp { op, .. } => unwrap_operator(op),
+            Expr::Function(function) => {
+                strip_catalog(&mut function.name);
+                if let Some(replaced) = set_returning(function).or_else(|| array_of_query(function)) {
+                    *expr = replaced;
+                }
+            }
+            Expr::Identifier(name) if name.quote_style.is_none() && is_session_word(&name.value) => {
+                *expr = call(&name.value.to_lowercase(), Vec::new());
+            }
+            Expr::Cast {
+                expr: inner,
+                data_type,
+                array: false,
+                ..
+            } => {
+                let name = plain_type(data_type);
+                if let Some(alias) = oid_alias(&name) {
+                    let inner = std::mem::replace(&mut **inner, null());
+                    *expr = call(&format!("{alias}in"), vec![inner]);
+                } else if matches!(name.as_str(), "text" | "varchar" | "name") {
+                    show_name(inner);
+                }
+            }
+            Expr::Subquery(query) if self.is_without_rows(query) => *expr = null(),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        if self.reads_nothing(select) {
+            for item in &mut select.projection {
+                if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
+                    let _: ControlFlow<()> = ast::visit_expressions_mut(expr, |expr| {
+                        let is_query = match expr {
+                            Expr::Subquery(_) => true,
+                            Expr::Function(function) => matches!(function.args, ast::FunctionArguments::Subquery(_)),
+                            _ => false,
+                        };
+                        if is_query {
+                            *expr = null();
+                        }
+                        ControlFlow::Continue(())
+                    });
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        match factor {
+            ast::TableFactor::Table {
+                name, args: Some(_), ..
+            }
+            | ast::TableFactor::Function { name, .. } => {
+                strip_catalog(name);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Rewriter<'_> {
+    /// Whether a query gives no row, whatever is in the database.
+    fn is_without_rows(&self, query: &ast::Query) -> bool {
+        match &*query.body {
+            ast::SetExpr::Select(select) => query.with.is_none() && self.reads_nothing(select),
+            _ => false,
+        }
+    }
+
+    /// Whether a SELECT computes its list for no row: it has a table without rows, in no outer join, and no aggregate, which
+    /// would have a row even then.
+    fn reads_nothing(&self, select: &ast::Select) -> bool {
+        let is_inner = |join: &ast::Join| {
+            matches!(
+                join.join_operator,
+                ast::JoinOperator::Join(_) | ast::JoinOperator::Inner(_) | ast::JoinOperator::CrossJoin(_)
+            )
+        };
+        let has_empty = select.from.iter().any(|from| {
+            is_empty_table(&from.relation)
+                || from
+                    .joins
+                    .iter()
+                    .take_while(|join| is_inner(join))
+                    .any(|join| is_empty_table(&join.relation))
+        });
+        // An outer join can only add rows to what stands left of it where it is a right or full one.
+        let adds_rows = select.from.iter().flat_map(|from| &from.joins).any(|join| {
+            !is_inner(join)
+                && !matches!(
+                    join.join_operator,
+                    ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_)
+                )
+        });
+        has_empty && !adds_rows && select.having.is_none() && !self.aggregates(select)
+    }
+
+    fn aggregates(&self, select: &ast::Select) -> bool {
+        let mut finder = Aggregates {
+            is_aggregate: self.is_aggregate,
+            depth: 0,
+        };
+        select.projection.visit(&mut finder).is_break()
+    }
+}
+
+/// Looks for an aggregate that is not in a subquery.
+struct Aggregates<'a> {
+    is_aggregate: &'a dyn Fn(&str) -> bool,
+    depth: usize,
+}
+
+impl Visitor for Aggregates<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function)
+                if self.depth == 0
+                    && function.over.is_none()
+                    && last_name(&function.name).is_some_and(|name| (self.is_aggregate)(&name)) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn is_empty_table(factor: &ast::TableFactor) -> bool {
+    let ast::TableFactor::Table { name, args: None, .. } = factor else {
+        return false;
+    };
+    let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(normalize)).collect();
+    // Only with its schema: a name alone may be that of a WITH query.
+    match parts.as_deref() {
+        Some([schema, table]) => find(Some(schema), table).is_some_and(super::Definition::is_empty),
+        _ => false,
+    }
+}
+
+fn null() -> Expr {
+    Expr::Value(ast::Value::Null.into())
+}
+
+fn last_name(name: &ast::ObjectName) -> Option<String> {
+    name.0.last()?.as_ident().map(normalize)
+}
+
+fn is_our_collation(name: &ast::ObjectName) -> bool {
+    last_name(name).is_some_and(|name| {
+        matches!(
+            name.to_lowercase().as_str(),
+            "default" | "c" | "posix" | "ucs_basic" | "c.utf8" | "c.utf-8"
+        )
+    })
+}
+
+/// The operator that `OPERATOR(schema.op)` names.
+fn unwrap_operator(op: &mut ast::BinaryOperator) {
+    use ast::BinaryOperator as B;
+    let B::PGCustomBinaryOperator(parts) = &*op else {
+        return;
+    };
+    let known = match parts.last().map(String::as_str) {
+        Some("=") => B::Eq,
+        Some("<>" | "!=") => B::NotEq,
+        Some("<") => B::Lt,
+        Some("<=") => B::LtEq,
+        Some(">") => B::Gt,
+        Some(">=") => B::GtEq,
+        Some("~") => B::PGRegexMatch,
+        Some("~*") => B::PGRegexIMatch,
+        Some("!~") => B::PGRegexNotMatch,
+        Some("!~*") => B::PGRegexNotIMatch,
+        Some("~~") => B::PGLikeMatch,
+        Some("~~*") => B::PGILikeMatch,
+        Some("!~~") => B::PGNotLikeMatch,
+        Some("!~~*") => B::PGNotILikeMatch,
+        Some("+") => B::Plus,
+        Some("-") => B::Minus,
+        Some("*") => B::Multiply,
+        Some("/") => B::Divide,
+        Some("%") => B::Modulo,
+        Some("||") => B::StringConcat,
+        Some("<->") => B::LtDashGt,
+        Some("<=>") => B::Spaceship,
+        _ => return,
+    };
+    *op = known;
+}
+
+/// `pg_catalog.f` is `f`: functions have no schemas here.
+fn strip_catalog(name: &mut ast::ObjectName) {
+    let is_of_catalog =
+        |part: &ast::ObjectNamePart| part.as_ident().is_some_and(|part| normalize(part) == "pg_catalog");
+    if name.0.len() == 2 && name.0.first().is_some_and(is_of_catalog) {
+        name.0.remove(0);
+    }
+}
+
+fn is_session_word(word: &str) -> bool {
+    matches!(
+        word.to_lowercase().as_str(),
+        "current_schema" | "current_catalog" | "current_user" | "current_role" | "session_user" | "user"
+    )
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    Expr::Function(function(name, arguments))
+}
+
+fn function(name: &str, arguments: Vec<Expr>) -> ast::Function {
+    let arguments = arguments.into_iter();
+    ast::Function {
+        name: ast::ObjectName::from(vec![ast::Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments
+                .map(|argument| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument)))
+                .collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    }
+}
+
+/// A type's name without its schema, in lower case.
+fn plain_type(data_type: &ast::DataType) -> String {
+    let name = data_type.to_string().to_lowercase();
+    match name.strip_prefix("pg_catalog.") {
+        Some(name) => name.to_owned(),
+        None => name,
+    }
+}
+
+/// The types whose values are oids and are shown as names.
+fn oid_alias(type_name: &str) -> Option<&'static str> {
+    Some(match type_name {
+        "regclass" => "regclass",
+        "regtype" => "regtype",
+        "regnamespace" => "regnamespace",
+        "regrole" => "regrole",
+        "regproc" | "regprocedure" => "regproc",
+        _ => return None,
+    })
+}
+
+/// An oid that is shown is shown by its name.
+fn show_name(expr: &mut Expr) {
+    match expr {
+        Expr::Nested(inner) => show_name(inner),
+        Expr::Function(function) => {
+            let name = last_name(&function.name);
+            let alias = name.as_deref().and_then(|name| name.strip_suffix("in"));
+            if let Some(alias) = alias.and_then(oid_alias) {
+                function.name = ast::ObjectName::from(vec![ast::Ident::new(format!("{alias}out"))]);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The values that a statement answers with are shown.
+fn show_names(body: &mut ast::SetExpr) {
+    match body {
+        ast::SetExpr::Select(select) => {
+            for item in &mut select.projection {
+                if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
+                    show_name(expr);
+                }
+            }
+        }
+        ast::SetExpr::Query(query) => show_names(&mut query.body),
+        ast::SetExpr::SetOperation { left, right, .. } => {
+            show_names(left);
+            show_names(right);
+        }
+        ast::SetExpr::Values(values) => values
+            .rows
+            .iter_mut()
+            .flat_map(|row| &mut row.content)
+            .for_each(show_name),
+        _ => {}
+    }
+}
+
+/// A function that gives rows, as `unnest` of a list.
+fn set_returning(function: &mut ast::Function) -> Option<Expr> {
+    let list = match last_name(&function.name)?.as_str() {
+        "generate_series" => "generate_series",
+        "generate_subscripts" => "array_subscripts",
+        _ => return None,
+    };
+    let ast::FunctionArguments::List(arguments) = &function.args else {
+        return None;
+    };
+    let arguments = arguments.args.iter().map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let arguments: Option<Vec<_>> = arguments.collect();
+    Some(call("unnest", vec![call(list, arguments?)]))
+}
+
+/// `ARRAY(SELECT x FROM ... ORDER BY y)` as the aggregate that it is; None for a query whose rows are not those of its FROM and
+/// WHERE.
+fn array_of_query(function: &ast::Function) -> Option<Expr> {
+    let ast::FunctionArguments::Subquery(query) = &function.args else {
+        return None;
+    };
+    if last_name(&function.name)? != "array" {
+        return None;
+    }
+    let mut query = query.clone();
+    if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
+    let order_by = query.order_by.take();
+    let ast::SetExpr::Select(select) = &mut *query.body else {
+        return None;
+    };
+    let is_grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+    if is_grouped || select.distinct.is_some() || select.having.is_some() {
+        return None;
+    }
+    let [ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. }] =
+        &select.projection[..]
+    else {
+        return None;
+    };
+    let item = item.clone();
+    let mut aggregate = self::function("array_agg", vec![item.clone()]);
+    if let Some(order_by) = order_by {
+        let ast::OrderByKind::Expressions(mut by) = order_by.kind else {
+            return None;
+        };
+        for by in &mut by {
+            // The first column by its number.
+            if matches!(&by.expr, Expr::Value(value) if matches!(&value.value, ast::Value::Number(n, _) if n == "1")) {
+                by.expr = item.clone();
+            }
+        }
+        if let ast::FunctionArguments::List(list) = &mut aggregate.args {
+            list.clauses.push(ast::FunctionArgumentClause::OrderBy(by));
+        }
+    }
+    select.projection = vec![ast::SelectItem::UnnamedExpr(Expr::Function(aggregate))];
+    Some(Expr::Subquery(query))
+}
+
+/// The types that a statement casts its parameters to: `$1::integer` is an integer.
+pub fn parameter_casts(statement: &ast::Statement) -> Vec<Option<SqlType>> {
+    struct Casts(Vec<Option<SqlType>>);
+
+    impl Visitor for Casts {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            if let Expr::Cast { expr, data_type, .. } = expr
+                && let Expr::Value(value) = &**expr
+                && let ast::Value::Placeholder(name) = &value.value
+                && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<u16>().ok())
+                && let Some(at) = usize::from(number).checked_sub(1)
+                && let Ok(sql_type) = plain_type(data_type).parse::<SqlType>()
+            {
+                if self.0.len() <= at {
+                    self.0.resize(at + 1, None);
+                }
+                // The first cast decides, as in PostgreSQL.
+                self.0[at].get_or_insert(sql_type);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let mut casts = Casts(Vec::new());
+    let _: ControlFlow<()> = statement.visit(&mut casts);
+    casts.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    fn rewritten(text: &str) -> String {
+        let mut statement = parse(text).expect("SQL").remove(0).ast;
+        rewrite(&mut statement, &|name| matches!(name, "count" | "array_agg"));
+        statement.to_string()
+    }
+
+    #[test]
+    fn constructs_are_rewritten() {
+        for (written, expected) in [
+            (
+                "SELECT a OPERATOR(pg_catalog.~) 'x' COLLATE pg_catalog.default",
+                "SELECT a ~ 'x'",
+            ),
+            ("SELECT pg_catalog.version()", "SELECT version()"),
+            ("SELECT 'a'::regclass", "SELECT regclassout('a')"),
+            (
+                "SELECT 1 WHERE a = 'a'::pg_catalog.regclass",
+                "SELECT 1 WHERE a = regclassin('a')",
+            ),
+            ("SELECT a::regtype::text", "SELECT regtypeout(a)::TEXT"),
+            ("SELECT a::regclass::oid", "SELECT regclassin(a)::oid"),
+            ("SELECT current_schema", "SELECT current_schema()"),
+            (
+                "SELECT ARRAY(SELECT a FROM t ORDER BY 1)",
+                "SELECT (SELECT array_agg(a ORDER BY a) FROM t)",
+            ),
+            (
+                "SELECT generate_subscripts(a, 1) FROM t",
+                "SELECT unnest(array_subscripts(a, 1)) FROM t",
+            ),
+        ] {
+            assert_eq!(rewritten(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_computed_for_no_row_is_null() {
+        let kept = |text: &str| assert_eq!(rewritten(text), text);
+        assert_eq!(
+            rewritten("SELECT a, (SELECT x FROM t) FROM pg_catalog.pg_policy"),
+            "SELECT a, NULL FROM pg_catalog.pg_policy"
+        );
+        assert_eq!(
+            rewritten("SELECT (SELECT s FROM pg_catalog.pg_sequence WHERE k = a) FROM t"),
+            "SELECT NULL FROM t"
+        );
+        // An aggregate has a row even of nothing, and so has the left of an outer join.
+        kept("SELECT (SELECT count(*) FROM pg_catalog.pg_sequence) FROM t");
+        kept("SELECT (SELECT x FROM t) FROM u LEFT JOIN pg_catalog.pg_policy ON true");
+        kept("SELECT (SELECT x FROM t) FROM pg_catalog.pg_policy RIGHT JOIN u ON true");
+        kept("WITH pg_policy AS (SELECT 1) SELECT (SELECT x FROM t) FROM pg_policy");
+    }
+
+    #[test]
+    fn a_cast_says_what_a_parameter_is() {
+        let casts = |text: &str| parameter_casts(&parse(text).expect("SQL")[0].ast);
+        assert_eq!(
+            casts("SELECT $2::integer, CAST($1 AS pg_catalog.text), $2::bigint, $3"),
+            [Some(SqlType::Text), Some(SqlType::Integer)]
+        );
+    }
+}

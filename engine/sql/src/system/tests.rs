@@ -1,0 +1,185 @@
+//! Every definition is read, over a catalog with one of each object.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use aion_base::id::{IndexId, TableId};
+use aion_catalog::SqlType;
+use aion_catalog::descriptor::{
+    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
+    ViewDescriptor,
+};
+use aion_catalog::objects::Catalog;
+
+use super::cells::Cell;
+use super::*;
+use crate::settings::Settings;
+
+fn catalog() -> Catalog {
+    let column = |id, name: &str, sql_type| ColumnDescriptor {
+        id: ColumnId(id),
+        name: name.to_owned(),
+        sql_type,
+        is_nullable: id != 1,
+        default: (id == 2).then(|| "'none'".to_owned()),
+    };
+    let index = |id, name: &str, column, method| IndexDescriptor {
+        id: IndexId(id),
+        name: name.to_owned(),
+        columns: vec![IndexColumn {
+            column: ColumnId(column),
+            is_descending: true,
+            is_nulls_first: false,
+        }],
+        is_unique: false,
+        method,
+        state: IndexState::Readable,
+    };
+    let hnsw = IndexMethod::Hnsw {
+        m: 16,
+        ef_construction: 64,
+        distance: Distance::Cosine,
+    };
+    let table = TableDescriptor {
+        id: TableId(0),
+        schema: "public".to_owned(),
+        name: "Flights".to_owned(),
+        version: 0,
+        columns: vec![
+            column(1, "id", SqlType::BigInt),
+            column(2, "origin", SqlType::Varchar(Some(3))),
+            // One was dropped.
+            column(4, "shape", SqlType::Vector(Some(2))),
+        ],
+        primary_key: vec![ColumnId(1)],
+        primary_key_name: Some("flights_pkey".to_owned()),
+        indexes: vec![
+            index(1, "by_origin", 2, IndexMethod::Ordered),
+            index(2, "by_shape", 4, hnsw),
+        ],
+        next_column: 5,
+        next_index: 3,
+    };
+    let view = ViewDescriptor {
+        schema: "public".to_owned(),
+        name: "late".to_owned(),
+        columns: Vec::new(),
+        query: "SELECT 1".to_owned(),
+    };
+    let mut entries = BTreeMap::new();
+    for _ in 0..2 {
+        let read =
+            Catalog::read(entries.iter().map(|(key, value): (&Vec<u8>, &Vec<u8>)| (key, value))).expect("a catalog");
+        let changes = match read.tables().next() {
+            None => read.create_table(table.clone()).expect("a new name").1,
+            Some(_) => read.create_view(&view, false).expect("a new name"),
+        };
+        for change in changes {
+            entries.insert(change.key, change.value.expect("nothing is dropped"));
+        }
+    }
+    Catalog::read(entries).expect("a catalog")
+}
+
+fn facts() -> Facts {
+    let identity = Identity {
+        user: "aion".to_owned(),
+        database: "aion".to_owned(),
+        settings: Settings::default(),
+        process_id: 7,
+        assigned: Assigned::default(),
+    };
+    let functions = vec![("lower".to_owned(), 'f')];
+    Facts::new(
+        catalog(),
+        vec!["public".to_owned()],
+        identity,
+        Arc::new(HashMap::new()),
+        functions,
+    )
+}
+
+#[test]
+fn every_table_gives_rows_of_its_columns() {
+    let facts = facts();
+    let mut oids = BTreeMap::new();
+    for definition in definitions() {
+        let schema = cells::schema(definition.columns);
+        let rows = match definition.rows {
+            Rows::Of(rows) => rows(&facts).expect("rows"),
+            Rows::None => Vec::new(),
+        };
+        cells::batch(&schema, &rows).unwrap_or_else(|error| panic!("{}: {error}", definition.name));
+        let other = oids.insert(definition.oid(), definition.name);
+        assert_eq!(other, None, "{} has the oid of another", definition.name);
+        if !definition.is_empty() {
+            assert!(!rows.is_empty(), "{} has no row", definition.name);
+        }
+    }
+}
+
+#[test]
+fn objects_are_written_as_sql() {
+    let facts = facts();
+    let definition = |name: &str| {
+        let relation = facts.relation_in("public", name).expect("an index");
+        index_definition(relation, true).expect("its definition")
+    };
+    assert_eq!(
+        definition("flights_pkey"),
+        "CREATE UNIQUE INDEX flights_pkey ON public.\"Flights\" USING btree (id)"
+    );
+    assert_eq!(
+        definition("by_origin"),
+        "CREATE INDEX by_origin ON public.\"Flights\" USING btree (origin DESC NULLS LAST)"
+    );
+    assert_eq!(
+        definition("by_shape"),
+        "CREATE INDEX by_shape ON public.\"Flights\" USING hnsw (shape vector_cosine_ops) WITH (m='16', \
+         ef_construction='64')"
+    );
+    for (oid, modifier, name) in [
+        (23, -1, "integer"),
+        (1043, 7, "character varying(3)"),
+        (1700, -1, "numeric"),
+        (1700, 655_366, "numeric(10,2)"),
+        (1009, -1, "text[]"),
+        (16_400, 2, "vector(2)"),
+        (26, -1, "oid"),
+        (18, -1, "\"char\""),
+        (0, -1, "-"),
+        (99_999, -1, "???"),
+    ] {
+        assert_eq!(type_name(oid, modifier), name);
+    }
+    for (name, oid) in [
+        ("int4", 23),
+        ("pg_catalog.int4", 23),
+        ("integer", 23),
+        ("numeric(10,2)", 1700),
+        ("text[]", 1009),
+        ("_text", 1009),
+        ("vector", 16_400),
+        ("\"char\"", 18),
+    ] {
+        assert_eq!(type_oid(name), Some(oid), "{name}");
+    }
+    assert_eq!(type_oid("no_such"), None);
+}
+
+#[test]
+fn columns_keep_their_numbers() {
+    let facts = facts();
+    let attributes = find(None, "pg_attribute").expect("there");
+    let Rows::Of(rows) = attributes.rows else {
+        panic!("it has rows");
+    };
+    let table = facts.relation_in("public", "Flights").expect("there").oid;
+    let numbers: Vec<_> = rows(&facts)
+        .expect("rows")
+        .into_iter()
+        .filter(|row| row[0] == Cell::from(table))
+        .map(|row| row[5].clone())
+        .collect();
+    assert_eq!(numbers, [Cell::Int(1), Cell::Int(2), Cell::Int(4)]);
+}

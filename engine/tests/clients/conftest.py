@@ -1,0 +1,84 @@
+"""A server for the client tests: the program at AION_PROGRAM, on a port of its own, over an empty directory.
+
+Each test gets a schema's worth of fresh tables by dropping what it made; the server is started once for all of them.
+"""
+
+import os
+import pathlib
+import subprocess
+
+import psycopg
+import pytest
+
+
+class Server:
+    """`aion serve` as a process, and how to reach it."""
+
+    def __init__(self, process, port):
+        self.process = process
+        self.port = port
+        self.host = "127.0.0.1"
+
+    @property
+    def url(self):
+        return f"postgresql+psycopg://aion@{self.host}:{self.port}/aion"
+
+    def connect(self, **options):
+        return psycopg.connect(host=self.host, port=self.port, user="aion", dbname="aion", **options)
+
+    def psql(self, *arguments, text="", complaint=""):
+        """Runs psql; gives what it printed. Fails where psql complains of anything else than it is expected to."""
+        command = ["psql", "-X", "-h", self.host, "-p", str(self.port), "-U", "aion", *arguments, "aion"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.strip()) == (0, complaint), done.stderr
+        return done.stdout
+
+
+def program():
+    path = os.environ.get("AION_PROGRAM")
+    if not path:
+        pytest.exit("AION_PROGRAM is not set: it names the program to test; `make test` sets it", returncode=2)
+    if not pathlib.Path(path).is_file():
+        pytest.exit(f"AION_PROGRAM is {path}, and no file is there: build it, or run `make test`", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    data = tmp_path_factory.mktemp("data")
+    command = [program(), "serve", "--pg", "127.0.0.1:0", "--data", str(data / "db")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        port = None
+        for line in process.stdout:
+            if line.strip().startswith("psql -h 127.0.0.1 -p "):
+                port = int(line.split("-p ")[1].split()[0])
+            if line.startswith("Ready"):
+                break
+        assert port, "the server ended before it was ready"
+        yield Server(process, port)
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        process.stdout.close()
+
+
+@pytest.fixture
+def connection(server):
+    with server.connect(autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def flights(server):
+    """A table with a key of two columns, a default, and an index of each kind."""
+    with server.connect(autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE flights (id bigint, day date, origin varchar(3) NOT NULL, delay numeric(6,1) DEFAULT 0,"
+            " note text, shape vector(2), CONSTRAINT flights_key PRIMARY KEY (id, day))"
+        )
+        connection.execute("CREATE INDEX flights_origin ON flights (origin, delay DESC)")
+        connection.execute("CREATE INDEX flights_shape ON flights USING hnsw (shape vector_cosine_ops)")
+        connection.execute("INSERT INTO flights VALUES (1, '2013-01-01', 'EWR', 2.5, 'first', '[1,2]')")
+        yield "flights"
+        connection.execute("DROP TABLE flights")

@@ -1,0 +1,137 @@
+"""psycopg 3: parameters and results of every type in both forms, errors, transactions."""
+
+import datetime
+import decimal
+import uuid
+
+import psycopg
+import pytest
+from psycopg.types import TypeInfo
+
+UTC = datetime.timezone.utc
+
+EVERY_TYPE = [
+    ("boolean", True),
+    ("smallint", -7),
+    ("integer", 2**31 - 1),
+    ("bigint", -(2**63)),
+    ("real", 0.5),
+    ("double precision", 0.1),
+    ("numeric(12,3)", decimal.Decimal("123.456")),
+    ("text", "ä'\\\n"),
+    ("varchar(5)", "five"),
+    ("bytea", b"\x00\xff'"),
+    ("date", datetime.date(2013, 2, 28)),
+    ("timestamp", datetime.datetime(2013, 1, 1, 5, 6, 7, 500000)),
+    ("timestamptz", datetime.datetime(2013, 1, 1, 5, tzinfo=UTC)),
+    ("uuid", uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+]
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+@pytest.mark.parametrize("sql_type, value", EVERY_TYPE, ids=[name for name, _ in EVERY_TYPE])
+def test_a_value_goes_in_and_comes_out(connection, sql_type, value, binary):
+    connection.execute(f"CREATE TABLE one (id integer PRIMARY KEY, v {sql_type})")
+    try:
+        with connection.cursor(binary=binary) as cursor:
+            placeholder = "%b" if binary else "%s"
+            cursor.execute(f"INSERT INTO one VALUES (1, {placeholder}), (2, NULL)", [value])
+            rows = cursor.execute("SELECT v FROM one ORDER BY id").fetchall()
+            assert rows == [(value,), (None,)]
+            # As what it is compared with.
+            assert cursor.execute(f"SELECT id FROM one WHERE v = {placeholder}", [value]).fetchall() == [(1,)]
+            cursor.execute(f"UPDATE one SET v = {placeholder} WHERE id = 2", [value])
+            assert cursor.execute("SELECT count(*) FROM one WHERE v IS NOT NULL").fetchone() == (2,)
+    finally:
+        connection.execute("DROP TABLE one")
+
+
+def test_prepared_statements_are_run_again(connection):
+    for number in range(10):
+        row = connection.execute("SELECT %s::integer + 1, %s::text", [number, "x"], prepare=True).fetchone()
+        assert row == (number + 1, "x")
+
+
+def test_an_error_has_its_state_and_place(connection):
+    with pytest.raises(psycopg.errors.UndefinedTable) as caught:
+        connection.execute("SELECT * FROM no_such_table")
+    assert caught.value.sqlstate == "42P01"
+    with pytest.raises(psycopg.errors.SyntaxError) as caught:
+        connection.execute("SELEC 1")
+    assert caught.value.diag.statement_position == "1"
+    connection.execute("CREATE TABLE one (id integer PRIMARY KEY)")
+    try:
+        connection.execute("INSERT INTO one VALUES (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+            connection.execute("INSERT INTO one VALUES (1)")
+        diagnostic = caught.value.diag
+        assert (diagnostic.table_name, diagnostic.constraint_name) == ("one", "one_pkey")
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+            connection.execute("SELECT 'no number'::integer")
+    finally:
+        connection.execute("DROP TABLE one")
+
+
+def test_transactions(server):
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE one (id integer PRIMARY KEY)")
+        connection.commit()
+        with pytest.raises(ZeroDivisionError), connection.transaction():
+            connection.execute("INSERT INTO one VALUES (1)")
+            raise ZeroDivisionError
+        connection.execute("INSERT INTO one VALUES (2)")
+        connection.rollback()
+        with connection.transaction():
+            connection.execute("INSERT INTO one VALUES (3)")
+        assert connection.execute("SELECT id FROM one").fetchall() == [(3,)]
+        connection.rollback()
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            connection.execute("SELECT nothing FROM one")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            connection.execute("SELECT 1")
+        connection.rollback()
+        connection.execute("DROP TABLE one")
+        connection.commit()
+
+
+def test_many_rows_at_once(connection):
+    connection.execute("CREATE TABLE many (id integer PRIMARY KEY, name text)")
+    try:
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO many VALUES (%s, %s)", [(n, f"n{n}") for n in range(500)])
+            assert cursor.rowcount == 500
+        assert connection.execute("SELECT count(*), max(name) FROM many").fetchone() == (500, "n99")
+    finally:
+        connection.execute("DROP TABLE many")
+
+
+def test_types_are_looked_up(connection):
+    vector = TypeInfo.fetch(connection, "vector")
+    assert (vector.name, vector.oid, vector.array_oid) == ("vector", 16400, 16401)
+    assert TypeInfo.fetch(connection, "int4").regtype == "integer"
+    assert TypeInfo.fetch(connection, "no_such_type") is None
+
+
+def test_names_and_oids_have_their_types(connection):
+    cursor = connection.execute("SELECT oid, relname, relkind, oid::regclass FROM pg_class WHERE relname = 'pg_type'")
+    assert [column.type_code for column in cursor.description] == [26, 19, 18, 25]
+    assert cursor.fetchone() == (1247, "pg_type", "r", "pg_type")
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_arrays_are_lists(connection, binary):
+    with connection.cursor(binary=binary) as cursor:
+        row = cursor.execute(
+            "SELECT ARRAY['a', NULL, 'b c', ''], ARRAY[1, 2], array_agg(x) FROM (VALUES (1.5), (2.5)) v(x)"
+        ).fetchone()
+    assert row == (["a", None, "b c", ""], [1, 2], [decimal.Decimal("1.5"), decimal.Decimal("2.5")])
+
+
+def test_who_and_where(connection):
+    row = connection.execute(
+        "SELECT current_database(), current_user, session_user, current_schema, pg_backend_pid(),"
+        " current_setting('server_encoding')"
+    ).fetchone()
+    assert row == ("aion", "aion", "aion", "public", connection.info.backend_pid, "UTF8")
+    connection.execute("SELECT set_config('application_name', 'tests', false)")
+    assert connection.info.parameter_status("application_name") == "tests"
