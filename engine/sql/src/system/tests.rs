@@ -64,7 +64,10 @@ fn catalog() -> Catalog {
         schema: "public".to_owned(),
         name: "late".to_owned(),
         columns: Vec::new(),
+        query_columns: Vec::new(),
         query: "SELECT 1".to_owned(),
+        search_path: Vec::new(),
+        uses: Vec::new(),
     };
     let mut entries = BTreeMap::new();
     for _ in 0..2 {
