@@ -1,20 +1,23 @@
 //! `aion serve`: the server.
 //!
-//! It opens the data directory, listens, prints how to connect and what its limits are, and serves until SIGTERM or
-//! SIGINT; then running statements end, what is queued is committed, and the directory is released.
+//! It opens the data directory, listens for PostgreSQL clients, Flight SQL and HTTP, prints how to connect and what its
+//! limits are, and serves until SIGTERM or SIGINT; then running statements end, what is queued is committed, and the
+//! directory is released.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_db::{Database, DatabaseOptions};
-use aion_server::{ServerLimits, check_bind, pgwire};
+use aion_server::{ServerLimits, Service, check_bind, flight, http, pgwire};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::screen::Screen;
 use crate::version;
@@ -28,6 +31,12 @@ pub struct ServeArguments {
     /// Address of the PostgreSQL protocol; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5433")]
     pg: SocketAddr,
+    /// Address of Arrow Flight SQL, or off
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    flight: Edge,
+    /// Address of HTTP, or off
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http: Edge,
     /// Listen beyond this machine although there is neither TLS nor a password
     #[arg(long)]
     insecure: bool,
@@ -41,7 +50,10 @@ pub struct ServeArguments {
 
 /// Runs `aion serve`.
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
-    check_bind(arguments.pg, arguments.insecure)?;
+    let wanted = [Some(arguments.pg), arguments.flight.address(), arguments.http.address()];
+    for address in wanted.into_iter().flatten() {
+        check_bind(address, arguments.insecure)?;
+    }
     let copy_dir = arguments.copy_dir.as_ref().map(|dir| dir.canonicalize()).transpose();
     let copy_dir = copy_dir.map_err(|error| Error::io("find the directory of --copy-dir", error))?;
     let mut options = DatabaseOptions {
@@ -73,12 +85,42 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// An address that is served, or none.
+#[derive(Clone, Copy, Debug)]
+enum Edge {
+    At(SocketAddr),
+    Off,
+}
+
+impl Edge {
+    fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Off => None,
+        }
+    }
+}
+
+impl FromStr for Edge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = text
+            .parse()
+            .map_err(|_| "an address such as 127.0.0.1:0, or off".to_owned())?;
+        Ok(Self::At(address))
+    }
+}
+
 async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()> {
-    let listening = |error| Error::io(format_args!("listen on {}", arguments.pg), error);
-    let listener = TcpListener::bind(arguments.pg).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
-    let (host, port) = (address.ip(), address.port());
-    let psql = format!("psql -h {host} -p {port} -U aion aion");
+    // All ports before anything is served: a server that is half there helps nobody.
+    let (pg, pg_address) = listen("--pg", arguments.pg).await?;
+    let flight = listen_where_wanted("--flight", arguments.flight).await?;
+    let http = listen_where_wanted("--http", arguments.http).await?;
+    let psql = format!("psql -h {} -p {} -U aion aion", pg_address.ip(), pg_address.port());
     database.describe(&format!("Connect with: {psql}"))?;
     let limits = ServerLimits::default();
     let screen = Screen::new();
@@ -89,7 +131,19 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
     ))?;
     screen.heading("Connect with")?;
     screen.line(format_args!("  {psql}"))?;
-    screen.line(format_args!("  postgresql://aion@{host}:{port}/aion"))?;
+    screen.line(format_args!("  postgresql://aion@{pg_address}/aion"))?;
+    if let Some((_, address)) = &flight {
+        screen.line(format_args!(
+            "  adbc_driver_flightsql.dbapi.connect(\"grpc://{address}\")"
+        ))?;
+        screen.line(format_args!("  jdbc:arrow-flight-sql://{address}?useEncryption=false"))?;
+    }
+    if let Some((_, address)) = &http {
+        screen.line(format_args!(
+            "  curl http://{address}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\": \"SELECT 1\"}}'"
+        ))?;
+        screen.line(format_args!("  curl http://{address}/metrics"))?;
+    }
     screen.heading("Limits")?;
     screen.line(format_args!(
         "  memory                {} MiB",
@@ -105,15 +159,56 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
     let waiting = |error| Error::io("wait for signals", error);
     let mut terminate = signal(SignalKind::terminate()).map_err(waiting)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(waiting)?;
-    let serving = pgwire::serve(listener, database, limits, stopped);
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended,
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let service = Service::new(database, limits, stopped);
+    let mut serving = JoinSet::new();
+    serving.spawn(pgwire::serve(pg, service.clone()));
+    if let Some((listener, _)) = flight {
+        serving.spawn(flight::serve(listener, service.clone()));
     }
-    screen.line("Stopping: running statements may end.")?;
-    // The receiver is gone only when serving has ended already.
+    if let Some((listener, _)) = http {
+        serving.spawn(http::serve(listener, service.clone()));
+    }
+    drop(service);
+    // None of them ends by itself, unless it fails; then the others go with it.
+    let first = tokio::select! {
+        ended = serving.join_next() => ended,
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    if first.is_none() {
+        screen.line("Stopping: running statements may end.")?;
+    }
+    // The receivers are gone only when all have ended already.
     let _ = stop.send(true);
-    serving.await
+    let mut done = first.map_or(Ok(()), ended);
+    while let Some(next) = serving.join_next().await {
+        done = done.and(ended(next));
+    }
+    done
+}
+
+fn ended(edge: Result<Result<()>, JoinError>) -> Result<()> {
+    edge.map_err(|error| Error::internal(format!("an edge failed: {error}")))?
+}
+
+async fn listen_where_wanted(switch: &str, edge: Edge) -> Result<Option<(TcpListener, SocketAddr)>> {
+    match edge.address() {
+        Some(address) => listen(switch, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn listen(switch: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error: std::io::Error| {
+        let is_taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let error = Error::io(format_args!("listen on {address} ({switch})"), error);
+        if is_taken {
+            error.with_hint(format!("Give another address with {switch}; port 0 takes a free one."))
+        } else {
+            error
+        }
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }

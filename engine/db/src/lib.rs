@@ -37,7 +37,10 @@ impl Default for DatabaseOptions {
     }
 }
 
+mod counters;
 mod memory;
+
+pub use counters::DatabaseCounters;
 
 /// How long closing waits for tasks to end; they look at their cancellation between batches.
 const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
@@ -126,6 +129,14 @@ impl Database {
     /// The choices it was opened with.
     pub fn options(&self) -> &DatabaseOptions {
         &self.options
+    }
+
+    /// What was counted since it was opened.
+    ///
+    /// # Errors
+    /// When the end of the log cannot be read.
+    pub fn counters(&self) -> Result<DatabaseCounters> {
+        DatabaseCounters::of(&self.store, &self.engine)
     }
 
     /// Says to whoever finds the data directory locked how to connect.

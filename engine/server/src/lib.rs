@@ -4,12 +4,25 @@
 //! cancellation, limits and errors are the same on each. No statement is understood here and no row is made here.
 //!
 //! * [`pgwire`]: the PostgreSQL protocol.
+//! * [`flight`]: Arrow Flight SQL.
+//! * [`http`]: SQL as JSON, health and metrics.
 //!
-//! [`ServerLimits`] are the limits of all of them; [`check_bind`] decides which addresses may be served.
+//! All serve one [`Service`]: a database, [`ServerLimits`], [`Metrics`] and the word to stop. [`check_bind`] decides
+//! which addresses may be served.
 
 mod bind;
+pub mod flight;
+pub mod http;
 mod limits;
+mod metrics;
 pub mod pgwire;
+mod service;
+mod socket;
+#[cfg(test)]
+mod testing;
+mod work;
 
 pub use bind::check_bind;
 pub use limits::ServerLimits;
+pub use metrics::Metrics;
+pub use service::Service;

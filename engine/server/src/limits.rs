@@ -7,11 +7,11 @@ const MIB: usize = 1024 * 1024;
 
 /// What a client may ask of the server. Printed at start, see its `Display`.
 ///
-/// The memory that a connection can make the server hold is at most `message_bytes_max + statement_bytes_total_max +
+/// Where nothing else is said, a limit holds for each edge by itself. The memory that a PostgreSQL connection can make the server hold is at most `message_bytes_max + statement_bytes_total_max +
 /// portal_bytes_total_max + row_bytes_max` and one batch of its result.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Bytes of one message. A longer one is read, dropped and answered with 54000; the session stays usable.
+    /// Bytes of one message, or of the parameters of one statement. A longer one is read, dropped and answered with 54000; the session stays usable.
     pub message_bytes_max: usize,
     /// Bytes of one message that carries the text of a statement; likewise.
     pub statement_bytes_max: usize,
@@ -35,6 +35,32 @@ pub struct ServerLimits {
     pub portal_bytes_total_max: usize,
     /// Time that running statements have at shutdown before they are cancelled.
     pub shutdown_grace: Duration,
+    /// Flight SQL: calls of a connection at a time; HTTP/2 makes the client wait.
+    pub flight_streams_max: usize,
+    /// Flight SQL: statements that run, or whose result is being fetched, at a time; 53300.
+    pub flight_statements_max: usize,
+    /// Flight SQL: sessions that logins opened, in all; 53300.
+    pub flight_sessions_max: usize,
+    /// Flight SQL: transactions of a client, and in all as many as there are connections; 54000.
+    pub flight_transactions_max: usize,
+    /// Flight SQL: results of a client that wait to be fetched; 54000.
+    pub flight_results_max: usize,
+    /// Flight SQL: bytes that a message of a result should have.
+    pub flight_batch_bytes: usize,
+    /// Flight SQL: time that a transaction may be unused before it is rolled back.
+    pub transaction_idle_timeout: Duration,
+    /// Flight SQL: time that a result waits to be fetched.
+    pub result_idle_timeout: Duration,
+    /// Flight SQL: time that a login or a prepared statement is kept unused.
+    pub handle_idle_timeout: Duration,
+    /// HTTP: bytes of the body of a request; 413.
+    pub http_body_bytes_max: usize,
+    /// HTTP: time for the body of a request; 408.
+    pub http_body_timeout: Duration,
+    /// HTTP: bytes of the rows of an answer; 54000.
+    pub http_result_bytes_max: usize,
+    /// HTTP: statements that run at a time; 503.
+    pub http_statements_max: usize,
 }
 
 impl Default for ServerLimits {
@@ -52,6 +78,19 @@ impl Default for ServerLimits {
             portals_max: 1_000,
             portal_bytes_total_max: 128 * MIB,
             shutdown_grace: Duration::from_secs(10),
+            flight_streams_max: 100,
+            flight_statements_max: 200,
+            flight_sessions_max: 100,
+            flight_transactions_max: 16,
+            flight_results_max: 100,
+            flight_batch_bytes: MIB,
+            transaction_idle_timeout: Duration::from_secs(300),
+            result_idle_timeout: Duration::from_secs(60),
+            handle_idle_timeout: Duration::from_secs(3_600),
+            http_body_bytes_max: 32 * MIB,
+            http_body_timeout: Duration::from_secs(30),
+            http_result_bytes_max: 32 * MIB,
+            http_statements_max: 32,
         }
     }
 }
@@ -80,7 +119,28 @@ impl fmt::Display for ServerLimits {
             None => writeln!(f, "idle                  no limit")?,
         }
         writeln!(f, "unread results        {:?}", self.send_timeout)?;
-        write!(f, "grace at shutdown     {:?}", self.shutdown_grace)
+        writeln!(f, "grace at shutdown     {:?}", self.shutdown_grace)?;
+        writeln!(
+            f,
+            "Flight SQL            {} statements, {} calls per connection, {} logins",
+            self.flight_statements_max, self.flight_streams_max, self.flight_sessions_max
+        )?;
+        writeln!(
+            f,
+            "  per client          {} transactions ({:?} unused), {} results ({:?} unfetched)",
+            self.flight_transactions_max,
+            self.transaction_idle_timeout,
+            self.flight_results_max,
+            self.result_idle_timeout
+        )?;
+        write!(
+            f,
+            "HTTP                  {} statements, body {} in {:?}, result {}",
+            self.http_statements_max,
+            Size(self.http_body_bytes_max),
+            self.http_body_timeout,
+            Size(self.http_result_bytes_max)
+        )
     }
 }
 
@@ -114,7 +174,10 @@ mod tests {
              login                 10s\n\
              idle                  no limit\n\
              unread results        600s\n\
-             grace at shutdown     10s"
+             grace at shutdown     10s\n\
+             Flight SQL            200 statements, 100 calls per connection, 100 logins\n\
+             \x20 per client          16 transactions (300s unused), 100 results (60s unfetched)\n\
+             HTTP                  32 statements, body 32 MiB in 30s, result 32 MiB"
         );
         assert_eq!(Size(1536).to_string(), "1536 bytes");
         assert_eq!(Size(3072).to_string(), "3 KiB");

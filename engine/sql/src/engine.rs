@@ -156,6 +156,16 @@ impl Engine {
         Ok(catalog)
     }
 
+    /// Bytes that running queries have reserved.
+    pub fn memory_reserved_bytes(&self) -> usize {
+        self.state.runtime_env().memory_pool.reserved()
+    }
+
+    /// Bytes that all queries together may reserve.
+    pub fn memory_bytes_max(&self) -> usize {
+        self.options.memory_bytes
+    }
+
     /// The catalog as `snapshot` sees it.
     ///
     /// # Errors

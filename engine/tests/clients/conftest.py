@@ -5,18 +5,29 @@ Each test gets a schema's worth of fresh tables by dropping what it made; the se
 
 import os
 import pathlib
+import re
 import subprocess
 
 import psycopg
 import pytest
 
 
+# What the server prints when it is ready to be reached.
+PATTERNS = {
+    "pg_port": re.compile(r"psql -h 127\.0\.0\.1 -p (\d+) "),
+    "flight_port": re.compile(r"grpc://127\.0\.0\.1:(\d+)"),
+    "http_port": re.compile(r"curl http://127\.0\.0\.1:(\d+)/"),
+}
+
+
 class Server:
     """`aion serve` as a process, and how to reach it."""
 
-    def __init__(self, process, port):
+    def __init__(self, process, pg_port, flight_port, http_port):
         self.process = process
-        self.port = port
+        self.pg_port = self.port = pg_port
+        self.flight_port = flight_port
+        self.http_port = http_port
         self.host = "127.0.0.1"
 
     @property
@@ -46,17 +57,20 @@ def program():
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    command = [program(), "serve", "--pg", "127.0.0.1:0", "--data", str(data / "db")]
+    command = [program(), "serve", "--data", str(data / "db")]
+    for edge in ("--pg", "--flight", "--http"):
+        command += [edge, "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        port = None
+        ports = {}
         for line in process.stdout:
-            if line.strip().startswith("psql -h 127.0.0.1 -p "):
-                port = int(line.split("-p ")[1].split()[0])
+            for name, pattern in PATTERNS.items():
+                if found := pattern.search(line):
+                    ports[name] = int(found.group(1))
             if line.startswith("Ready"):
                 break
-        assert port, "the server ended before it was ready"
-        yield Server(process, port)
+        assert len(ports) == len(PATTERNS), f"the server ended before it was ready: {ports}"
+        yield Server(process, **ports)
     finally:
         process.terminate()
         process.wait(timeout=60)

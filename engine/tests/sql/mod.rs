@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aion_db::{Database, DatabaseOptions};
-use aion_server::{ServerLimits, pgwire};
+use aion_server::{ServerLimits, Service, pgwire};
 use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -43,7 +43,10 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = watch::channel(false);
-        let serving = runtime.spawn(pgwire::serve(listener, database, ServerLimits::default(), stopped));
+        let serving = runtime.spawn(pgwire::serve(
+            listener,
+            Service::new(database, ServerLimits::default(), stopped),
+        ));
         Self {
             address,
             runtime: Arc::new(runtime),

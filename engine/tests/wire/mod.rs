@@ -1,5 +1,7 @@
 //! Real clients against the real program: psql, and tokio-postgres for prepared statements.
 
+mod edges;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
@@ -10,11 +12,22 @@ use crate::sql::Server;
 pub struct Process {
     pub child: Child,
     pub port: u16,
+    flight: Option<u16>,
+    http: Option<u16>,
     output: BufReader<std::process::ChildStdout>,
 }
 
 impl Process {
+    /// For PostgreSQL clients only.
     pub fn start(dir: &std::path::Path, arguments: &[&str]) -> Self {
+        Self::spawn(dir, &[&["--flight", "off", "--http", "off"], arguments].concat())
+    }
+
+    fn start_with_edges(dir: &std::path::Path) -> Self {
+        Self::spawn(dir, &["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+    }
+
+    fn spawn(dir: &std::path::Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
             .args(["serve", "--pg", "127.0.0.1:0", "--data"])
             .arg(dir)
@@ -24,7 +37,13 @@ impl Process {
             .expect("aion starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         // From here on it is ended whatever happens.
-        let mut process = Self { child, port: 0, output };
+        let mut process = Self {
+            child,
+            port: 0,
+            flight: None,
+            http: None,
+            output,
+        };
         loop {
             let mut line = String::new();
             let read = process.output.read_line(&mut line).expect("readable");
@@ -36,6 +55,16 @@ impl Process {
                     .and_then(|port| port.parse().ok())
                     .expect("a port");
             }
+            let digits = |after: &str| {
+                line.split_once(after)?
+                    .1
+                    .split(|c: char| !c.is_ascii_digit())
+                    .next()?
+                    .parse()
+                    .ok()
+            };
+            process.flight = process.flight.or_else(|| digits("grpc://127.0.0.1:"));
+            process.http = process.http.or_else(|| digits("curl http://127.0.0.1:"));
             if line.starts_with("Ready") {
                 assert_ne!(process.port, 0, "a psql line");
                 return process;
@@ -110,7 +139,16 @@ fn psql_writes_what_survives_a_kill_and_a_clean_stop() {
     server.psql(&["-c", "DELETE FROM t WHERE id = 2"], "");
     // The directory is held: whoever else opens it is told by whom, and how to connect.
     let second = Command::new(program())
-        .args(["serve", "--pg", "127.0.0.1:0", "--data"])
+        .args([
+            "serve",
+            "--pg",
+            "127.0.0.1:0",
+            "--flight",
+            "off",
+            "--http",
+            "off",
+            "--data",
+        ])
         .arg(&data)
         .output()
         .expect("ran");

@@ -11,6 +11,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 use ::pgwire::messages::response::{self, ReadyForQuery};
 use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
@@ -25,6 +26,8 @@ use super::named::Named;
 use super::output::Output;
 use super::{check, error, login};
 use crate::limits::ServerLimits;
+use crate::metrics::Metrics;
+use crate::service::{Service, told_to_stop};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -83,18 +86,14 @@ pub(crate) struct Connection<R, W> {
     pub(super) skipping: bool,
     /// Memory for the text of one value.
     pub(super) scratch: String,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// A connection that has a session.
-    pub(crate) fn new(
-        input: Input<R>,
-        output: Output<W>,
-        session: Session,
-        limits: ServerLimits,
-        shutdown: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(input: Input<R>, output: Output<W>, session: Session, service: &Service) -> Self {
+        let limits = service.limits.clone();
         Self {
             input,
             output,
@@ -109,7 +108,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             limits,
             skipping: false,
             scratch: String::new(),
-            shutdown,
+            metrics: Arc::clone(&service.metrics),
+            shutdown: service.shutdown.clone(),
         }
     }
 
@@ -297,14 +297,6 @@ pub(super) async fn attended<R: AsyncRead + Unpin, F: Future>(
         () = input.gone() => canceller.cancel(),
     }
     work.await
-}
-
-/// Returns when the server stops.
-pub(super) async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
-    if shutdown.wait_for(|stop| *stop).await.is_err() {
-        // Nobody is left who could say so.
-        std::future::pending::<()>().await;
-    }
 }
 
 pub(super) fn shutting_down() -> Error {

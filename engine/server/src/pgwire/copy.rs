@@ -13,10 +13,11 @@ use aion_db::{CopyDirection, CopyIn, Prepared};
 use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{Connection, End, Failure, attended, shutting_down, told_to_stop};
+use super::connection::{Connection, End, Failure, attended, shutting_down};
 use super::error::clean;
 use super::input::CopyIncoming;
 use super::simple::Completion;
+use crate::service::told_to_stop;
 
 /// Text and CSV; the binary format would be 1.
 const TEXTUAL: i8 = 0;

@@ -21,7 +21,8 @@ use super::deallocate::{self, Target};
 use super::parameters;
 use super::rows::{self, Format};
 use super::simple::Completion;
-use super::stream::{Open, result_changed};
+use super::stream::{Open, counted, result_changed};
+use crate::metrics::Edge;
 
 /// A statement as Parse left it.
 #[derive(Clone)]
@@ -257,27 +258,44 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.session.begin_implicit();
         }
         if let Some(direction) = statement.copy_direction() {
-            return self.copy(statement, direction).await.map(Started::Done);
+            let timed = self.metrics.statement(Edge::Pgwire);
+            let done = self.copy(statement, direction).await;
+            return counted(timed, done).map(Started::Done);
         }
         let before = self.session.status();
         let Self {
             input,
             canceller,
             session,
+            metrics,
             ..
         } = self;
-        let response = attended(input, canceller, session.execute(statement, values)).await?;
+        let timed = metrics.statement(Edge::Pgwire);
+        let response = match attended(input, canceller, session.execute(statement, values)).await {
+            Ok(response) => response,
+            Err(error) => {
+                timed.failed(&error);
+                return Err(error.into());
+            }
+        };
         if before != TransactionStatus::Idle && self.session.status() == TransactionStatus::Idle {
             // COMMIT or ROLLBACK.
             self.portals.clear();
         }
         match response {
-            Response::Done { tag } => Ok(Started::Done(self.done(tag))),
+            Response::Done { tag } => {
+                timed.succeeded();
+                Ok(Started::Done(self.done(tag)))
+            }
             Response::Rows(rows) => match statement.columns() {
                 Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {
-                    Ok(Started::Rows(Open::new(rows, formats)))
+                    Ok(Started::Rows(Open::new(rows, formats, timed)))
                 }
-                _ => Err(result_changed().into()),
+                _ => {
+                    let error = result_changed();
+                    timed.failed(&error);
+                    Err(error.into())
+                }
             },
         }
     }

@@ -18,27 +18,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::Database;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::cancel::Cancellers;
-use super::connection::{Connection, End, told_to_stop};
+use super::connection::{Connection, End};
 use super::input::Input;
 use super::output::Output;
 use super::startup::{self, Greeting, Opening};
 use super::{error, login};
-use crate::limits::ServerLimits;
+use crate::metrics::Edge;
+use crate::service::{Service, accept, told_to_stop, too_many_connections};
 
 /// Connections that are being refused, at a time.
 const REFUSED_MAX: usize = 16;
 /// Time for cancelled statements to end at shutdown, and then for dropped ones.
 const CANCELLED_GRACE: Duration = Duration::from_secs(5);
-/// Pause after a failed accept: it fails when descriptors run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the PostgreSQL protocol until `shutdown` says true, then ends all connections and returns.
 ///
@@ -46,24 +44,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// 58030 if the listener's address cannot be told. A connection's errors end that connection.
-pub async fn serve(
-    listener: TcpListener,
-    database: Arc<Database>,
-    limits: ServerLimits,
-    mut shutdown: watch::Receiver<bool>,
-) -> Result<()> {
+pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
+    let mut shutdown = service.shutdown.clone();
     let address = listener
         .local_addr()
         .map_err(|error| Error::io("read the listener's address", error))?;
     tracing::info!(%address, "serving the PostgreSQL protocol");
-    let connections_max = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
+    let connections_max = u32::try_from(service.limits.connections_max).unwrap_or(u32::MAX);
     let shared = Arc::new(Shared {
-        database,
-        limits,
+        service,
         cancellers: Arc::default(),
-        shutdown: shutdown.clone(),
     });
-    let permits = Arc::new(Semaphore::new(shared.limits.connections_max));
+    let permits = Arc::new(Semaphore::new(connections_max as usize));
     let mut served = JoinSet::new();
     let mut refused = JoinSet::new();
     loop {
@@ -97,7 +89,7 @@ pub async fn serve(
 
 /// Waits for the connections to end, and sees to it.
 async fn drain(listener: &TcpListener, shared: &Arc<Shared>, served: &mut JoinSet<()>, refused: &mut JoinSet<()>) {
-    let mut grace = std::pin::pin!(tokio::time::sleep(shared.limits.shutdown_grace));
+    let mut grace = std::pin::pin!(tokio::time::sleep(shared.service.limits.shutdown_grace));
     let mut cancelled = false;
     loop {
         tokio::select! {
@@ -121,19 +113,8 @@ async fn drain(listener: &TcpListener, shared: &Arc<Shared>, served: &mut JoinSe
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) => {
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 fn refuse(refused: &mut JoinSet<()>, stream: TcpStream, shared: &Arc<Shared>, admission: Admission) {
+    shared.service.metrics.refused(Edge::Pgwire);
     if refused.len() < REFUSED_MAX {
         refused.spawn(handle(stream, Arc::clone(shared), admission));
     }
@@ -147,10 +128,8 @@ fn note(ended: Result<(), JoinError>) {
 
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) database: Arc<Database>,
-    pub(super) limits: ServerLimits,
+    pub(super) service: Arc<Service>,
     pub(super) cancellers: Arc<Cancellers>,
-    pub(super) shutdown: watch::Receiver<bool>,
 }
 
 /// Whether a connection may have a session.
@@ -173,7 +152,7 @@ async fn handle(mut stream: TcpStream, shared: Arc<Shared>, admission: Admission
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection ended before it began"),
     };
-    let queries = shared.database.runtime().clone();
+    let queries = shared.service.database.runtime().clone();
     let session = async move {
         let _permit = permit;
         // Registered with the runtime that reads and writes it.
@@ -204,7 +183,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     admission: Admission,
 ) -> Option<(Opening, OwnedSemaphorePermit)> {
-    let limits = &shared.limits;
+    let limits = &shared.service.limits;
     let error = match tokio::time::timeout(limits.login_timeout, startup::receive(stream)).await {
         Ok(Ok(Opening {
             greeting: Greeting::Cancel(request),
@@ -215,8 +194,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Ok(Ok(opening)) => match admission {
             Admission::Granted(permit) => return Some((opening, permit)),
-            Admission::Full => Error::exhausted(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
-                .with_detail(format!("At most {} connections are served.", limits.connections_max)),
+            Admission::Full => too_many_connections(limits.connections_max),
             Admission::Stopping => {
                 Error::unavailable(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down")
             }
@@ -252,9 +230,9 @@ pub(super) async fn session<R, W>(
         return;
     };
     let input = Input::new(reader, opening.input);
-    let mut output = Output::new(writer, opening.output, shared.limits.send_timeout);
+    let mut output = Output::new(writer, opening.output, shared.service.limits.send_timeout);
     let admitted = login::options(&parameters, address).and_then(|options| {
-        let mut session = shared.database.session(options);
+        let mut session = shared.service.database.session(options);
         let warnings = login::settings(&mut session, &parameters)?;
         let registration = shared.cancellers.register(version, session.canceller())?;
         session.set_process_id(registration.pid());
@@ -262,15 +240,14 @@ pub(super) async fn session<R, W>(
     });
     match admitted {
         Ok((mut session, warnings, registration)) => {
+            let _open = shared.service.metrics.connection(Edge::Pgwire);
             login::welcome(&mut output, &mut session);
             output.send(&registration.message());
             for warning in &warnings {
                 output.send(&error::notice(warning));
             }
             tracing::debug!(pid = registration.pid(), "a session begins");
-            Connection::new(input, output, session, shared.limits.clone(), shared.shutdown.clone())
-                .run()
-                .await;
+            Connection::new(input, output, session, &shared.service).run().await;
             tracing::debug!(pid = registration.pid(), "a session has ended");
         }
         Err(error) => {

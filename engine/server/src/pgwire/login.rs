@@ -15,9 +15,8 @@ use tokio::io::AsyncWrite;
 
 use super::error;
 use super::output::Output;
+use crate::service::{NAME, admit};
 
-/// The one role and the one database.
-const NAME: &str = "aion";
 /// Characters of a setting's value that are reported.
 const REPORTED_CHARS_MAX: usize = 1_000;
 
@@ -45,22 +44,13 @@ pub(crate) fn options(parameters: &BTreeMap<String, String>, address: Option<Soc
     let Some(user) = parameter("user") else {
         return Err(invalid_authorization("no PostgreSQL user name specified in startup packet").with_hint(hint()));
     };
-    if user != NAME {
-        return Err(invalid_authorization(format!("role \"{user}\" does not exist")).with_hint(hint()));
-    }
     let database = parameter("database").unwrap_or(user);
-    if database != NAME {
-        let message = format!("database \"{database}\" does not exist");
-        return Err(Error::not_found(SqlState::INVALID_CATALOG_NAME, message).with_hint(hint()));
-    }
+    let application = parameter("application_name").unwrap_or_default();
+    let options = admit(user, database, application).map_err(|error| error.with_hint(hint()))?;
     if parameter("replication").is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
         return Err(Error::unsupported("replication connections are not supported"));
     }
-    Ok(SessionOptions {
-        user: user.to_owned(),
-        database: database.to_owned(),
-        application: parameter("application_name").unwrap_or_default().to_owned(),
-    })
+    Ok(options)
 }
 
 fn invalid_authorization(message: impl Into<String>) -> Error {

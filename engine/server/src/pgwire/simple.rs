@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::{Connection, End, Failure, attended};
 use super::deallocate;
 use super::rows;
-use super::stream::Open;
+use super::stream::{Open, counted};
+use crate::metrics::Edge;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Answers a Query.
@@ -65,8 +66,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             input,
             canceller,
             session,
+            metrics,
             ..
         } = self;
+        let timed = metrics.statement(Edge::Pgwire);
         let ran = attended(input, canceller, async {
             let prepared = session.prepare(statement, &[]).await?;
             if !prepared.parameter_types().is_empty() {
@@ -80,14 +83,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 None => session.execute(&prepared, &[]).await.map(Ran::Answered),
             }
         });
-        let rows = match ran.await? {
-            Ran::Copy(prepared, direction) => return self.copy(&prepared, direction).await,
-            Ran::Answered(Response::Done { tag }) => return Ok(self.done(tag)),
-            Ran::Answered(Response::Rows(rows)) => rows,
+        let rows = match ran.await {
+            Ok(Ran::Copy(prepared, direction)) => return counted(timed, self.copy(&prepared, direction).await),
+            Ok(Ran::Answered(Response::Done { tag })) => {
+                timed.succeeded();
+                return Ok(self.done(tag));
+            }
+            Ok(Ran::Answered(Response::Rows(rows))) => rows,
+            Err(error) => {
+                timed.failed(&error);
+                return Err(error.into());
+            }
         };
         let description = rows::describe(rows.columns(), &[])?;
         self.output.send(&PgWireBackendMessage::RowDescription(description));
-        let mut open = Open::new(rows, Arc::new([]));
+        let mut open = Open::new(rows, Arc::new([]), timed);
         self.stream(&mut open, usize::MAX).await?;
         Ok(Completion::Tag(open.tag()))
     }

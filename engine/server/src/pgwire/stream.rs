@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::{Connection, Failure, attended};
 use super::output::FULL_BYTES;
 use super::rows::{Batch, Bounds, Format};
+use crate::metrics::Timed;
 
 /// A result that is being sent: the rows to come, and the batch that was begun.
 pub(super) struct Open {
@@ -16,16 +17,19 @@ pub(super) struct Open {
     formats: Arc<[Format]>,
     batch: Option<Batch>,
     ended: bool,
+    /// Until it is known how the statement ended.
+    timed: Option<Timed>,
 }
 
 impl Open {
     /// A result to send in these forms; none given: all text.
-    pub(super) fn new(rows: Rows, formats: Arc<[Format]>) -> Self {
+    pub(super) fn new(rows: Rows, formats: Arc<[Format]>, timed: Timed) -> Self {
         Self {
             rows,
             formats,
             batch: None,
             ended: false,
+            timed: Some(timed),
         }
     }
 
@@ -41,6 +45,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Rows are written while they are made, whenever enough have gathered: the statement waits while the client
     /// does not read.
     pub(super) async fn stream(&mut self, open: &mut Open, wanted: usize) -> Result<bool, Failure> {
+        let done = self.put_rows(open, wanted).await;
+        match (&done, open.timed.take()) {
+            (Ok(true), Some(timed)) => timed.succeeded(),
+            (Err(Failure::Statement(error)), Some(timed)) => timed.failed(error),
+            (Ok(false), timed) => open.timed = timed,
+            _ => {}
+        }
+        done
+    }
+
+    async fn put_rows(&mut self, open: &mut Open, wanted: usize) -> Result<bool, Failure> {
         let mut wanted = wanted;
         loop {
             while let Some(batch) = open.batch.as_mut().filter(|batch| batch.remaining() > 0) {
@@ -54,7 +69,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 };
                 let columns = open.rows.columns();
                 let put = batch.put(columns, &open.formats, &mut self.scratch, &bounds, self.output.buffer());
-                wanted -= put?;
+                let put = put?;
+                if let Some(timed) = &open.timed {
+                    timed.rows(put);
+                }
+                wanted -= put;
                 self.output.flush_if_full().await?;
             }
             open.batch = None;
@@ -70,6 +89,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
         }
     }
+}
+
+/// Says how a statement ended that is not sent as rows; one whose connection ended counts as cancelled.
+pub(super) fn counted<T>(timed: Timed, done: Result<T, Failure>) -> Result<T, Failure> {
+    match &done {
+        Ok(_) => timed.succeeded(),
+        Err(Failure::Statement(error)) => timed.failed(error),
+        Err(Failure::End(_)) => {}
+    }
+    done
 }
 
 /// A prepared statement no longer gives the columns that its client was told of.

@@ -364,7 +364,10 @@ impl Session {
     }
 
     /// The catalog as the current transaction sees it, or as it is now.
-    fn catalog(&self) -> Result<Arc<Catalog>> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn catalog(&self) -> Result<Arc<Catalog>> {
         match &self.block {
             Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
             Some(block) => self.engine.catalog_of(&block.transaction),

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::super::listener::{Admission, Shared, greet, session};
 use crate::limits::ServerLimits;
+use crate::service::Service;
 
 /// Bytes that fit between client and server.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -42,10 +43,8 @@ impl Server {
     pub fn of(database: Arc<Database>, limits: ServerLimits) -> Self {
         let (shutdown, stopping) = watch::channel(false);
         let shared = Arc::new(Shared {
-            database,
-            limits,
+            service: Service::new(database, limits, stopping),
             cancellers: Arc::default(),
-            shutdown: stopping,
         });
         Self {
             shared,
@@ -53,6 +52,11 @@ impl Server {
             writes: Arc::default(),
             longest_write: Arc::default(),
         }
+    }
+
+    /// What it serves.
+    pub fn service(&self) -> &Service {
+        &self.shared.service
     }
 
     /// A connection of which nothing was sent yet.
@@ -68,7 +72,7 @@ impl Server {
         let shared = Arc::clone(&self.shared);
         let address = "127.0.0.1:5433".parse().ok();
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("there is one");
-        let task = self.shared.database.runtime().spawn(async move {
+        let task = self.shared.service.database.runtime().spawn(async move {
             if let Some((opening, _permit)) = greet(&mut stream, &shared, Admission::Granted(permit)).await {
                 let (reader, writer) = stream.into_inner();
                 session(reader, writer, opening, shared, address).await;

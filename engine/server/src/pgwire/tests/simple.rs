@@ -204,3 +204,23 @@ async fn messages_that_nobody_asked_for() {
         ["E FATAL 08P01 invalid frontend message type 112"]
     );
 }
+
+#[tokio::test]
+async fn statements_and_rows_are_counted() {
+    let server = Server::new(ServerLimits::default()).await;
+    let mut client = server.client().await;
+    client
+        .query("SELECT 1; SELECT id FROM generate_series(1, 3) AS g(id)")
+        .await;
+    client.query("SELECT 1/0").await;
+    let service = server.service();
+    let text = service.metrics().text(&service.database.counters().expect("counted"));
+    for line in [
+        "aion_statements_total{edge=\"pgwire\",outcome=\"ok\"} 2",
+        "aion_statements_total{edge=\"pgwire\",outcome=\"error\"} 1",
+        "aion_rows_sent_total{edge=\"pgwire\"} 4",
+        "aion_connections_open{edge=\"pgwire\"} 1",
+    ] {
+        assert!(text.lines().any(|there| there == line), "{line} is missing in\n{text}");
+    }
+}

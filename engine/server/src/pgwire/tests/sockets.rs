@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::super::serve;
 use super::client::{Client, database, query};
 use crate::limits::ServerLimits;
+use crate::service::Service;
 
 const ENDLESS: &str = "SELECT id FROM generate_series(1, 1000000000000) AS g(id)";
 const STOPPED: &str = "E FATAL 57P01 terminating connection due to administrator command";
@@ -29,7 +30,7 @@ async fn start(limits: ServerLimits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (shutdown, stopping) = watch::channel(false);
-    let task = tokio::spawn(serve(listener, database().await, limits, stopping));
+    let task = tokio::spawn(serve(listener, Service::new(database().await, limits, stopping)));
     Served {
         address,
         shutdown,

@@ -1,0 +1,48 @@
+//! What a database counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aion_base::Result;
+use aion_sql::Engine;
+use aion_storage::Store;
+
+/// Counters since the database was opened, and what it holds now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseCounters {
+    /// Transactions decided, rejected ones included.
+    pub commits: u64,
+    /// Transactions rejected.
+    pub rejected: u64,
+    /// Syncs of the log.
+    pub syncs: u64,
+    /// Time spent in syncs, microseconds.
+    pub sync_micros: u64,
+    /// Bytes appended to the log.
+    pub log_bytes: u64,
+    /// Flushes of the rows.
+    pub flushes: u64,
+    /// The last entry of the log that a query sees now.
+    pub log_index: u64,
+    /// Bytes that running queries have reserved now.
+    pub query_memory_bytes: usize,
+    /// Bytes that queries may reserve together.
+    pub query_memory_bytes_max: usize,
+}
+
+impl DatabaseCounters {
+    pub(crate) fn of(store: &Store, engine: &Engine) -> Result<Self> {
+        let counters = store.counters();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ok(Self {
+            commits: read(&counters.commits),
+            rejected: read(&counters.rejected),
+            syncs: read(&counters.syncs),
+            sync_micros: read(&counters.sync_micros),
+            log_bytes: read(&counters.log_bytes),
+            flushes: read(&counters.flushes),
+            log_index: store.snapshot().read_point()?.index.0,
+            query_memory_bytes: engine.memory_reserved_bytes(),
+            query_memory_bytes_max: engine.memory_bytes_max(),
+        })
+    }
+}

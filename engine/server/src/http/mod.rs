@@ -1,0 +1,38 @@
+//! HTTP: SQL as JSON, health and metrics.
+//!
+//! ```text
+//! GET  /healthz   200 while statements are served, 503 once the server stops
+//! GET  /metrics   counters, in Prometheus' text format
+//! POST /v1/sql    {"sql": "...", "params": [...], "timeout_ms": n, "format": "rows" | "columns"}
+//!   -> 200        {"columns": [{"name", "type"}], "rows": [[...]], "tag": "SELECT 2", "row_count": 2}
+//!   -> 4xx, 5xx   {"error": {"sqlstate", "message", "detail", "hint", "position"}}
+//! ```
+//!
+//! **One request, one session.** The text is one statement, or several that are one transaction, as in PostgreSQL's
+//! simple protocol; the last one's result is answered, and only after everything has committed. Parameters `$1`, `$2`
+//! go with one statement alone. Nothing outlives the request: a transaction left open by BEGIN is rolled back and
+//! answered with 25P01, and SET counts until the end of the text.
+//!
+//! **Values.** `json` says how a value looks; with `"format": "columns"` each column has its `values` and there are no
+//! `rows`.
+//!
+//! **Guards** (`guard`). A page of another origin that a browser on this machine shows must not reach the database:
+//! the body has to be `application/json`, `Host` has to be an address or `localhost`, and `Origin`, where there is
+//! one, has to be ours.
+//!
+//! **Limits.** Those of [`crate::ServerLimits`]: connections (503), time for the head and the body of a request (the
+//! connection is closed; 408), bytes of a body (413), statements at a time (503), bytes of a result (54000).
+//!
+//! **Left out.** TLS, passwords, results that are streamed: a big one is fetched with Flight SQL.
+
+mod answer;
+mod guard;
+mod json;
+mod listener;
+mod request;
+mod routes;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use listener::serve;

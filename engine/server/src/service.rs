@@ -1,0 +1,113 @@
+//! What the edges share: the database, the limits, the counting, and the word to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aion_base::clock::{Clock, SystemClock};
+use aion_base::{Error, Result, SqlState};
+use aion_db::{Database, SessionOptions};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::limits::ServerLimits;
+use crate::metrics::Metrics;
+
+/// The one role and the one database.
+pub(crate) const NAME: &str = "aion";
+
+/// Pause after a failed accept: it fails when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A database as the edges serve it; each edge's `serve` takes one, and all of a process the same.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) database: Arc<Database>,
+    pub(crate) limits: ServerLimits,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// A service that ends when `shutdown` says true.
+    pub fn new(database: Arc<Database>, limits: ServerLimits, shutdown: watch::Receiver<bool>) -> Arc<Self> {
+        Self::with_clock(database, limits, shutdown, Arc::new(SystemClock::default()))
+    }
+
+    /// A service whose handles age, and whose statements are timed, by `clock`.
+    pub(crate) fn with_clock(
+        database: Arc<Database>,
+        limits: ServerLimits,
+        shutdown: watch::Receiver<bool>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            database,
+            limits,
+            metrics: Metrics::new(Arc::clone(&clock)),
+            clock,
+            shutdown,
+        })
+    }
+
+    /// The counters of this service.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Whether the server was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+}
+
+/// The session that a role may have.
+///
+/// # Errors
+/// 28000 for another role than ours, 3D000 for another database.
+pub(crate) fn admit(user: &str, database: &str, application: &str) -> Result<SessionOptions> {
+    if user != NAME {
+        return Err(Error::denied(
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            format!("role \"{user}\" does not exist"),
+        ));
+    }
+    if database != NAME {
+        return Err(Error::not_found(
+            SqlState::INVALID_CATALOG_NAME,
+            format!("database \"{database}\" does not exist"),
+        ));
+    }
+    Ok(SessionOptions {
+        user: user.to_owned(),
+        database: database.to_owned(),
+        application: application.to_owned(),
+    })
+}
+
+/// What a client beyond the limit on connections is told.
+pub(crate) fn too_many_connections(connections_max: usize) -> Error {
+    Error::exhausted(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
+        .with_detail(format!("At most {connections_max} connections are served."))
+}
+
+/// The next connection.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Returns when the server stops.
+pub(crate) async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
