@@ -198,9 +198,9 @@ impl<'a> Names<'a> {
         Some(facts.clone())
     }
 
-    /// The system table that a reference names.
-    fn system_table(&self, name: &TableReference) -> Option<Arc<SystemTable>> {
-        let definition = match name {
+    /// What is known of the system table that a reference names.
+    fn system_definition(&self, name: &TableReference) -> Option<&'static system::Definition> {
+        match name {
             TableReference::Bare { table } => {
                 let path = self.search_path.iter().map(|schema| Some(schema.as_str()));
                 std::iter::once(None)
@@ -210,8 +210,20 @@ impl<'a> Names<'a> {
             TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
                 system::find(Some(schema), table)
             }
-        }?;
-        Some(Arc::new(SystemTable::new(definition, self.facts()?)))
+        }
+    }
+
+    /// The system table that a reference names.
+    fn system_table(&self, name: &TableReference) -> Option<Arc<SystemTable>> {
+        let definition = self.system_definition(name)?;
+        let facts = self.facts()?;
+        if self.depth == 0 && definition.tells_columns() {
+            facts.describe_views(|view| {
+                let planned = views::plan(self, view).ok()?;
+                Some(planned.plan.schema().inner().clone())
+            });
+        }
+        Some(Arc::new(SystemTable::new(definition, facts)))
     }
 
     /// With what ANALYZE knows of tables.
@@ -327,7 +339,7 @@ impl<'a> Names<'a> {
     /// # Errors
     /// 42P01, or 3D000 for another database.
     pub fn resolve(&self, name: &TableReference) -> Result<Object> {
-        if self.system_table(name).is_some() {
+        if self.system_definition(name).is_some() {
             return Err(Error::denied(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("\"{name}\" is a system catalog: it can only be read"),

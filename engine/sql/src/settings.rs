@@ -62,6 +62,8 @@ const SETTINGS: &[Setting] = &[
         false,
     ),
     setting("datestyle", "ISO, MDY", Kind::OneOf(&["ISO, MDY", "ISO"]), true),
+    // The one of `pg_am` that tables have.
+    setting("default_table_access_method", "rows", Kind::Fixed, false),
     setting(
         "default_transaction_isolation",
         "serializable",

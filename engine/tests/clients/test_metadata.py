@@ -107,3 +107,32 @@ def test_system_tables_are_not_written(connection):
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement)
+
+
+def test_views_and_graphs_are_shown_with_the_columns_they_have(connection, flights, server):
+    connection.execute("CREATE VIEW late AS SELECT id AS flight, delay, shape FROM flights WHERE delay > 15")
+    connection.execute("CREATE VIEW described AS SELECT attname FROM pg_attribute")
+    connection.execute("CREATE PROPERTY GRAPH air VERTEX TABLES (flights KEY (id, day))")
+    try:
+        kinds = connection.execute(
+            "SELECT relname, relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE nspname = 'public' AND relkind IN ('v', 'g') ORDER BY relname"
+        ).fetchall()
+        assert kinds == [("air", "g"), ("described", "v"), ("late", "v")]
+        columns = connection.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = 'late'::regclass ORDER BY attnum"
+        ).fetchall()
+        assert columns == [("flight", "bigint"), ("delay", "numeric(6,1)"), ("shape", "vector(2)")]
+        names = connection.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'late' ORDER BY ordinal_position"
+        ).fetchall()
+        assert names == [("flight",), ("delay",), ("shape",)]
+        assert connection.execute("SELECT count(*) > 100 FROM described").fetchone() == (True,)
+        definition = connection.execute("SELECT pg_get_viewdef('late'::regclass)").fetchone()[0]
+        assert definition.startswith("SELECT id AS flight, delay, shape FROM flights")
+        assert 'View "public.late"' in server.psql("-c", r"\d late")
+    finally:
+        connection.execute("DROP VIEW late")
+        connection.execute("DROP VIEW described")
+        connection.execute("DROP PROPERTY GRAPH air")

@@ -8,6 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 
+# It knows no vectors, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'vector'")
+
+
 @pytest.fixture
 def engine(server):
     engine = sa.create_engine(server.url)
@@ -72,7 +76,6 @@ def test_a_table_is_inspected(engine, flights):
     assert inspector.get_view_names() == []
 
 
-@pytest.mark.filterwarnings("ignore:Did not recognize type 'vector':sqlalchemy.exc.SAWarning")
 def test_a_table_is_loaded_by_its_name(engine, flights):
     table = sa.Table("flights", sa.MetaData(), autoload_with=engine)
     assert [column.name for column in table.primary_key] == ["id", "day"]

@@ -12,6 +12,7 @@
 //! year-month-day; zone names other than UTC and GMT, a timestamp without an offset is in UTC; hexadecimal floats;
 //! NaN and infinity of `numeric` (22003).
 
+mod array;
 mod binary;
 mod boolean;
 mod calendar;
@@ -22,6 +23,7 @@ mod vector;
 
 use aion_base::{Error, SqlState};
 
+pub use array::{parse_array, write_array_element};
 pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use boolean::{parse_bool, write_bool};
 pub use calendar::{parse_date, parse_timestamp, parse_timestamptz, write_date, write_timestamp, write_timestamptz};

@@ -282,8 +282,7 @@ impl Shell {
         }
         self.out.flush()?;
         eprint!("{}", complaint.show(statement, file, line));
-        // Whoever types has seen it; the exit code is for scripts.
-        self.has_failed |= !self.is_interactive || complaint.is_fatal;
+        self.has_failed = true;
         let stops = complaint.is_fatal || (self.stops && !self.is_interactive);
         Ok(if stops { Next::Stop } else { Next::GoOn })
     }

@@ -10,7 +10,7 @@
 //! slower than a form of its own would be; arrays come from the catalog and from `array_agg`, not from tables.
 
 use aion_base::{Error, Result};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, text};
 use aion_db::{Cells, ResultType};
 use bytes::{BufMut, BytesMut};
 
@@ -21,7 +21,7 @@ use super::{binary, columns};
 /// # Errors
 /// XX000 where the engine's text of an array does not read back.
 pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize, out: &mut BytesMut) -> Result<()> {
-    let text = || {
+    let written = || {
         cells
             .as_str(row)
             .ok_or_else(|| Error::internal("an array comes as text"))
@@ -33,10 +33,10 @@ pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize,
         }
         (ResultType::Oid, _) => return Err(Error::internal("an oid comes as a bigint")),
         (ResultType::Name | ResultType::Char, _) => columns::put_binary(cells, row, out),
-        (ResultType::Array(item), _) => put_array(&braced(text()?)?, item, item.oid(), 1, out)?,
+        (ResultType::Array(item), _) => put_array(&text::parse_array(written()?)?, item, item.oid(), 1, out)?,
         // Vectors count from 0.
-        (ResultType::Int2Vector, _) => put_array(&spaced(text()?), SqlType::SmallInt, 21, 0, out)?,
-        (ResultType::OidVector, _) => put_oids(&spaced(text()?), out)?,
+        (ResultType::Int2Vector, _) => put_array(&spaced(written()?), SqlType::SmallInt, 21, 0, out)?,
+        (ResultType::OidVector, _) => put_oids(&spaced(written()?), out)?,
     }
     Ok(())
 }
@@ -105,57 +105,9 @@ fn spaced(text: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-/// The elements of `{a,NULL,"b c"}`.
-fn braced(text: &str) -> Result<Vec<Option<String>>> {
-    let malformed = || Error::internal(format!("the engine wrote the array {text}"));
-    let inner = text
-        .strip_prefix('{')
-        .and_then(|text| text.strip_suffix('}'))
-        .ok_or_else(malformed)?;
-    let mut elements = Vec::new();
-    if inner.is_empty() {
-        return Ok(elements);
-    }
-    let mut chars = inner.chars();
-    loop {
-        let (mut element, mut is_quoted, mut is_open) = (String::new(), false, false);
-        let next = loop {
-            match chars.next() {
-                Some('"') => {
-                    is_quoted = true;
-                    is_open = !is_open;
-                }
-                Some('\\') if is_open => element.push(chars.next().ok_or_else(malformed)?),
-                Some(',') if !is_open => break Some(','),
-                Some(c) => element.push(c),
-                None if is_open => return Err(malformed()),
-                None => break None,
-            }
-        };
-        elements.push((is_quoted || element != "NULL").then_some(element));
-        if next.is_none() {
-            return Ok(elements);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn arrays_are_read_back() {
-        let read = |text| braced(text).expect("an array");
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(read("{}"), []);
-        assert_eq!(read("{1,NULL,3}"), [some("1"), None, some("3")]);
-        assert_eq!(
-            read(r#"{"",a b,"NULL","x\"y\\z",","}"#),
-            [some(""), some("a b"), some("NULL"), some("x\"y\\z"), some(",")]
-        );
-        braced("1,2").expect_err("no braces");
-        braced("{\"1}").expect_err("not closed");
-    }
 
     #[test]
     fn the_binary_form_is_that_of_postgres() {

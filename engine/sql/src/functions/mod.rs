@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod json;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
@@ -20,6 +21,7 @@ use datafusion::optimizer::AnalyzerRule;
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
+    all.extend(json::functions());
     all
 }
 

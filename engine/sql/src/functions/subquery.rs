@@ -27,8 +27,9 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result, TableReference, exec_err};
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
@@ -42,8 +43,7 @@ use datafusion::optimizer::AnalyzerRule;
 pub struct OneRow;
 
 impl AnalyzerRule for OneRow {
-    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        let _ = config;
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(rewrite)
             .map(|transformed| transformed.data)
     }
@@ -129,7 +129,8 @@ impl Joined {
             joined = joined.join_on(part.plan, JoinType::Left, on)?;
         }
         let row = || vec![Expr::Column(Column::new_unqualified(ROW))];
-        let rows = count(lit(1_i64)).partition_by(row()).build()?.alias(COUNT);
+        let rows = Expr::from(WindowFunction::new(count_udaf(), vec![lit(1_i64)]));
+        let rows = rows.partition_by(row()).build()?.alias(COUNT);
         let number = row_number().partition_by(row()).build()?.alias(NUMBER);
         columns.push(Expr::Column(Column::new_unqualified(COUNT)));
         joined

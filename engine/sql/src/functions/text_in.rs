@@ -12,10 +12,10 @@
 
 use std::sync::Arc;
 
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, text};
 use datafusion::arrow::array::{Array, AsArray, new_empty_array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
@@ -96,6 +96,9 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
     let Ok((_, field)) = other.to_field(schema) else {
         return Ok(None);
     };
+    if let Some(item) = item_of(field.data_type()) {
+        return Ok(Some(Expr::Literal(read_array(item, text)?, None)));
+    }
     let Ok(sql_type) = SqlType::from_field(&field) else {
         return Ok(None);
     };
@@ -109,6 +112,29 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
     }
+}
+
+/// The type of the elements of a list that is an array, not a vector.
+fn item_of(data_type: &DataType) -> Option<SqlType> {
+    match data_type {
+        DataType::List(item) if *item.data_type() != DataType::Float32 => SqlType::from_field(item).ok(),
+        _ => None,
+    }
+}
+
+fn read_array(item: SqlType, text: &str) -> Result<ScalarValue> {
+    let elements = text::parse_array(text).map_err(wrap)?.into_iter().map(|element| {
+        let value = match element {
+            None => Value::Null,
+            Some(element) => Value::text_in(&item, &element).map_err(wrap)?,
+        };
+        scalar(&item, &value).map_err(wrap)
+    });
+    let elements = elements.collect::<Result<Vec<_>>>()?;
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(
+        &elements,
+        &item.to_arrow(),
+    )))
 }
 
 /// Puts [`TextIn`] in the place of casts from text that Arrow would do otherwise than PostgreSQL.
@@ -150,7 +176,12 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let Expr::Cast(Cast { expr: inner, field }) = &expr else {
         return Transformed::no(expr);
     };
-    let Ok(sql_type) = SqlType::from_field(field) else {
+    let item = item_of(field.data_type());
+    let sql_type = match item {
+        Some(item) => Ok(item),
+        None => SqlType::from_field(field),
+    };
+    let Ok(sql_type) = sql_type else {
         return Transformed::no(expr);
     };
     let is_ours = matches!(
@@ -163,13 +194,14 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             | SqlType::Timestamp
             | SqlType::TimestampTz
     );
-    if !is_ours || sql_type.to_arrow() != *field.data_type() {
+    if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
         return Transformed::no(expr);
     }
     match inner.get_type(schema) {
         Ok(from) if is_text(&from) => {
             let function = ScalarUDF::from(TextIn {
                 sql_type,
+                is_array: item.is_some(),
                 signature: Signature::any(1, Volatility::Immutable),
             });
             Transformed::yes(function.call(vec![(**inner).clone()]))
@@ -182,6 +214,8 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextIn {
     sql_type: SqlType,
+    /// An array of the type.
+    is_array: bool,
     signature: Signature,
 }
 
@@ -195,11 +229,17 @@ impl ScalarUDFImpl for TextIn {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.sql_type.to_arrow())
+        Ok(match self.is_array {
+            true => DataType::new_list(self.sql_type.to_arrow(), true),
+            false => self.sql_type.to_arrow(),
+        })
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(self.sql_type.to_field(self.name(), true)))
+        Ok(Arc::new(match self.is_array {
+            true => Field::new(self.name(), self.return_type(&[])?, true),
+            false => self.sql_type.to_field(self.name(), true),
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -208,6 +248,8 @@ impl ScalarUDFImpl for TextIn {
         };
         let read = |text: Option<&str>| -> Result<ScalarValue> {
             let value = match text {
+                None if self.is_array => return ScalarValue::try_from(&self.return_type(&[])?),
+                Some(text) if self.is_array => return read_array(self.sql_type, text),
                 None => Value::Null,
                 Some(text) => Value::text_in(&self.sql_type, text).map_err(wrap)?,
             };
@@ -218,7 +260,7 @@ impl ScalarUDFImpl for TextIn {
         }
         let texts = cast(&argument.to_array(args.number_rows)?, &DataType::Utf8)?;
         if texts.is_empty() {
-            return Ok(ColumnarValue::Array(new_empty_array(&self.sql_type.to_arrow())));
+            return Ok(ColumnarValue::Array(new_empty_array(&self.return_type(&[])?)));
         }
         let values = texts.as_string::<i32>().iter().map(read);
         Ok(ColumnarValue::Array(ScalarValue::iter_to_array(

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use aion_catalog::SqlType;
 use aion_catalog::types::TYPE_METADATA_KEY;
+use aion_catalog::{SqlType, text};
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 
@@ -173,54 +173,33 @@ fn texts(array: &ArrayRef, item: SqlType, style: &Style) -> Result<ArrayRef> {
     let values = canonical(list.values(), item)?;
     let cells = Cells::of(&values, item).ok_or_else(|| Error::internal("canonical cells are cells"))?;
     let mut texts = StringBuilder::new();
-    let (mut text, mut element) = (String::new(), String::new());
+    let (mut line, mut element) = (String::new(), String::new());
     for row in 0..list.len() {
         if list.is_null(row) {
             texts.append_null();
             continue;
         }
-        text.clear();
-        text.push_str(style.open);
+        line.clear();
+        line.push_str(style.open);
         let offsets = list.value_offsets();
         let from = usize::try_from(offsets[row]).unwrap_or(0);
         let to = usize::try_from(offsets[row + 1]).unwrap_or(0);
         for at in from..to {
             if at > from {
-                text.push(style.separator);
+                line.push(style.separator);
             }
             if cells.is_null(at) {
-                text.push_str("NULL");
+                line.push_str("NULL");
                 continue;
             }
             element.clear();
             cells.write_text(at, &mut element);
-            push_element(&element, &mut text);
+            text::write_array_element(&element, &mut line);
         }
-        text.push_str(style.close);
-        texts.append_value(&text);
+        line.push_str(style.close);
+        texts.append_value(&line);
     }
     Ok(Arc::new(texts.finish()))
-}
-
-/// Appends an element of an array, in quotes where PostgreSQL's reader asks for them.
-fn push_element(element: &str, out: &mut String) {
-    let needs_quotes = element.is_empty()
-        || element.eq_ignore_ascii_case("null")
-        || element
-            .chars()
-            .any(|c| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace());
-    if !needs_quotes {
-        out.push_str(element);
-        return;
-    }
-    out.push('"');
-    for c in element.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use aion_base::id::TableId;
 use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
+use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
 use super::{Definition, definitions, oids};
@@ -42,6 +43,8 @@ pub struct Facts {
     /// Names of functions with their kind as `pg_proc.prokind` has it.
     pub functions: Vec<(String, char)>,
     relations: OnceLock<Relations>,
+    /// Columns of views, by schema and name, where the statement asks for them: they stand nowhere but in the views' queries.
+    view_columns: OnceLock<HashMap<(String, String), SchemaRef>>,
 }
 
 /// All relations, and where to find one.
@@ -104,7 +107,25 @@ impl Facts {
             statistics,
             functions,
             relations: OnceLock::new(),
+            view_columns: OnceLock::new(),
         }
+    }
+
+    /// Asks for the columns of all views. One whose query can no longer be planned has none.
+    pub fn describe_views(&self, describe: impl Fn(&ViewDescriptor) -> Option<SchemaRef>) {
+        self.view_columns.get_or_init(|| {
+            let views = self.catalog.views().filter_map(|view| {
+                let columns = describe(view)?;
+                Some(((view.schema.clone(), view.name.clone()), columns))
+            });
+            views.collect()
+        });
+    }
+
+    /// The columns of a view, where they were asked for.
+    pub fn columns_of_view(&self, view: &ViewDescriptor) -> Option<&SchemaRef> {
+        let known = self.view_columns.get()?;
+        known.get(&(view.schema.clone(), view.name.clone()))
     }
 
     fn known(&self) -> &Relations {

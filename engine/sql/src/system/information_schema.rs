@@ -217,7 +217,7 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for relation in listed(facts) {
         let is_writable = matches!(relation.kind, RelationKind::Table(_));
-        for (column, position) in columns_of(relation).into_iter().zip(1_i64..) {
+        for (column, position) in columns_of(facts, relation).into_iter().zip(1_i64..) {
             let sql_type = SqlType::from_oid(column.oid, column.modifier);
             let found = type_of(column.oid);
             let data_type = match (sql_type, found) {

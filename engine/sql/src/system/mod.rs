@@ -12,6 +12,9 @@
 //! `information_schema` by its name only); [`rewrite`] brings what psql and drivers write into a form that DataFusion plans;
 //! functions that know the session are in `functions::system`.
 //!
+//! The columns of views are found by planning the views, in statements that read `pg_attribute` or
+//! `information_schema.columns`; not in a view over these, which would have to plan itself.
+//!
 //! Left out: composite values (`information_schema._pg_expandarray`), oids of roles and databases other than the
 //! one of each that there is, comments, privileges, and the exact types of built-in functions in `pg_proc`.
 
@@ -116,6 +119,14 @@ impl Definition {
     /// Whether PostgreSQL has a view of that name, not a table.
     pub fn is_view(&self) -> bool {
         self.fixed_oid == 0
+    }
+
+    /// Whether its rows tell of the columns of views.
+    pub fn tells_columns(&self) -> bool {
+        matches!(
+            (self.schema, self.name),
+            ("pg_catalog", "pg_attribute") | ("information_schema", "columns")
+        )
     }
 
     /// Whether it never has a row.

@@ -2,6 +2,7 @@
 
 use aion_base::Result;
 use aion_catalog::descriptor::{IndexColumn, IndexMethod, IndexState, TableDescriptor};
+use datafusion::arrow::datatypes::SchemaRef;
 
 use super::cells::{Cell, Row, result_type, row};
 use super::facts::{Facts, Relation, RelationKind};
@@ -120,7 +121,10 @@ fn classes(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn class(facts: &Facts, relation: &Relation) -> Row {
-    let columns = columns_of(relation).len() as i64;
+    let columns = match &relation.kind {
+        RelationKind::View(view) => view.columns.len() as i64,
+        _ => columns_of(facts, relation).len() as i64,
+    };
     let (access_method, rows, has_index) = match &relation.kind {
         RelationKind::Table(table) => {
             let has_index = table.primary_key_name.is_some() || !table.indexes.is_empty();
@@ -199,8 +203,8 @@ pub(super) struct Attribute {
     pub default: Option<String>,
 }
 
-/// The columns of a relation. A view's are not kept anywhere but in its query, and are not listed.
-pub(super) fn columns_of(relation: &Relation) -> Vec<Attribute> {
+/// The columns of a relation.
+pub(super) fn columns_of(facts: &Facts, relation: &Relation) -> Vec<Attribute> {
     let of_table = |table: &TableDescriptor, position: usize, number: i64| {
         let column = &table.columns[position];
         Attribute {
@@ -235,25 +239,27 @@ pub(super) fn columns_of(relation: &Relation) -> Vec<Attribute> {
                     .collect(),
             )
         }
-        RelationKind::View(_) | RelationKind::Graph => Vec::new(),
-        RelationKind::System(definition) => {
-            let schema = cells::schema(definition.columns);
-            let fields = schema.fields().iter().zip(1..);
-            let attribute = |(field, number): (&std::sync::Arc<_>, i64)| {
-                let (oid, length, modifier) = result_type(field);
-                Attribute {
-                    number,
-                    name: field.name().clone(),
-                    oid,
-                    length,
-                    modifier,
-                    is_nullable: field.name() != "oid",
-                    default: None,
-                }
-            };
-            fields.map(attribute).collect()
-        }
+        RelationKind::Graph => Vec::new(),
+        RelationKind::View(view) => facts.columns_of_view(view).map(of_schema).unwrap_or_default(),
+        RelationKind::System(definition) => of_schema(&cells::schema(definition.columns)),
     }
+}
+
+/// The columns of what gives rows of that schema.
+fn of_schema(schema: &SchemaRef) -> Vec<Attribute> {
+    let columns = schema.fields().iter().zip(1..).map(|(field, number)| {
+        let (oid, length, modifier) = result_type(field);
+        Attribute {
+            number,
+            name: field.name().clone(),
+            oid,
+            length,
+            modifier,
+            is_nullable: true,
+            default: None,
+        }
+    });
+    columns.collect()
 }
 
 /// Whether values of a type of this OID have a collation.
@@ -267,7 +273,7 @@ fn collation(oid: u32) -> u32 {
 fn attributes(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for relation in facts.relations() {
-        for column in columns_of(relation) {
+        for column in columns_of(facts, relation) {
             let is_by_value = matches!(column.length, 1 | 2 | 4 | 8);
             let align = match column.length {
                 1 => "c",
@@ -311,7 +317,7 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
 fn defaults(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for relation in facts.relations() {
-        for column in columns_of(relation) {
+        for column in columns_of(facts, relation) {
             if let Some(default) = column.default {
                 let oid = oids::hashed("default", &relation.oid.to_string(), &column.number.to_string());
                 rows.push(row![oid, relation.oid, column.number, default]);

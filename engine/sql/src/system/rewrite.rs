@@ -10,11 +10,14 @@
 //! | `x::regclass`, regtype, regnamespace, regrole, regproc | `regclassin(x)`, an oid; as text, or where it is shown, `regclassout(x)` |
 //! | `current_schema`, `user`, ... without parentheses | `current_schema()` |
 //! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
+//! | `ARRAY(SELECT f(x) FROM unnest(a) x)` | `array_transform(a, x -> f(x))` |
+//! | `x LIKE p ESCAPE '/'` | `x LIKE like_escape(p, '/')`: with a backslash |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)` in a SELECT list | `unnest` of the list that they are |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
 //! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use aion_catalog::SqlType;
@@ -46,7 +49,10 @@ impl VisitorMut for Rewriter<'_> {
             Expr::BinaryOp { op, .. } => unwrap_operator(op),
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
-                if let Some(replaced) = set_returning(function).or_else(|| array_of_query(function)) {
+                let replaced = set_returning(function)
+                    .or_else(|| array_of_elements(function))
+                    .or_else(|| array_of_query(function));
+                if let Some(replaced) = replaced {
                     *expr = replaced;
                 }
             }
@@ -65,6 +71,18 @@ impl VisitorMut for Rewriter<'_> {
                     *expr = call(&format!("{alias}in"), vec![inner]);
                 } else if matches!(name.as_str(), "text" | "varchar" | "name") {
                     show_name(inner);
+                }
+            }
+            Expr::Like {
+                pattern, escape_char, ..
+            }
+            | Expr::ILike {
+                pattern, escape_char, ..
+            } => {
+                let is_other = |escape: &mut ast::ValueWithSpan| !matches!(&escape.value, ast::Value::SingleQuotedString(text) if text == "\\");
+                if let Some(escape) = escape_char.take_if(is_other) {
+                    let written = std::mem::replace(&mut **pattern, null());
+                    **pattern = call("like_escape", vec![written, Expr::Value(escape)]);
                 }
             }
             Expr::Subquery(query) if self.is_without_rows(query) => *expr = null(),
@@ -91,6 +109,11 @@ impl VisitorMut for Rewriter<'_> {
                 }
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        name_repeated(&mut select.projection);
         ControlFlow::Continue(())
     }
 
@@ -350,6 +373,21 @@ fn show_names(body: &mut ast::SetExpr) {
     }
 }
 
+/// Gives the second and later of equal unnamed expressions a name of their own, which DataFusion asks for and PostgreSQL does not.
+fn name_repeated(projection: &mut [ast::SelectItem]) {
+    let mut seen = BTreeSet::new();
+    for (at, item) in projection.iter_mut().enumerate() {
+        if let ast::SelectItem::UnnamedExpr(expr) = item
+            && !seen.insert(expr.to_string())
+        {
+            *item = ast::SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias: ast::Ident::with_quote('"', format!("aion column {at}")),
+            };
+        }
+    }
+}
+
 /// A function that gives rows, as `unnest` of a list.
 fn set_returning(function: &mut ast::Function) -> Option<Expr> {
     let list = match last_name(&function.name)?.as_str() {
@@ -414,6 +452,66 @@ fn array_of_query(function: &ast::Function) -> Option<Expr> {
     Some(Expr::Subquery(query))
 }
 
+/// `ARRAY(SELECT f(x) FROM unnest(a) x)`: the elements of a list, each made into another. A list of an outer row is one that
+/// DataFusion could not unnest.
+fn array_of_elements(function: &ast::Function) -> Option<Expr> {
+    let ast::FunctionArguments::Subquery(query) = &function.args else {
+        return None;
+    };
+    let ast::SetExpr::Select(select) = &*query.body else {
+        return None;
+    };
+    let is_plain = query.with.is_none()
+        && query.limit_clause.is_none()
+        && query.order_by.is_none()
+        && select.selection.is_none()
+        && select.distinct.is_none()
+        && select.having.is_none()
+        && matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+    let ([item], [from]) = (&select.projection[..], &select.from[..]) else {
+        return None;
+    };
+    if !is_plain || !from.joins.is_empty() || last_name(&function.name)? != "array" {
+        return None;
+    }
+    let (ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. }) = item else {
+        return None;
+    };
+    let (list, alias) = match &from.relation {
+        ast::TableFactor::Table {
+            name,
+            args: Some(arguments),
+            alias: Some(alias),
+            ..
+        } if last_name(name)? == "unnest" => match &arguments.args[..] {
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(list))] => (list, alias),
+            _ => return None,
+        },
+        ast::TableFactor::UNNEST {
+            array_exprs,
+            alias: Some(alias),
+            with_offset: false,
+            with_ordinality: false,
+            ..
+        } => match &array_exprs[..] {
+            [list] => (list, alias),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // The column has the name that the alias gives it, or else the alias itself.
+    let parameter = alias.columns.first().map_or(&alias.name, |column| &column.name);
+    let lambda = Expr::Lambda(ast::LambdaFunction {
+        params: ast::OneOrManyWithParens::One(ast::LambdaFunctionParameter {
+            name: parameter.clone(),
+            data_type: None,
+        }),
+        body: Box::new(item.clone()),
+        syntax: ast::LambdaSyntax::Arrow,
+    });
+    Some(call("array_transform", vec![list.clone(), lambda]))
+}
+
 /// The types that a statement casts its parameters to: `$1::integer` is an integer.
 pub fn parameter_casts(statement: &ast::Statement) -> Vec<Option<SqlType>> {
     struct Casts(Vec<Option<SqlType>>);
@@ -474,6 +572,14 @@ mod tests {
             (
                 "SELECT ARRAY(SELECT a FROM t ORDER BY 1)",
                 "SELECT (SELECT array_agg(a ORDER BY a) FROM t)",
+            ),
+            (
+                "SELECT ARRAY(SELECT 'x' || e FROM pg_catalog.unnest(t.a) e) FROM t",
+                "SELECT array_transform(t.a, e -> 'x' || e) FROM t",
+            ),
+            (
+                "SELECT a LIKE 'x/_' ESCAPE '/'",
+                "SELECT a LIKE like_escape('x/_', '/')",
             ),
             (
                 "SELECT generate_subscripts(a, 1) FROM t",

@@ -322,6 +322,40 @@ pub fn quote_nullable(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     }
 }
 
+/// A LIKE pattern with another escape character, as one with a backslash.
+pub fn like_escape(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let [Cell::Text(pattern), Cell::Text(escape)] = arguments else {
+        return Err(Error::internal("like_escape has two texts"));
+    };
+    let mut characters = escape.chars();
+    let (escape, None) = (characters.next(), characters.next()) else {
+        return Err(Error::invalid(
+            SqlState::INVALID_ESCAPE_SEQUENCE,
+            format!("invalid escape string \"{escape}\""),
+        )
+        .with_hint("Escape string must be empty or one character."));
+    };
+    let mut written = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            character if Some(character) == escape => match characters.next() {
+                Some(next @ ('%' | '_' | '\\')) => written.extend(['\\', next]),
+                Some(next) => written.push(next),
+                None => {
+                    return Err(Error::invalid(
+                        SqlState::INVALID_ESCAPE_SEQUENCE,
+                        "LIKE pattern must not end with escape character",
+                    ));
+                }
+            },
+            '\\' => written.push_str("\\\\"),
+            other => written.push(other),
+        }
+    }
+    Ok(Cell::from(written))
+}
+
 /// The length of a list of one dimension; None for an empty one and for other dimensions.
 fn length(arguments: &[Cell]) -> Option<i64> {
     match arguments {
