@@ -316,3 +316,22 @@ def test_connections_work_side_by_side(connect):
         thread.join()
     assert not failed
     assert run(connect(), "SELECT count(*) FROM adbc_threads") == [(40,)]
+
+
+def test_ingest_fits_the_columns_of_a_table(connect):
+    connection = connect()
+    run(connection, "CREATE TABLE adbc_fitted (id int PRIMARY KEY, d date, v vector(2))")
+    table = pa.table(
+        {
+            "v": pa.array([[1.0, 2.0], None], pa.list_(pa.float64())),
+            "id": pa.array([1, 2], pa.int64()),
+            "d": pa.array(["2024-02-29", None]),
+        }
+    )
+    with connection.cursor() as cursor:
+        assert cursor.adbc_ingest("adbc_fitted", table, mode="append") == 2
+        with pytest.raises(adbc_driver_manager.Error, match="22003"):
+            too_big = pa.table({"id": pa.array([2**40], pa.int64())})
+            cursor.adbc_ingest("adbc_fitted", too_big, mode="append")
+        cursor.execute("SELECT id, d, v FROM adbc_fitted ORDER BY id")
+        assert cursor.fetchall() == [(1, datetime.date(2024, 2, 29), [1.0, 2.0]), (2, None, None)]
