@@ -19,32 +19,31 @@ use super::evidence::Evidence;
 use super::load::LoadTable;
 use crate::screen::{Screen, count};
 
-/// Sets of parameters for each template.
-const DRAWS: usize = 7;
-
 /// One template in one arm.
 type Answers = Vec<Answer>;
 
 /// What is compared: each template with its sets of parameters.
 #[derive(Debug)]
 pub struct Comparison {
+    /// Sets of parameters for each template.
+    draws: usize,
     queries: Vec<(&'static Template, Vec<Query>)>,
 }
 
 impl Comparison {
     /// Draws the parameters.
-    pub fn draw(archive: &FlightsArchive, seed: u64) -> Result<Self> {
+    pub fn draw(archive: &FlightsArchive, seed: u64, draws: usize) -> Result<Self> {
         let mut workload = Workload::new(seed, archive)?;
         let mut queries = Vec::new();
         for template in TEMPLATES {
-            let drawn = (0..DRAWS).map(|_| workload.draw(template.name));
+            let drawn = (0..draws).map(|_| workload.draw(template.name));
             let drawn: Option<Vec<Query>> = drawn.collect();
             queries.push((
                 template,
                 drawn.ok_or_else(|| Error::internal("a template is in its own list"))?,
             ));
         }
-        Ok(Self { queries })
+        Ok(Self { draws, queries })
     }
 
     /// Runs all templates on Aion.
@@ -55,7 +54,7 @@ impl Comparison {
         arm: &str,
         evidence: &mut Evidence,
     ) -> Result<Vec<Answers>> {
-        let bar = screen.bar(arm, (TEMPLATES.len() * DRAWS) as u64);
+        let bar = screen.bar(arm, (TEMPLATES.len() * self.draws) as u64);
         let mut all = Vec::new();
         for (template, queries) in &self.queries {
             let named = |error: Error| {
@@ -85,7 +84,7 @@ impl Comparison {
 
     /// Runs all templates on DuckDB, with the same data.
     pub fn run_duckdb(&self, screen: &Screen, duckdb: &mut DuckDb, evidence: &mut Evidence) -> Result<Vec<Answers>> {
-        let bar = screen.bar("duckdb", (TEMPLATES.len() * DRAWS) as u64);
+        let bar = screen.bar("duckdb", (TEMPLATES.len() * self.draws) as u64);
         let mut all = Vec::new();
         for (template, queries) in &self.queries {
             duckdb.run(template.duckdb_sql, &values(&queries[0]))?;
@@ -222,6 +221,7 @@ pub fn show(
         .map(str::to_owned)
         .to_vec(),
     ];
+    let draws = comparison.draws;
     let mut all_equal = true;
     let mut lost = Vec::new();
     for (at, (template, _)) in comparison.queries.iter().enumerate() {
@@ -230,10 +230,10 @@ pub fn show(
         let is_approximate = matches!(template.kind, Kind::Vector | Kind::Hybrid);
         let exact = equal_count(&before[at], wanted);
         let hand = equal_count(&by_hand[at], wanted);
-        all_equal &= exact == DRAWS && (is_approximate || hand == DRAWS);
-        let equal = match is_approximate && hand < DRAWS {
+        all_equal &= exact == draws && (is_approximate || hand == draws);
+        let equal = match is_approximate && hand < draws {
             true => format!("recall {:.3}", recall(&by_hand[at], wanted)),
-            false => format!("{}/{}", exact.min(hand), DRAWS),
+            false => format!("{}/{draws}", exact.min(hand)),
         };
         let (ours, theirs) = (median(&by_hand[at]), peer.map(median));
         let ratio = theirs.map(|theirs| theirs / ours);
@@ -254,7 +254,7 @@ pub fn show(
     }
     screen.table(&lines)?;
     screen.line(format_args!(
-        "  medians of {DRAWS} sets of parameters; ratio: duckdb over by_hand, above 1 we are faster; rows: of all sets"
+        "  medians of {draws} sets of parameters; ratio: duckdb over by_hand, above 1 we are faster; rows: of all sets"
     ))?;
     if !lost.is_empty() {
         screen.line(format_args!("  slower than DuckDB: {}", lost.join(", ")))?;

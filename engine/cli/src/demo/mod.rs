@@ -48,6 +48,9 @@ pub struct DemoArguments {
     /// How often to kill the writer, and how often to cut its power
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     kills: u32,
+    /// Sets of parameters for each template of the workload
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    draws: u16,
     /// Where to put the evidence
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
     out: PathBuf,
@@ -77,7 +80,7 @@ pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     let environment = Environment::measure(folder.path(), seed)?;
     folder.write("env.json", &environment.json()?)?;
     screen.line(format_args!("  machine: {}", environment.summary()))?;
-    let is_equal = load_and_compare(&screen, &archive, &folder, seed, arguments.start)?;
+    let is_equal = load_and_compare(&screen, &archive, &folder, seed, arguments)?;
     let is_durable = durability::prove(&screen, &folder, seed, arguments.kills)?;
 
     screen.line("")?;
@@ -112,8 +115,9 @@ fn load_and_compare(
     archive: &FlightsArchive,
     folder: &Folder,
     seed: u64,
-    start: Start,
+    arguments: &DemoArguments,
 ) -> Result<bool> {
+    let start = arguments.start;
     screen.heading("2. Load: COPY, one transaction for each table, fsync at commit; a graph over the tables")?;
     let open = || Database::open(&folder.data(), DatabaseOptions::default());
     let tables = load::prepare(screen, archive, folder)?;
@@ -124,7 +128,7 @@ fn load_and_compare(
     load::graph(screen, &mut aion)?;
 
     screen.heading("3. Workload: without indexes, with those of a good DBA, and on DuckDB")?;
-    let comparison = Comparison::draw(archive, seed)?;
+    let comparison = Comparison::draw(archive, seed, usize::from(arguments.draws))?;
     let mut evidence = Evidence::begin(folder.path())?;
     if start == Start::Expert {
         compare::expert_indexes(screen, &mut aion)?;

@@ -68,7 +68,10 @@ const COLUMN_TYPES: [(SqlType, &str, &str, &str); 16] = [
 ];
 
 /// What only the catalog has: oid, name, length, kind, category, elements, array.
-const CATALOG_TYPES: [(u32, &str, i16, &str, &str, Option<u32>, u32); 17] = [
+type CatalogType = (u32, &'static str, i16, &'static str, &'static str, Option<u32>, u32);
+
+/// See [`CatalogType`].
+const CATALOG_TYPES: [CatalogType; 17] = [
     (18, "char", 1, "b", "Z", None, 1002),
     (19, "name", 64, "b", "S", None, 1003),
     (22, "int2vector", -1, "b", "A", Some(21), 0),
