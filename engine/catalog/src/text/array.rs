@@ -27,7 +27,7 @@ pub fn parse_array(text: &str) -> Result<Vec<Option<String>>> {
     }
     let mut chars = inner.chars().peekable();
     loop {
-        while chars.next_if(char::is_ascii_whitespace).is_some() {}
+        while chars.next_if(|&c| is_space(c)).is_some() {}
         let mut element = String::new();
         let is_quoted = chars.next_if_eq(&'"').is_some();
         loop {
@@ -41,14 +41,14 @@ pub fn parse_array(text: &str) -> Result<Vec<Option<String>>> {
             }
         }
         if !is_quoted {
-            element.truncate(element.trim_ascii_end().len());
+            element.truncate(element.trim_end_matches(is_space).len());
             if element.is_empty() {
                 return Err(malformed());
             }
         }
         let is_null = !is_quoted && element.eq_ignore_ascii_case("null");
         elements.push((!is_null).then_some(element));
-        while chars.next_if(char::is_ascii_whitespace).is_some() {}
+        while chars.next_if(|&c| is_space(c)).is_some() {}
         match chars.next() {
             None => return Ok(elements),
             Some(',') => {}
@@ -57,9 +57,14 @@ pub fn parse_array(text: &str) -> Result<Vec<Option<String>>> {
     }
 }
 
+/// C's isspace, as PostgreSQL asks: the vertical tab is one, which Rust's ASCII whitespace leaves out.
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
 /// Writes an element's text, in quotes where [`parse_array`] asks for them.
 pub fn write_array_element(element: &str, out: &mut String) {
-    let is_plain = |c: char| !matches!(c, '{' | '}' | ',' | '"' | '\\') && !c.is_ascii_whitespace();
+    let is_plain = |c: char| !matches!(c, '{' | '}' | ',' | '"' | '\\') && !is_space(c);
     if !element.is_empty() && !element.eq_ignore_ascii_case("null") && element.chars().all(is_plain) {
         out.push_str(element);
         return;
@@ -100,6 +105,15 @@ mod tests {
             let error = parse_array(wrong).expect_err(wrong);
             assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
         }
+    }
+
+    /// An element that was a vertical tab alone was written bare and read back as no element at all.
+    #[test]
+    fn a_vertical_tab_is_white_space() {
+        let mut text = String::from("{");
+        write_array_element("\u{b}", &mut text);
+        text.push('}');
+        assert_eq!(parse_array(&text).expect("written above"), [Some("\u{b}".to_owned())]);
     }
 
     proptest! {
