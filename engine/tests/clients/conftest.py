@@ -1,6 +1,6 @@
 """A server for the client tests: the program at AION_PROGRAM, on a port of its own, over an empty directory.
 
-Each test gets a schema's worth of fresh tables by dropping what it made; the server is started once for all of them.
+Each test gets a schema's worth of fresh tables by dropping what it made; the server is started once for each module.
 """
 
 import os
@@ -54,7 +54,7 @@ def program():
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     command = [program(), "serve", "--data", str(data / "db")]

@@ -73,7 +73,8 @@ def test_the_standards_views(connection, flights):
     ]
     keys = connection.execute(
         "SELECT k.column_name FROM information_schema.table_constraints t JOIN information_schema.key_column_usage k"
-        " USING (constraint_schema, constraint_name) WHERE t.constraint_type = 'PRIMARY KEY' ORDER BY k.ordinal_position"
+        " USING (constraint_schema, constraint_name) WHERE t.constraint_type = 'PRIMARY KEY' AND t.table_name = 'flights'"
+        " ORDER BY k.ordinal_position"
     ).fetchall()
     assert keys == [("id",), ("day",)]
 
