@@ -282,7 +282,8 @@ impl Shell {
         }
         self.out.flush()?;
         eprint!("{}", complaint.show(statement, file, line));
-        self.has_failed = true;
+        // Whoever types has seen it; the exit code is for scripts.
+        self.has_failed |= !self.is_interactive || complaint.is_fatal;
         let stops = complaint.is_fatal || (self.stops && !self.is_interactive);
         Ok(if stops { Next::Stop } else { Next::GoOn })
     }
