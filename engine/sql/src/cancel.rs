@@ -6,9 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use aion_base::{Error, SqlState};
+use aion_base::{Error, Result, SqlState};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+/// Rows between two looks of [`Cancellation::watch`].
+const ROWS_UNWATCHED: u64 = 4_096;
 
 const RUNNING: u8 = 0;
 const BY_USER: u8 = 1;
@@ -49,6 +52,21 @@ impl Cancellation {
             _ => "canceling statement due to user request",
         };
         Error::unavailable(SqlState::QUERY_CANCELED, why)
+    }
+
+    /// For a loop that waits for nothing: after so many rows, now and then, lets other tasks of the thread run.
+    ///
+    /// # Errors
+    /// 57014 once the statement is to stop.
+    pub async fn watch(&self, rows: u64) -> Result<()> {
+        if !rows.is_multiple_of(ROWS_UNWATCHED) {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+        match self.is_cancelled() {
+            true => Err(self.error()),
+            false => Ok(()),
+        }
     }
 
     /// Stops the statement because its time is over.

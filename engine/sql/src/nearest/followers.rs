@@ -409,6 +409,8 @@ impl Follower {
     /// Builds the graph from the rows as they are now.
     fn build(&self, store: &Store, is_stopped: &AtomicBool) -> Result<()> {
         {
+            // Nobody brings changes into the graph that goes while they are counted as those of the graph that comes.
+            let _one = self.draining.lock();
             // What is told from here on is noted; what was told before is in the snapshot.
             let mut pending = self.pending.lock();
             *pending = Pending::default();

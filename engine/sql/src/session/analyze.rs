@@ -33,9 +33,6 @@ const SAMPLE_ROWS: usize = 30_000;
 /// Bytes of sampled rows that are kept at most; beyond, the sample is smaller.
 const SAMPLE_BYTES: usize = 64 << 20;
 
-/// Rows between two looks at the cancellation.
-const ROWS_UNWATCHED: u64 = 4_096;
-
 impl Session {
     pub(super) async fn analyze(
         &mut self,
@@ -143,12 +140,7 @@ async fn gather(shape: &TableShape, transaction: &Transaction, cancellation: &Ca
             }
             None => {}
         }
-        if rows.is_multiple_of(ROWS_UNWATCHED) {
-            if cancellation.is_cancelled() {
-                return Err(cancellation.error());
-            }
-            tokio::task::yield_now().await;
-        }
+        cancellation.watch(rows).await?;
     }
     let readers = sample.iter().map(|bytes| RowReader::new(&shape.layout, bytes));
     let readers: Vec<RowReader<'_>> = readers.collect::<Result<_>>()?;

@@ -17,6 +17,7 @@ use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
+use crate::cancel::Cancellation;
 use crate::dml::{at, normalize, reference};
 use crate::parse::Statement;
 use crate::planner::sql_type;
@@ -67,23 +68,31 @@ impl Definition {
 }
 
 impl Session {
-    pub(super) async fn define(&mut self, statement: &Statement) -> Result<Response> {
+    pub(super) async fn define(&mut self, statement: &Statement, cancellation: &Cancellation) -> Result<Response> {
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
         let definition = self.definition(statement, &catalog)?;
-        self.establish(definition, &transaction).await
+        self.establish(definition, &transaction, cancellation).await
     }
 
     /// Writes a definition, and commits it outside of a transaction block.
-    pub(super) async fn establish(&mut self, definition: Definition, transaction: &Transaction) -> Result<Response> {
+    pub(super) async fn establish(
+        &mut self,
+        definition: Definition,
+        transaction: &Transaction,
+        cancellation: &Cancellation,
+    ) -> Result<Response> {
+        let limit = self.time_limit(cancellation);
         for key in &definition.required {
             transaction.require_unchanged(KeyRange::point(key));
         }
         transaction.save();
-        if let Err(error) = apply(transaction, &definition) {
+        if let Err(error) = apply(transaction, &definition, cancellation).await {
             transaction.restore();
             return Err(error);
         }
+        // What is committed from here on has taken effect.
+        drop(limit);
         match &mut self.block {
             Some(block) => block.has_changed_catalog |= !definition.changes.is_empty(),
             None => self.commit(transaction).await?,
@@ -253,15 +262,18 @@ impl Session {
     }
 }
 
-fn apply(transaction: &Transaction, definition: &Definition) -> Result<()> {
+async fn apply(transaction: &Transaction, definition: &Definition, cancellation: &Cancellation) -> Result<()> {
     for range in &definition.cleared {
+        let mut rows = 0;
         let mut scan = transaction.scan(range, Direction::Forward);
         while scan.advance()? {
             transaction.delete(scan.key())?;
+            rows += 1;
+            cancellation.watch(rows).await?;
         }
     }
     for (shape, index) in &definition.filled {
-        super::index::fill(shape, index, transaction)?;
+        super::index::fill(shape, index, transaction, cancellation).await?;
     }
     for change in &definition.changes {
         // Read first: two definitions at once are a conflict.

@@ -46,7 +46,7 @@ impl Session {
         let create = match graph::parse_definition(body, place, text)? {
             graph::Definition::Drop { names, if_exists } => {
                 let definition = self.drop_graphs(&names, if_exists, &catalog, text)?;
-                return self.establish(definition, &transaction).await;
+                return self.establish(definition, &transaction, &cancellation).await;
             }
             graph::Definition::Create(create) => create,
         };
@@ -54,7 +54,7 @@ impl Session {
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             let nothing = Definition::nothing("CREATE PROPERTY GRAPH", SqlState::DUPLICATE_TABLE, notice);
-            return self.establish(nothing, &transaction).await;
+            return self.establish(nothing, &transaction, &cancellation).await;
         }
         let descriptor = self.describe_graph(&create, schema, name, &catalog, text)?;
         let changes = catalog.create_graph(&descriptor);
@@ -79,7 +79,7 @@ impl Session {
                 ));
             }
         }
-        let response = self.establish(definition, &transaction).await?;
+        let response = self.establish(definition, &transaction, &cancellation).await?;
         for notice in notices {
             self.notice(SqlState::SUCCESSFUL_COMPLETION, notice);
         }

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use crate::cancel::Cancellation;
 use crate::dml::{RowWrites, at, normalize, reference};
 use crate::table::TableShape;
 use crate::transaction::Transaction;
@@ -155,12 +156,20 @@ impl Session {
 /// Adds the entries of all rows of a table to an index of it.
 ///
 /// # Errors
-/// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit.
-pub fn fill(shape: &TableShape, index: &IndexKeys, transaction: &Transaction) -> Result<()> {
+/// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit; 57014.
+pub async fn fill(
+    shape: &TableShape,
+    index: &IndexKeys,
+    transaction: &Transaction,
+    cancellation: &Cancellation,
+) -> Result<()> {
     let name = index.name().to_owned();
     let mut writes = RowWrites::of_index(shape, index.clone(), transaction);
     let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.id, ROWS), Direction::Forward);
+    let mut count = 0;
     while rows.advance()? {
+        count += 1;
+        cancellation.watch(count).await?;
         writes.index(rows.key(), rows.value()).map_err(|error| {
             if error.state() != SqlState::UNIQUE_VIOLATION {
                 return error;

@@ -244,7 +244,7 @@ impl Session {
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(_) => self.define_graph(&prepared.statement, cancellation).await,
-            _ => self.define(&prepared.statement).await,
+            _ => self.define(&prepared.statement, &cancellation).await,
         }
     }
 
