@@ -34,7 +34,7 @@ test: ## the gate that CI runs: fmt, tidy, clippy, all tests
 		echo "test: the first build compiles every dependency: about half an hour on two cores, later ones a minute or two"; fi
 	@. deploy/env.sh && cargo xtask ci
 	@bash deploy/test-clients.sh
-	@. deploy/env.sh && "$$AION_CACHE/python/bin/python" -m pytest -q python/tests
+	@. deploy/env.sh && "$$AION_CACHE/python/bin/python" -m pytest -q -p no:cacheprovider python/tests
 
 fmt: ## format all code
 	@. deploy/env.sh && cargo fmt --all

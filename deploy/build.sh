@@ -17,12 +17,10 @@ if [ ! -e "$built" ]; then
 fi
 cargo build --release --locked --package aion-cli --package aion-python --bin aion --lib
 
-# Symbols stay in the target directory, for profilers; they are a third of the file. A copy and a rename: a running build/aion keeps its file.
 mkdir -p build
-strip -o build/aion.new "$built"
-if cmp --silent build/aion.new build/aion; then
-    rm build/aion.new
-else
+if ! cmp --silent "$built" build/aion; then
+    # A copy and a rename: a running build/aion keeps its file.
+    cp "$built" build/aion.new
     mv build/aion.new build/aion
 fi
 echo "build: build/aion is ready ($(du -h build/aion | cut -f1))"

@@ -8,4 +8,6 @@ if command -v ccache >/dev/null 2>&1; then
     export CC="${CC:-ccache cc}"
     export CXX="${CXX:-ccache c++}"
 fi
+# Tests leave no compiled Python in the checkout.
+export PYTHONDONTWRITEBYTECODE=1
 export AION_ENV=1

@@ -112,21 +112,25 @@ if [ "$mode" != build ] && [ -f deploy/fetch-data.sh ]; then
     bash deploy/fetch-data.sh
 fi
 
-# 5. Python and the clients that tests drive the server with, in an environment of their own. The stamp is the checksum of the
-# lists of what was installed, so that a second run asks neither pip nor the network.
+# 5. Python and its packages, in an environment of their own: DuckDB as the demo's peer, and for the tests the clients that drive the
+# server. Each list that was installed leaves a stamp with its checksum, so that a second run asks neither pip nor the network.
 if [ "$mode" != build ]; then
     python_home="$AION_CACHE/python"
-    stamp="$python_home/requirements.sha256"
-    lists=(engine/tests/clients/requirements.txt python/requirements-test.txt)
-    wanted="$(cat "${lists[@]}" | sha256sum | cut -d' ' -f1)"
-    if [ ! -x "$python_home/bin/python" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-        say "installing the Python packages of the tests into $python_home, about 600 MB"
+    lists=(engine/bench/peers/requirements.txt)
+    if [ "$mode" != demo ]; then lists+=(engine/tests/clients/requirements.txt python/requirements-test.txt); fi
+    wanted=() stamps=()
+    for list in "${lists[@]}"; do
+        stamp="$python_home/installed-$(sha256sum "$list" | cut -c1-16)"
+        if [ ! -x "$python_home/bin/python" ] || [ ! -e "$stamp" ]; then wanted+=("$list") stamps+=("$stamp"); fi
+    done
+    if [ "${#wanted[@]}" -gt 0 ]; then
+        say "installing the Python packages of ${wanted[*]} into $python_home"
         if [ ! -x "$python_home/bin/python" ]; then
             python3 -m venv "$python_home" || fail "python3 -m venv failed: install python3-venv"
         fi
-        "$python_home/bin/python" -m pip install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
-            fail "the Python packages could not be installed: check the network, and ${lists[*]}"
-        echo "$wanted" >"$stamp"
+        PIP_NO_CACHE_DIR=1 "$python_home/bin/python" -m pip install --quiet --disable-pip-version-check "${wanted[@]/#/--requirement=}" ||
+            fail "the Python packages could not be installed: check the network, and ${wanted[*]}"
+        touch "${stamps[@]}"
     fi
 fi
 

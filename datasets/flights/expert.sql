@@ -3,8 +3,8 @@
 -- An aircraft's flights: joins with planes, and the edges of the graph from the plane's side.
 CREATE INDEX flights_tailnum ON flights (tailnum, dest);
 
--- The edges from the airport's side, and the latest arrivals at an airport in order.
-CREATE INDEX flights_dest ON flights (dest, arr_delay);
+-- The latest arrivals at an airport in order; and the edges from the airport's side, for which the aircraft stands in it as well.
+CREATE INDEX flights_dest ON flights (dest, arr_delay, tailnum);
 
 -- Departures of an origin by time, and the flights of an hour of weather.
 CREATE INDEX flights_origin ON flights (origin, time_hour);

@@ -46,13 +46,28 @@ fn the_demo_loads_compares_kills_and_leaves_its_evidence() {
         assert!(line.contains("2/2") || line.contains("recall"), "{line}");
     }
     let samples = std::fs::read_to_string(out.join("samples.csv")).expect("samples.csv");
-    for arm in ["before", "by_hand"] {
+    let header = "phase,candidate_id,template,arm,literal_hash,ms,rows,result_hash";
+    assert_eq!(samples.lines().next(), Some(header));
+    // Where answers are exact, equal parameters have equal results in all arms. DuckDB is installed by `make setup`.
+    let mut results: std::collections::BTreeMap<(&str, &str), std::collections::BTreeSet<&str>> = Default::default();
+    for line in samples.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert_eq!((fields.len(), fields[0]), (8, "workload"), "{line}");
+        if !fields[2].starts_with("vector_") && fields[2] != "hybrid" {
+            results.entry((fields[2], fields[4])).or_default().insert(fields[7]);
+        }
+    }
+    assert!(results.values().all(|hashes| hashes.len() == 1), "{results:?}");
+    for arm in ["before", "by_hand", "duckdb"] {
         let count = samples
             .lines()
             .filter(|line| line.contains(&format!(",{arm},")))
             .count();
         assert_eq!(count, 2 * aion_datasets::flights::TEMPLATES.len(), "{arm}");
     }
+    let plan = std::fs::read_to_string(out.join("plans/hybrid.by_hand.json")).expect("a plan");
+    let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    assert!(plan[0]["Plan"]["Actual Rows"].is_u64(), "{plan}");
     // Name, rounds, acked, found, lost, half, wrong, seconds.
     for name in ["kill -9", "power cut"] {
         let line = shown

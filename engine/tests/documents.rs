@@ -1,9 +1,17 @@
 //! The shell blocks of README.md that say `<!-- checked -->` do run.
+//!
+//! They run in a folder of their own, where `aion` and `build/aion` are the program under test. The fixed ports of the page are
+//! replaced by free ones, in the block and for `aion serve`, so that another server on the machine is not in the way.
 
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use crate::program::program;
+
+/// The page's ports, with the switch of `aion serve` that sets each.
+const PORTS: &[(&str, &str)] = &[("5433", "--pg"), ("50051", "--flight"), ("8080", "--http")];
 
 const MARK: &str = "<!-- checked -->";
 
@@ -44,13 +52,36 @@ fn the_checked_blocks_of_the_readme_run() {
     let page = std::fs::read_to_string(readme).expect("README.md");
     let blocks = checked_blocks(&page);
     assert!(!blocks.is_empty(), "README.md has no block marked {MARK}");
+    let listeners: Vec<TcpListener> = PORTS
+        .iter()
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+        .collect();
+    let free = listeners
+        .iter()
+        .map(|listener| listener.local_addr().expect("bound").port().to_string());
+    let ports: Vec<_> = PORTS.iter().zip(free).collect();
+    drop(listeners);
     // A folder of its own, and `aion` as a user would type it.
     let dir = tempfile::tempdir().expect("a directory");
-    let bin = dir.path().join("bin");
+    let bin = dir.path().join("build");
     std::fs::create_dir(&bin).expect("made");
-    std::os::unix::fs::symlink(program(), bin.join("aion")).expect("linked");
+    let switches: Vec<_> = ports
+        .iter()
+        .map(|((_, switch), port)| format!("{switch} 127.0.0.1:{port}"))
+        .collect();
+    let wrapper = format!(
+        "#!/bin/sh\nif [ \"$1\" = serve ]; then exec '{0}' \"$@\" {1}; fi\nexec '{0}' \"$@\"\n",
+        program().display(),
+        switches.join(" ")
+    );
+    let aion = bin.join("aion");
+    std::fs::write(&aion, wrapper).expect("written");
+    std::fs::set_permissions(&aion, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
     for (line, block) in blocks {
+        let block = ports
+            .iter()
+            .fold(block, |block, ((port, _), free)| block.replace(port, free));
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &block])
             .current_dir(dir.path())

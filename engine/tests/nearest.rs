@@ -9,19 +9,19 @@ const ROWS: usize = 3_000;
 const DIMENSIONS: usize = 8;
 
 /// One session of a database in memory.
-struct Client<'a> {
+pub struct Client<'a> {
     database: &'a Database,
     session: Session,
 }
 
 impl<'a> Client<'a> {
-    fn new(database: &'a Database) -> Self {
+    pub fn new(database: &'a Database) -> Self {
         let session = database.session(SessionOptions::default());
         Self { database, session }
     }
 
     /// Runs one statement; rows as text, NULL as `-`.
-    fn run(&mut self, sql: &str, parameters: &[Value]) -> aion_base::Result<Vec<Vec<String>>> {
+    pub fn run(&mut self, sql: &str, parameters: &[Value]) -> aion_base::Result<Vec<Vec<String>>> {
         let session = &mut self.session;
         self.database.runtime().block_on(async {
             let statement = session.parse(sql)?.remove(0);
@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    fn query(&mut self, sql: &str, parameters: &[Value]) -> Vec<Vec<String>> {
+    pub fn query(&mut self, sql: &str, parameters: &[Value]) -> Vec<Vec<String>> {
         self.run(sql, parameters)
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
@@ -66,7 +66,7 @@ impl<'a> Client<'a> {
         (exact, self.query(sql, parameters))
     }
 
-    fn explain(&mut self, sql: &str, parameters: &[Value]) -> String {
+    pub fn explain(&mut self, sql: &str, parameters: &[Value]) -> String {
         let lines = self.query(&format!("EXPLAIN ANALYZE {sql}"), parameters);
         lines
             .into_iter()
@@ -150,6 +150,56 @@ fn the_index_finds_what_a_scan_finds() {
     assert!(recall > 0.9, "recall {recall:.3} of {wanted} rows");
 }
 
+/// The other side of a join is kept between rounds where it fits into the query's memory, and computed again where it does not.
+#[test]
+fn another_side_that_does_not_fit_into_memory_is_not_kept() {
+    let options = |mib: usize| DatabaseOptions {
+        memory_bytes: mib << 20,
+        ..DatabaseOptions::default()
+    };
+    for mib in [16, 1024] {
+        let database = Database::in_memory(options(mib)).expect("threads start");
+        let mut client = Client::new(&database);
+        client.query(
+            "CREATE TABLE items (id integer PRIMARY KEY, kind integer, place vector(3))",
+            &[],
+        );
+        client.query(
+            "CREATE TABLE notes (id integer PRIMARY KEY, item integer, text text)",
+            &[],
+        );
+        client.query("BEGIN", &[]);
+        for id in 0..3_000 {
+            let place = Value::Vector(vec![id as f32, 1.0, 2.0]);
+            client.query(
+                "INSERT INTO items VALUES ($1, $2, $3)",
+                &[Value::I32(id), Value::I32(id % 100), place],
+            );
+        }
+        client.query("COMMIT", &[]);
+        // Little by little: what one statement inserts must fit into the memory of queries.
+        for from in (0..30_000).step_by(3_000) {
+            let to = from + 2_999;
+            client.query(
+                &format!(
+                    "INSERT INTO notes SELECT i, i % 3000, repeat(chr(97 + i % 26), 1000) FROM generate_series({from}, {to}) AS s(i)"
+                ),
+                &[],
+            );
+        }
+        client.query("CREATE INDEX ON items USING hnsw (place)", &[]);
+        client.query("ANALYZE", &[]);
+        let query = [Value::Vector(vec![1_500.2, 1.0, 2.0])];
+        let sql = "SELECT i.id, n.id, length(n.text) FROM items i JOIN notes n ON n.item = i.id \
+                   WHERE i.kind < 5 AND n.text < 'zz' ORDER BY i.place <-> $1, i.id, n.id LIMIT 25";
+        let (exact, approximate) = client.both(sql, &query);
+        assert_eq!(exact.len(), 25);
+        assert_eq!(exact, approximate, "{mib} MiB");
+        let plan = client.explain(sql, &query);
+        assert!(plan.contains("Search: hnsw, "), "{plan}");
+    }
+}
+
 #[test]
 fn rows_without_a_vector_come_last_and_no_match_is_left_out() {
     let database = database(&mut SeededRng::new(7));
@@ -176,6 +226,51 @@ fn rows_without_a_vector_come_last_and_no_match_is_left_out() {
     );
     assert_eq!(exact, approximate);
     assert_eq!(exact, [["1"]]);
+    let of_subquery = "SELECT id FROM items ORDER BY place <-> (SELECT place FROM items WHERE id = 1), id LIMIT 1";
+    let plan = client.explain(of_subquery, &[]);
+    assert!(
+        plan.contains("Search: hnsw, "),
+        "a vector of a subquery is searched for, too: {plan}"
+    );
+}
+
+/// Each operator has its index, and none is served by another's.
+#[test]
+fn each_metric_has_its_index() {
+    let mut random = SeededRng::new(17);
+    let database = database(&mut random);
+    let mut client = Client::new(&database);
+    let (mut found, mut wanted) = (0, 0);
+    for (operator, class) in [("<=>", "vector_cosine_ops"), ("<#>", "vector_ip_ops")] {
+        let sql = format!(
+            "SELECT id, place {operator} $1 FROM items WHERE kind < 50 ORDER BY place {operator} $1, id LIMIT 10"
+        );
+        let plan = client.explain(&sql, &[vector(&mut random)]);
+        assert!(
+            !plan.contains("Vector Search"),
+            "there is an index of <-> alone: {plan}"
+        );
+        client.query(
+            &format!("CREATE INDEX items_of ON items USING hnsw (place {class})"),
+            &[],
+        );
+        for _ in 0..10 {
+            let query = [vector(&mut random)];
+            let (exact, approximate) = client.both(&sql, &query);
+            assert_eq!(exact.len(), approximate.len(), "{operator}");
+            wanted += exact.len();
+            found += approximate.iter().filter(|row| exact.contains(row)).count();
+        }
+        let plan = client.explain(&sql, &[vector(&mut random)]);
+        assert!(
+            plan.contains("Vector Search using items_of on items"),
+            "{operator}: {plan}"
+        );
+        client.query("DROP INDEX items_of", &[]);
+    }
+    let recall = found as f64 / wanted as f64;
+    println!("recall {recall:.3}");
+    assert!(recall > 0.9, "recall {recall:.3} of {wanted} rows");
 }
 
 #[test]
@@ -236,12 +331,25 @@ fn a_search_in_a_transaction_that_writes_is_serializable() {
     assert_eq!(error.state().as_str(), "40001");
 }
 
+/// A graph is saved when its database is closed, and read again by the next process where it is whole and has exactly what the rows
+/// have; otherwise it is built from the rows. The answers are the same either way.
 #[test]
-fn an_index_is_built_again_when_a_database_is_opened() {
+fn an_index_outlives_its_process() {
     let dir = tempfile::tempdir().expect("a directory");
     let open = || Database::open(dir.path(), DatabaseOptions::default()).expect("it opens");
     let far = [Value::Vector(vec![1000.0; 3])];
     let nearest = "SELECT id FROM v ORDER BY place <-> $1, id LIMIT 1";
+    // Opens, waits for the graph, and looks; how many graphs came from files.
+    let look = |expected: &str| {
+        let database = open();
+        database.wait_for_indexes().expect("built");
+        let mut client = Client::new(&database);
+        assert_eq!(client.query(nearest, &far), [[expected]]);
+        let plan = client.explain(nearest, &far);
+        assert!(plan.contains("Search: hnsw"), "{plan}");
+        let restored = database.counters().expect("counted").vector_indexes_restored;
+        (database, restored)
+    };
     let database = open();
     let mut client = Client::new(&database);
     client.query("CREATE TABLE v (id integer PRIMARY KEY, place vector(3))", &[]);
@@ -255,16 +363,49 @@ fn an_index_is_built_again_when_a_database_is_opened() {
     assert_eq!(client.query(nearest, &far), [["1000"]]);
     drop(client);
     database.close().expect("closed");
-    let database = open();
-    let mut client = Client::new(&database);
-    // By whichever way: while the graph is being built, all rows are compared.
-    for _ in 0..100 {
-        assert_eq!(client.query(nearest, &far), [["1000"]]);
-        if client.explain(nearest, &far).contains("Search: hnsw") {
-            break;
-        }
+
+    // Twice: a database that was only read is not saved anew, and its file stays good.
+    for _ in 0..2 {
+        let (database, restored) = look("1000");
+        assert_eq!(restored, 1, "the file is whole");
+        database.close().expect("closed");
     }
-    client.query("DROP TABLE v", &[]);
-    drop(client);
+
+    // What is committed after the file was read is in the next file.
+    let (database, restored) = look("1000");
+    assert_eq!(restored, 1);
+    Client::new(&database).query("DELETE FROM v WHERE id = 1000", &[]);
     database.close().expect("closed");
+    let (database, restored) = look("999");
+    assert_eq!(restored, 1);
+
+    // After a kill the file is behind the rows, and is not taken: here the former file is put back.
+    let vectors = dir.path().join("vectors");
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&vectors).expect("readable");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let [file] = files().try_into().expect("one file for one index");
+    let former = std::fs::read(&file).expect("readable");
+    Client::new(&database).query("DELETE FROM v WHERE id = 999", &[]);
+    database.close().expect("closed");
+    std::fs::write(&file, former).expect("written");
+    let (database, restored) = look("1001");
+    assert_eq!(restored, 0, "the file is behind");
+    database.close().expect("closed");
+
+    // A damaged file is not taken either.
+    let mut bytes = std::fs::read(&file).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let (database, restored) = look("1001");
+    assert_eq!(restored, 0, "the file is damaged");
+    database.close().expect("closed");
+    let (database, restored) = look("1001");
+    assert_eq!(restored, 1, "it was saved again");
+
+    Client::new(&database).query("DROP TABLE v", &[]);
+    database.close().expect("closed");
+    assert_eq!(files().len(), 0, "the file goes with its index");
 }

@@ -1,11 +1,12 @@
 import datetime
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pandas
 import polars
 import pyarrow
+from typing_extensions import Self
 
 __version__: str
 apilevel: Literal["2.0"]

@@ -9,7 +9,11 @@ import pytest
 import aiondb
 
 PYTHON = pathlib.Path(__file__).resolve().parent.parent
-EXAMPLES = re.findall(r"```python\n(.*?)```", (PYTHON / "README.md").read_text(), re.DOTALL)
+EXAMPLES = [
+    example
+    for page in (PYTHON / "README.md", PYTHON.parent / "README.md")
+    for example in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -22,7 +26,7 @@ def test_an_example_runs(example, tmp_path, monkeypatch):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 5
 
 
 def _members(body):

@@ -49,3 +49,6 @@ pub const GRAPH_SQL: &str = include_str!("../../flights/graph.sql");
 
 /// The indexes that a good DBA would make for the workload.
 pub const EXPERT_SQL: &str = include_str!("../../flights/expert.sql");
+
+/// The program that computes profiles and the hybrid query again: Python, of its standard library alone.
+pub const REFERENCE_PY: &str = include_str!("../../flights/reference.py");

@@ -1,7 +1,7 @@
 """DuckDB as a peer: one JSON request a line on stdin, one JSON answer a line on stdout.
 
 Requests
-    {"open": {"threads": n}}                      -> {"version": "..."}
+    {"open": {"threads": n, "path": "..."}}       -> {"version": "..."}    (":memory:" keeps nothing)
     {"sql": "...", "parameters": [...]}           -> {"ms": f, "rows": n, "columns": m, "values": [[text or null, ...]]}
 
 A parameter is {"integer": n}, {"double": x}, {"text": s}, {"time": "2013-01-01T10:00:00Z"} or {"vector": [x, ...]}.
@@ -45,7 +45,7 @@ def text(value):
 
 def answer(state, request):
     if "open" in request:
-        state["connection"] = duckdb.connect(":memory:", config={"threads": request["open"]["threads"]})
+        state["connection"] = duckdb.connect(request["open"]["path"], config={"threads": request["open"]["threads"]})
         state["connection"].execute("SET TimeZone = 'UTC'")
         return {"version": duckdb.__version__}
     parameters = [parameter(value) for value in request.get("parameters", [])]

@@ -56,6 +56,18 @@ impl DuckDb {
     /// # Errors
     /// 58P01 where Python or its package is missing.
     pub fn start(python: &Path, threads: usize) -> Result<Self> {
+        Self::open(python, threads, ":memory:")
+    }
+
+    /// Starts DuckDB with a database in a file, which is made where it is not there.
+    ///
+    /// # Errors
+    /// 58P01 where Python or its package is missing.
+    pub fn start_on_disk(python: &Path, threads: usize, file: &Path) -> Result<Self> {
+        Self::open(python, threads, &file.display().to_string())
+    }
+
+    fn open(python: &Path, threads: usize, path: &str) -> Result<Self> {
         let failed = |error| Error::io(format_args!("run {}", python.display()), error);
         let mut child = Command::new(python)
             .arg("-c")
@@ -74,7 +86,7 @@ impl DuckDb {
             answers: BufReader::new(answers),
             version: String::new(),
         };
-        let opened = peer.ask(&json!({ "open": { "threads": threads } }))?;
+        let opened = peer.ask(&json!({ "open": { "threads": threads, "path": path } }))?;
         peer.version = opened["version"].as_str().unwrap_or("unknown").to_owned();
         Ok(peer)
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
-use aion_db::{Cells, Database, Prepared, Response, Session, SessionOptions, canonical};
+use aion_db::{Canceller, Cells, Database, Prepared, Response, Session, SessionOptions, canonical};
 use arrow::record_batch::RecordBatch;
 
 use crate::duckdb::Answer;
@@ -44,6 +44,11 @@ impl<'a> Embedded<'a> {
             }
             Ok(tag)
         })
+    }
+
+    /// What the session runs, to be watched from another thread.
+    pub fn canceller(&self) -> Canceller {
+        self.session.canceller()
     }
 
     /// Waits until the vector indexes are in memory.

@@ -23,6 +23,8 @@ use aion_base::{Error, Result};
 use aion_catalog::Value;
 use aion_db::{Database, DatabaseOptions, Prepared, Response, Session, SessionOptions};
 
+use crate::report::{Arm, Line, Report as Found, Unit, median};
+
 /// The statement that is run.
 pub const STATEMENT: &str = "SELECT abalance FROM accounts WHERE aid = $1";
 
@@ -83,6 +85,72 @@ impl Report {
     }
 }
 
+/// Measures `rounds` times each, in turn: one session, two sessions, and one without the direct path, on one database in `directory`.
+///
+/// # Errors
+/// As [`run`].
+pub fn report(
+    directory: PathBuf,
+    rounds: usize,
+    duration: Duration,
+    seed: u64,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Found> {
+    let options = Options {
+        duration,
+        seed,
+        directory: Some(directory),
+        ..Options::default()
+    };
+    progress("loading");
+    let database = open(&options)?;
+    let arms = [
+        ("1 session", 1, true),
+        ("2 sessions, a thread each", 2, true),
+        ("1 session, direct path off", 1, false),
+    ];
+    let mut measured = arms.map(|_| (Vec::new(), Vec::new()));
+    for round in 1..=rounds {
+        for ((what, threads, is_direct), (rates, latencies)) in arms.iter().zip(&mut measured) {
+            progress(&format!("{what}, round {round} of {rounds}"));
+            let report = measure(
+                &database,
+                Options {
+                    threads: *threads,
+                    is_direct: *is_direct,
+                    ..options.clone()
+                },
+            )?;
+            rates.push(report.per_second());
+            latencies.push(report.latency[0].as_secs_f64() * 1e6);
+        }
+    }
+    database.close()?;
+    let (mut lines, mut notes) = (Vec::new(), Vec::new());
+    for ((what, ..), (runs, latencies)) in arms.iter().zip(measured) {
+        notes.push(format!("{what}: median latency {:.2} us.", median(&latencies)));
+        let name = "Aion".to_owned();
+        lines.push(Line {
+            what: (*what).to_owned(),
+            ours: Arm { name, runs },
+            peers: Vec::new(),
+        });
+    }
+    Ok(Found {
+        work: "point",
+        about: format!(
+            "`{STATEMENT}`, prepared, through sessions in this process, {} rows in RocksDB, random keys (seed {seed}), {} s a run. Every \
+             answer has its one row, or the run fails.",
+            options.keys,
+            duration.as_secs()
+        ),
+        unit: Unit::PerSecond,
+        lines,
+        notes,
+        is_equal: true,
+    })
+}
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let options = &self.options;
@@ -117,6 +185,14 @@ impl std::fmt::Display for Report {
 /// # Errors
 /// Those of the database, and internal when a row that is there is not found.
 pub fn run(options: Options) -> Result<Report> {
+    let database = open(&options)?;
+    let report = measure(&database, options);
+    database.close()?;
+    report
+}
+
+/// A database with the table.
+fn open(options: &Options) -> Result<Database> {
     let database_options = DatabaseOptions {
         threads: options.threads,
         ..DatabaseOptions::default()
@@ -125,8 +201,11 @@ pub fn run(options: Options) -> Result<Report> {
         Some(directory) => Database::open(directory, database_options)?,
         None => Database::in_memory(database_options)?,
     };
-    let runtime = runtime()?;
-    runtime.block_on(load(&mut database.session(SessionOptions::default()), options.keys))?;
+    runtime()?.block_on(load(&mut database.session(SessionOptions::default()), options.keys))?;
+    Ok(database)
+}
+
+fn measure(database: &Database, options: Options) -> Result<Report> {
     let clock = SystemClock::default();
     let (start, stop) = (Barrier::new(options.threads + 1), AtomicBool::new(false));
     let mut rng = SeededRng::new(options.seed);
@@ -162,7 +241,6 @@ pub fn run(options: Options) -> Result<Report> {
         done.map(|done| (done, clock.monotonic() - begun))
     });
     let (done, elapsed) = measured?;
-    database.close()?;
     let statements = done.iter().map(|(count, _)| count).sum();
     let mut samples: Vec<Duration> = done.into_iter().flat_map(|(_, samples)| samples).collect();
     samples.sort_unstable();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use aion_base::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{check, crash, demo, serve, shell, version};
+use crate::{bench, check, crash, demo, serve, shell, version};
 
 /// One database for rows, graphs, vectors, time series and keys.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run SQL on a data directory or a server, from a prompt or a script
     Sql(shell::SqlArguments),
+    /// Measure us and our peers side by side on the same work, and compare the answers
+    Bench(bench::BenchArguments),
     /// Read every row of a data directory; print how many there are and their sha256
     Check(check::CheckArguments),
     /// Write until killed; the child process of the durability tests
@@ -37,6 +39,7 @@ impl Arguments {
             Command::Demo(arguments) => demo::run(arguments),
             Command::Serve(arguments) => serve::run(arguments),
             Command::Sql(arguments) => shell::run(arguments),
+            Command::Bench(arguments) => bench::run(arguments),
             Command::Check(arguments) => check::run(arguments),
             Command::CrashWriter(arguments) => crash::writer::run(arguments),
         }

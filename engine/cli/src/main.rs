@@ -8,6 +8,7 @@
 )]
 
 mod arguments;
+mod bench;
 mod check;
 mod crash;
 mod demo;

@@ -53,6 +53,15 @@ impl Screen {
         bar.set_message(what.to_owned());
         bar
     }
+
+    /// A line on stderr that says what is being done, drawn only where stderr is a terminal.
+    pub fn spinner(&self) -> ProgressBar {
+        let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let template = "  {spinner} {elapsed} {msg}";
+        spinner.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        spinner.enable_steady_tick(Duration::from_millis(200));
+        spinner
+    }
 }
 
 fn table_lines(rows: &[Vec<String>]) -> Vec<String> {

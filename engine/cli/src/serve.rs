@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Database, DatabaseOptions};
+use aion_db::{Database, DatabaseOptions, NESTING_MAX, WRITE_SET_BYTES_MAX};
 use aion_server::{ServerLimits, Service, check_bind, flight, http, pgwire};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -149,6 +149,12 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
         "  memory                {} MiB",
         database.options().memory_bytes >> 20
     ))?;
+    screen.line("  fsync                 on, before each commit is acknowledged")?;
+    screen.line(format_args!(
+        "  transaction           {} MiB",
+        WRITE_SET_BYTES_MAX >> 20
+    ))?;
+    screen.line(format_args!("  nesting of a query    {NESTING_MAX} levels"))?;
     for line in limits.to_string().lines() {
         screen.line(format_args!("  {line}"))?;
     }

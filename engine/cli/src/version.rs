@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use aion_bench::environment::Build;
 use aion_storage::FORMAT_VERSION;
 
 /// The version of the program.
@@ -13,3 +14,10 @@ pub const COMMIT: &str = env!("AION_COMMIT");
 /// All of it in one line.
 pub static LINE: LazyLock<String> =
     LazyLock::new(|| format!("{VERSION} (commit {COMMIT}, data format {FORMAT_VERSION})"));
+
+/// All of it for a measurement.
+pub const BUILD: Build = Build {
+    version: VERSION,
+    commit: COMMIT,
+    format_version: FORMAT_VERSION,
+};

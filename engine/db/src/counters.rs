@@ -23,6 +23,8 @@ pub struct DatabaseCounters {
     pub flushes: u64,
     /// The last entry of the log that a query sees now.
     pub log_index: u64,
+    /// Vector indexes that were read from their files, and not built.
+    pub vector_indexes_restored: u64,
     /// Bytes that running queries have reserved now.
     pub query_memory_bytes: usize,
     /// Bytes that queries may reserve together.
@@ -41,6 +43,7 @@ impl DatabaseCounters {
             log_bytes: read(&counters.log_bytes),
             flushes: read(&counters.flushes),
             log_index: store.snapshot().read_point()?.index.0,
+            vector_indexes_restored: engine.indexes_restored(),
             query_memory_bytes: engine.memory_reserved_bytes(),
             query_memory_bytes_max: engine.memory_bytes_max(),
         })

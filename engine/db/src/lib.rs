@@ -12,7 +12,7 @@ use aion_storage::{RocksOptions, Store, StoreOptions};
 pub use aion_sql::{
     Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
     NESTING_MAX, Prepared, Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions,
-    Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, canonical,
+    Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX, canonical,
 };
 
 /// Choices of a database.
@@ -72,7 +72,7 @@ impl Database {
                 ..StoreOptions::default()
             },
         )?;
-        Self::with_store(store, options)
+        Self::with_store(store, options, Some(path.join("vectors")))
     }
 
     /// A database that lives in memory and ends with the process.
@@ -80,15 +80,16 @@ impl Database {
     /// # Errors
     /// When its threads cannot be started.
     pub fn in_memory(options: DatabaseOptions) -> Result<Self> {
-        Self::with_store(Store::in_memory(&StoreOptions::default()), options)
+        Self::with_store(Store::in_memory(&StoreOptions::default()), options, None)
     }
 
-    fn with_store(store: Store, options: DatabaseOptions) -> Result<Self> {
+    fn with_store(store: Store, options: DatabaseOptions, index_dir: Option<PathBuf>) -> Result<Self> {
         let store = Arc::new(store);
         let engine_options = EngineOptions {
             memory_bytes: options.memory_bytes / 2,
             partitions: options.threads,
             copy_dir: options.copy_dir.clone(),
+            index_dir,
         };
         let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -159,6 +160,9 @@ impl Database {
         // opened again by this process.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(STOP_TIME_MAX);
+        }
+        if let Err(error) = self.engine.save_indexes() {
+            tracing::warn!(%error, "vector indexes were not saved; they are built again from the rows");
         }
         let store = self.store.clone();
         drop(self);

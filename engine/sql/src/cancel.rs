@@ -1,10 +1,10 @@
-//! Ending a statement from outside.
+//! Ending a statement from outside, and watching how far it is.
 //!
 //! A statement has a [`Cancellation`]; its operators look at it between batches, and whoever awaits it is
 //! woken. A [`Canceller`] belongs to a session and reaches whichever statement it runs at that moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use aion_base::{Error, Result, SqlState};
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ pub struct Cancellation {
 #[derive(Debug, Default)]
 struct Inner {
     state: AtomicU8,
+    rows_done: AtomicU64,
     woken: Notify,
 }
 
@@ -69,6 +70,11 @@ impl Cancellation {
         }
     }
 
+    /// Notes how many rows the statement has handled, for who watches it ([`Canceller::rows_done`]).
+    pub fn note_rows(&self, rows: u64) {
+        self.inner.rows_done.store(rows, Ordering::Relaxed);
+    }
+
     /// Stops the statement because its time is over.
     pub fn time_out(&self) {
         self.stop(BY_TIMEOUT);
@@ -99,6 +105,15 @@ impl Canceller {
         if let Some(running) = &*self.running.lock() {
             running.stop(BY_USER);
         }
+    }
+
+    /// Rows that the running statement has handled so far, where it says so: COPY FROM does, every thousand rows or so. None when
+    /// no statement has begun.
+    pub fn rows_done(&self) -> Option<u64> {
+        let running = self.running.lock();
+        running
+            .as_ref()
+            .map(|running| running.inner.rows_done.load(Ordering::Relaxed))
     }
 
     /// A new statement begins.

@@ -17,7 +17,7 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
-use crate::nearest::Followers;
+use crate::nearest::{Followers, SavedGraphs};
 use crate::planner::Shapes;
 use crate::transaction::Transaction;
 use crate::{functions, rules};
@@ -31,6 +31,8 @@ pub struct EngineOptions {
     pub partitions: usize,
     /// COPY reads and writes below this directory only, where given.
     pub copy_dir: Option<PathBuf>,
+    /// Where vector indexes are kept while the database is closed; None builds them anew each time.
+    pub index_dir: Option<PathBuf>,
 }
 
 /// What ANALYZE found, by table.
@@ -110,7 +112,11 @@ impl Engine {
         for rule in functions::analyzer_rules() {
             state.add_analyzer_rule(rule);
         }
-        let followers = Followers::new(&store, options.partitions);
+        let followers = Followers::new(
+            &store,
+            options.partitions,
+            options.index_dir.clone().map(SavedGraphs::new),
+        );
         store.watch(&objects::range())?;
         Ok(Arc::new(Self {
             store,
@@ -236,6 +242,10 @@ impl Engine {
         let followers = self.followers.clone();
         runtime.spawn_blocking(move || {
             followers.work().inspect_err(|error| {
+                // A build that the end of the database cut short is no news.
+                if error.state() == SqlState::ADMIN_SHUTDOWN {
+                    return;
+                }
                 tracing::warn!(%error, "a vector index could not follow the commits; searches compare all rows");
             })
         })
@@ -247,6 +257,22 @@ impl Engine {
     /// When one cannot be built.
     pub fn wait_for_indexes(&self) -> Result<()> {
         self.followers.work()
+    }
+
+    /// Writes the vector indexes into their files, for the next process. Nothing is committed any more, and [`Engine::stop`] was
+    /// called.
+    ///
+    /// # Errors
+    /// An IO error: what has no file is built again.
+    pub fn save_indexes(&self) -> Result<()> {
+        // An index that was dropped last may not have been missed yet.
+        self.catalog_at(&*self.store.snapshot())?;
+        self.followers.save()
+    }
+
+    /// Vector indexes that were read from their files, and not built, since the database was opened.
+    pub fn indexes_restored(&self) -> u64 {
+        self.followers.restored()
     }
 
     /// Ends what runs in the background, and waits for its end.

@@ -42,6 +42,7 @@ pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{Effect, LocalTable, Prepared, Session, SessionOptions, TransactionStatus};
+pub use transaction::WRITE_SET_BYTES_MAX;
 
 /// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.
 pub const SERVER_VERSION: &str = concat!("15.0 (Aion ", env!("CARGO_PKG_VERSION"), ")");

@@ -330,6 +330,7 @@ impl<'a> Names<'a> {
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
+            .and_then(functions::widen_sums)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
     }

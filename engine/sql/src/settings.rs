@@ -28,6 +28,8 @@ enum Kind {
     Bool,
     /// One of these, whatever the case.
     OneOf(&'static [&'static str]),
+    /// An isolation level, of which there is one.
+    Isolation,
     /// A duration: a number of milliseconds, or a number with ms, s, min, h or d.
     Duration,
     /// Cannot be changed.
@@ -64,12 +66,7 @@ const SETTINGS: &[Setting] = &[
     setting("datestyle", "ISO, MDY", Kind::OneOf(&["ISO, MDY", "ISO"]), true),
     // The one of `pg_am` that tables have.
     setting("default_table_access_method", "rows", Kind::Fixed, false),
-    setting(
-        "default_transaction_isolation",
-        "serializable",
-        Kind::OneOf(&["serializable"]),
-        false,
-    ),
+    setting("default_transaction_isolation", "serializable", Kind::Isolation, false),
     setting("default_transaction_read_only", "off", Kind::Bool, false),
     setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
     setting("hnsw.exact", "off", Kind::Bool, false),
@@ -86,12 +83,7 @@ const SETTINGS: &[Setting] = &[
     setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
     setting("statement_timeout", "0", Kind::Duration, false),
     setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
-    setting(
-        "transaction_isolation",
-        "serializable",
-        Kind::OneOf(&["serializable"]),
-        false,
-    ),
+    setting("transaction_isolation", "serializable", Kind::Isolation, false),
     setting("transaction_read_only", "off", Kind::Bool, false),
 ];
 
@@ -217,11 +209,12 @@ impl Settings {
             default: setting.default.to_owned(),
             type_name: match setting.kind {
                 Kind::Bool => "bool",
-                Kind::OneOf(_) => "enum",
+                Kind::OneOf(_) | Kind::Isolation => "enum",
                 Kind::Text | Kind::Duration | Kind::Fixed => "string",
             },
             values: match setting.kind {
                 Kind::OneOf(values) => Some(values.iter().map(|&value| value.to_owned()).collect()),
+                Kind::Isolation => Some(vec!["serializable".to_owned()]),
                 _ => None,
             },
             is_fixed: matches!(setting.kind, Kind::Fixed),
@@ -303,6 +296,14 @@ impl Kind {
                 Some(there) => Ok(canonical(values[0], there)),
                 None => Err(refuse(&format!("Here it can be: {}.", values.join("; ")))),
             },
+            Self::Isolation => match value.to_ascii_lowercase().as_str() {
+                "serializable" => Ok("serializable".to_owned()),
+                "repeatable read" | "read committed" | "read uncommitted" => {
+                    Err(Error::unsupported(format!("isolation level {value} is not there yet"))
+                        .with_hint("Every transaction is serializable, which is more than any other level asks for."))
+                }
+                _ => Err(refuse("Here it can be: serializable.")),
+            },
             Self::Duration => match duration_ms(value) {
                 Some(_) => Ok(value.trim().to_owned()),
                 None => Err(refuse("A number of milliseconds, or a number with ms, s, min, h or d.")),
@@ -367,6 +368,13 @@ mod tests {
             state(settings.set("server_version", "1")),
             SqlState::CANT_CHANGE_RUNTIME_PARAM
         );
+        assert_eq!(
+            state(settings.set("default_transaction_isolation", "read committed")),
+            SqlState::FEATURE_NOT_SUPPORTED
+        );
+        settings
+            .set("transaction_isolation", "SERIALIZABLE")
+            .expect("the one there is");
         assert_eq!(state(settings.set("hnsw.exakt", "on")), SqlState::UNDEFINED_OBJECT);
         assert_eq!(
             settings.show("no_such").expect_err("unknown").state(),

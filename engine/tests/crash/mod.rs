@@ -3,7 +3,7 @@
 //! [`child`] is a process that writes until it is killed; [`ledger`] the other side, which knows what must be there.
 
 mod child;
-mod directory;
+pub mod directory;
 mod fixture;
 mod flips;
 mod ledger;

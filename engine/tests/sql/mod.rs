@@ -2,6 +2,7 @@
 //!
 //! Each file has a database of its own, in memory. `statement error` takes a pattern that is found in `SQLSTATE: message`.
 
+mod frozen;
 mod graph;
 
 use std::net::SocketAddr;

@@ -1,59 +1,27 @@
 //! Loading the five tables through COPY, and laying the graph over them.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use aion_base::{Error, Result};
 use aion_bench::embedded::Embedded;
-use aion_datasets::flights::{FlightsArchive, GRAPH_SQL, SCHEMA_SQL, Table, write_csv};
+use aion_bench::flights::{LoadTable, row_count, write_tables};
+use aion_datasets::flights::{FlightsArchive, GRAPH_SQL, SCHEMA_SQL};
+use indicatif::ProgressBar;
 
 use super::folder::Folder;
 use crate::screen::{Screen, count, megabytes, rate};
 
-/// A table as load-ready CSV.
-#[derive(Debug)]
-pub struct LoadTable {
-    /// Which.
-    pub table: Table,
-    /// The file, with its header.
-    pub csv: PathBuf,
-    bytes: u64,
-}
-
-impl LoadTable {
-    /// How many rows it has.
-    pub fn row_count(&self) -> u64 {
-        u64::from(self.table.row_count())
-    }
-}
+/// Between two moves of a progress bar.
+const BAR_STEP: Duration = Duration::from_millis(100);
 
 /// Writes the load-ready CSV of all tables, profiles of the flights included, into the folder.
 pub fn prepare(screen: &Screen, archive: &FlightsArchive, folder: &Folder) -> Result<Vec<LoadTable>> {
     let directory = folder.path().join("csv");
     std::fs::create_dir_all(&directory)
-        .and_then(|()| directory.canonicalize())
-        .map_err(|error| Error::io(format_args!("create {}", directory.display()), error))
-        .and_then(|directory| write_tables(screen, archive, &directory))
-}
-
-fn write_tables(screen: &Screen, archive: &FlightsArchive, directory: &std::path::Path) -> Result<Vec<LoadTable>> {
-    let rows = Table::ALL.iter().map(|table| u64::from(table.row_count())).sum();
-    let bar = screen.bar("preparing CSV and profiles", rows);
-    let mut tables = Vec::new();
-    for table in Table::ALL {
-        let csv = directory.join(format!("{}.csv", table.name()));
-        let failed = |error| Error::io(format_args!("write {}", csv.display()), error);
-        let mut file = BufWriter::new(File::create(&csv).map_err(failed)?);
-        let before = bar.position();
-        write_csv(archive, table, &mut file, |rows| {
-            bar.set_position(before + u64::from(rows))
-        })?;
-        file.flush().map_err(failed)?;
-        let bytes = csv.metadata().map_err(failed)?.len();
-        tables.push(LoadTable { table, csv, bytes });
-    }
+        .map_err(|error| Error::io(format_args!("create {}", directory.display()), error))?;
+    let bar = screen.bar("preparing CSV and profiles", row_count());
+    let tables = write_tables(archive, &directory, |rows| bar.set_position(rows))?;
     bar.finish_and_clear();
     Ok(tables)
 }
@@ -79,9 +47,8 @@ pub fn run(screen: &Screen, aion: &mut Embedded<'_>, tables: &[LoadTable]) -> Re
     for table in tables {
         let bar = screen.bar(&format!("loading {}", table.table), table.row_count());
         let start = Instant::now();
-        let path = table.csv.display().to_string().replace('\'', "''");
         let name = table.table.name();
-        let tag = aion.script(&format!("COPY {name} FROM '{path}' (FORMAT csv, HEADER true)"))?;
+        let tag = watched(aion, &table.copy_sql(), &bar)?;
         bar.finish_and_clear();
         if tag != format!("COPY {}", table.row_count()) {
             let wanted = table.row_count();
@@ -95,6 +62,23 @@ pub fn run(screen: &Screen, aion: &mut Embedded<'_>, tables: &[LoadTable]) -> Re
     let bytes = tables.iter().map(|table| table.bytes).sum();
     line("all", rows, bytes, begin.elapsed());
     screen.table(&lines)
+}
+
+/// Runs a COPY while the bar follows its rows.
+fn watched(aion: &mut Embedded<'_>, sql: &str, bar: &ProgressBar) -> Result<String> {
+    let canceller = aion.canceller();
+    let (done, is_done) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Until the sender is gone.
+            while is_done.recv_timeout(BAR_STEP) == Err(mpsc::RecvTimeoutError::Timeout) {
+                bar.set_position(canceller.rows_done().unwrap_or(0));
+            }
+        });
+        let tag = aion.script(sql);
+        drop(done);
+        tag
+    })
 }
 
 /// Lays the graph over the tables and counts its edges.

@@ -12,7 +12,6 @@
 
 mod compare;
 mod durability;
-mod environment;
 mod evidence;
 mod folder;
 mod load;
@@ -24,6 +23,7 @@ use std::time::Instant;
 use aion_base::Result;
 use aion_base::rng::entropy;
 use aion_bench::embedded::Embedded;
+use aion_bench::environment::Environment;
 use aion_datasets::flights::{ARCHIVE_SHA256, FlightsArchive, orphans};
 use aion_db::{Database, DatabaseOptions};
 use clap::{Args, ValueEnum};
@@ -32,7 +32,6 @@ use crate::screen::{Screen, count, megabytes};
 use crate::version;
 
 use self::compare::Comparison;
-use self::environment::Environment;
 use self::evidence::Evidence;
 use self::folder::Folder;
 
@@ -77,7 +76,7 @@ pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     // First what can be missing: a failed start should not cost the result of a former run.
     let archive = data(&screen)?;
     let folder = Folder::prepare(&arguments.out)?;
-    let environment = Environment::measure(folder.path(), seed)?;
+    let environment = Environment::measure(folder.path(), seed, version::BUILD)?;
     folder.write("env.json", &environment.json()?)?;
     screen.line(format_args!("  machine: {}", environment.summary()))?;
     let is_equal = load_and_compare(&screen, &archive, &folder, seed, arguments)?;
@@ -156,7 +155,7 @@ fn load_and_compare(
     };
     evidence.finish()?;
     let plans = folder.path().join("plans");
-    let is_equal = compare::show(screen, &comparison, &before, &by_hand, duckdb.as_deref(), &plans)?;
+    let is_equal = compare::show(screen, &comparison, &before, &by_hand, duckdb.as_deref(), start, &plans)?;
     drop(aion);
     database.close()?;
     Ok(is_equal)

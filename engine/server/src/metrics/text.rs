@@ -110,6 +110,12 @@ fn of_database(counters: &DatabaseCounters, text: &mut Text) {
         &counters.rejected,
     );
     one(
+        "aion_vector_indexes_restored_total",
+        "counter",
+        "Vector indexes that were read from their files and not built.",
+        &counters.vector_indexes_restored,
+    );
+    one(
         "aion_log_index",
         "gauge",
         "The last entry of the log that queries see.",

@@ -170,6 +170,7 @@ impl<'a> Records<'a> {
         while reader.read(&mut record)? {
             if self.next_in_batch == ROWS_PER_CHECK {
                 load.check_cancelled()?;
+                load.cancellation.note_rows(count);
                 if load.defaults.differ() {
                     self.batch = load.defaults.rows(ROWS_PER_CHECK)?;
                 }

@@ -56,6 +56,7 @@ impl Pair {
                 memory_bytes: 64 << 20,
                 partitions: 2,
                 copy_dir: None,
+                index_dir: None,
             };
             Engine::new(Arc::new(Store::in_memory(&StoreOptions::default())), options).expect("an engine")
         };

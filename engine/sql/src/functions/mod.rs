@@ -8,6 +8,7 @@ mod text_in;
 mod typed;
 mod vector;
 
+pub(crate) use arithmetic::widen_sums;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
 
@@ -32,7 +33,7 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 
 /// Rules that run on every plan before its types are settled.
 pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(text_in::FillLiterals)]
+    vec![Arc::new(text_in::FillLiterals), Arc::new(arithmetic::PreferDoubles)]
 }
 
 /// Rules that run on every plan after its types are settled.

@@ -19,6 +19,7 @@ pub(crate) async fn database(script: &str) -> (Arc<Engine>, Session) {
         memory_bytes: 64 << 20,
         partitions: 1,
         copy_dir: None,
+        index_dir: None,
     };
     let engine = Engine::new(store, options).expect("an engine");
     let mut session = Session::new(engine.clone(), SessionOptions::default());
@@ -103,6 +104,9 @@ fn errors_point_into_the_users_text() {
     ] {
         let error = refused(text);
         assert_eq!(error.state(), SqlState::SYNTAX_ERROR, "{text}");
+        // What looks like an arrow begins a comment, and the hint says what to write.
+        let has_hint = error.hint().is_some_and(|hint| hint.contains("-[]->"));
+        assert_eq!(has_hint, text.contains("--"), "{text}: {error:?}");
         assert!(
             pointed(&error, text).starts_with(part),
             "{text}: {error} at {:?}",

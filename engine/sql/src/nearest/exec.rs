@@ -26,6 +26,7 @@ use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
 use super::followers::{Followers, GraphAt};
+use super::kept::keep_other_inputs;
 use super::rewrite::NamedIndex;
 use crate::error::{translate, wrap};
 use crate::session::Property;
@@ -197,11 +198,15 @@ struct Running {
 impl Running {
     async fn run(self) -> Result<SendableRecordBatchStream> {
         let mut rounds = 0;
+        let mut input = reset_plan_states(self.input.clone()).map_err(|error| translate(error, ""))?;
         if let Some((graph, query)) = self.graph()? {
+            input = keep_other_inputs(input, self.search.scan, &self.task)
+                .await
+                .map_err(|error| translate(error, ""))?;
             let mut count = FIRST_ROWS.max(self.search.limit.saturating_mul(2));
             while count <= graph.len() / SHARE_MAX {
                 rounds += 1;
-                if let Some((batch, run)) = self.round(&graph, &query, count, rounds).await? {
+                if let Some((batch, run)) = self.round(&input, &graph, &query, count, rounds).await? {
                     *self.last.lock() = Some(run);
                     let stream = futures::stream::iter([Ok(batch)]);
                     return Ok(Box::pin(RecordBatchStreamAdapter::new(self.input.schema(), stream)));
@@ -209,7 +214,7 @@ impl Running {
                 count = count.saturating_mul(GROWTH);
             }
         }
-        let plan = reset_plan_states(self.input.clone()).map_err(|error| translate(error, ""))?;
+        let plan = reset_plan_states(input).map_err(|error| translate(error, ""))?;
         *self.last.lock() = Some(Run {
             plan: plan.clone(),
             candidates: None,
@@ -244,6 +249,7 @@ impl Running {
     /// Runs the plan on the `count` nearest rows; None where more are needed.
     async fn round(
         &self,
+        input: &Arc<dyn ExecutionPlan>,
         graph: &GraphAt,
         query: &[f32],
         count: usize,
@@ -268,7 +274,7 @@ impl Running {
         self.statement.transaction.rely_on(&range);
         let candidates = keys.len();
         let keys: Arc<[Arc<[u8]>]> = keys.into();
-        let plan = self.plan_over(&keys)?;
+        let plan = self.plan_over(input, &keys)?;
         let batches = collect(plan.clone(), self.task.clone())
             .await
             .map_err(|error| translate(error, ""))?;
@@ -290,8 +296,8 @@ impl Running {
     }
 
     /// The input with the table's scan replaced by lookups of these keys.
-    fn plan_over(&self, keys: &Arc<[Arc<[u8]>]>) -> Result<Arc<dyn ExecutionPlan>> {
-        let fresh = reset_plan_states(self.input.clone()).map_err(|error| translate(error, ""))?;
+    fn plan_over(&self, input: &Arc<dyn ExecutionPlan>, keys: &Arc<[Arc<[u8]>]>) -> Result<Arc<dyn ExecutionPlan>> {
+        let fresh = reset_plan_states(input.clone()).map_err(|error| translate(error, ""))?;
         let replaced = fresh.transform_up(|plan| {
             let any: &dyn std::any::Any = plan.as_ref();
             match any.downcast_ref::<ScanExec>() {

@@ -9,7 +9,9 @@
 //! 1. When the catalog names a new index, a follower begins: first it is told of every commit, then a snapshot is taken, and the
 //!    graph is built from it; changes at or below the snapshot are in it already.
 //! 2. The thread that commits only notes the changes. Beyond [`PENDING_BYTES_MAX`] they are dropped, and the graph is built anew.
-//! 3. A job on the blocking threads, at most one at a time, brings the changes into the graphs. A search whose read
+//! 3. When the database is closed, the graphs are written into files; a follower that begins takes its file where that has exactly
+//!    what the snapshot sees ([`SavedGraphs`]).
+//! 4. A job on the blocking threads, at most one at a time, brings the changes into the graphs. A search whose read
 //!    point lies above the graph brings a few changes in itself, and gives up when there are many.
 
 use std::collections::{HashMap, VecDeque};
@@ -26,9 +28,11 @@ use aion_catalog::descriptor::{Distance, IndexDescriptor, IndexMethod, TableDesc
 use aion_catalog::keys::ROWS;
 use aion_catalog::objects::Catalog;
 use aion_catalog::row::{RowLayout, RowReader};
-use aion_storage::{Derived, Direction, RowWrite, Store};
+use aion_storage::{Derived, Direction, RowWrite, Snapshot, Store};
 use aion_vector::{Hit, HnswOptions, Metric, VectorIndex};
 use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::saved::SavedGraphs;
 
 /// Bytes of changes that wait for one index.
 const PENDING_BYTES_MAX: usize = 64 << 20;
@@ -51,6 +55,9 @@ pub struct Followers {
     /// Weak: the store holds its followers.
     store: Weak<Store>,
     threads: usize,
+    saved: Option<SavedGraphs>,
+    /// Graphs that were read from files since the database was opened.
+    restored: AtomicU64,
     by_table: RwLock<HashMap<TableId, Vec<Arc<Follower>>>>,
     told: Mutex<LogIndex>,
     was_told: Condvar,
@@ -73,6 +80,8 @@ struct Follower {
     dimensions: usize,
     metric: Metric,
     options: HnswOptions,
+    /// What the graph's file goes up to; 0 where there is none.
+    saved_at: AtomicU64,
     pending: Mutex<Pending>,
     /// Held by whoever brings changes in; taken before `pending`.
     draining: Mutex<()>,
@@ -168,11 +177,13 @@ impl Derived for Followers {
 }
 
 impl Followers {
-    /// Follows the commits of `store`; loads use `threads`.
-    pub fn new(store: &Arc<Store>, threads: usize) -> Arc<Self> {
+    /// Follows the commits of `store`; loads use `threads`; graphs are kept in `saved` from one process to the next.
+    pub fn new(store: &Arc<Store>, threads: usize, saved: Option<SavedGraphs>) -> Arc<Self> {
         let followers = Arc::new(Self {
             store: Arc::downgrade(store),
             threads,
+            saved,
+            restored: AtomicU64::new(0),
             by_table: RwLock::default(),
             told: Mutex::new(LogIndex(0)),
             was_told: Condvar::new(),
@@ -227,7 +238,7 @@ impl Followers {
             let all: Vec<_> = self.by_table.read().values().flatten().cloned().collect();
             for follower in all {
                 let told = *self.told.lock();
-                follower.catch_up(Some((&store, &self.is_stopped)))?;
+                follower.catch_up(Some((self, &store)))?;
                 follower.tidy(told)?;
             }
         }
@@ -238,6 +249,29 @@ impl Followers {
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Release);
         drop(self.job.lock());
+    }
+
+    /// Graphs that were read from files and not built, since the database was opened.
+    pub fn restored(&self) -> u64 {
+        self.restored.load(Ordering::Relaxed)
+    }
+
+    /// Writes the graphs into their files. Nothing is committed any more, and [`Followers::stop`] was called.
+    ///
+    /// # Errors
+    /// An IO error: the graphs that have no file are built again.
+    pub fn save(&self) -> Result<()> {
+        let Some(saved) = &self.saved else {
+            return Ok(());
+        };
+        let told = *self.told.lock();
+        let all: Vec<_> = self.by_table.read().values().flatten().cloned().collect();
+        let mut names = Vec::new();
+        for follower in all {
+            names.push((follower.table, follower.index));
+            follower.save(saved, told)?;
+        }
+        saved.remove_others(&names)
     }
 
     fn is_stopped(&self) -> bool {
@@ -310,6 +344,7 @@ impl Follower {
                 threads: threads.clamp(1, 64),
                 ..HnswOptions::default()
             },
+            saved_at: AtomicU64::new(0),
             pending: Mutex::default(),
             draining: Mutex::new(()),
             built: RwLock::default(),
@@ -349,16 +384,21 @@ impl Follower {
 
     /// Brings the graph up to what was told, and builds it first where it is not there and a store is given. Without one:
     /// false, with nothing done, where the graph is not there or many changes wait.
-    fn catch_up(&self, from: Option<(&Store, &AtomicBool)>) -> Result<bool> {
+    fn catch_up(&self, from: Option<(&Followers, &Store)>) -> Result<bool> {
         let (must_build, waiting) = {
             let pending = self.pending.lock();
             (pending.is_lost || self.built.read().is_none(), pending.changes.len())
         };
         match from {
-            Some((store, is_stopped)) if must_build => self.build(store, is_stopped)?,
+            Some((followers, store)) if must_build => self.build(followers, store)?,
             None if must_build || waiting > PENDING_FOR_SEARCH => return Ok(false),
             _ => {}
         }
+        self.bring_in()
+    }
+
+    /// Brings into the graph what was told; false where there is no graph, or changes were lost.
+    fn bring_in(&self) -> Result<bool> {
         // One at a time, so that changes stay in order; the queue is locked briefly, because commits note in it.
         let _one = self.draining.lock();
         let Some(built) = self.built.read().clone() else {
@@ -406,8 +446,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Builds the graph from the rows as they are now.
-    fn build(&self, store: &Store, is_stopped: &AtomicBool) -> Result<()> {
+    /// Writes the graph, which `told` is the end of, into its file, unless it is there already.
+    fn save(&self, saved: &SavedGraphs, told: LogIndex) -> Result<()> {
+        if self.saved_at.load(Ordering::Relaxed) == told.0 || !self.bring_in()? {
+            return Ok(());
+        }
+        let Some(built) = self.built.read().clone() else {
+            return Ok(());
+        };
+        built.graph.advance(told);
+        saved.save((self.table, self.index), &built.graph)
+    }
+
+    /// Takes the graph from its file, or builds it from the rows as they are now.
+    fn build(&self, followers: &Followers, store: &Store) -> Result<()> {
         {
             // Nobody brings changes into the graph that goes while they are counted as those of the graph that comes.
             let _one = self.draining.lock();
@@ -418,6 +470,33 @@ impl Follower {
         }
         let snapshot = store.snapshot();
         let at = snapshot.read_point()?.index;
+        let id = (self.table, self.index);
+        let saved = followers.saved.as_ref();
+        let saved = saved.and_then(|saved| saved.restore(id, at, self.dimensions, self.metric, self.options));
+        let graph = match saved {
+            Some(graph) => {
+                followers.restored.fetch_add(1, Ordering::Relaxed);
+                self.saved_at.store(at.0, Ordering::Relaxed);
+                graph
+            }
+            None => self.load(&*snapshot, at, &followers.is_stopped)?,
+        };
+        let mut pending = self.pending.lock();
+        if pending.is_lost {
+            return Err(Error::internal(
+                "more was written than an index that is being built can follow",
+            ));
+        }
+        pending.changes.retain(|change| change.at > at);
+        *self.built.write() = Some(Built {
+            graph: Arc::new(graph),
+            floor: Arc::new(AtomicU64::new(at.0)),
+        });
+        Ok(())
+    }
+
+    /// A graph of all rows that a snapshot at `at` sees.
+    fn load(&self, snapshot: &dyn Snapshot, at: LogIndex, is_stopped: &AtomicBool) -> Result<VectorIndex> {
         let graph = VectorIndex::new(self.dimensions, self.metric, self.options)?;
         let mut scan = snapshot.scan(&KeyRange::index(self.table, ROWS), Direction::Forward);
         let rows = std::iter::from_fn(|| {
@@ -439,18 +518,7 @@ impl Follower {
             false => Ok(()),
         })?;
         graph.advance(at);
-        let mut pending = self.pending.lock();
-        if pending.is_lost {
-            return Err(Error::internal(
-                "more was written than an index that is being built can follow",
-            ));
-        }
-        pending.changes.retain(|change| change.at > at);
-        *self.built.write() = Some(Built {
-            graph: Arc::new(graph),
-            floor: Arc::new(AtomicU64::new(at.0)),
-        });
-        Ok(())
+        Ok(graph)
     }
 }
 

@@ -3,6 +3,7 @@
 //! DataFusion names a column by its expression; clients expect PostgreSQL's names: of a column its name, of a function call
 //! the function's, of a cast what is cast or else the type, and `?column?` where there is none.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::Result;
@@ -151,6 +152,18 @@ fn type_name(data_type: &ast::DataType) -> String {
     .to_owned()
 }
 
+/// Equal for expressions that DataFusion gives one name: it leaves out casts and parentheses.
+fn name_of_datafusion(expr: &ast::Expr) -> String {
+    let mut bare = expr.clone();
+    let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
+        while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
+            *expr = std::mem::replace(inner, ast::Expr::Value(ast::Value::Null.into()));
+        }
+        ControlFlow::Continue(())
+    });
+    bare.to_string()
+}
+
 /// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for
 /// and PostgreSQL does not. The names above are computed from the list as it was.
 pub fn make_unique(query: &mut ast::Query) {
@@ -160,7 +173,7 @@ pub fn make_unique(query: &mut ast::Query) {
     let mut seen = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         if let ast::SelectItem::UnnamedExpr(expr) = item
-            && !seen.insert(expr.to_string())
+            && !seen.insert(name_of_datafusion(expr))
         {
             *item = ast::SelectItem::ExprWithAlias {
                 expr: expr.clone(),

@@ -233,6 +233,7 @@ mod tests {
             memory_bytes: 64 << 20,
             partitions: 1,
             copy_dir: None,
+            index_dir: None,
         };
         let store = Arc::new(Store::in_memory(&StoreOptions::default()));
         Session::new(

@@ -7,7 +7,7 @@ use aion_base::{Error, Result};
 use aion_catalog::objects::{Catalog, table_key};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::TaskContext;
@@ -212,6 +212,11 @@ pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
 /// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance.
 pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
+    // What does not fit is a defect of ours, and no NULL.
+    let exact = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
@@ -219,7 +224,7 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
         if let Some(result_type) = ResultType::carried(column.data_type(), field) {
             return result_type.carry(column);
         }
-        cast(column, field.data_type()).map_err(|error| translate(error.into(), ""))
+        cast_with_options(column, field.data_type(), &exact).map_err(|error| translate(error.into(), ""))
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

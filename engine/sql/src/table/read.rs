@@ -21,6 +21,9 @@ use super::scan::{Filter, ScanPlan, StatementContext};
 use crate::error::translate;
 use crate::transaction::TransactionScan;
 
+/// Rows that are looked up at once.
+const LOOKUP_ROWS: usize = 128;
+
 /// Rows of the first chunk.
 const FIRST_CHUNK_ROWS: usize = 256;
 
@@ -35,7 +38,6 @@ pub struct Reader {
     /// Rows that may still be given.
     rest: usize,
     rows: Rows,
-    row_key: Vec<u8>,
 }
 
 /// Where keys come from.
@@ -125,7 +127,6 @@ impl Reader {
             batch_rows,
             rest: plan.limit.unwrap_or(usize::MAX),
             rows,
-            row_key: Vec::new(),
             plan,
         }
     }
@@ -163,56 +164,91 @@ impl Reader {
             false => self.chunk_rows.min(self.rest),
         };
         self.chunk_rows = (self.chunk_rows * 4).min(self.batch_rows);
-        for _ in 0..wanted {
-            if !self.read_row().map_err(|error| self.damaged(error))? {
+        let plan = self.plan.clone();
+        let is_end = match (&plan.access, &self.rows) {
+            (Access::Keys { keys }, _) => self.read_listed(keys, wanted),
+            (Access::Index { is_covering: false, .. }, _) => self.read_indexed(wanted),
+            _ => self.read_in_order(wanted),
+        };
+        is_end.map_err(|error| self.damaged(error))
+    }
+
+    /// Takes the next rows of a list of keys; true at its end.
+    fn read_listed(&mut self, keys: &[Arc<[u8]>], wanted: usize) -> Result<bool> {
+        let Source::List(next) = &mut self.source else {
+            return Err(Error::internal("a range is not the way to listed rows"));
+        };
+        let from = (*next).min(keys.len());
+        let to = keys.len().min(from + wanted);
+        *next = to;
+        for keys in keys[from..to].chunks(LOOKUP_ROWS) {
+            let rows = self.statement.transaction.get_many(keys)?;
+            for (key, row) in keys.iter().zip(rows) {
+                if let Some(row) = row {
+                    self.rows.push(&self.plan, key, &row)?;
+                }
+            }
+        }
+        Ok(to - from < wanted)
+    }
+
+    /// Takes the next rows that entries of an index name; true at the end of the range.
+    fn read_indexed(&mut self, wanted: usize) -> Result<bool> {
+        let plan = &self.plan;
+        let (Source::Scan(scan), Access::Index { keys, .. }) = (&mut self.source, &plan.access) else {
+            return Err(Error::internal("a list of keys is not the way to these rows"));
+        };
+        let shape = &plan.shape;
+        let mut rest = wanted;
+        while rest > 0 {
+            let step = rest.min(LOOKUP_ROWS);
+            let mut row_keys: Vec<Vec<u8>> = Vec::with_capacity(step);
+            while row_keys.len() < step && scan.advance()? {
+                let mut key = Vec::new();
+                shape
+                    .keys
+                    .row_of_entry(keys, &shape.layout, scan.key(), scan.value(), &mut key)?;
+                row_keys.push(key);
+            }
+            let rows = self.statement.transaction.get_many(&row_keys)?;
+            for (key, row) in row_keys.iter().zip(rows) {
+                let row = row.ok_or_else(|| {
+                    Error::corrupt(format!(
+                        "index \"{}\" has an entry of a row that is not there",
+                        keys.name()
+                    ))
+                })?;
+                self.rows.push(plan, key, &row)?;
+            }
+            if row_keys.len() < step {
                 return Ok(true);
             }
+            rest -= step;
         }
         Ok(false)
     }
 
-    /// Takes the next row; false at the end.
-    fn read_row(&mut self) -> Result<bool> {
-        let shape = &self.plan.shape;
-        let transaction = &self.statement.transaction;
-        let scan = match (&mut self.source, &self.plan.access) {
-            (Source::List(next), Access::Keys { keys }) => {
-                let Some(key) = keys.get(*next) else {
-                    return Ok(false);
-                };
-                *next += 1;
-                if let Some(row) = transaction.get(key)? {
-                    self.rows.push(&self.plan, key, &row)?;
-                }
+    /// Takes the next rows, or entries that hold all that is wanted, of a range; true at its end.
+    fn read_in_order(&mut self, wanted: usize) -> Result<bool> {
+        let plan = &self.plan;
+        let Source::Scan(scan) = &mut self.source else {
+            return Err(Error::internal("a list of keys is not the way to these rows"));
+        };
+        let shape = &plan.shape;
+        for _ in 0..wanted {
+            if !scan.advance()? {
                 return Ok(true);
             }
-            (Source::Scan(scan), _) => scan,
-            (Source::List(_), _) => return Err(Error::internal("a list of keys is not the way to these rows")),
-        };
-        if !scan.advance()? {
-            return Ok(false);
+            let (key, value) = (scan.key(), scan.value());
+            match (&mut self.rows, &plan.access) {
+                (Rows::Covered { builder, values }, Access::Index { keys, .. }) => {
+                    shape.keys.values_of_entry(keys, &shape.layout, key, value, values)?;
+                    builder.push_values(values)?;
+                }
+                (rows, _) => rows.push(plan, key, value)?,
+            }
         }
-        let (key, value) = (scan.key(), scan.value());
-        let Access::Index { keys, .. } = &self.plan.access else {
-            self.rows.push(&self.plan, key, value)?;
-            return Ok(true);
-        };
-        if let Rows::Covered { builder, values } = &mut self.rows {
-            shape.keys.values_of_entry(keys, &shape.layout, key, value, values)?;
-            builder.push_values(values)?;
-            return Ok(true);
-        }
-        shape
-            .keys
-            .row_of_entry(keys, &shape.layout, key, value, &mut self.row_key)?;
-        let row = transaction.get(&self.row_key)?.ok_or_else(|| {
-            Error::corrupt(format!(
-                "index \"{}\" has an entry of a row that is not there",
-                keys.name()
-            ))
-        })?;
-        self.rows.push(&self.plan, &self.row_key, &row)?;
-        Ok(true)
+        Ok(false)
     }
 
     fn damaged(&self, error: Error) -> Error {

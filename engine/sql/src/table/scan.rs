@@ -250,6 +250,15 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
+    /// What was counted is of one run.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self {
+            plan: self.plan.clone(),
+            properties: self.properties.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let statement = StatementContext::of(&task).map_err(wrap)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);

@@ -49,6 +49,26 @@ pub struct Transaction {
     state: Mutex<State>,
 }
 
+/// The bytes of a row that was read.
+#[derive(Debug)]
+pub enum Row {
+    /// This transaction wrote it.
+    Own(Arc<[u8]>),
+    /// The snapshot has it.
+    Committed(Vec<u8>),
+}
+
+impl std::ops::Deref for Row {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Committed(bytes) => bytes,
+        }
+    }
+}
+
 /// A place in a transaction, see [`Transaction::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(usize);
@@ -113,6 +133,35 @@ impl Transaction {
         }
         drop(state);
         self.get_committed(key)
+    }
+
+    /// The values of some keys, in their order, None for one that does not exist: as [`Transaction::get`], and cheaper for many.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Row>>> {
+        let mut found: Vec<Option<Row>> = Vec::with_capacity(keys.len());
+        let (mut wanted, mut places) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+        {
+            let mut state = self.state.lock();
+            for (place, key) in keys.iter().map(K::as_ref).enumerate() {
+                if let Some(pending) = state.writes.get(key) {
+                    found.push(pending.value.clone().map(Row::Own));
+                    continue;
+                }
+                if self.records_reads {
+                    state.reads.point(key);
+                }
+                found.push(None);
+                wanted.push(key);
+                places.push(place);
+            }
+        }
+        let committed = self.snapshot.multi_get(&wanted)?;
+        for (place, version) in places.into_iter().zip(committed) {
+            found[place] = version.map(|(_, value)| Row::Committed(value));
+        }
+        Ok(found)
     }
 
     fn get_committed(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>> {

@@ -76,7 +76,7 @@ impl RocksRows {
     /// Corrupt, naming what RocksDB found damaged; IO.
     pub fn open(dir: &Path, options: RocksOptions) -> Result<Self> {
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&Cache::new_lru_cache(options.block_cache_bytes));
+        table.set_block_cache(&Cache::new_hyper_clock_cache(options.block_cache_bytes, 0));
         table.set_block_size(8 << 10);
         table.set_bloom_filter(10.0, false);
         table.set_whole_key_filtering(true);

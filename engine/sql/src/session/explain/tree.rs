@@ -17,7 +17,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
-use crate::nearest::NearestExec;
+use crate::nearest::{KeptExec, NearestExec};
 use crate::table::ScanExec;
 
 /// Operators that change no rows.
@@ -67,6 +67,10 @@ impl Node {
     }
 
     fn build(plan: &dyn ExecutionPlan, has_run: bool, statistics: &StatisticsContext) -> Self {
+        let any: &dyn Any = plan;
+        if let Some(kept) = any.downcast_ref::<KeptExec>() {
+            return Self::build(kept.shown().as_ref(), has_run, statistics);
+        }
         let children: Vec<_> = plan.children().into_iter().cloned().collect();
         if LEFT_OUT.contains(&plan.name()) && children.len() == 1 {
             let mut child = Self::build(children[0].as_ref(), has_run, statistics);
@@ -78,7 +82,6 @@ impl Node {
         let known = statistics.compute(plan, &StatisticsArgs::new()).ok();
         let rows = known.and_then(|known| known.num_rows.get_value().map(|&rows| rows as f64));
         let (name, properties) = describe(plan);
-        let any: &dyn Any = plan;
         let children = match any.downcast_ref::<NearestExec>() {
             Some(nearest) => vec![nearest.shown()],
             None => children,

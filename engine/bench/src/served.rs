@@ -1,0 +1,68 @@
+//! `aion serve` as a process of its own, as its users run it.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use aion_base::{Error, Result};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    port: u16,
+}
+
+impl Served {
+    /// Starts `program serve` over a data directory.
+    ///
+    /// # Errors
+    /// When it ends before it is ready.
+    pub fn start(program: &Path, data: &Path) -> Result<Self> {
+        let failed = |error| Error::io(format_args!("run {} serve", program.display()), error);
+        let mut child = Command::new(program)
+            .args([
+                "serve",
+                "--pg",
+                "127.0.0.1:0",
+                "--flight",
+                "off",
+                "--http",
+                "off",
+                "--data",
+            ])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let output = child.stdout.take();
+        let mut served = Self { child, port: 0 };
+        let output = output.ok_or_else(|| Error::internal("a child has the pipe that it was started with"))?;
+        for line in BufReader::new(output).lines() {
+            let line = line.map_err(failed)?;
+            let port = line.trim().strip_prefix("psql -h 127.0.0.1 -p ");
+            if let Some(port) = port.and_then(|rest| rest.split(' ').next()?.parse().ok()) {
+                served.port = port;
+            }
+            // It prints nothing after this, so the pipe may go.
+            if line.starts_with("Ready.") && served.port != 0 {
+                return Ok(served);
+            }
+        }
+        Err(Error::internal("aion serve ended before it was ready"))
+    }
+
+    /// The port of the PostgreSQL protocol.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Its data directory goes too.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

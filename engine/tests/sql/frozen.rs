@@ -1,0 +1,183 @@
+//! A database of format 1, frozen: tables of every type, indexes, a graph, a view, statistics and a saved vector index. Today's code
+//! must read it for ever.
+//!
+//! `fixtures/format-1-sql.tar.gz` is a directory that was closed. It was written once, from [`STATEMENTS`], and is not written again;
+//! `crash/fixture.rs` does the same for the log and the rows below.
+
+use std::path::{Path, PathBuf};
+
+use aion_db::{Database, DatabaseOptions};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::crash::directory::files;
+use crate::nearest::Client;
+
+const FIXTURE: &str = "fixtures/format-1-sql.tar.gz";
+
+/// What the database was made with.
+const STATEMENTS: &[&str] = &[
+    "CREATE SCHEMA store",
+    "CREATE TABLE every (id integer PRIMARY KEY, b boolean, s smallint, l bigint, r real, d double precision, n numeric(12,3), \
+     t text DEFAULT 'none', v varchar(5), y bytea, day date, ts timestamp, tz timestamptz, u uuid, j json, p vector(3))",
+    "INSERT INTO every VALUES (1, true, -7, 9223372036854775807, 0.5, 0.1, -123.456, 'ä''\\', 'five', '\\x00ff', '2013-02-28', \
+     '2013-01-01 05:06:07.5', '2013-01-01 05:00:00+00', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": [1, null]}', '[1,2.5,-3]')",
+    "INSERT INTO every (id) VALUES (-2147483648)",
+    "INSERT INTO every (id, t) VALUES (2, NULL)",
+    "CREATE TABLE store.parts (maker text, number bigint, price numeric(8,2) NOT NULL, PRIMARY KEY (maker, number))",
+    "INSERT INTO store.parts SELECT 'm' || (i % 3), i, i / 4.0 FROM generate_series(1, 300) AS g(i)",
+    "CREATE INDEX parts_price ON store.parts (price DESC NULLS LAST, maker)",
+    "CREATE UNIQUE INDEX parts_number ON store.parts (number)",
+    "CREATE TABLE keyless (a integer, b text)",
+    "INSERT INTO keyless VALUES (1, 'x'), (1, 'x'), (NULL, NULL)",
+    "CREATE TABLE city (code text PRIMARY KEY, name text NOT NULL)",
+    "CREATE TABLE road (id integer PRIMARY KEY, a text, b text, km integer)",
+    "INSERT INTO city VALUES ('A', 'Aachen'), ('B', 'Bonn'), ('C', 'Celle')",
+    "INSERT INTO road VALUES (1, 'A', 'B', 90), (2, 'B', 'C', 350), (3, 'C', 'A', NULL), (4, 'A', 'nowhere', 1)",
+    "CREATE PROPERTY GRAPH map VERTEX TABLES (city KEY (code) LABEL city PROPERTIES (code, name)) EDGE TABLES (road KEY (id) \
+     SOURCE KEY (a) REFERENCES city (code) DESTINATION KEY (b) REFERENCES city (code) LABEL road PROPERTIES (id, km))",
+    "CREATE VIEW cheap (maker, parts) AS SELECT maker, count(*) FROM store.parts WHERE price < 10 GROUP BY maker",
+    "CREATE TABLE points (id integer PRIMARY KEY, at vector(2))",
+    "INSERT INTO points SELECT i, CAST('[' || i || ',' || (i % 7) || ']' AS vector(2)) FROM generate_series(1, 600) AS g(i)",
+    "CREATE INDEX points_at ON points USING hnsw (at vector_l2_ops) WITH (m = 8, ef_construction = 32)",
+    "DELETE FROM points WHERE id = 100",
+    "ANALYZE",
+];
+
+/// Questions and their answers, written down rather than computed by the code under test.
+const ANSWERS: &[(&str, &[&[&str]])] = &[
+    (
+        "SELECT id, b, s, l, r, d, n, t, v FROM every ORDER BY id",
+        &[
+            &["-2147483648", "-", "-", "-", "-", "-", "-", "none", "-"],
+            &[
+                "1",
+                "t",
+                "-7",
+                "9223372036854775807",
+                "0.5",
+                "0.1",
+                "-123.456",
+                "ä'\\",
+                "five",
+            ],
+            &["2", "-", "-", "-", "-", "-", "-", "-", "-"],
+        ],
+    ),
+    (
+        "SELECT y, day, ts, tz, u, j, p FROM every WHERE id = 1",
+        &[&[
+            "\\x00ff",
+            "2013-02-28",
+            "2013-01-01 05:06:07.5",
+            "2013-01-01 05:00:00+00",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            "{\"a\": [1, null]}",
+            "[1,2.5,-3]",
+        ]],
+    ),
+    (
+        "SELECT maker, number, price FROM store.parts WHERE maker = 'm1' AND number > 290 ORDER BY number",
+        &[
+            &["m1", "292", "73.00"],
+            &["m1", "295", "73.75"],
+            &["m1", "298", "74.50"],
+        ],
+    ),
+    (
+        "SELECT number FROM store.parts ORDER BY price DESC NULLS LAST, maker LIMIT 2",
+        &[&["300"], &["299"]],
+    ),
+    ("SELECT maker FROM store.parts WHERE number = 7", &[&["m1"]]),
+    ("SELECT count(*), count(a), sum(a) FROM keyless", &[&["3", "2", "2"]]),
+    (
+        "SELECT * FROM cheap ORDER BY maker",
+        &[&["m0", "13"], &["m1", "13"], &["m2", "13"]],
+    ),
+    (
+        "SELECT x, y, km FROM GRAPH_TABLE (map MATCH (a IS city)-[e IS road]->(b IS city) \
+         COLUMNS (a.name AS x, b.name AS y, e.km AS km)) ORDER BY x",
+        &[
+            &["Aachen", "Bonn", "90"],
+            &["Bonn", "Celle", "350"],
+            &["Celle", "Aachen", "-"],
+        ],
+    ),
+    (
+        "SELECT id FROM points ORDER BY at <-> '[100,2]', id LIMIT 3",
+        &[&["99"], &["101"], &["98"]],
+    ),
+    (
+        "SELECT indexname FROM pg_indexes WHERE schemaname = 'store' ORDER BY 1",
+        &[&["parts_number"], &["parts_pkey"], &["parts_price"]],
+    ),
+];
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE)
+}
+
+fn open(directory: &Path) -> Database {
+    let database = Database::open(directory, DatabaseOptions::default()).expect("it opens");
+    database.wait_for_indexes().expect("read or built");
+    database
+}
+
+fn write_fixture() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(dir.path());
+    let mut client = Client::new(&database);
+    for statement in STATEMENTS {
+        client.query(statement, &[]);
+    }
+    drop(client);
+    database.close().expect("closed");
+    let file = std::fs::File::create(path()).expect("created");
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::best()));
+    for name in files(dir.path()) {
+        // RocksDB's own diary, with paths of the machine in it, and a lock that names a process.
+        if name != Path::new("LOCK") && !name.starts_with("data/LOG") && name != Path::new("data/LOCK") {
+            archive
+                .append_path_with_name(dir.path().join(&name), &name)
+                .expect("packed");
+        }
+    }
+    archive.into_inner().and_then(GzEncoder::finish).expect("written");
+}
+
+#[test]
+fn a_database_of_format_1_is_read_and_goes_on() {
+    if !path().exists() && std::env::var_os("AION_BLESS").is_some() {
+        write_fixture();
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = std::fs::File::open(path()).expect("the fixture is there; AION_BLESS=1 writes one that is missing");
+    tar::Archive::new(GzDecoder::new(file))
+        .unpack(dir.path())
+        .expect("unpacked");
+    // Twice: after the first time it is a directory that today's code has written to.
+    for round in 0..2 {
+        let database = open(dir.path());
+        // Another version of the graph's library may refuse the file; the index is built then, and saved again.
+        let restored = database.counters().expect("counted").vector_indexes_restored;
+        assert!(round == 0 || restored == 1, "the vector index of the file");
+        let mut client = Client::new(&database);
+        for (question, answer) in ANSWERS {
+            assert_eq!(client.query(question, &[]), *answer, "{question}, round {round}");
+        }
+        let plan = client.explain("SELECT maker FROM store.parts WHERE number = 7", &[]);
+        assert!(plan.contains("parts_number"), "{plan}");
+        for duplicate in [
+            "INSERT INTO every (id) VALUES (1)",
+            "INSERT INTO store.parts VALUES ('m9', 7, 1)",
+        ] {
+            let error = client.run(duplicate, &[]).expect_err("a duplicate");
+            assert_eq!(error.state().as_str(), "23505", "{duplicate}");
+        }
+        client.query("INSERT INTO keyless VALUES (5, 'new')", &[]);
+        client.query("DELETE FROM keyless WHERE a = 5", &[]);
+        drop(client);
+        database.close().expect("closed");
+    }
+}
