@@ -14,7 +14,7 @@ help: ## this list
 setup: ## download all that is needed; afterwards demo and test work without a network
 	@bash deploy/setup.sh all
 
-build: ## the release binary, as build/aion (the first time: about half an hour on two cores)
+build: ## the release binary, as build/aion (the first time: up to 75 minutes on two slow cores)
 	@bash deploy/setup.sh build
 	@bash deploy/build.sh
 
@@ -31,7 +31,7 @@ demo: ## set up, build and run the demo; the result is in demo-out
 test: ## the gate that CI runs: fmt, tidy, clippy, all tests
 	@bash deploy/setup.sh test
 	@. deploy/env.sh && if [ ! -d "$$CARGO_TARGET_DIR/debug" ]; then \
-		echo "test: the first build compiles every dependency: about half an hour on two cores, later ones a minute or two"; fi
+		echo "test: the first build compiles every dependency: up to an hour on two slow cores, later ones a few minutes"; fi
 	@. deploy/env.sh && cargo xtask ci
 	@bash deploy/test-clients.sh
 	@. deploy/env.sh && "$$AION_CACHE/python/bin/python" -m pytest -q -p no:cacheprovider python/tests

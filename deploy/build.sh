@@ -12,7 +12,7 @@ if [ ! -f engine/cli/Cargo.toml ]; then
 fi
 built="$CARGO_TARGET_DIR/release/aion"
 if [ ! -e "$built" ]; then
-    echo "build: the first release build compiles RocksDB and the query engine: about half an hour on two cores."
+    echo "build: the first release build compiles RocksDB and the query engine: 35 to 75 minutes on two cores."
     echo "build: it may be interrupted and goes on where it was; later builds take a minute or two."
 fi
 cargo build --release --locked --package aion-cli --package aion-python --bin aion --lib

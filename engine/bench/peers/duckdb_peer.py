@@ -47,6 +47,8 @@ def answer(state, request):
     if "open" in request:
         state["connection"] = duckdb.connect(request["open"]["path"], config={"threads": request["open"]["threads"]})
         state["connection"].execute("SET TimeZone = 'UTC'")
+        # It would be drawn into our answers once a statement takes long.
+        state["connection"].execute("SET enable_progress_bar = false")
         return {"version": duckdb.__version__}
     parameters = [parameter(value) for value in request.get("parameters", [])]
     begin = time.perf_counter()
