@@ -164,12 +164,11 @@ fn service_user() -> Option<(u32, u32)> {
     use std::os::unix::fs::MetadataExt;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|of_us| of_us.uid() == 0);
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let user = users.lines().filter(|_| is_root).find_map(|line| {
+    users.lines().filter(|_| is_root).find_map(|line| {
         let mut fields = line.split(':');
         (fields.next()? == "postgres").then_some(())?;
         Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    user
+    })
 }
 
 /// A port that nobody listens on.
