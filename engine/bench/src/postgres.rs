@@ -131,8 +131,10 @@ impl Postgres {
             };
             let has_ended = matches!(self.child.try_wait(), Ok(Some(_)));
             if has_ended || begin.elapsed() > START_TIME_MAX {
-                let log = folder.join("postgres.log");
-                return Err(error.with_hint(format!("PostgreSQL did not start; see {}.", log.display())));
+                // The log goes with its folder, so its end is told here.
+                let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap_or_default();
+                let last = log.lines().last().unwrap_or("it wrote no log").to_owned();
+                return Err(error.with_hint(format!("PostgreSQL did not start: {last}")));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -117,7 +117,7 @@ impl Report {
     /// The median, and the least and the greatest of several runs.
     fn shown(&self, arm: &Arm) -> String {
         let figure = |figure: f64| match self.unit {
-            Unit::PerSecond => grouped(figure),
+            Unit::PerSecond => count(figure.round() as u64),
             Unit::Milliseconds => format!("{figure:.2}"),
         };
         let median = figure(arm.median());
@@ -183,9 +183,9 @@ fn with_section(text: &str, work: &str, section: &str) -> String {
     }
 }
 
-/// A whole number with commas between thousands.
-fn grouped(figure: f64) -> String {
-    let digits = format!("{figure:.0}");
+/// A number with a comma between thousands.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use aion_base::{Error, Result};
+pub use aion_bench::report::count;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Standard output and standard error.
@@ -83,19 +84,6 @@ fn table_lines(rows: &[Vec<String>]) -> Vec<String> {
         text.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
-}
-
-/// A number with a comma between thousands.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Megabytes (10^6 bytes) with one decimal.
