@@ -66,8 +66,8 @@ def connect(path=":memory:", read_only=False, config=None):
 
     path       a directory, made where nothing is; ":memory:" is a database that ends with the connection
     read_only  refuse what changes rows or definitions (25006), and a directory that is not there
-    config     memory (bytes, or "2GB"), threads, copy_dir (COPY reads files below it only); for the process's first
-               connection to the directory
+    config     memory (bytes, or "2GB"), threads, copy_dir (COPY reads files below it only), ai_mode ("off", or "shadow":
+               what runs is noted in aion.statements); for the process's first connection to the directory
 
     Connections of one process to one directory share the open database. Raises OperationalError while another process
     has it, naming that process and how to connect.

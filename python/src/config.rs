@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::DatabaseOptions;
+use aion_db::{DatabaseOptions, Mode};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors;
 
 /// The known keys.
-const KEYS: &str = "copy_dir, memory, threads";
+const KEYS: &str = "ai_mode, copy_dir, memory, threads";
 /// The least memory, which is also what `aion serve` asks for.
 const MEMORY_BYTES_MIN: usize = 64 << 20;
 /// The most threads.
@@ -22,6 +22,7 @@ pub struct Config {
     memory_bytes: Option<usize>,
     threads: Option<usize>,
     copy_dir: Option<PathBuf>,
+    ai_mode: Option<Mode>,
 }
 
 impl Config {
@@ -38,6 +39,7 @@ impl Config {
             let outcome = match key.as_str() {
                 "memory" => memory(&text).map(|bytes| read.memory_bytes = Some(bytes)),
                 "threads" => threads(&text).map(|threads| read.threads = Some(threads)),
+                "ai_mode" => ai_mode(&text).map(|mode| read.ai_mode = Some(mode)),
                 "copy_dir" => {
                     let path: PathBuf = value.extract()?;
                     let found = path.canonicalize();
@@ -66,6 +68,9 @@ impl Config {
             options.threads = threads;
         }
         options.copy_dir.clone_from(&self.copy_dir);
+        if let Some(mode) = self.ai_mode {
+            options.ai_mode = mode;
+        }
         options
     }
 
@@ -74,11 +79,21 @@ impl Config {
         (self.memory_bytes.is_none() || self.memory_bytes == other.memory_bytes)
             && (self.threads.is_none() || self.threads == other.threads)
             && (self.copy_dir.is_none() || self.copy_dir == other.copy_dir)
+            && (self.ai_mode.is_none() || self.ai_mode == other.ai_mode)
     }
 }
 
 fn wrong(message: String, hint: &str) -> Error {
     Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint)
+}
+
+fn ai_mode(text: &str) -> Result<Mode> {
+    Mode::from_name(text).ok_or_else(|| {
+        wrong(
+            format!("ai_mode \"{text}\" does not exist"),
+            "The modes are off and shadow.",
+        )
+    })
 }
 
 /// `2GB`, `512MiB`, `67108864`: units of 1024, as PostgreSQL counts them.

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import pytest
 
@@ -54,6 +55,13 @@ def con():
         yield connection
 
 
+# A shell lets its background jobs ignore Ctrl-C, their children inherit that, and the tests of Ctrl-C waited for ever.
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+# How long a child may take to a line.
+SILENCE_MAX_S = 120
+
+
 @pytest.fixture
 def child():
     """Starts a Python program; whatever becomes of the test, it ends. Its lines are read with `expect`."""
@@ -62,7 +70,7 @@ def child():
     class Child:
         def __init__(self, program, *arguments):
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, *map(str, arguments)],
+                [sys.executable, "-c", INTERRUPTIBLE + program, *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -71,7 +79,11 @@ def child():
             children.append(self.process)
 
         def expect(self, line):
+            # A program that says nothing is ended, and then its output is at its end.
+            watchdog = threading.Timer(SILENCE_MAX_S, self.process.kill)
+            watchdog.start()
             read = self.process.stdout.readline().rstrip("\n")
+            watchdog.cancel()
             if read != line:
                 self.process.kill()
                 rest, errors = self.process.communicate()

@@ -52,11 +52,13 @@ def test_a_shared_directory_has_one_config(tmp_path):
 @pytest.mark.parametrize(
     ("config", "error", "words"),
     [
-        ({"memori": "2GB"}, aiondb.ProgrammingError, ["memori", "copy_dir, memory, threads"]),
+        ({"memori": "2GB"}, aiondb.ProgrammingError, ["memori", "ai_mode, copy_dir, memory, threads"]),
         ({"memory": "two"}, aiondb.DataError, ["two", "2GB"]),
         ({"memory": "1MB"}, aiondb.DataError, ["64MB"]),
         ({"memory": "99999999999TB"}, aiondb.DataError, ["99999999999TB"]),
         ({"threads": 0}, aiondb.DataError, ["1 to 1024"]),
+        ({"ai_mode": "on"}, aiondb.DataError, ["\"on\"", "off and shadow"]),
+        ({"ai_mode": "auto"}, aiondb.NotSupportedError, ["not there yet"]),
         ({"copy_dir": "/does/not/exist"}, aiondb.OperationalError, ["/does/not/exist"]),
     ],
 )

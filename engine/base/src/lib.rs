@@ -6,6 +6,7 @@ pub mod error;
 pub mod files;
 pub mod id;
 pub mod key;
+pub mod observation;
 pub mod range;
 pub mod rng;
 

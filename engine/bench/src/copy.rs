@@ -9,6 +9,7 @@ use std::time::Instant;
 use aion_base::{Error, Result};
 use aion_datasets::flights::{FlightsArchive, SCHEMA_SQL, Table};
 use aion_db::{Database, DatabaseOptions};
+use aion_shadow::answer::are_equal;
 
 use crate::client::Client;
 use crate::duckdb::{DuckDb, python};
@@ -16,7 +17,6 @@ use crate::embedded::Embedded;
 use crate::flights::{LoadTable, write_tables};
 use crate::postgres::Postgres;
 use crate::report::{Arm, Line, Report, Unit};
-use crate::results::are_equal;
 
 /// What all engines must have after the load.
 const CHECK: &str = "SELECT count(*), min(id), max(id), sum(distance), count(arr_delay), sum(arr_delay), count(tailnum), \

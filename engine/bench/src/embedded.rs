@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
-use aion_db::{Canceller, Cells, Database, Prepared, Response, Session, SessionOptions, canonical};
+use aion_db::{Canceller, Database, Prepared, Response, Session, SessionOptions, append_rows};
 use arrow::record_batch::RecordBatch;
 
 use crate::duckdb::Answer;
@@ -102,25 +102,8 @@ impl<'a> Embedded<'a> {
         let ms = begin.elapsed().as_secs_f64() * 1_000.0;
         let mut rows = Vec::new();
         for batch in &batches {
-            let arrays = batch.columns().iter().zip(columns.iter());
-            let arrays: Vec<_> = arrays
-                .map(|(array, column)| canonical(array, column.sql_type))
-                .collect::<Result<_>>()?;
-            let cells = arrays.iter().zip(columns.iter());
-            let cells: Vec<Cells<'_>> = cells
-                .filter_map(|(array, column)| Cells::of(array, column.sql_type))
-                .collect();
-            rows.extend((0..batch.num_rows()).map(|row| cells.iter().map(|cells| text(cells, row)).collect()));
+            append_rows(batch, &columns, &mut rows)?;
         }
         Ok(Answer { ms, rows })
     }
-}
-
-fn text(cells: &Cells<'_>, row: usize) -> Option<String> {
-    if cells.is_null(row) {
-        return None;
-    }
-    let mut text = String::new();
-    cells.write_text(row, &mut text);
-    Some(text)
 }

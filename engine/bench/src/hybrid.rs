@@ -10,13 +10,13 @@ use std::process::{Command, Stdio};
 use aion_base::{Error, Result};
 use aion_datasets::flights::{FlightsArchive, GRAPH_SQL, Parameter, Query, REFERENCE_PY, SCHEMA_SQL, Workload};
 use aion_db::{Database, DatabaseOptions};
+use aion_shadow::answer::{are_equal, found_of};
 use serde_json::{Value, json};
 
 use crate::duckdb::{Answer, DuckDb, python};
 use crate::embedded::Embedded;
 use crate::flights::{expert_statements, load_duckdb, texts, values, write_tables};
 use crate::report::{Arm, Line, Report, Unit};
-use crate::results::{are_equal, found_of};
 
 /// The template that is measured.
 const TEMPLATE: &str = "hybrid";

@@ -21,6 +21,5 @@ pub mod hybrid;
 pub mod point_select;
 pub mod postgres;
 pub mod report;
-pub mod results;
 pub mod served;
 pub mod wire;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result};
+use aion_shadow::answer::are_equal;
 
 use crate::client::Client;
 use crate::postgres::{Postgres, program};
 use crate::report::{Arm, Line, Report, Unit};
-use crate::results::are_equal;
 use crate::served::Served;
 
 const TABLE: &str =

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use aion_base::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, check, crash, demo, serve, shell, version};
+use crate::{advise, ai, bench, check, crash, demo, serve, shell, version};
 
 /// One database for rows, graphs, vectors, time series and keys.
 #[derive(Debug, Parser)]
@@ -23,6 +23,10 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run SQL on a data directory or a server, from a prompt or a script
     Sql(shell::SqlArguments),
+    /// Say which indexes would pay for the statements that ran, by estimate
+    Advise(advise::AdviseArguments),
+    /// What the database recommends, and what a person does with it
+    Ai(ai::AiArguments),
     /// Measure us and our peers side by side on the same work, and compare the answers
     Bench(bench::BenchArguments),
     /// Read every row of a data directory; print how many there are and their sha256
@@ -30,6 +34,9 @@ enum Command {
     /// Write until killed; the child process of the durability tests
     #[command(hide = true)]
     CrashWriter(crash::writer::WriterArguments),
+    /// Rehearse on clones; the child process of `aion ai rehearse`
+    #[command(hide = true)]
+    RehearseClone,
 }
 
 impl Arguments {
@@ -39,9 +46,12 @@ impl Arguments {
             Command::Demo(arguments) => demo::run(arguments),
             Command::Serve(arguments) => serve::run(arguments),
             Command::Sql(arguments) => shell::run(arguments),
+            Command::Advise(arguments) => advise::run(arguments),
+            Command::Ai(arguments) => ai::run(arguments),
             Command::Bench(arguments) => bench::run(arguments),
             Command::Check(arguments) => check::run(arguments),
             Command::CrashWriter(arguments) => crash::writer::run(arguments),
+            Command::RehearseClone => ai::rehearse_clone(),
         }
     }
 }

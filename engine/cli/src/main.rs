@@ -7,6 +7,8 @@
     reason = "a program that measures time, starts processes and writes the files it is told to"
 )]
 
+mod advise;
+mod ai;
 mod arguments;
 mod bench;
 mod check;

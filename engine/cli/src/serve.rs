@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Database, DatabaseOptions, NESTING_MAX, WRITE_SET_BYTES_MAX};
+use aion_db::{Database, DatabaseOptions, Mode, NESTING_MAX, WRITE_SET_BYTES_MAX};
 use aion_server::{ServerLimits, Service, check_bind, flight, http, pgwire};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -46,6 +46,13 @@ pub struct ServeArguments {
     /// Memory that the database may hold, in MiB; half of the machine's by default
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// What the learned parts may do: off, or shadow (observe, and change nothing)
+    #[arg(long, value_name = "MODE", default_value = "shadow", value_parser = mode)]
+    ai_mode: Mode,
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::from_name(text).ok_or_else(|| format!("'{text}' is no mode; the modes are off and shadow"))
 }
 
 /// Runs `aion serve`.
@@ -58,6 +65,7 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     let copy_dir = copy_dir.map_err(|error| Error::io("find the directory of --copy-dir", error))?;
     let mut options = DatabaseOptions {
         copy_dir,
+        ai_mode: arguments.ai_mode,
         ..DatabaseOptions::default()
     };
     if let Some(mib) = arguments.memory {

@@ -6,6 +6,8 @@ use aion_base::Result;
 use aion_sql::Engine;
 use aion_storage::Store;
 
+use crate::observed::Observed;
+
 /// Counters since the database was opened, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatabaseCounters {
@@ -25,6 +27,10 @@ pub struct DatabaseCounters {
     pub log_index: u64,
     /// Vector indexes that were read from their files, and not built.
     pub vector_indexes_restored: u64,
+    /// Bytes of statements and literals that are noted.
+    pub observed_bytes: usize,
+    /// Executions and statements that were not noted for lack of room.
+    pub observed_dropped: u64,
     /// Bytes that running queries have reserved now.
     pub query_memory_bytes: usize,
     /// Bytes that queries may reserve together.
@@ -32,7 +38,8 @@ pub struct DatabaseCounters {
 }
 
 impl DatabaseCounters {
-    pub(crate) fn of(store: &Store, engine: &Engine) -> Result<Self> {
+    pub(crate) fn of(store: &Store, engine: &Engine, observed: Option<&Observed>) -> Result<Self> {
+        let (observed_bytes, observed_dropped) = observed.map_or((0, 0), Observed::size);
         let counters = store.counters();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
@@ -44,6 +51,8 @@ impl DatabaseCounters {
             flushes: read(&counters.flushes),
             log_index: store.snapshot().read_point()?.index.0,
             vector_indexes_restored: engine.indexes_restored(),
+            observed_bytes,
+            observed_dropped,
             query_memory_bytes: engine.memory_reserved_bytes(),
             query_memory_bytes_max: engine.memory_bytes_max(),
         })

@@ -6,14 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aion_base::observation::Observer;
 use aion_base::{Error, Result};
 use aion_storage::{RocksOptions, Store, StoreOptions};
 
+pub use aion_shadow::state::Mode;
 pub use aion_sql::{
     Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
     NESTING_MAX, Prepared, Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions,
     Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX, canonical,
 };
+pub use text::append_rows;
 
 /// Choices of a database.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct DatabaseOptions {
     pub threads: usize,
     /// COPY reads and writes below this directory only, where given.
     pub copy_dir: Option<PathBuf>,
+    /// What the learned parts may do.
+    pub ai_mode: Mode,
 }
 
 impl Default for DatabaseOptions {
@@ -33,14 +38,22 @@ impl Default for DatabaseOptions {
             memory_bytes: memory::available_bytes() / 2,
             threads,
             copy_dir: None,
+            ai_mode: Mode::Shadow,
         }
     }
 }
 
+mod advise;
 mod counters;
 mod memory;
+mod observed;
+pub mod rehearsal;
+mod text;
 
+pub use advise::{Advice, IndexAdvice};
+pub use aion_optimizer_core::advisor::Limits as AdviceLimits;
 pub use counters::DatabaseCounters;
+use observed::Observed;
 
 /// How long closing waits for tasks to end; they look at their cancellation between batches.
 const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
@@ -50,6 +63,10 @@ const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Database {
     store: Arc<Store>,
     engine: Arc<aion_sql::Engine>,
+    /// None where the learned parts are off.
+    observed: Option<Arc<Observed>>,
+    /// None in memory.
+    path: Option<PathBuf>,
     /// Taken when the database goes.
     runtime: Option<tokio::runtime::Runtime>,
     options: DatabaseOptions,
@@ -72,7 +89,8 @@ impl Database {
                 ..StoreOptions::default()
             },
         )?;
-        Self::with_store(store, options, Some(path.join("vectors")))
+        rehearsal::remove_left(path);
+        Self::with_store(store, options, Some(path))
     }
 
     /// A database that lives in memory and ends with the process.
@@ -83,13 +101,26 @@ impl Database {
         Self::with_store(Store::in_memory(&StoreOptions::default()), options, None)
     }
 
-    fn with_store(store: Store, options: DatabaseOptions, index_dir: Option<PathBuf>) -> Result<Self> {
+    /// `path` is where a database lies that outlives its process.
+    fn with_store(store: Store, options: DatabaseOptions, path: Option<&Path>) -> Result<Self> {
+        if options.ai_mode.rehearses() {
+            return Err(Error::unsupported(format!(
+                "the mode {} of the learned parts is not there yet: they observe, and change nothing",
+                options.ai_mode
+            ))
+            .with_hint("Choose off or shadow."));
+        }
         let store = Arc::new(store);
+        let observed = match options.ai_mode.observes() {
+            true => Some(Observed::open(path.map(|path| path.join("observed")).as_deref())?),
+            false => None,
+        };
         let engine_options = EngineOptions {
             memory_bytes: options.memory_bytes / 2,
             partitions: options.threads,
             copy_dir: options.copy_dir.clone(),
-            index_dir,
+            index_dir: path.map(|path| path.join("vectors")),
+            observer: observed.clone().map(|observed| observed as Arc<dyn Observer>),
         };
         let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,9 +132,14 @@ impl Database {
             .build()
             .map_err(|error| Error::io("start the threads of queries", error))?;
         engine.build_in_background(runtime.handle())?;
+        if let Some(observed) = &observed {
+            observed.save_in_background(runtime.handle());
+        }
         Ok(Self {
             store,
             engine,
+            observed,
+            path: path.map(Path::to_path_buf),
             runtime: Some(runtime),
             options,
         })
@@ -127,6 +163,14 @@ impl Database {
         self.runtime.as_ref().expect("taken by drop alone").handle()
     }
 
+    /// Bytes that its rows take on disk.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn size_bytes(&self) -> Result<u64> {
+        self.store.disk_bytes()
+    }
+
     /// The choices it was opened with.
     pub fn options(&self) -> &DatabaseOptions {
         &self.options
@@ -137,7 +181,7 @@ impl Database {
     /// # Errors
     /// When the end of the log cannot be read.
     pub fn counters(&self) -> Result<DatabaseCounters> {
-        DatabaseCounters::of(&self.store, &self.engine)
+        DatabaseCounters::of(&self.store, &self.engine, self.observed.as_deref())
     }
 
     /// Says to whoever finds the data directory locked how to connect.
@@ -160,6 +204,9 @@ impl Database {
         // opened again by this process.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(STOP_TIME_MAX);
+        }
+        if let Some(Err(error)) = self.observed.as_ref().map(|observed| observed.save()) {
+            tracing::warn!(%error, "captured statements were not saved: the last minute of them is lost");
         }
         if let Err(error) = self.engine.save_indexes() {
             tracing::warn!(%error, "vector indexes were not saved; they are built again from the rows");

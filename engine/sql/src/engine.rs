@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aion_base::id::TableId;
+use aion_base::observation::Observer;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_catalog::stats::TableStatistics;
@@ -33,6 +34,8 @@ pub struct EngineOptions {
     pub copy_dir: Option<PathBuf>,
     /// Where vector indexes are kept while the database is closed; None builds them anew each time.
     pub index_dir: Option<PathBuf>,
+    /// Who is told what ran; None where nobody wants to know.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// What ANALYZE found, by table.
@@ -206,6 +209,11 @@ impl Engine {
     /// What the newest ANALYZE of each table found. It only steers plans, so it need not be of any snapshot.
     pub(crate) fn statistics(&self) -> Statistics {
         self.catalog.lock().statistics.clone()
+    }
+
+    /// What the newest ANALYZE of a table found.
+    pub fn statistics_of(&self, table: TableId) -> Option<Arc<TableStatistics>> {
+        self.catalog.lock().statistics.get(&table).cloned()
     }
 
     /// Lets the vector indexes catch up with the commits, on a thread that may block. Nothing waits for it.

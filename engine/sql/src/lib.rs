@@ -24,6 +24,7 @@ mod error;
 mod functions;
 mod graph;
 mod nearest;
+mod observe;
 mod parse;
 mod planner;
 mod response;
@@ -41,7 +42,10 @@ pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
-pub use session::{Effect, LocalTable, Prepared, Session, SessionOptions, TransactionStatus};
+pub use session::{
+    Effect, HypotheticalIndex, LocalTable, Prepared, Session, SessionOptions, TransactionStatus, WhatIf,
+};
+pub use system::quoted;
 pub use transaction::WRITE_SET_BYTES_MAX;
 
 /// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.

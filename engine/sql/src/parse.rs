@@ -32,6 +32,8 @@ pub struct Statement {
     pub(crate) ast: ast::Statement,
     /// The whole text that it came in, for the places of errors.
     pub(crate) text: Arc<str>,
+    /// Which one of the text's statements it is, from 0.
+    pub(crate) ordinal: usize,
 }
 
 /// Splits a text into its statements.
@@ -67,9 +69,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     let text: Arc<str> = text.into();
     Ok(statements
         .into_iter()
-        .map(|ast| Statement {
+        .enumerate()
+        .map(|(ordinal, ast)| Statement {
             ast,
             text: text.clone(),
+            ordinal,
         })
         .collect())
 }

@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 
 use crate::error::{translate, wrap};
 use crate::functions::{self, cast_call, is_function};
-use crate::session::PARAMETERS_MAX;
+use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
 use crate::system::{self, Facts, Identity, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, views};
@@ -49,6 +49,8 @@ pub struct Names<'a> {
     bound: Vec<(String, Arc<dyn TableProvider>)>,
     /// What ANALYZE knows of tables; it only steers plans.
     statistics: Arc<HashMap<TableId, Arc<TableStatistics>>>,
+    /// Indexes to plan with as if they were there, or not.
+    indexes: AdjustedIndexes,
     /// Whose session it is, for system tables and functions.
     identity: Option<Identity>,
     /// What those answer from; taken when the first is met.
@@ -144,6 +146,7 @@ impl<'a> Names<'a> {
             shapes,
             bound: Vec::new(),
             statistics: Arc::default(),
+            indexes: AdjustedIndexes::default(),
             identity: None,
             facts: OnceLock::new(),
             met: Mutex::default(),
@@ -155,6 +158,7 @@ impl<'a> Names<'a> {
     pub fn within_view<'b>(&'b self, search_path: &'b [String]) -> Names<'b> {
         Names {
             depth: self.depth + 1,
+            indexes: self.indexes.clone(),
             identity: self.identity.clone(),
             ..Names::new(self.state, self.catalog, search_path, self.shapes).with_statistics(self.statistics.clone())
         }
@@ -291,6 +295,20 @@ impl<'a> Names<'a> {
         self.shapes.of(table)
     }
 
+    /// The layout and keys of a table that is read, with the indexes that a plan may use.
+    fn shape_to_read(&self, table: &Arc<TableDescriptor>) -> Arc<TableShape> {
+        match self.indexes.adjust(table) {
+            Some(adjusted) => TableShape::new(adjusted),
+            None => self.shapes.of(table),
+        }
+    }
+
+    /// With other indexes to plan with than those that are there.
+    pub fn with_indexes(mut self, indexes: AdjustedIndexes) -> Self {
+        self.indexes = indexes;
+        self
+    }
+
     /// Whether the DEFAULT expressions of a table's columns can be planned.
     ///
     /// # Errors
@@ -407,7 +425,7 @@ impl ContextProvider for Names<'_> {
                 self.meet(&table);
                 let defaults = self.defaults(&table)?;
                 let known = self.statistics(table.id);
-                let table = Table::new(self.shape(&table), defaults).with_statistics(known);
+                let table = Table::new(self.shape_to_read(&table), defaults).with_statistics(known);
                 Ok(provider_as_source(Arc::new(table)))
             }
             Object::View(view) => {

@@ -46,6 +46,15 @@ const fn setting(name: &'static str, default: &'static str, kind: Kind, is_repor
 }
 
 const SETTINGS: &[Setting] = &[
+    // What the learned parts may do for this session; never more than the database's mode.
+    setting(
+        "aion.ai_mode",
+        "shadow",
+        Kind::OneOf(&["off", "shadow", "advise", "auto"]),
+        false,
+    ),
+    // Names of indexes that queries are planned without; writes keep them all the same.
+    setting("aion.hidden_indexes", "", Kind::Text, false),
     // Off: statements that name rows by their primary key are planned like all others. The answers are the same.
     setting("aion.direct_path", "on", Kind::Bool, false),
     setting("aion.semi_join_reduction", "on", Kind::Bool, false),

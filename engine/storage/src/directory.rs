@@ -75,6 +75,20 @@ impl Directory {
         })
     }
 
+    /// Makes another directory in `path`, with the same properties.
+    ///
+    /// # Errors
+    /// As [`Directory::open`]; 22023 where there is one already.
+    pub fn new_like(&self, path: &Path) -> Result<Self> {
+        if path.join(FORMAT_FILE).exists() {
+            return Err(Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("{} is a data directory already", path.display()),
+            ));
+        }
+        Self::open(path, self.window_bytes)
+    }
+
     /// Where the rows are.
     pub fn rows(&self) -> PathBuf {
         self.path.join("data")

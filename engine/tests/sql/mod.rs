@@ -31,7 +31,7 @@ impl Server {
         let options = DatabaseOptions {
             memory_bytes: 256 << 20,
             threads: 2,
-            copy_dir: None,
+            ..DatabaseOptions::default()
         };
         let database = Arc::new(Database::in_memory(options).expect("a database"));
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -19,6 +19,16 @@ pub struct OsFiles;
 #[derive(Debug)]
 struct OsFile(fs::File);
 
+impl OsFiles {
+    /// Removes a directory with all that is in it: of what was made beside the data, and is no part of it.
+    ///
+    /// # Errors
+    /// An IO error; some of it may be gone then.
+    pub fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir)
+    }
+}
+
 impl Files for OsFiles {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         if dir.is_dir() {

@@ -10,8 +10,9 @@ use aion_base::{Error, Result};
 use aion_bench::duckdb::{Answer, DuckDb, python};
 use aion_bench::embedded::Embedded;
 use aion_bench::flights::{LoadTable, expert_statements, load_duckdb, texts, values};
-use aion_bench::{report, results};
+use aion_bench::report;
 use aion_datasets::flights::{FlightsArchive, Kind, Query, TEMPLATES, Template, Workload};
+use aion_shadow::answer;
 use serde_json::Value;
 
 use super::Start;
@@ -215,7 +216,7 @@ pub fn show(
 fn equal_count(one: &Answers, two: &Answers) -> usize {
     let pairs = one.iter().zip(two);
     pairs
-        .filter(|(one, two)| results::are_equal(&one.rows, &two.rows))
+        .filter(|(one, two)| answer::are_equal(&one.rows, &two.rows))
         .count()
 }
 
@@ -223,7 +224,7 @@ fn recall(found: &Answers, wanted: &Answers) -> f64 {
     let total: usize = wanted.iter().map(|answer| answer.rows.len()).sum();
     let pairs = found.iter().zip(wanted);
     let there: usize = pairs
-        .map(|(found, wanted)| results::found_of(&found.rows, &wanted.rows))
+        .map(|(found, wanted)| answer::found_of(&found.rows, &wanted.rows))
         .sum();
     there as f64 / total.max(1) as f64
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use aion_base::{Error, Result};
 use aion_bench::duckdb::Answer;
-use aion_bench::results;
 use aion_datasets::flights::Query;
+use aion_shadow::answer;
 use csv::Writer;
 
 /// `samples.csv` and `plans/`.
@@ -47,8 +47,8 @@ impl Evidence {
     /// One execution of the workload.
     pub fn sample(&mut self, query: &Query, arm: &str, answer: &Answer) -> Result<()> {
         let literals: Vec<Option<String>> = query.parameters.iter().map(|value| Some(value.to_string())).collect();
-        let literal_hash = format!("{:016x}", results::hash(&[literals]));
-        let result_hash = format!("{:016x}", results::hash(&answer.rows));
+        let literal_hash = format!("{:016x}", answer::hash(&[literals]));
+        let result_hash = format!("{:016x}", answer::hash(&answer.rows));
         self.write(&[
             "workload",
             "",

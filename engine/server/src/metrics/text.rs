@@ -116,6 +116,18 @@ fn of_database(counters: &DatabaseCounters, text: &mut Text) {
         &counters.vector_indexes_restored,
     );
     one(
+        "aion_observed_bytes",
+        "gauge",
+        "Bytes of statements and literals that are noted.",
+        &counters.observed_bytes,
+    );
+    one(
+        "aion_observed_dropped_total",
+        "counter",
+        "Executions and statements that were not noted for lack of room.",
+        &counters.observed_dropped,
+    );
+    one(
         "aion_log_index",
         "gauge",
         "The last entry of the log that queries see.",

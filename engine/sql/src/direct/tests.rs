@@ -57,6 +57,7 @@ impl Pair {
                 partitions: 2,
                 copy_dir: None,
                 index_dir: None,
+                observer: None,
             };
             Engine::new(Arc::new(Store::in_memory(&StoreOptions::default())), options).expect("an engine")
         };

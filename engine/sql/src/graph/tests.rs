@@ -20,6 +20,7 @@ pub(crate) async fn database(script: &str) -> (Arc<Engine>, Session) {
         partitions: 1,
         copy_dir: None,
         index_dir: None,
+        observer: None,
     };
     let engine = Engine::new(store, options).expect("an engine");
     let mut session = Session::new(engine.clone(), SessionOptions::default());

@@ -30,20 +30,22 @@ use super::kept::keep_other_inputs;
 use super::rewrite::NamedIndex;
 use crate::error::{translate, wrap};
 use crate::session::Property;
-use crate::table::{Access, ScanExec, ScanId, StatementContext};
+use crate::table::{Access, LOOKUP, ScanExec, ScanId, StatementContext};
 
 /// Rows that the graph is asked for at first.
 const FIRST_ROWS: usize = 64;
 /// How many times as many the next time.
 const GROWTH: usize = 4;
-/// Beyond this part of the table the plan is run as it was.
-const SHARE_MAX: usize = 8;
+/// The plan is run as it was when the lookups of a round would cost more than this part of what its scan is estimated to cost.
+const COST_MAX: f64 = 0.5;
 
 /// What is searched for.
 #[derive(Clone, Debug)]
 pub struct Search {
     /// The scan whose rows are replaced.
     pub scan: ScanId,
+    /// What that scan is estimated to cost, in parts of reading the whole table in order.
+    pub share: f64,
     pub table: Arc<TableDescriptor>,
     pub index: NamedIndex,
     /// The vector; it may come from a scalar subquery.
@@ -204,7 +206,8 @@ impl Running {
                 .await
                 .map_err(|error| translate(error, ""))?;
             let mut count = FIRST_ROWS.max(self.search.limit.saturating_mul(2));
-            while count <= graph.len() / SHARE_MAX {
+            let scanned = graph.len() as f64 * self.search.share;
+            while count as f64 * LOOKUP <= scanned * COST_MAX {
                 rounds += 1;
                 if let Some((batch, run)) = self.round(&input, &graph, &query, count, rounds).await? {
                     *self.last.lock() = Some(run);

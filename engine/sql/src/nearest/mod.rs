@@ -12,7 +12,8 @@
 //! 3. Ask the graph for the nearest rows; add the rows that the transaction itself changed.
 //! 4. Run the plan with the table's scan replaced by lookups of those rows ([`exec`]).
 //! 5. If it gives k rows, and the last is nearer than the farthest row that the graph gave, no other row can be among them: done.
-//!    Otherwise ask for four times as many. When that is a fair share of the table, or the graph has no more, run the plan as it was.
+//!    Otherwise ask for four times as many. When their lookups would cost half of what the scan is estimated to cost, or the graph
+//!    has no more, run the plan as it was.
 
 mod exec;
 mod followers;

@@ -80,6 +80,7 @@ fn search(sort: &SortExec, limit: usize) -> Option<Search> {
     })?;
     Some(Search {
         scan: scan.plan().id,
+        share: scan.plan().share,
         table: table.clone(),
         index: (index.id, index.name.clone()),
         query,

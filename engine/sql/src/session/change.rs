@@ -1,6 +1,7 @@
 //! Running INSERT, UPDATE and DELETE.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
@@ -17,6 +18,7 @@ use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{self, Change, Returning, plan_change};
 use crate::error::translate;
+use crate::observe::Observing;
 use crate::response::{Response, Rows, Verb};
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
@@ -60,6 +62,8 @@ impl Session {
         if let Some(response) = self.put_directly(prepared, values, transaction)? {
             return Ok(response);
         }
+        let mut observing = self.observe(prepared, values, Duration::ZERO, None);
+        let since = observing.as_ref().map(Observing::now);
         let text = &prepared.statement.text;
         let catalog = self.catalog_of(transaction)?;
         let path = self.search_path()?;
@@ -70,6 +74,10 @@ impl Session {
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
         let source = self.collect(&plan, transaction, cancellation, text).await?;
         let written = dml::run(&change, &source, transaction)?;
+        if let (Some(observing), Some(since)) = (&mut observing, since) {
+            observing.took(since, usize::try_from(written.count).unwrap_or(usize::MAX));
+            observing.complete();
+        }
         let tag = change.kind.tag(written.count);
         let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
             return Ok(Response::Done { tag });

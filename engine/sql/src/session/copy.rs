@@ -198,6 +198,7 @@ impl Session {
             ast::CopySource::Query(query) => Statement {
                 ast: ast::Statement::Query(query.clone()),
                 text: copy.text.clone(),
+                ordinal: 0,
             },
             ast::CopySource::Table { table_name, columns } => self.select_all(table_name, columns, copy.text)?,
         };

@@ -34,6 +34,11 @@ pub(super) struct Choices {
     /// Of the settings that it was made from.
     version: Option<u64>,
     is_direct: bool,
+    pub(super) is_observed: bool,
+    /// The setting, as it is written.
+    pub(super) search_path: Arc<str>,
+    /// Names of indexes that queries are planned without.
+    pub(super) hidden_indexes: Arc<[String]>,
     path: Arc<[String]>,
 }
 
@@ -47,6 +52,12 @@ pub(super) struct Scratch {
 /// A row that grew the scratch beyond this does not keep it.
 const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
+/// The names of a list with commas between.
+fn names_in(list: &str) -> Arc<[String]> {
+    let names = list.split(',').map(|name| name.trim().trim_matches('"'));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 impl Session {
     /// Looks at the settings again if one was changed, or [`Session::forget_choices`] asked for it.
     pub(super) fn refresh_choices(&mut self) -> Result<()> {
@@ -56,6 +67,9 @@ impl Session {
                 version: Some(version),
                 // What was compiled knows nothing of tables that hide the catalog's.
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
+                is_observed: self.engine.options.observer.is_some() && self.settings.show("aion.ai_mode")? != "off",
+                search_path: self.settings.show("search_path")?.into(),
+                hidden_indexes: names_in(&self.settings.show("aion.hidden_indexes")?),
                 path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),
             });
         }

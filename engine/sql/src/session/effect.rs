@@ -1,8 +1,10 @@
 //! What a statement does to the data and to its transaction, told from its text alone.
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::PUBLIC;
 use datafusion::sql::sqlparser::ast;
 
+use crate::dml::normalize;
 use crate::parse::Statement;
 
 /// See the module's header.
@@ -34,6 +36,28 @@ impl Statement {
             | ast::Statement::Discard { .. } => Effect::Reads,
             // Also what is not there yet: it is refused where it is planned, or here before that.
             _ => Effect::Changes,
+        }
+    }
+
+    /// Whether it changes how rows are kept or planned, and no answer: the table whose writes feel that, by schema and name, where its
+    /// text names one; None for any other statement.
+    pub fn changed_physically(&self) -> Option<Option<(String, String)>> {
+        match &self.ast {
+            ast::Statement::CreateIndex(create) if !create.unique => {
+                let parts = create.table_name.0.iter().filter_map(ast::ObjectNamePart::as_ident);
+                let parts: Vec<String> = parts.map(normalize).collect();
+                match &parts[..] {
+                    [name] => Some(Some((PUBLIC.to_owned(), name.clone()))),
+                    [.., schema, name] => Some(Some((schema.clone(), name.clone()))),
+                    [] => None,
+                }
+            }
+            ast::Statement::Drop {
+                object_type: ast::ObjectType::Index,
+                ..
+            }
+            | ast::Statement::Analyze(_) => Some(None),
+            _ => None,
         }
     }
 

@@ -17,6 +17,7 @@ impl Session {
             settings: self.settings.clone(),
             process_id: self.process_id,
             assigned: self.assigned.clone(),
+            observer: self.engine.options.observer.clone(),
         }
     }
 

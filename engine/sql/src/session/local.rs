@@ -234,6 +234,7 @@ mod tests {
             partitions: 1,
             copy_dir: None,
             index_dir: None,
+            observer: None,
         };
         let store = Arc::new(Store::in_memory(&StoreOptions::default()));
         Session::new(

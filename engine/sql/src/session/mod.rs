@@ -20,14 +20,16 @@ mod graph;
 mod identity;
 mod index;
 mod local;
+mod observing;
 mod parameters;
 mod query;
 mod setting;
 mod template;
 mod transaction;
 mod view;
+mod what_if;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Catalog;
@@ -46,12 +48,14 @@ use crate::system::Assigned;
 use crate::transaction::Transaction;
 pub(crate) use columns::{make_unique, of_query};
 pub use effect::Effect;
-pub(crate) use explain::Property;
+pub(crate) use explain::{Property, operators_of};
 pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
 use transaction::Block;
+pub(crate) use what_if::AdjustedIndexes;
+pub use what_if::{HypotheticalIndex, WhatIf};
 
 /// Who a session belongs to.
 #[derive(Clone, Debug)]
@@ -97,6 +101,8 @@ pub struct Prepared {
     direct: Mutex<Option<Arc<direct::Compiled>>>,
     /// As the full path planned it last.
     template: Mutex<Option<Arc<template::Template>>>,
+    /// What an observer knows it by; None within where it cannot be told.
+    known: OnceLock<Option<observing::Known>>,
 }
 
 impl Prepared {
@@ -108,6 +114,7 @@ impl Prepared {
             columns,
             direct: Mutex::default(),
             template: Mutex::default(),
+            known: OnceLock::new(),
         }
     }
 
@@ -157,6 +164,8 @@ pub struct Session {
     process_id: i32,
     /// What `set_config` set in a statement, until the statement is over.
     assigned: Assigned,
+    /// Indexes that statements are planned with as if they were there.
+    hypothetical: Arc<[HypotheticalIndex]>,
 }
 
 impl Session {
@@ -180,6 +189,7 @@ impl Session {
             local: LocalTables::default(),
             process_id: 0,
             assigned: Assigned::default(),
+            hypothetical: [].into(),
         }
     }
 
@@ -398,6 +408,10 @@ impl Session {
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
         let mut names = Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
             .with_statistics(self.engine.statistics())
+            .with_indexes(AdjustedIndexes {
+                hypothetical: self.hypothetical.clone(),
+                hidden: self.choices.hidden_indexes.clone(),
+            })
             .with_identity(self.identity());
         self.local.bind(&mut names);
         names

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result};
 use aion_catalog::objects::{Catalog, table_key};
@@ -22,6 +23,7 @@ use crate::cancel::Cancellation;
 use crate::dml::plan_change;
 use crate::error::translate;
 use crate::nearest::rewrite;
+use crate::observe::observed;
 use crate::parse::Statement;
 use crate::planner::Planned;
 use crate::response::{Column, Response, ResultType, Rows, Verb};
@@ -65,6 +67,7 @@ impl Session {
                 let inner = Statement {
                     ast: (**inner).clone(),
                     text: statement.text.clone(),
+                    ordinal: statement.ordinal,
                 };
                 (
                     self.describe(&inner, given)?.parameters,
@@ -102,6 +105,8 @@ impl Session {
             return Err(Error::internal("no query"));
         };
         let text = &prepared.statement.text;
+        let clock = SystemClock::default();
+        let begin = clock.monotonic();
         let transaction = self.transaction(false)?;
         let template = self.template(prepared, query, &transaction)?;
         self.depend(&template.planned, &transaction);
@@ -112,6 +117,8 @@ impl Session {
             cancellation: cancellation.clone(),
         };
         let (physical, task) = self.physical(&plan, context, text).await?;
+        let planning = clock.monotonic().saturating_sub(begin);
+        let observing = self.observe(prepared, values, planning, Some(&physical));
         let limit = self.time_limit(&cancellation);
         let schema = result_schema(&columns);
         let batches = run(physical, task, cancellation, text.clone())?;
@@ -122,7 +129,10 @@ impl Session {
                 batch.and_then(|batch| conform(batch, &schema))
             }
         });
-        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Select)))
+        Ok(Response::Rows(match observing {
+            Some(observing) => Rows::new(columns, schema, observed(stream, observing), Verb::Select),
+            None => Rows::new(columns, schema, stream, Verb::Select),
+        }))
     }
 
     /// Notes that what the transaction writes is right only while the tables it planned upon are as they were.

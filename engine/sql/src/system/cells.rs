@@ -11,8 +11,8 @@ use aion_base::{Error, Result};
 use aion_catalog::SqlType;
 use aion_catalog::types::TYPE_METADATA_KEY;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int16Array, Int16Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
-    ListBuilder, StringArray, StringBuilder,
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int16Builder, Int32Array, Int32Builder, Int64Array,
+    Int64Builder, ListBuilder, StringArray, StringBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -25,6 +25,7 @@ pub enum Cell {
     Null,
     Bool(bool),
     Int(i64),
+    Float(f64),
     Text(String),
     Ints(Vec<i64>),
     Texts(Vec<String>),
@@ -123,6 +124,7 @@ pub fn field(name: &str, type_name: &str) -> Option<Field> {
         "int4" => (DataType::Int32, None),
         "int8" => (DataType::Int64, None),
         "float4" => (DataType::Float32, None),
+        "float8" => (DataType::Float64, None),
         "timestamptz" => (SqlType::TimestampTz.to_arrow(), None),
         "int2vector" => (list(DataType::Int16), Some("int2vector")),
         "oidvector" => (list(DataType::Int64), Some("oidvector")),
@@ -214,6 +216,13 @@ pub fn array(data_type: &DataType, cells: &[&Cell]) -> Option<ArrayRef> {
         DataType::Int32 => Arc::new(Int32Array::from(each(cells, |cell| i32::try_from(cell.int()?).ok())?)),
         DataType::Int64 => Arc::new(Int64Array::from(each(cells, int)?)),
         DataType::Float32 => Arc::new(Float32Array::from(each(cells, |cell| Some(cell.int()? as f32))?)),
+        DataType::Float64 => {
+            let of = |cell: &Cell| match cell {
+                Cell::Float(value) => Some(*value),
+                _ => None,
+            };
+            Arc::new(Float64Array::from(each(cells, of)?))
+        }
         DataType::Utf8 => Arc::new(StringArray::from(each(cells, |cell| cell.text().map(str::to_owned))?)),
         // No system table has a time that is known.
         DataType::Timestamp(..) => {

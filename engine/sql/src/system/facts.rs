@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use aion_base::id::TableId;
+use aion_base::observation::Observer;
 use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
@@ -28,6 +29,8 @@ pub struct Identity {
     pub process_id: i32,
     /// Settings that a function of the statement sets.
     pub assigned: Assigned,
+    /// Who notes what ran.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// Settings and values, to be set once the statement is over.

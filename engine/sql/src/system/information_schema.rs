@@ -10,7 +10,8 @@ use super::types::type_of;
 use super::{Definition, type_name};
 
 pub(super) const TABLES: &[Definition] = &[
-    Definition::new("information_schema_catalog_name", 0, "catalog_name name", catalog_name).in_information_schema(),
+    Definition::new("information_schema_catalog_name", 0, "catalog_name name", catalog_name)
+        .in_schema("information_schema"),
     Definition::new(
         "schemata",
         0,
@@ -18,7 +19,7 @@ pub(super) const TABLES: &[Definition] = &[
          default_character_set_schema name, default_character_set_name name, sql_path text",
         schemata,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "tables",
         0,
@@ -27,7 +28,7 @@ pub(super) const TABLES: &[Definition] = &[
          user_defined_type_name name, is_insertable_into text, is_typed text, commit_action text",
         tables,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "columns",
         0,
@@ -43,7 +44,7 @@ pub(super) const TABLES: &[Definition] = &[
          identity_minimum text, identity_cycle text, is_generated text, generation_expression text, is_updatable text",
         columns,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "views",
         0,
@@ -52,7 +53,7 @@ pub(super) const TABLES: &[Definition] = &[
          is_trigger_insertable_into text",
         views,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "table_constraints",
         0,
@@ -61,7 +62,7 @@ pub(super) const TABLES: &[Definition] = &[
          enforced text, nulls_distinct text",
         table_constraints,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "key_column_usage",
         0,
@@ -70,7 +71,7 @@ pub(super) const TABLES: &[Definition] = &[
          position_in_unique_constraint int4",
         key_column_usage,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "constraint_column_usage",
         0,
@@ -78,7 +79,7 @@ pub(super) const TABLES: &[Definition] = &[
          constraint_schema name, constraint_name name",
         constraint_column_usage,
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::new(
         "character_sets",
         0,
@@ -86,8 +87,8 @@ pub(super) const TABLES: &[Definition] = &[
          form_of_use name, default_collate_catalog name, default_collate_schema name, default_collate_name name",
         character_sets,
     )
-    .in_information_schema(),
-    Definition::new("enabled_roles", 0, "role_name name", enabled_roles).in_information_schema(),
+    .in_schema("information_schema"),
+    Definition::new("enabled_roles", 0, "role_name name", enabled_roles).in_schema("information_schema"),
     Definition::empty(
         "referential_constraints",
         0,
@@ -95,13 +96,13 @@ pub(super) const TABLES: &[Definition] = &[
          unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, \
          delete_rule text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "check_constraints",
         0,
         "constraint_catalog name, constraint_schema name, constraint_name name, check_clause text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "routines",
         0,
@@ -109,14 +110,14 @@ pub(super) const TABLES: &[Definition] = &[
          routine_name name, routine_type text, data_type text, routine_body text, routine_definition text, \
          external_language text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "parameters",
         0,
         "specific_catalog name, specific_schema name, specific_name name, ordinal_position int4, \
          parameter_mode text, parameter_name name, data_type text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "sequences",
         0,
@@ -124,7 +125,7 @@ pub(super) const TABLES: &[Definition] = &[
          numeric_precision_radix int4, numeric_scale int4, start_value text, minimum_value text, maximum_value text, \
          increment text, cycle_option text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "triggers",
         0,
@@ -132,27 +133,27 @@ pub(super) const TABLES: &[Definition] = &[
          event_object_catalog name, event_object_schema name, event_object_table name, action_statement text, \
          action_orientation text, action_timing text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "domains",
         0,
         "domain_catalog name, domain_schema name, domain_name name, data_type text, domain_default text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "table_privileges",
         0,
         "grantor name, grantee name, table_catalog name, table_schema name, table_name name, privilege_type text, \
          is_grantable text, with_hierarchy text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
     Definition::empty(
         "column_privileges",
         0,
         "grantor name, grantee name, table_catalog name, table_schema name, table_name name, column_name name, \
          privilege_type text, is_grantable text",
     )
-    .in_information_schema(),
+    .in_schema("information_schema"),
 ];
 
 fn catalog_name(facts: &Facts) -> Result<Vec<Row>> {

@@ -1,4 +1,4 @@
-//! `pg_catalog` and `information_schema`: what drivers and tools ask to look around.
+//! `pg_catalog` and `information_schema`: what drivers and tools ask to look around; and `aion`, what the database notes of itself.
 //!
 //! A [`Definition`] is a table's name, its columns and a function that gives its rows. Nothing is stored: rows are computed from the
 //! [`Facts`] of the statement that reads them, the catalog at its snapshot and its session. So a transaction sees its own
@@ -21,6 +21,7 @@
 pub mod cells;
 mod facts;
 mod information_schema;
+mod learned;
 pub mod oids;
 mod relations;
 mod rewrite;
@@ -103,8 +104,8 @@ impl Definition {
         }
     }
 
-    const fn in_information_schema(mut self) -> Self {
-        self.schema = "information_schema";
+    const fn in_schema(mut self, schema: &'static str) -> Self {
+        self.schema = schema;
         self
     }
 
@@ -142,6 +143,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
         server::TABLES,
         server::EMPTY,
         information_schema::TABLES,
+        learned::TABLES,
     ];
     parts.into_iter().flatten().collect()
 });

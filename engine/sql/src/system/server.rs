@@ -358,11 +358,16 @@ fn functions(facts: &Facts) -> Result<Vec<Row>> {
     /// The language of what is compiled in, with PostgreSQL's oid.
     const INTERNAL: u32 = 12;
     const ANY: u32 = 2276;
-    let functions = facts.functions.iter().map(|(name, kind)| {
+    let functions = facts.functions.iter().map(|(full, kind)| {
+        // Those of the schema `aion` are known by both names.
+        let (namespace, name) = match full.strip_prefix("aion.") {
+            Some(name) => (oids::schema("aion"), name),
+            None => (oids::PG_CATALOG, full.as_str()),
+        };
         let mut row = row![
-            function_oid(name),
-            name.as_str(),
-            oids::PG_CATALOG,
+            function_oid(full),
+            name,
+            namespace,
             oids::OWNER,
             INTERNAL,
             1,
@@ -383,7 +388,7 @@ fn functions(facts: &Facts) -> Result<Vec<Row>> {
             Cell::Ints(vec![ANY.into()]),
         ];
         row.resize(25, Cell::Null);
-        row.push(Cell::from(name.as_str()));
+        row.push(Cell::from(name));
         row.resize(30, Cell::Null);
         row
     });

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
+use aion_base::observation::{Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
     ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
@@ -84,12 +85,42 @@ fn catalog() -> Catalog {
     Catalog::read(entries).expect("a catalog")
 }
 
+/// Has noted one statement.
+#[derive(Debug)]
+struct OneStatement;
+
+impl Observer for OneStatement {
+    fn wants_operators(&self, _: i64) -> bool {
+        false
+    }
+
+    fn observe(&self, _: Observation) {}
+
+    fn statements(&self) -> Vec<StatementFigures> {
+        vec![StatementFigures {
+            fingerprint: Fingerprint {
+                queryid: 1,
+                query: "SELECT $1".into(),
+            },
+            calls: 1,
+            rows: 1,
+            planning: TimeFigures::default(),
+            execution: TimeFigures::default(),
+        }]
+    }
+
+    fn forget(&self, queryid: i64) -> bool {
+        queryid == 1
+    }
+}
+
 fn facts() -> Facts {
     let identity = Identity {
         user: "aion".to_owned(),
         database: "aion".to_owned(),
         settings: Settings::default(),
         process_id: 7,
+        observer: Some(Arc::new(OneStatement)),
         assigned: Assigned::default(),
     };
     let functions = vec![("lower".to_owned(), 'f')];

@@ -17,7 +17,7 @@ use super::bounds::{Comparison, KeyColumn, bounds, comparisons};
 use super::estimate::Estimator;
 
 /// Cost of a row that is looked up by key, in rows that are read in order: measured 2 us against 0.5 us.
-const LOOKUP: f64 = 4.0;
+pub(crate) const LOOKUP: f64 = 4.0;
 /// Cost of an entry of an index that is read in order.
 const ENTRY: f64 = 0.6;
 
@@ -43,8 +43,9 @@ pub enum Access {
 }
 
 impl Access {
-    /// The cheapest way to the rows that satisfy the conjuncts, when the columns at `needed` are asked for.
-    pub fn choose(shape: &TableShape, needed: &[usize], conjuncts: &[&Expr], estimator: &Estimator<'_>) -> Self {
+    /// The cheapest way to the rows that satisfy the conjuncts, when the columns at `needed` are asked for, and its cost in rows
+    /// that are read in order.
+    pub fn choose(shape: &TableShape, needed: &[usize], conjuncts: &[&Expr], estimator: &Estimator<'_>) -> (Self, f64) {
         let comparisons = comparisons(conjuncts);
         let rows = |used: &[usize]| {
             let used = used.iter().map(|&at| conjuncts[at]);
@@ -84,7 +85,7 @@ impl Access {
                 };
             }
         }
-        access
+        (access, cheapest)
     }
 
     /// The columns by which it is ordered, as positions, most significant first; those with one value come first and

@@ -33,7 +33,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use estimate::Estimator;
 use scan::{Filter, ScanPlan};
 
-pub(crate) use access::Access;
+pub(crate) use access::{Access, LOOKUP};
 pub(crate) use decode::BatchBuilder;
 pub(crate) use scan::{ScanExec, ScanId, StatementContext};
 
@@ -156,7 +156,8 @@ impl TableProvider for Table {
         needed.extend(filter.iter().flat_map(|filter| filter.columns.iter().copied()));
         let conjuncts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
         let estimator = self.estimator();
-        let access = Access::choose(&self.shape, &needed, &conjuncts, &estimator);
+        let (access, cost) = Access::choose(&self.shape, &needed, &conjuncts, &estimator);
+        let whole = self.statistics.as_ref().map(|known| known.rows.max(1) as f64);
         let rows = estimator.rows() * estimator.selectivity(conjuncts.iter().copied());
         let statistics = estimator.statistics_of(&self.shape, &projection, rows, limit);
         let schema = Arc::new(self.shape.schema_with_key.project(&projection)?);
@@ -165,6 +166,8 @@ impl TableProvider for Table {
             shape: self.shape.clone(),
             projection,
             access,
+            cost,
+            share: whole.map_or(1.0, |whole| cost / whole),
             filter,
             limit,
             direction: Direction::Forward,

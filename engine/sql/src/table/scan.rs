@@ -85,6 +85,11 @@ pub struct ScanPlan {
     /// The columns of the result: positions in the schema with the key.
     pub projection: Vec<usize>,
     pub access: Access,
+    /// What it is estimated to cost, in rows that are read in order.
+    pub cost: f64,
+    /// The same in parts of reading the whole table in order; 1 where nothing is known of the table. A share, since the table may
+    /// have grown since its statistics were gathered.
+    pub share: f64,
     pub filter: Option<Filter>,
     /// Rows after the filter, at most.
     pub limit: Option<usize>,

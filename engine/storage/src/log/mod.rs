@@ -110,6 +110,21 @@ fn parse_segment_name(name: &str) -> Option<u64> {
 }
 
 impl Log {
+    /// Makes a log without entries in `dir`, durably; the first that is appended will have the index `first`.
+    ///
+    /// # Errors
+    /// Internal where a log is there already; an IO error.
+    pub fn create(files: Arc<dyn Files>, dir: &Path, options: LogOptions, first: LogIndex) -> Result<()> {
+        let mut log = Self::open(files, dir, options)?;
+        if !log.segments.is_empty() {
+            return Err(Error::internal(format!("there is a log in {}", dir.display())));
+        }
+        log.next_index = first;
+        log.synced_upto = log.last_index();
+        log.roll(0)?;
+        log.close()
+    }
+
     /// The first index that the log can still give; one above [`Log::last_index`] when it holds none.
     pub fn first_index(&self) -> LogIndex {
         self.segments

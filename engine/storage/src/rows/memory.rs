@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
-use aion_base::Result;
 use aion_base::id::{LogIndex, Timestamp};
 use aion_base::range::KeyRange;
+use aion_base::{Error, Result};
 use parking_lot::RwLock;
 
 use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
@@ -136,6 +137,14 @@ impl Rows for MemoryRows {
 
     fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn clone_to(&self, _: &Path) -> Result<()> {
+        Err(Error::unsupported("a database in memory cannot be cloned"))
     }
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {

@@ -12,6 +12,7 @@ pub mod rocks;
 pub mod watched;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::Result;
@@ -138,6 +139,16 @@ pub trait Rows: Send + Sync + fmt::Debug {
 
     /// Makes what is applied durable. Waits.
     fn flush(&self) -> Result<()>;
+
+    /// Makes a clone of what is applied in `dir`, which is not there yet: a storage of its own that shares the files that never
+    /// change. What is applied meanwhile may or may not be in it.
+    ///
+    /// # Errors
+    /// 0A000 for rows in memory; 53100 where the disk is full.
+    fn clone_to(&self, dir: &Path) -> Result<()>;
+
+    /// Bytes that they take on disk; what is not flushed is not counted.
+    fn disk_bytes(&self) -> Result<u64>;
 
     /// The notes that were not forgotten, in order.
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>>;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use aion_base::id::{LogIndex, Term, Timestamp};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, FlushOptions, Options,
     ReadOptions, ReadTier, WriteBatch, WriteOptions,
@@ -269,6 +270,25 @@ impl Rows for RocksRows {
         self.db
             .flush_cfs_opt(&families, &options)
             .map_err(|error| failed(&self.dir, "flush", &error))
+    }
+
+    /// Hard links, and a flush of what is in memory.
+    fn clone_to(&self, dir: &Path) -> Result<()> {
+        let checkpoint = Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(dir));
+        checkpoint.map_err(|error| failed(&self.dir, "clone", &error))
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for name in [ROW, HISTORY, META] {
+            let found = self
+                .db
+                .property_int_value_cf(family(&self.db, name), "rocksdb.total-sst-files-size");
+            bytes += found
+                .map_err(|error| failed(&self.dir, "measure", &error))?
+                .unwrap_or(0);
+        }
+        Ok(bytes)
     }
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {

@@ -8,6 +8,7 @@
 //!
 //! Left out: who changed what. A caller whose number is old reads the range again.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -83,6 +84,14 @@ impl Rows for WatchedRows {
 
     fn flush(&self) -> Result<()> {
         self.rows.flush()
+    }
+
+    fn clone_to(&self, dir: &Path) -> Result<()> {
+        self.rows.clone_to(dir)
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        self.rows.disk_bytes()
     }
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {

@@ -53,6 +53,90 @@ fn content(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
     found
 }
 
+#[test]
+fn a_clone_is_a_store_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    // Enough that the log was purged and its window moved on: the clone's log does not begin with entry 1.
+    for txn in 1..200_u128 {
+        let mut next = begin(&store, txn);
+        next.write(
+            format!("key {:03}", txn % 50).into_bytes(),
+            Change::Put(vec![txn as u8; 2_000]),
+        );
+        assert_eq!(reason(&commit(&store, next)), None);
+    }
+    let mut refused = Commit::new(TxnId(1_000), LogIndex(1));
+    refused.write(*b"late", Change::Put(b"x".to_vec()));
+    commit(&store, refused);
+    let before = content(&store);
+    let clone_path = dir.path().join("clone");
+    let index = store.clone_to(&clone_path).expect("a clone");
+    assert_eq!(index, store.snapshot().read_point().expect("a read point").index);
+    // Neither sees what the other does from now on.
+    let mut more = begin(&store, 2_000);
+    more.write(*b"key 001", Change::Delete);
+    commit(&store, more);
+    for round in 0..2_u128 {
+        let clone = Store::open(&clone_path, small()).expect("the clone opens");
+        let point = clone.snapshot().read_point().expect("a read point").index;
+        assert_eq!(point, LogIndex(index.0 + round as u64));
+        let mut own = begin(&clone, 3_000 + round);
+        own.write(format!("own {round}").into_bytes(), Change::Insert(b"1".to_vec()));
+        assert_eq!(reason(&commit(&clone, own)), None);
+        let mut after = content(&clone);
+        after.retain(|(key, _)| !key.starts_with(b"own"));
+        assert_eq!(after, before);
+        clone.close().expect("closed");
+    }
+    assert_eq!(get(&store, b"key 001"), None);
+    assert_eq!(get(&store, b"own 0"), None);
+    // Not over another.
+    let error = store.clone_to(&clone_path).expect_err("it is there");
+    assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
+    store.close().expect("closed");
+    let memory = Store::in_memory(&small());
+    let error = memory.clone_to(&dir.path().join("other")).expect_err("in memory");
+    assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED);
+}
+
+/// A clone taken while four threads commit holds exactly a prefix of what they did.
+#[test]
+fn a_clone_taken_among_commits_is_a_moment() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Arc::new(open(&dir));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..4_u64 {
+            let (store, stop) = (store.clone(), &stop);
+            scope.spawn(move || {
+                let mut count = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    count += 1;
+                    let txn = (u128::from(writer + 1) << 64) | u128::from(count);
+                    let mut next = begin(&store, txn);
+                    // Two keys that always say the same.
+                    for half in ["a", "b"] {
+                        let key = format!("{writer} {half}").into_bytes();
+                        next.write(key, Change::Put(count.to_le_bytes().to_vec()));
+                    }
+                    commit(&store, next);
+                }
+            });
+        }
+        for round in 0..5 {
+            let path = dir.path().join(format!("clone {round}"));
+            let index = store.clone_to(&path).expect("a clone");
+            let clone = Store::open(&path, small()).expect("the clone opens");
+            assert_eq!(clone.snapshot().read_point().expect("a read point").index, index);
+            for pair in content(&clone).chunks(2) {
+                assert_eq!(pair[0].1, pair[1].1, "half of a commit");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
 /// The behaviour that both kinds of store share.
 fn suite(store: &Store) {
     let mut first = begin(store, 1);

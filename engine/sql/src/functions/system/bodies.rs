@@ -64,6 +64,13 @@ pub fn set_config(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(settings.show(name)?))
 }
 
+/// Forgets a statement that was noted, with its literals; false where it is not known.
+pub fn forget(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let queryid = arguments.first().and_then(Cell::int).unwrap_or_default();
+    let observer = facts.identity.observer.as_ref();
+    Ok(Cell::Bool(observer.is_some_and(|observer| observer.forget(queryid))))
+}
+
 pub fn process_id(facts: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(facts.identity.process_id))
 }

@@ -164,6 +164,7 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("array_subscripts", &[List, Int], "int4[]", b::subscripts),
         F::new("array_upper", &[List, Int], "int4", b::upper),
         F::new("array_lower", &[List, Int], "int4", b::lower),
+        F::new("aion.forget", &[Int], "bool", b::forget).changing(),
     ]
 });
 

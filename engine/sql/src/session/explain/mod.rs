@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 
 use self::show::Times;
 use self::tree::Node;
-pub(crate) use self::tree::Property;
+pub(crate) use self::tree::{Property, operators_of};
 use super::query::run;
 use super::setting::text_rows;
 use super::{Prepared, Session, parameters};

@@ -7,7 +7,9 @@
 //! all threads, in milliseconds: not the time by the clock.
 
 use std::any::Any;
+use std::time::Duration;
 
+use aion_base::observation::OperatorObservation;
 use datafusion::common::JoinType;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::displayable;
@@ -109,6 +111,33 @@ impl Node {
             actual,
             children,
         }
+    }
+}
+
+/// What the operators of a plan that ran were expected to do, and did, the topmost first.
+pub(crate) fn operators_of(plan: &dyn ExecutionPlan) -> Vec<OperatorObservation> {
+    let mut operators = Vec::new();
+    add_operators(&Node::of(plan, true), 0, &mut operators);
+    operators
+}
+
+fn add_operators(node: &Node, depth: usize, operators: &mut Vec<OperatorObservation>) {
+    let relation = node.properties.iter().find_map(|(key, value)| match (*key, value) {
+        ("Relation Name", Property::Text(name)) => Some(name.clone()),
+        _ => None,
+    });
+    if let Some(actual) = node.actual {
+        operators.push(OperatorObservation {
+            depth,
+            name: node.name.clone(),
+            relation,
+            estimated_rows: node.rows,
+            actual_rows: actual.rows,
+            time: Duration::from_secs_f64(actual.total_ms.max(0.0) / 1_000.0),
+        });
+    }
+    for child in &node.children {
+        add_operators(child, depth + 1, operators);
     }
 }
 

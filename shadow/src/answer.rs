@@ -1,7 +1,15 @@
-//! Comparing answers: equal rows in order, numbers to 1e-9 relative.
+//! Comparing answers: equal as multisets, in order only where the order is total; numbers to 1e-9 relative.
 
-/// Rows of values as text; None is NULL.
-pub type Rows = [Vec<Option<String>>];
+use std::cmp::Ordering;
+
+/// Values as text; None is NULL.
+type Row = Vec<Option<String>>;
+
+/// Rows of values.
+pub type Rows = [Row];
+
+/// Rows that are matched one by one, where sorting did not bring equal ones together.
+const MATCHED_MAX: usize = 1_000;
 
 /// Floats may differ by this, relative to the greater.
 const TOLERANCE: f64 = 1e-9;
@@ -12,6 +20,54 @@ const HASHED_DIGITS: usize = 7;
 /// Whether two answers are equal, row by row.
 pub fn are_equal(one: &Rows, two: &Rows) -> bool {
     one.len() == two.len() && one.iter().zip(two).all(|(one, two)| is_equal_row(one, two))
+}
+
+/// Whether two answers have equal rows, as often, in whatever order.
+pub fn are_equal_multisets(one: &Rows, two: &Rows) -> bool {
+    if one.len() != two.len() {
+        return false;
+    }
+    let (one, two) = (sorted(one), sorted(two));
+    let pairs = one.into_iter().zip(two);
+    let (one, mut two): (Vec<&Row>, Vec<&Row>) = pairs.filter(|(one, two)| !is_equal_row(one, two)).unzip();
+    // Two numbers that are equal within the tolerance may have sorted rows apart that differ in a later column.
+    if one.len() > MATCHED_MAX {
+        return false;
+    }
+    one.into_iter().all(|row| {
+        let found = two.iter().position(|there| is_equal_row(row, there));
+        found.map(|at| two.swap_remove(at)).is_some()
+    })
+}
+
+/// Rows by their values that are no fractions, then by the others.
+fn sorted(rows: &Rows) -> Vec<&Row> {
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by(|one, two| {
+        let exactly = one
+            .iter()
+            .zip(*two)
+            .map(|(one, two)| match (fraction(one), fraction(two)) {
+                (None, None) => one.cmp(two),
+                (one, two) => one.is_some().cmp(&two.is_some()),
+            });
+        let nearly = one
+            .iter()
+            .zip(*two)
+            .map(|(one, two)| match (fraction(one), fraction(two)) {
+                (Some(one), Some(two)) => one.total_cmp(&two),
+                _ => Ordering::Equal,
+            });
+        let first = exactly.chain(nearly).find(|ordering| ordering.is_ne());
+        first.unwrap_or(one.len().cmp(&two.len()))
+    });
+    rows
+}
+
+/// A number that another engine may have rounded otherwise.
+fn fraction(value: &Option<String>) -> Option<f64> {
+    let text = value.as_deref().filter(|text| text.contains(['.', 'e', 'E']))?;
+    number(text)
 }
 
 /// How many rows of `wanted` are in `found`.
@@ -108,6 +164,33 @@ mod tests {
         assert!(!are_equal(&one, &rows(&[&[Some("1"), Some("a"), Some("")]])));
         assert!(!are_equal(&one, &[]));
         assert_eq!(found_of(&one, &two), 1);
+    }
+
+    #[test]
+    fn multisets_are_equal_in_any_order_and_as_often() {
+        let one = rows(&[&[Some("a"), Some("1.0")], &[Some("b"), None], &[Some("a"), Some("2.5")]]);
+        let two = rows(&[
+            &[Some("b"), None],
+            &[Some("a"), Some("2.5")],
+            &[Some("a"), Some("1.0000000000001")],
+        ]);
+        assert!(are_equal_multisets(&one, &two));
+        assert!(!are_equal(&one, &two));
+        let thrice = rows(&[&[Some("a")], &[Some("a")], &[Some("b")]]);
+        assert!(!are_equal_multisets(
+            &thrice,
+            &rows(&[&[Some("a")], &[Some("b")], &[Some("b")]])
+        ));
+        assert!(!are_equal_multisets(&thrice, &thrice[..2]));
+        assert!(are_equal_multisets(&[], &[]));
+    }
+
+    /// The first column is equal within the tolerance and sorts the rows one way here and the other way there.
+    #[test]
+    fn numbers_that_are_nearly_equal_do_not_part_equal_rows() {
+        let one = rows(&[&[Some("0.1"), Some("7.5")], &[Some("0.1000000000000001"), Some("3.5")]]);
+        let two = rows(&[&[Some("0.1000000000000001"), Some("7.5")], &[Some("0.1"), Some("3.5")]]);
+        assert!(are_equal_multisets(&one, &two));
     }
 
     #[test]

@@ -1,0 +1,361 @@
+//! The process that rehearses: two clones, and a session on each.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aion_base::clock::{Clock, SystemClock};
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::{SqlType, Value};
+use aion_optimizer_rules::order::{is_ordered_totally, why_unstable};
+use aion_shadow::answer;
+use aion_shadow::captured::Literals;
+use aion_shadow::rehearsal::{self, Arm, Cost, Execution, Rehearsal, Sample, Statement, WRITTEN_ROWS};
+use aion_shadow::state::Mode;
+use aion_sql::{LocalTable, Prepared, Response, Rows, Session, SessionOptions, quoted};
+
+use super::message::{Line, Request, RequestedStatement, SampleLine, to_line};
+use crate::{Database, DatabaseOptions, text};
+
+/// Rows of an answer that are kept to be compared; a statement with more is left out.
+const ROWS_MAX: usize = 100_000;
+/// The name of the rows that are written, in the session alone.
+const WRITTEN: &str = "aion_rehearsed_rows";
+
+/// Reads a request from `input`, rehearses, and writes lines to `output`. For the child process.
+///
+/// # Errors
+/// When the request cannot be read or an answer not written; what goes wrong in the rehearsal is told in a line.
+pub fn run(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<()> {
+    let mut line = String::new();
+    input
+        .read_line(&mut line)
+        .map_err(|error| Error::io("read the request", error))?;
+    let request: Request = serde_json::from_str(&line).map_err(|error| {
+        Error::invalid(
+            SqlState::PROTOCOL_VIOLATION,
+            format!("the request cannot be read: {error}"),
+        )
+    })?;
+    let end = match rehearse(&request, output) {
+        Ok(rehearsed) => Line::Done {
+            evidence: rehearsed.evidence,
+            verdict: rehearsed.verdict,
+        },
+        Err(error) => Line::failed(&error),
+    };
+    write(output, &end)
+}
+
+fn write(output: &mut dyn Write, line: &Line) -> Result<()> {
+    let written = output
+        .write_all(to_line(line)?.as_bytes())
+        .and_then(|()| output.flush());
+    written.map_err(|error| Error::io("answer", error))
+}
+
+fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehearsed> {
+    let options = DatabaseOptions {
+        memory_bytes: request.memory_bytes,
+        // What is rehearsed is no workload.
+        ai_mode: Mode::Off,
+        ..DatabaseOptions::default()
+    };
+    let incumbent = Database::open(&request.incumbent, options.clone())?;
+    let candidate = Database::open(&request.candidate, options)?;
+    // Building them would disturb what is measured.
+    incumbent.wait_for_indexes()?;
+    candidate.wait_for_indexes()?;
+    let mut pair = Pair {
+        incumbent: Side::new(&incumbent)?,
+        candidate: Side::new(&candidate)?,
+        request,
+        clock: SystemClock::default(),
+    };
+    let workload: Vec<Statement> = request.statements.iter().map(|one| pair.classify(one)).collect();
+    let time = Duration::from_millis(request.time_ms);
+    rehearsal::rehearse(
+        &mut pair,
+        &workload,
+        &request.budget,
+        time,
+        request.seed,
+        &mut |sample| write(output, &Line::Sample(sample_line(sample, request))),
+    )
+}
+
+fn sample_line(sample: &Sample<'_>, request: &Request) -> SampleLine {
+    let queryid = sample.statement.queryid;
+    let literals = request.statements.iter().find(|one| one.queryid == queryid);
+    let literals = literals.and_then(|one| one.literals.get(sample.literals));
+    let literal_hash = literals.map_or(0, |literals| {
+        let text = Some(literals.text.clone());
+        answer::hash(&[std::iter::once(text)
+            .chain(literals.parameters.iter().cloned())
+            .collect()])
+    });
+    let rows = sample.execution.rows.as_ref();
+    SampleLine {
+        queryid,
+        arm: sample.arm.name().to_owned(),
+        literal_hash: format!("{literal_hash:016x}"),
+        ms: sample.execution.elapsed.as_secs_f64() * 1_000.0,
+        rows: rows.map(|rows| rows.len() as u64),
+        result_hash: rows.map(|rows| format!("{:016x}", answer::hash(rows))),
+    }
+}
+
+/// A clone, with a session, and what was prepared in it.
+struct Side<'a> {
+    database: &'a Database,
+    session: Session,
+    /// By statement and literals.
+    prepared: std::collections::HashMap<(usize, usize), (Arc<Prepared>, Vec<Value>)>,
+    /// How the rows that are written are put in and taken out; None before the first write.
+    writes: Option<Writes>,
+}
+
+/// Statements that take rows out of a table and put them back.
+struct Writes {
+    delete: Arc<Prepared>,
+    insert: Arc<Prepared>,
+}
+
+impl<'a> Side<'a> {
+    fn new(database: &'a Database) -> Result<Self> {
+        Ok(Self {
+            database,
+            session: database.session(SessionOptions::default()),
+            prepared: std::collections::HashMap::new(),
+            writes: None,
+        })
+    }
+
+    fn prepare_text(&mut self, sql: &str) -> Result<Arc<Prepared>> {
+        let statement = self.session.parse(sql)?.into_iter().next();
+        let statement = statement.ok_or_else(|| Error::invalid(SqlState::SYNTAX_ERROR, "a statement is empty"))?;
+        let session = &mut self.session;
+        self.database.runtime().block_on(session.prepare(&statement, &[]))
+    }
+
+    fn prepare(&mut self, literals: &Literals) -> Result<(Arc<Prepared>, Vec<Value>)> {
+        self.session.set("search_path", &literals.search_path)?;
+        let prepared = self.prepare_text(&literals.text)?;
+        let values = prepared.parameter_types().iter().zip(&literals.parameters);
+        let value = |(sql_type, text): (&SqlType, &Option<String>)| match text {
+            Some(text) => Value::text_in(sql_type, text),
+            None => Ok(Value::Null),
+        };
+        let values = values.map(value).collect::<Result<_>>()?;
+        Ok((prepared, values))
+    }
+
+    /// Runs to the end; rows as text.
+    fn rows(&mut self, prepared: &Arc<Prepared>, values: &[Value]) -> Result<Vec<Vec<Option<String>>>> {
+        let session = &mut self.session;
+        self.database.runtime().block_on(async {
+            match session.execute(prepared, values).await? {
+                Response::Rows(mut rows) => read(&mut rows).await,
+                Response::Done { .. } => Ok(Vec::new()),
+            }
+        })
+    }
+
+    fn run(&mut self, sql: &str) -> Result<()> {
+        let prepared = self.prepare_text(sql)?;
+        self.rows(&prepared, &[]).map(drop)
+    }
+}
+
+async fn read(rows: &mut Rows) -> Result<Vec<Vec<Option<String>>>> {
+    let columns = rows.columns().clone();
+    let mut read = Vec::new();
+    while let Some(batch) = rows.next().await? {
+        text::append_rows(&batch, &columns, &mut read)?;
+        if read.len() > ROWS_MAX {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("it gives more than {ROWS_MAX} rows"),
+            ));
+        }
+    }
+    Ok(read)
+}
+
+/// See the module's header.
+struct Pair<'a> {
+    incumbent: Side<'a>,
+    candidate: Side<'a>,
+    request: &'a Request,
+    clock: SystemClock,
+}
+
+impl<'a> Pair<'a> {
+    /// What of a captured statement can be compared.
+    fn classify(&mut self, requested: &RequestedStatement) -> Statement {
+        let mut statement = Statement {
+            queryid: requested.queryid,
+            calls: requested.calls,
+            literals: requested.literals.len(),
+            is_ordered: false,
+            excluded: None,
+        };
+        if !requested.is_read_only {
+            statement.excluded = Some("it writes".to_owned());
+        } else if let Some(literals) = requested.literals.first() {
+            match self.look_at(literals) {
+                Ok((why, is_ordered)) => {
+                    statement.excluded = why.map(str::to_owned);
+                    statement.is_ordered = is_ordered;
+                }
+                Err(error) => statement.excluded = Some(error.message().to_owned()),
+            }
+        }
+        statement
+    }
+
+    /// Why its answers may differ of themselves, and whether they come in a total order. A first execution, too: what fails
+    /// or gives too many rows is left out.
+    fn look_at(&mut self, literals: &Literals) -> Result<(Option<&'static str>, bool)> {
+        let side = &mut self.incumbent;
+        let (prepared, values) = side.prepare(literals)?;
+        let planning = side.session.what_if(&prepared, &values, &[]);
+        let planned = side.database.runtime().block_on(planning)?;
+        if aion_optimizer_rules::uses::uses(&planned.plan, &planned.catalog, &planned.search_path)
+            .map_err(|error| Error::internal(format!("a plan cannot be walked: {error}")))?
+            .is_empty()
+        {
+            return Ok((Some("it reads no table"), false));
+        }
+        let why = match planned.is_approximate {
+            true => Some("it searches a vector index, whose answers are approximate"),
+            false => why_unstable(&planned.plan, &planned.catalog),
+        };
+        if why.is_none() {
+            side.rows(&prepared, &values)?;
+        }
+        Ok((why, is_ordered_totally(&planned.plan, &planned.catalog)))
+    }
+
+    fn side(&mut self, arm: Arm) -> &mut Side<'a> {
+        match arm {
+            Arm::Incumbent => &mut self.incumbent,
+            Arm::Candidate => &mut self.candidate,
+        }
+    }
+}
+
+impl Rehearsal for Pair<'_> {
+    fn prepare(&mut self) -> Result<Cost> {
+        let before = self.clock.monotonic();
+        self.candidate.run(&self.request.command)?;
+        self.candidate.database.wait_for_indexes()?;
+        let build_ms = milliseconds(self.clock.monotonic().saturating_sub(before));
+        // Files of the rows alone: the clones share them up to what the command wrote.
+        let size = |side: &Side<'_>| side.database.size_bytes();
+        Ok(Cost {
+            size_bytes: size(&self.candidate)?.saturating_sub(size(&self.incumbent)?),
+            memory_bytes: 0,
+            build_ms,
+        })
+    }
+
+    fn run(&mut self, arm: Arm, statement: usize, literals: usize, timeout: Option<Duration>) -> Result<Execution> {
+        let request = self.request;
+        let literals_of = &request.statements[statement].literals;
+        let side = self.side(arm);
+        let (prepared, values) = match side.prepared.get(&(statement, literals)) {
+            Some(known) => known.clone(),
+            None => {
+                let prepared = side.prepare(&literals_of[literals])?;
+                side.prepared.insert((statement, literals), prepared.clone());
+                prepared
+            }
+        };
+        side.session.set("search_path", &literals_of[literals].search_path)?;
+        // 0 is none.
+        let millis = timeout.map_or(0, |timeout| timeout.as_millis().max(1));
+        side.session.set("statement_timeout", &millis.to_string())?;
+        let before = self.clock.monotonic();
+        let rows = self.side(arm).rows(&prepared, &values);
+        let elapsed = self.clock.monotonic().saturating_sub(before);
+        match rows {
+            Ok(rows) => Ok(Execution {
+                elapsed,
+                rows: Some(rows),
+            }),
+            Err(error) if timeout.is_some() && error.state() == SqlState::QUERY_CANCELED => {
+                Ok(Execution { elapsed, rows: None })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&mut self, arm: Arm) -> Result<Option<Duration>> {
+        let Some((schema, name)) = &self.request.table else {
+            return Ok(None);
+        };
+        let side = self.side(arm);
+        if side.writes.is_none() {
+            side.writes = side.prepare_writes(schema, name)?;
+        }
+        let Some(Writes { delete, insert }) = &side.writes else {
+            return Ok(None);
+        };
+        let (delete, insert) = (delete.clone(), insert.clone());
+        side.session.set("statement_timeout", "0")?;
+        side.rows(&delete, &[])?;
+        let before = self.clock.monotonic();
+        self.side(arm).rows(&insert, &[])?;
+        Ok(Some(self.clock.monotonic().saturating_sub(before)))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+impl Side<'_> {
+    /// Keeps the first rows of a table, to be taken out and put in again; None for a table without rows or primary key.
+    fn prepare_writes(&mut self, schema: &str, name: &str) -> Result<Option<Writes>> {
+        let catalog = self.session.catalog()?;
+        let mut tables = catalog.tables();
+        let table = tables.find(|table| table.schema == schema && table.name == name);
+        let Some(table) = table.filter(|table| !table.primary_key.is_empty()) else {
+            return Ok(None);
+        };
+        let of = format!("{}.{}", quoted(schema), quoted(name));
+        let select = self.prepare_text(&format!("SELECT * FROM {of} LIMIT {WRITTEN_ROWS}"))?;
+        let (session, runtime) = (&mut self.session, self.database.runtime());
+        let kept: LocalTable = runtime.block_on(async {
+            let Response::Rows(mut rows) = session.execute(&select, &[]).await? else {
+                return Err(Error::internal("a query gives rows"));
+            };
+            let mut kept = session.local_table(rows.schema())?;
+            while let Some(batch) = rows.next().await? {
+                kept.push(&batch)?;
+            }
+            Ok(kept)
+        })?;
+        self.session.register(WRITTEN, kept)?;
+        let key = table.primary_key_positions();
+        let same = key.into_iter().map(|at| {
+            let column = quoted(&table.columns[at].name);
+            format!("there.{column} = kept.{column}")
+        });
+        let same: Vec<String> = same.collect();
+        let delete = format!(
+            "DELETE FROM {of} AS there USING {WRITTEN} AS kept WHERE {}",
+            same.join(" AND ")
+        );
+        let insert = format!("INSERT INTO {of} SELECT * FROM {WRITTEN}");
+        Ok(Some(Writes {
+            delete: self.prepare_text(&delete)?,
+            insert: self.prepare_text(&insert)?,
+        }))
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,145 @@
+//! Rehearsing a change on clones of the database, in a process of its own.
+//!
+//! 1. [`Database::rehearse`] makes two clones below `clones/` of the data directory: hard links to files that never change, and the last
+//!    of the rows flushed. One stays as it is, the *incumbent*; on the other, the *candidate*, the command is run.
+//! 2. It starts a child process, at the lowest priority, which opens both ([`child`]), runs the captured statements on them in pairs
+//!    (`aion_shadow::rehearsal`), and tells each sample and at last the verdict as a line of JSON.
+//! 3. Whatever happens, the clones are removed, and the child with them; what a killed process left is removed when the database is
+//!    opened next.
+//!
+//! **Guarantees.** The database itself is not changed. Only statements that read are run, on the clones; the rows that are written to
+//! measure writes are written there. A rehearsal takes at most the time of its [`RehearsalOptions`], and half a minute to end.
+//!
+//! Left out: a limit of the clones' disk. They hold on to files that the database would have removed meanwhile, and to what the
+//! command writes.
+
+pub mod child;
+mod clones;
+mod message;
+mod parent;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aion_base::observation::Fingerprint;
+use aion_base::{Error, Result, SqlState};
+use aion_shadow::captured::Statement;
+use aion_shadow::verdict::{Budget, Evidence, Figures, Verdict};
+
+use crate::Database;
+use message::{Request, RequestedStatement};
+
+pub(crate) use clones::remove_left;
+pub use message::SampleLine;
+
+/// Statements of a rehearsal, those that took most time.
+const STATEMENTS_MAX: usize = 100;
+
+/// How a change is rehearsed.
+#[derive(Clone, Debug)]
+pub struct RehearsalOptions {
+    /// The program that the child process runs, with the arguments that make it call [`child::run`].
+    pub program: (PathBuf, Vec<String>),
+    /// What the change must show and may cost.
+    pub budget: Budget,
+    /// Time for the pairs.
+    pub time: Duration,
+    /// Of the draws behind the intervals.
+    pub seed: u64,
+}
+
+/// What came of a rehearsal.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// The statements, in the order of the evidence's.
+    pub fingerprints: Vec<Fingerprint>,
+    /// What was measured.
+    pub evidence: Evidence,
+    /// The figures that follow.
+    pub figures: Figures,
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// Each measured execution.
+    pub samples: Vec<SampleLine>,
+}
+
+impl Database {
+    /// Rehearses a command that makes or drops an index, or gathers statistics, with the statements that ran. `record` is told of each
+    /// measured execution. Blocks, and so is not called from a task.
+    ///
+    /// # Errors
+    /// 0A000 for another command, or a database in memory; 55000 where nothing is known of the workload; what the command or the
+    /// clones answer.
+    pub fn rehearse(
+        &self,
+        command: &str,
+        options: &RehearsalOptions,
+        record: &mut dyn FnMut(&SampleLine),
+    ) -> Result<Rehearsed> {
+        let table = self.rehearsable(command)?;
+        let Some(observed) = &self.observed else {
+            return Err(nothing_known("the mode of the learned parts is off"));
+        };
+        let mut workload = observed.workload();
+        workload.truncate(STATEMENTS_MAX);
+        if !workload
+            .iter()
+            .any(|statement| statement.is_read_only && !statement.literals.is_empty())
+        {
+            return Err(nothing_known("no query has run yet"));
+        }
+        let Some(path) = &self.path else {
+            return Err(Error::unsupported(
+                "a database in memory cannot be cloned, so nothing can be rehearsed in it",
+            ));
+        };
+        let clones = clones::Clones::make(&self.store, path)?;
+        let request = Request {
+            incumbent: clones.incumbent(),
+            candidate: clones.candidate(),
+            command: command.to_owned(),
+            table,
+            statements: workload.iter().map(RequestedStatement::from).collect(),
+            budget: options.budget,
+            time_ms: u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX),
+            seed: options.seed,
+            memory_bytes: (self.options.memory_bytes / 4).max(64 << 20),
+        };
+        let (evidence, verdict, samples) = parent::run(&request, options, record)?;
+        Ok(Rehearsed {
+            fingerprints: workload
+                .into_iter()
+                .map(|statement: Statement| statement.fingerprint)
+                .collect(),
+            figures: evidence.figures(options.seed),
+            evidence,
+            verdict,
+            samples,
+        })
+    }
+
+    /// Checks that a command is one that can be rehearsed; the table whose writes feel it.
+    fn rehearsable(&self, command: &str) -> Result<Option<(String, String)>> {
+        let session = self.session(aion_sql::SessionOptions::default());
+        let statements = session.parse(command)?;
+        match &statements[..] {
+            [statement] => statement.changed_physically().ok_or_else(|| {
+                Error::unsupported("only CREATE INDEX, DROP INDEX and ANALYZE can be rehearsed").with_hint(
+                    "A statement that changes rows or definitions would change answers, which no rehearsal may.",
+                )
+            }),
+            _ => Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                format!("one command is rehearsed at a time; there are {}", statements.len()),
+            )),
+        }
+    }
+}
+
+fn nothing_known(why: &str) -> Error {
+    Error::unavailable(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("there is nothing to rehearse with: {why}"),
+    )
+    .with_hint("Open the database in mode shadow, and let the workload run.")
+}
