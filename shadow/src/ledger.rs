@@ -194,7 +194,8 @@ mod tests {
     fn every_edit_is_found_where_it_was_made() {
         let entries = chain(9);
         assert_eq!(verify(&entries), Ok(()));
-        let edits: [(&str, fn(&mut Entry)); 9] = [
+        type Edit = (&'static str, fn(&mut Entry));
+        let edits: [Edit; 9] = [
             ("at", |entry| entry.decision.at += 1),
             ("recommendation", |entry| entry.decision.recommendation_id += 1),
             ("from", |entry| entry.decision.from_state = Some(State::Kept)),

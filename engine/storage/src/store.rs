@@ -47,6 +47,7 @@ use crate::window::Window;
 
 use self::recovery::{check_ends, recover};
 
+mod clone;
 mod recovery;
 
 /// Bytes of entries that one sync makes durable, at most; a larger proposal goes alone.
@@ -428,31 +429,6 @@ impl Store {
     pub fn disk_bytes(&self) -> Result<u64> {
         self.flush()?;
         self.rows.disk_bytes()
-    }
-
-    /// Makes a clone in `path`, which is empty or not there: a store of its own that holds all that was acknowledged before the call
-    /// and knows nothing of this one. The files of the rows are hard links, so it must be on the same disk, and it keeps them there for as
-    /// long as it exists. Commits wait while the last of the rows is flushed. Answers the last entry that is in it.
-    ///
-    /// # Errors
-    /// 0A000 for a store in memory; 22023 where something is in `path`; 53100 where the disk is full. What was made by then is for
-    /// the caller to remove.
-    pub fn clone_to(&self, path: &Path) -> Result<LogIndex> {
-        let Core::Durable(durable) = &self.core else {
-            return Err(Error::unsupported("a database in memory cannot be cloned"));
-        };
-        // Most of it, before anybody waits.
-        self.flush()?;
-        let mut directory = durable.directory.lock().new_like(path)?;
-        directory.describe("a rehearsal is being prepared in it")?;
-        let applied = {
-            let applier = durable.shared.applier.lock();
-            self.rows.clone_to(&directory.rows())?;
-            applier.applied()
-        };
-        let files: Arc<dyn Files> = Arc::new(OsFiles);
-        Log::create(files, &directory.log(), LogOptions::default(), applied.index.next())?;
-        Ok(applied.index)
     }
 
     /// Finishes what is queued, makes everything durable and releases the directory.

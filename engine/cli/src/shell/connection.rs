@@ -28,7 +28,7 @@ pub enum Connection {
     Embedded {
         session: Session,
         /// Dropped after the session.
-        database: Database,
+        database: Box<Database>,
     },
     /// A server.
     Remote { client: Client, runtime: Runtime },
@@ -65,7 +65,7 @@ impl Connection {
         };
         Ok(Self::Embedded {
             session: database.session(options),
-            database,
+            database: Box::new(database),
         })
     }
 
