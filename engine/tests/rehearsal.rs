@@ -19,7 +19,8 @@ fn open(path: &Path) -> Database {
     Database::open(path, options).expect("it opens")
 }
 
-/// A table with 30,000 rows, of 300 kinds, and some queries that ran.
+/// A table with 100,000 rows, of 1,000 kinds, and some queries that ran: without an index they read all, and on a busy machine that
+/// must still be told from one in a thousand.
 fn fill(database: &Database) {
     let mut client = Client::new(database);
     client.query(
@@ -27,7 +28,7 @@ fn fill(database: &Database) {
         &[],
     );
     client.query(
-        "INSERT INTO items SELECT i, i % 300, i * 0.37, 'item ' || i FROM generate_series(1, 30000) AS s(i)",
+        "INSERT INTO items SELECT i, i % 1000, i * 0.37, 'item ' || i FROM generate_series(1, 100000) AS s(i)",
         &[],
     );
     client.query("ANALYZE", &[]);
@@ -53,7 +54,6 @@ fn options() -> RehearsalOptions {
         budget: Budget {
             // Of a debug build; what is measured here is the decision.
             write_cost_pct_max: 1_000.0,
-            pairs_max: 8,
             ..Budget::default()
         },
         time: Duration::from_secs(300),
@@ -116,7 +116,7 @@ fn an_index_that_pays_is_ready_and_the_database_is_as_it_was() {
     let mut client = Client::new(&database);
     let indexes = client.query("SELECT count(*) FROM pg_indexes WHERE indexname = 'items_kind'", &[]);
     assert_eq!(indexes, [["0"]]);
-    assert_eq!(client.query("SELECT count(*) FROM items", &[]), [["30000"]]);
+    assert_eq!(client.query("SELECT count(*) FROM items", &[]), [["100000"]]);
     drop(client);
     database.close().expect("it closes");
 }
@@ -127,7 +127,9 @@ fn what_does_not_pay_is_rejected() {
     let database = open(directory.path());
     fill(&database);
     for useless in ["CREATE INDEX items_name ON items (name)", "ANALYZE items"] {
-        let rehearsed = rehearse(&database, useless).expect("it is rehearsed");
+        let mut few = options();
+        few.budget.pairs_max = 6;
+        let rehearsed = database.rehearse(useless, &few, &mut |_| {}).expect("it is rehearsed");
         assert!(
             // On a busy machine an unchanged statement may seem slower, which is a reason as well.
             matches!(&rehearsed.verdict, Verdict::Rejected(why) if why.contains("not shown to pay") || why.contains("slower")),

@@ -10,6 +10,10 @@
 //! 4. Of what was chosen, take out whatever the others have made useless, and price each alone: that is its estimated speed-up, and
 //!    the order of the proposals.
 //!
+//! Planning is what takes the time: each candidate is first priced alone, for the statements that it could serve; from then on only
+//! for those that it made cheaper. One that alone helps no statement is dropped: what it might do together with others is not looked
+//! for.
+//!
 //! What a candidate costs writers is not weighed here: it is measured when the proposal is rehearsed.
 //!
 //! The gain of an estimate is not a gain: it decides what is tried first, and nothing else.
@@ -78,27 +82,24 @@ pub fn advise(
     limits: &Limits,
     what_if: &mut dyn WhatIf,
 ) -> Result<Vec<Proposal>> {
-    let mut sized = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        let size_bytes = what_if.size_bytes(candidate)?.max(1);
-        sized.push(Sized {
-            index: candidate.clone(),
-            size_bytes,
-        });
-    }
     let mut search = Search::new(workload, what_if)?;
-    while let Some(step) = search.best_step(&sized, limits)? {
+    let mut helping = Vec::new();
+    for candidate in candidates {
+        helping.extend(search.alone(candidate)?);
+    }
+    while let Some(step) = search.best_step(&helping, limits)? {
         search.make(step);
     }
     search.take_out_useless(limits)?;
     search.proposals()
 }
 
-/// An index design and what it would take.
+/// An index design, what it would take, and the templates that it makes cheaper alone.
 #[derive(Clone, Debug)]
 struct Sized {
     index: IndexDesign,
     size_bytes: u64,
+    helps: Vec<usize>,
 }
 
 /// What was chosen after a step, and what each template costs then.
@@ -134,6 +135,26 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// A candidate that helps a template alone; None for any other.
+    fn alone(&mut self, candidate: &IndexDesign) -> Result<Option<Sized>> {
+        let mut helps = Vec::new();
+        for (at, template) in self.workload.iter().enumerate() {
+            if template.uses.iter().any(|usage| usage.could_use(candidate))
+                && self.what_if.cost(at, std::slice::from_ref(candidate))? < self.plain[at]
+            {
+                helps.push(at);
+            }
+        }
+        if helps.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Sized {
+            size_bytes: self.what_if.size_bytes(candidate)?.max(1),
+            index: candidate.clone(),
+            helps,
+        }))
+    }
+
     fn best_step(&mut self, candidates: &[Sized], limits: &Limits) -> Result<Option<Step>> {
         let mut best: Option<Step> = None;
         for candidate in candidates {
@@ -161,14 +182,18 @@ impl<'a> Search<'a> {
         }
         let size = |chosen: &[Sized]| chosen.iter().map(|one| one.size_bytes).sum::<u64>();
         let mut chosen = self.chosen.clone();
+        let mut changed = candidate.helps.clone();
         match replaced {
-            Some(at) => chosen[at] = candidate.clone(),
+            Some(at) => {
+                changed.extend(&chosen[at].helps);
+                chosen[at] = candidate.clone();
+            }
             None => chosen.push(candidate.clone()),
         }
         if chosen.len() > limits.proposals_max || size(&chosen) > limits.size_bytes_max {
             return Ok(None);
         }
-        let costs = self.price(&chosen, &candidate.index, &self.costs.clone())?;
+        let costs = self.price(&chosen, &changed, &self.costs.clone())?;
         let total = sum(self.workload, &self.costs);
         let gain = total - sum(self.workload, &costs);
         if gain <= 0.0 || gain < total * limits.gain_min {
@@ -187,14 +212,16 @@ impl<'a> Search<'a> {
         self.costs = step.costs;
     }
 
-    /// The costs with these indexes, of which those on the table of `changed` are others than for `before`.
-    fn price(&mut self, chosen: &[Sized], changed: &IndexDesign, before: &[f64]) -> Result<Vec<f64>> {
-        let indexes: Vec<IndexDesign> = chosen.iter().map(|one| one.index.clone()).collect();
+    /// The costs with these indexes, which are those of `before` but for the templates at `changed`.
+    fn price(&mut self, chosen: &[Sized], changed: &[usize], before: &[f64]) -> Result<Vec<f64>> {
         let mut costs = before.to_vec();
-        for (at, template) in self.workload.iter().enumerate() {
-            if template.uses.iter().any(|usage| usage.table == changed.table) {
-                costs[at] = self.what_if.cost(at, &indexes)?;
-            }
+        for &at in changed {
+            let uses = &self.workload[at].uses;
+            let of_template = chosen
+                .iter()
+                .filter(|one| uses.iter().any(|usage| usage.table == one.index.table));
+            let indexes: Vec<IndexDesign> = of_template.map(|one| one.index.clone()).collect();
+            costs[at] = self.what_if.cost(at, &indexes)?;
         }
         Ok(costs)
     }
@@ -205,7 +232,7 @@ impl<'a> Search<'a> {
         while at < self.chosen.len() {
             let mut without = self.chosen.clone();
             let removed = without.remove(at);
-            let costs = self.price(&without, &removed.index, &self.costs.clone())?;
+            let costs = self.price(&without, &removed.helps, &self.costs.clone())?;
             let total = sum(self.workload, &self.costs);
             if sum(self.workload, &costs) - total < total * limits.gain_min {
                 self.chosen = without;
@@ -223,7 +250,7 @@ impl<'a> Search<'a> {
         let total = sum(self.workload, &plain);
         let mut proposals = Vec::new();
         for one in std::mem::take(&mut self.chosen) {
-            let costs = self.price(std::slice::from_ref(&one), &one.index, &plain)?;
+            let costs = self.price(std::slice::from_ref(&one), &one.helps, &plain)?;
             let each = self.workload.iter().zip(plain.iter().zip(&costs));
             let cheaper = each.filter(|(_, (before, after))| after < before);
             proposals.push(Proposal {

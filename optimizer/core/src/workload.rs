@@ -25,6 +25,18 @@ pub struct TableUse {
     pub needed: Vec<ColumnId>,
 }
 
+impl TableUse {
+    /// Whether an index could serve this use: its first column tells rows, or it holds all that is needed.
+    pub fn could_use(&self, index: &IndexDesign) -> bool {
+        let tells = |column: &ColumnId| {
+            let columns = [&self.equal, &self.ranged, &self.joined, &self.ordered];
+            columns.into_iter().any(|columns| columns.contains(column))
+        };
+        let covers = || self.needed.iter().all(|column| index.columns.contains(column));
+        self.table == index.table && (index.columns.first().is_some_and(tells) || covers())
+    }
+}
+
 /// A statement without its literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
