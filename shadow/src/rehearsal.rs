@@ -414,10 +414,10 @@ mod tests {
     #[test]
     fn writes_are_paired_and_judged() {
         let mut clone = Scripted::new(30, 10);
-        clone.write_ms = Some((10, 20));
+        clone.write_ms = Some((10, 30));
         let (rehearsed, _) = run(&mut clone, LONG);
         assert!(
-            matches!(&rehearsed.verdict, Verdict::Rejected(reason) if reason.contains("writes take 100.0 % longer")),
+            matches!(&rehearsed.verdict, Verdict::Rejected(reason) if reason.contains("writes take 200.0 % longer")),
             "{:?}",
             rehearsed.verdict
         );

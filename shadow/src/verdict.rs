@@ -31,7 +31,8 @@ pub struct Budget {
     pub size_bytes_max: u64,
     /// What it may take in memory.
     pub memory_bytes_max: u64,
-    /// How much longer writes may take, in per cent.
+    /// How much longer inserts into its table may take, in per cent. An index on a table with none but its primary key was measured to add a
+    /// half: the row is written anyway, the entry beside it.
     pub write_cost_pct_max: f64,
 }
 
@@ -44,7 +45,7 @@ impl Default for Budget {
             pairs_max: 20,
             size_bytes_max: 1 << 30,
             memory_bytes_max: 1 << 30,
-            write_cost_pct_max: 25.0,
+            write_cost_pct_max: 100.0,
         }
     }
 }
@@ -312,13 +313,13 @@ mod tests {
         evidence.writes = vec![
             Pair {
                 incumbent_ms: 10.0,
-                candidate_ms: 14.0
+                candidate_ms: 24.0
             };
             5
         ];
         rejected(
             &evidence.judge(&Budget::default(), 1, true),
-            "writes take 40.0 % longer, 25.0 %",
+            "writes take 140.0 % longer, 100.0 %",
         );
         evidence.writes.clear();
         evidence.size_bytes = 2 << 30;
