@@ -46,6 +46,7 @@ def test_indexes_schemas_databases_functions_and_roles(server, flights):
     assert "public|aion" in server.psql("-At", "-c", r"\dn").splitlines()
     assert server.psql("-At", "-c", r"\l").startswith("aion|aion|UTF8|")
     assert server.psql("-At", "-c", r"\df") == ""
+    assert server.psql("-At", "-c", r"\df aion.*").startswith("aion|forget|")
     assert server.psql("-At", "-c", r"\du").startswith("aion|Superuser")
     assert "vector|0.8.0|public|" in server.psql("-At", "-c", r"\dx").splitlines()
 

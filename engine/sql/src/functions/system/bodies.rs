@@ -199,7 +199,8 @@ pub fn type_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 
 pub fn function_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let name = function_name(facts, arguments)?;
-    let is_there = |name: &str| facts.functions.iter().any(|(known, _)| known == name);
+    // Those of the schema `aion` are called by their whole name alone.
+    let is_there = |name: &str| !name.contains('.') && facts.functions.iter().any(|(known, _)| known == name);
     Ok(Cell::from(name.text().map(is_there)))
 }
 
