@@ -152,6 +152,16 @@ fn what_was_noted_outlives_the_process() {
     drop(client);
     database.close().expect("it closes");
     assert!(file.with_extension("jsonl.damaged").exists());
+
+    // A file in the place of the directory keeps nobody from opening.
+    std::fs::remove_dir_all(directory.path().join("observed")).expect("removed");
+    std::fs::write(directory.path().join("observed"), "x").expect("written");
+    let database = open(directory.path(), Mode::Shadow);
+    let mut client = Client::new(&database);
+    assert_eq!(client.query("SELECT count(*) FROM items", &[]), [["1000"]]);
+    assert_eq!(client.query("SELECT count(*) > 0 FROM aion.statements", &[]), [["t"]]);
+    drop(client);
+    database.close().expect("it closes");
 }
 
 #[test]

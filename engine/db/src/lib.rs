@@ -112,7 +112,7 @@ impl Database {
         }
         let store = Arc::new(store);
         let observed = match options.ai_mode.observes() {
-            true => Some(Observed::open(path.map(|path| path.join("observed")).as_deref())?),
+            true => Some(Observed::open(path.map(|path| path.join("observed")).as_deref())),
             false => None,
         };
         let engine_options = EngineOptions {

@@ -2,7 +2,8 @@
 //!
 //! The file `observed/statements.jsonl` is written each minute in which something was noted, and at the end; a crash costs the last
 //! minute. It holds literals, as the data does, and has the data's protection. It is read when the database is opened; one that
-//! cannot be read is put aside as `statements.jsonl.damaged`, because what is observed is no part of the data.
+//! cannot be read is put aside as `statements.jsonl.damaged`, because what is observed is no part of the data. Nor does a directory that
+//! cannot be used keep a database from opening: then what is noted ends with the process, and a line in the log says so.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,21 +32,23 @@ pub struct Observed {
 
 impl Observed {
     /// What was captured in `directory` so far; nothing where there is none, or no directory.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read, or put aside.
-    pub fn open(directory: Option<&Path>) -> Result<Arc<Self>> {
-        let file = directory.map(|directory| directory.join("statements.jsonl"));
-        let captured = match &file {
-            Some(file) => read(file)?,
+    pub fn open(directory: Option<&Path>) -> Arc<Self> {
+        let mut file = directory.map(|directory| directory.join("statements.jsonl"));
+        let captured = match file.as_deref().map(read) {
+            Some(Ok(captured)) => captured,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "captured statements cannot be kept; what is noted ends with this process");
+                file = None;
+                None
+            }
             None => None,
         };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             captured: Mutex::new(captured.unwrap_or_else(|| Captured::new(Limits::default(), rng::entropy()))),
             clock: SystemClock::default(),
             file,
             is_new: AtomicBool::new(false),
-        }))
+        })
     }
 
     /// Writes the file each minute, for as long as the runtime lives.

@@ -16,13 +16,11 @@ pub struct Clones {
 }
 
 impl Clones {
-    /// Makes both. The second may hold some commits more than the first if there are any meanwhile, so the answers of both are only
-    /// compared where nothing wrote between: see [`Clones::make`]'s loop.
+    /// Makes both, of one moment: if somebody commits between them, both are made again.
     ///
     /// # Errors
-    /// 53100 where the disk is full, and an IO error; nothing is left then.
+    /// 55006 where commits never pause; 53100 where the disk is full, and an IO error. Nothing is left then.
     pub fn make(store: &Store, data: &Path) -> Result<Self> {
-        /// Both clones are of the same moment if nobody commits between them; on a busy database that may take some tries.
         const TRIES: usize = 20;
         for _ in 0..TRIES {
             let folder = data.join(FOLDER).join(format!("{:016x}", rng::entropy()));

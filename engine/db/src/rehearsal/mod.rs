@@ -8,7 +8,8 @@
 //!    opened next.
 //!
 //! **Guarantees.** The database itself is not changed. Only statements that read are run, on the clones; the rows that are written to
-//! measure writes are written there. A rehearsal takes at most the time of its [`RehearsalOptions`], and half a minute to end.
+//! measure writes are written there. A rehearsal ends after the time of its [`RehearsalOptions`], and ten minutes more for opening, the
+//! command and the end, at the latest.
 //!
 //! Left out: a limit of the clones' disk. They hold on to files that the database would have removed meanwhile, and to what the
 //! command writes.
