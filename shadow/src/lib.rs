@@ -7,7 +7,7 @@
 //! from state to state is a *decision*, an entry of the *ledger* ([`ledger`]).
 //!
 //! **Guarantees.**
-//! - A verdict is a function of the evidence, the budget and the seed alone: whoever has the samples can compute it again.
+//! - A verdict is a function of the evidence, the budget, the seed and whether there was time for more pairs: whoever has the samples can compute it again.
 //! - Nothing becomes ready whose answers differed once.
 //! - An edited, removed or inserted entry of the ledger is found, and named, by the chain of hashes.
 //!

@@ -3,7 +3,8 @@
 //! 1. Each statement runs once under each arm, unmeasured: caches are filled. The answers are compared already.
 //! 2. In rounds, each statement runs once under each arm with the same literals, the arm that goes first alternating from round to
 //!    round (ABBA), so that a drift of the machine weighs on both. The candidate is given up when it takes
-//!    [`GIVE_UP`] times as long as the incumbent: that is its time then.
+//!    [`GIVE_UP`] times as long as the incumbent, or, where it goes first, that often squared what the incumbent took at most so far:
+//!    that is its time then.
 //! 3. After each round that has enough pairs the evidence is judged. It ends with a verdict, or when the time is used up.
 //!
 //! Writes are paired likewise, once a round, on the clone alone.

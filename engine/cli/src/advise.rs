@@ -6,10 +6,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, Result};
 use aion_db::{AdviceLimits, Database, DatabaseOptions, Response, Session, SessionOptions};
 use clap::Args;
 
+use crate::arguments::check_directory;
 use crate::screen::{Screen, count, megabytes};
 
 /// What to look at.
@@ -26,14 +27,7 @@ pub struct AdviseArguments {
 /// Runs `aion advise`.
 pub fn run(arguments: &AdviseArguments) -> Result<ExitCode> {
     let path = &arguments.data;
-    // Opening would make a directory where there is none.
-    if !path.is_dir() {
-        return Err(Error::not_found(
-            SqlState::UNDEFINED_FILE,
-            format!("there is no directory {}", path.display()),
-        )
-        .with_hint("Name a data directory, such as demo-out/data."));
-    }
+    check_directory(path)?;
     let workload = match &arguments.workload {
         Some(file) => Some(
             std::fs::read_to_string(file)

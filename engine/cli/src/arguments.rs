@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use aion_base::Result;
+use aion_base::{Error, Result, SqlState};
 use clap::{Parser, Subcommand};
 
 use crate::{advise, ai, bench, check, crash, demo, serve, shell, version};
@@ -54,6 +55,21 @@ impl Arguments {
             Command::RehearseClone => ai::rehearse_clone(),
         }
     }
+}
+
+/// Checks that a data directory is there: opening would make one.
+///
+/// # Errors
+/// 58P01.
+pub fn check_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Error::not_found(
+        SqlState::UNDEFINED_FILE,
+        format!("there is no directory {}", path.display()),
+    )
+    .with_hint("Name a data directory, such as demo-out/data."))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use aion_base::range::KeyRange;
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, Result};
 use aion_storage::{Direction, Store, StoreOptions};
 use clap::Args;
 use sha2::{Digest, Sha256};
 
+use crate::arguments::check_directory;
 use crate::screen::{Screen, count};
 
 /// What to check.
@@ -27,14 +28,7 @@ pub struct CheckArguments {
 /// Runs `aion check`.
 pub fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     let path = &arguments.data;
-    // Opening would make a directory where there is none.
-    if !path.is_dir() {
-        return Err(Error::not_found(
-            SqlState::UNDEFINED_FILE,
-            format!("there is no directory {}", path.display()),
-        )
-        .with_hint("Name a data directory, such as demo-out/data."));
-    }
+    check_directory(path)?;
     let store = Store::open(path, StoreOptions::default())?;
     let replayed = store.counters().replayed.load(Ordering::Relaxed);
     let mut rows = 0;

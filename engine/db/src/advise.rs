@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use aion_base::observation::Fingerprint;
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::Value;
 use aion_catalog::descriptor::{ColumnId, IndexMethod, TableDescriptor};
 use aion_catalog::keys::check_key_type;
 use aion_catalog::objects::Catalog;
-use aion_catalog::{SqlType, Value};
 use aion_optimizer_core::advisor::{self, Limits};
 use aion_optimizer_core::candidates::candidates;
 use aion_optimizer_core::workload::{IndexDesign, Template};
@@ -23,6 +23,7 @@ use aion_shadow::captured::{Literals, Statement};
 use aion_sql::{HypotheticalIndex, Prepared, Session, SessionOptions};
 
 use crate::Database;
+use crate::observed::prepare_captured;
 
 /// Sets of literals of a statement that are planned.
 const LITERALS_MAX: usize = 3;
@@ -242,19 +243,11 @@ impl Planner<'_> {
     }
 
     fn prepare(&mut self, literals: &Literals) -> Result<Sample> {
-        self.session.set("search_path", &literals.search_path)?;
-        let statement = self.session.parse(&literals.text)?.into_iter().next();
-        let statement = statement.ok_or_else(|| Error::internal("a captured statement is empty"))?;
-        let session = &mut self.session;
-        let prepared = self.database.runtime().block_on(session.prepare(&statement, &[]))?;
-        let values = prepared.parameter_types().iter().zip(&literals.parameters);
-        let value = |(sql_type, text): (&SqlType, &Option<String>)| match text {
-            Some(text) => Value::text_in(sql_type, text),
-            None => Ok(Value::Null),
-        };
+        let preparing = prepare_captured(&mut self.session, literals);
+        let (prepared, values) = self.database.runtime().block_on(preparing)?;
         Ok(Sample {
             search_path: literals.search_path.clone(),
-            values: values.map(value).collect::<Result<_>>()?,
+            values,
             prepared,
             count: literals.count,
         })

@@ -14,7 +14,9 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::files::{Files, Open, OsFiles, read_all};
 use aion_base::observation::{Observation, Observer, StatementFigures};
 use aion_base::{Error, Result, rng};
-use aion_shadow::captured::{Captured, Limits, Statement};
+use aion_catalog::Value;
+use aion_shadow::captured::{Captured, Limits, Literals, Statement};
+use aion_sql::{Prepared, Session};
 use parking_lot::Mutex;
 
 /// How often the file is written.
@@ -127,6 +129,24 @@ impl Observer for Observed {
         }
         was_known
     }
+}
+
+/// Prepares a captured statement where its names were looked up, with the values of its parameters.
+///
+/// # Errors
+/// Those of planning: its tables may have changed.
+pub async fn prepare_captured(session: &mut Session, literals: &Literals) -> Result<(Arc<Prepared>, Vec<Value>)> {
+    session.set("search_path", &literals.search_path)?;
+    let statement = session.parse(&literals.text)?.into_iter().next();
+    let statement = statement.ok_or_else(|| Error::internal("a captured statement is empty"))?;
+    let prepared = session.prepare(&statement, &[]).await?;
+    let values = prepared.parameter_types().iter().zip(&literals.parameters);
+    let values = values.map(|(sql_type, text)| match text {
+        Some(text) => Value::text_in(sql_type, text),
+        None => Ok(Value::Null),
+    });
+    let values = values.collect::<Result<_>>()?;
+    Ok((prepared, values))
 }
 
 fn read(file: &Path) -> Result<Option<Captured>> {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aion_base::rng;
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Result, rng};
 use aion_bench::report::count;
 use aion_db::rehearsal::{self, RehearsalOptions, Rehearsed};
 use aion_db::{Database, DatabaseOptions};
@@ -14,6 +13,7 @@ use aion_shadow::verdict::{Budget, Measured, Verdict};
 use clap::Args;
 
 use crate::advise::shortened;
+use crate::arguments::check_directory;
 use crate::screen::{Screen, megabytes};
 
 /// What to try.
@@ -43,14 +43,7 @@ pub fn rehearse_clone() -> Result<ExitCode> {
 /// Runs `aion ai rehearse`. The exit code is 0 where the change would be ready, and 1 otherwise.
 pub fn run(arguments: &RehearseArguments) -> Result<ExitCode> {
     let path = &arguments.data;
-    // Opening would make a directory where there is none.
-    if !path.is_dir() {
-        return Err(Error::not_found(
-            SqlState::UNDEFINED_FILE,
-            format!("there is no directory {}", path.display()),
-        )
-        .with_hint("Name a data directory, such as demo-out/data."));
-    }
+    check_directory(path)?;
     let screen = Screen::new();
     let database = Database::open(path, DatabaseOptions::default())?;
     let options = RehearsalOptions {

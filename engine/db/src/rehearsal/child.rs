@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::Value;
 use aion_optimizer_rules::order::{is_ordered_totally, why_unstable};
 use aion_shadow::answer;
 use aion_shadow::captured::Literals;
@@ -18,6 +18,7 @@ use aion_shadow::state::Mode;
 use aion_sql::{LocalTable, Prepared, Response, Rows, Session, SessionOptions, quoted};
 
 use super::message::{Line, Request, RequestedStatement, SampleLine, to_line};
+use crate::observed::prepare_captured;
 use crate::{Database, DatabaseOptions, text};
 
 /// Rows of an answer that are kept to be compared; a statement with more is left out.
@@ -159,15 +160,8 @@ impl<'a> Side<'a> {
     }
 
     fn prepare(&mut self, literals: &Literals) -> Result<(Arc<Prepared>, Vec<Value>)> {
-        self.session.set("search_path", &literals.search_path)?;
-        let prepared = self.prepare_text(&literals.text)?;
-        let values = prepared.parameter_types().iter().zip(&literals.parameters);
-        let value = |(sql_type, text): (&SqlType, &Option<String>)| match text {
-            Some(text) => Value::text_in(sql_type, text),
-            None => Ok(Value::Null),
-        };
-        let values = values.map(value).collect::<Result<_>>()?;
-        Ok((prepared, values))
+        let preparing = prepare_captured(&mut self.session, literals);
+        self.database.runtime().block_on(preparing)
     }
 
     /// Runs to the end; rows as text.
@@ -259,6 +253,7 @@ impl<'a> Pair<'a> {
         Ok((why, is_ordered_totally(&planned.plan, &planned.catalog)))
     }
 
+    /// The arm's own clone.
     fn side(&mut self, arm: Arm) -> &mut Side<'a> {
         match arm {
             Arm::Incumbent => &mut self.incumbent,
@@ -266,14 +261,13 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Where the arm reads.
     fn reading_side(&mut self, arm: Arm) -> &mut Side<'a> {
-        match &mut self.twin {
-            Some((of, twin)) if *of == arm => twin,
-            _ => match arm {
-                Arm::Incumbent => &mut self.incumbent,
-                Arm::Candidate => &mut self.candidate,
-            },
+        if self.twin.as_ref().is_none_or(|(of, _)| *of != arm) {
+            return self.side(arm);
         }
+        let (_, twin) = self.twin.as_mut().expect("looked at above");
+        twin
     }
 
     /// Lets both arms read one clone, if indexes are all that the command changed.
