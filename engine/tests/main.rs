@@ -18,6 +18,7 @@ mod demo;
 mod documents;
 mod nearest;
 mod observed;
+mod pipeline;
 mod program;
 mod rehearsal;
 mod shell;

@@ -58,6 +58,7 @@ fn options() -> RehearsalOptions {
         },
         time: Duration::from_secs(300),
         seed: 7,
+        clone_bytes_max: 1 << 30,
     }
 }
 
@@ -189,7 +190,7 @@ fn what_cannot_be_rehearsed_is_refused_and_leaves_nothing() {
     fill(&memory);
     assert_eq!(state(rehearse(&memory, "ANALYZE")), "0A000");
     let off = Database::in_memory(DatabaseOptions {
-        ai_mode: Mode::Off,
+        ai_mode: Some(Mode::Off),
         ..DatabaseOptions::default()
     });
     assert_eq!(state(rehearse(&off.expect("threads start"), "ANALYZE")), "55000");
@@ -217,17 +218,17 @@ fn the_advisor_names_the_index_that_the_rehearsal_then_confirms() {
     assert_eq!(first.columns[0], "kind", "{advice:?}");
     assert!(first.estimated_speedup > 2.0, "{first:?}");
     assert!(!first.statements.is_empty());
-    let rehearsed = rehearse(&database, &first.command).expect("it is rehearsed");
+    let rehearsed = rehearse(&database, &first.command()).expect("it is rehearsed");
     assert_eq!(rehearsed.verdict, Verdict::Ready, "{:?}", rehearsed.figures);
     // Once it is there, it is not named again.
     let mut client = Client::new(&database);
-    client.query(&first.command, &[]);
+    client.query(&first.command(), &[]);
     let again = database.advise(&AdviceLimits::default()).expect("it advises");
     assert!(
         again.indexes.iter().all(|index| index.columns != first.columns),
         "{again:?}"
     );
-    client.query(&first.undo_command, &[]);
+    client.query(&first.undo_command(), &[]);
     drop(client);
     database.close().expect("it closes");
 }

@@ -68,9 +68,7 @@ impl Config {
             options.threads = threads;
         }
         options.copy_dir.clone_from(&self.copy_dir);
-        if let Some(mode) = self.ai_mode {
-            options.ai_mode = mode;
-        }
+        options.ai_mode = self.ai_mode;
         options
     }
 
@@ -91,7 +89,7 @@ fn ai_mode(text: &str) -> Result<Mode> {
     Mode::from_name(text).ok_or_else(|| {
         wrong(
             format!("ai_mode \"{text}\" does not exist"),
-            "The modes are off and shadow.",
+            "The modes are off, shadow, advise and auto.",
         )
     })
 }

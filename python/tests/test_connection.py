@@ -57,8 +57,7 @@ def test_a_shared_directory_has_one_config(tmp_path):
         ({"memory": "1MB"}, aiondb.DataError, ["64MB"]),
         ({"memory": "99999999999TB"}, aiondb.DataError, ["99999999999TB"]),
         ({"threads": 0}, aiondb.DataError, ["1 to 1024"]),
-        ({"ai_mode": "on"}, aiondb.DataError, ["\"on\"", "off and shadow"]),
-        ({"ai_mode": "auto"}, aiondb.NotSupportedError, ["not there yet"]),
+        ({"ai_mode": "on"}, aiondb.DataError, ["\"on\"", "off, shadow, advise and auto"]),
         ({"copy_dir": "/does/not/exist"}, aiondb.OperationalError, ["/does/not/exist"]),
     ],
 )

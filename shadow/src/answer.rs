@@ -117,6 +117,12 @@ fn canonical(number: f64) -> String {
     }
 }
 
+/// The same for answers of the same rows in any order.
+pub fn hash_of_multiset(rows: &Rows) -> u64 {
+    let each = rows.iter().map(|row| hash(std::slice::from_ref(row)));
+    each.fold(rows.len() as u64, u64::wrapping_add)
+}
+
 /// The same for equal answers (64-bit FNV-1a over the values).
 pub fn hash(rows: &Rows) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -147,6 +153,17 @@ pub fn hash(rows: &Rows) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_counts_in_one_hash_and_not_in_the_other() {
+        let row = |text: &str| vec![Some(text.to_owned())];
+        let (one, two) = ([row("a"), row("b")], [row("b"), row("a")]);
+        assert_ne!(hash(&one), hash(&two));
+        assert_eq!(hash_of_multiset(&one), hash_of_multiset(&two));
+        assert_ne!(hash_of_multiset(&one), hash_of_multiset(&[row("a"), row("a")]));
+        assert_ne!(hash_of_multiset(&one), hash_of_multiset(&one[..1]));
+        assert_ne!(hash_of_multiset(&[]), hash_of_multiset(&[vec![]]));
+    }
 
     fn rows(rows: &[&[Option<&str>]]) -> Vec<Vec<Option<String>>> {
         rows.iter()

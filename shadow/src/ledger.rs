@@ -16,6 +16,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::state::State;
@@ -24,7 +25,7 @@ use crate::state::State;
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What is decided, before it stands in the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Microseconds since 1970, UTC.
     pub at: i64,
@@ -49,11 +50,12 @@ pub struct Decision {
 }
 
 /// A decision in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Counts from 1.
     pub seq: u64,
     /// What was decided.
+    #[serde(flatten)]
     pub decision: Decision,
     /// The hash of the entry before.
     pub prev_hash: String,

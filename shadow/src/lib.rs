@@ -15,7 +15,9 @@
 
 pub mod answer;
 pub mod captured;
+pub mod contest;
 pub mod ledger;
+pub mod recommendation;
 pub mod rehearsal;
 pub mod state;
 pub mod statistics;

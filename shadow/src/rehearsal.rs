@@ -105,8 +105,8 @@ pub trait Rehearsal {
 /// One measured execution, as it is written down.
 #[derive(Debug)]
 pub struct Sample<'a> {
-    /// What ran.
-    pub statement: &'a Statement,
+    /// What ran; None for rows that were written.
+    pub statement: Option<&'a Statement>,
     /// Where.
     pub arm: Arm,
     /// With which set of literals.
@@ -122,6 +122,8 @@ pub struct Rehearsed {
     pub evidence: Evidence,
     /// What follows.
     pub verdict: Verdict,
+    /// Whether there was time for more pairs when it was judged.
+    pub had_time: bool,
 }
 
 /// Runs the workload on the clone. Each measured execution is handed to `record`.
@@ -158,11 +160,19 @@ pub fn rehearse(
         let has_time = now + now.saturating_sub(began) <= time;
         let verdict = evidence.judge(budget, seed, has_time);
         if verdict != Verdict::Undecided {
-            return Ok(Rehearsed { evidence, verdict });
+            return Ok(Rehearsed {
+                evidence,
+                verdict,
+                had_time: has_time,
+            });
         }
     }
     let verdict = evidence.judge(budget, seed, false);
-    Ok(Rehearsed { evidence, verdict })
+    Ok(Rehearsed {
+        evidence,
+        verdict,
+        had_time: false,
+    })
 }
 
 fn included(workload: &[Statement]) -> impl Iterator<Item = (usize, &Statement)> {
@@ -213,7 +223,7 @@ impl Pairing<'_> {
         };
         for (arm, execution) in [(Arm::Incumbent, &incumbent), (Arm::Candidate, &candidate)] {
             (self.record)(&Sample {
-                statement,
+                statement: Some(statement),
                 arm,
                 literals,
                 execution,
@@ -232,6 +242,15 @@ impl Pairing<'_> {
         let (Some(first), Some(second)) = (self.clone.write(order[0])?, self.clone.write(order[1])?) else {
             return Ok(None);
         };
+        for (arm, elapsed) in [(order[0], first), (order[1], second)] {
+            let execution = Execution { elapsed, rows: None };
+            (self.record)(&Sample {
+                statement: None,
+                arm,
+                literals: 0,
+                execution: &execution,
+            })?;
+        }
         Ok(Some(match order[0] {
             Arm::Incumbent => pair(first, second),
             Arm::Candidate => pair(second, first),

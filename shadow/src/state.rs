@@ -7,11 +7,13 @@
 //!
 //! The pipeline moves forward along the line, and to an end from where the table in [`State::next`] says. A person's verbs may
 //! besides begin again from an end: a rehearsal of what was rejected, has expired, failed or was reverted. What was dismissed
-//! stays dismissed.
+//! stays dismissed, and whoever drops what a recommendation made dismisses it.
 
 use std::fmt;
 
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, SqlState};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An enumeration whose values have a name in SQL, in the ledger and on screen.
 macro_rules! named {
@@ -36,6 +38,19 @@ macro_rules! named {
             /// The one with this name.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.name() == name)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                Self::from_name(&name).ok_or_else(|| D::Error::custom(format_args!("\"{name}\" is no {}", stringify!($name))))
             }
         }
 
@@ -132,8 +147,9 @@ impl State {
             Self::Ready => &[Self::Applying, Self::Expired],
             // Back to ready: the process ended before the change was made.
             Self::Applying => &[Self::Watching, Self::Failed, Self::Ready],
-            Self::Watching => &[Self::Kept, Self::Reverted, Self::Failed],
-            Self::Kept => &[Self::Reverted, Self::Failed],
+            // Dismissed: whoever owns the object dropped or changed it, which means that for good.
+            Self::Watching => &[Self::Kept, Self::Reverted, Self::Failed, Self::Dismissed],
+            Self::Kept => &[Self::Reverted, Self::Failed, Self::Dismissed],
             Self::Rejected | Self::Dismissed | Self::Reverted | Self::Expired | Self::Failed => &[],
         }
     }
@@ -192,7 +208,7 @@ impl Verb {
     ///
     /// # Errors
     /// 55000, naming the state and what can be asked instead.
-    pub fn check(self, id: u64, state: State) -> Result<()> {
+    pub fn check(self, id: u64, state: State) -> aion_base::Result<()> {
         if self.allowed().contains(&state) {
             return Ok(());
         }

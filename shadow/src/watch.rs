@@ -1,6 +1,6 @@
 //! Watching a change that was made: does it keep its promise?
 //!
-//! For each statement that the rehearsal showed to gain, the *promise* is that it stays faster than the incumbent was. An
+//! For each statement that the rehearsal showed to gain clearly, the *promise* is that it stays faster than the incumbent was. An
 //! execution that takes longer than [`Promise::limit_ms`] is *bad*. The change goes back
 //!
 //! - at the [`BAD_MAX`]th bad execution in a row of one statement: one slow execution is the machine, three are the change;
@@ -13,17 +13,22 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Bad executions in a row after which the change goes back.
 pub const BAD_MAX: u32 = 3;
 /// How long a loss in sum may last, and a change is watched at least.
 pub const WINDOW: Duration = Duration::from_secs(60);
 /// Executions after which a change that kept its promise is kept.
 pub const KEPT_AFTER: u64 = 20;
+/// A statement is watched when the rehearsal showed it to be this many times as fast: of one that gained less, an execution is bad for
+/// reasons of the machine too often. Where none gained as much, all that gained are watched.
+const GAIN_MIN: f64 = 1.25;
 /// An execution is bad when it takes this many times the incumbent's median.
 const BAD_FACTOR: f64 = 1.1;
 
 /// What was measured of a statement before the change was made.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
     /// Its identity.
     pub queryid: i64,
@@ -34,6 +39,11 @@ pub struct Promise {
 }
 
 impl Promise {
+    /// How many times as fast the candidate was.
+    fn gain(&self) -> f64 {
+        self.incumbent_ms / self.candidate_ms.max(f64::MIN_POSITIVE)
+    }
+
     /// Above this an execution is bad.
     pub fn limit_ms(&self) -> f64 {
         self.incumbent_ms * BAD_FACTOR
@@ -77,10 +87,11 @@ struct Loss {
 impl Watch {
     /// Begins at `now`, a monotonic time. Promises without a gain are left out.
     pub fn new(promises: impl IntoIterator<Item = Promise>, now: Duration) -> Self {
-        let gains = promises
-            .into_iter()
-            .filter(|promise| promise.candidate_ms < promise.incumbent_ms);
-        let promised = gains.map(|promise| {
+        let mut gains: Vec<Promise> = promises.into_iter().filter(|promise| promise.gain() > 1.0).collect();
+        if gains.iter().any(|promise| promise.gain() >= GAIN_MIN) {
+            gains.retain(|promise| promise.gain() >= GAIN_MIN);
+        }
+        let promised = gains.into_iter().map(|promise| {
             let watched = Watched {
                 promise,
                 bad_in_a_row: 0,

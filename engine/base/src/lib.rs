@@ -6,9 +6,12 @@ pub mod error;
 pub mod files;
 pub mod id;
 pub mod key;
+pub mod knobs;
 pub mod observation;
 pub mod range;
+pub mod recommendation;
 pub mod rng;
+pub mod subplan;
 
 pub use error::{Error, ErrorKind, Result, SqlState};
 pub use range::KeyRange;

@@ -93,6 +93,9 @@ pub struct TimeFigures {
 
 /// Takes note of statements. It never fails and never waits: what it cannot keep it drops, and counts.
 pub trait Observer: Debug + Send + Sync {
+    /// Whether anything is noted now; asked before each statement of the full path.
+    fn is_on(&self) -> bool;
+
     /// Whether the operators of the next execution of a statement are of interest; gathering them costs.
     fn wants_operators(&self, queryid: i64) -> bool;
 

@@ -97,7 +97,7 @@ fn show(database: &Database, screen: &Screen) -> Result<()> {
     let mut rows = vec![head];
     for index in &advice.indexes {
         rows.push(vec![
-            index.command.clone(),
+            index.command(),
             format!("{:.2}x", index.estimated_speedup),
             megabytes(index.size_bytes),
             count(index.statements.len() as u64),

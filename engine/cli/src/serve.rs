@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Database, DatabaseOptions, Mode, NESTING_MAX, WRITE_SET_BYTES_MAX};
+use aion_db::{Database, DatabaseOptions, LearningOptions, Mode, NESTING_MAX, WRITE_SET_BYTES_MAX};
 use aion_server::{ServerLimits, Service, check_bind, flight, http, pgwire};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -46,13 +46,14 @@ pub struct ServeArguments {
     /// Memory that the database may hold, in MiB; half of the machine's by default
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
-    /// What the learned parts may do: off, or shadow (observe, and change nothing)
-    #[arg(long, value_name = "MODE", default_value = "shadow", value_parser = mode)]
-    ai_mode: Mode,
+    /// What the learned parts may do: off, shadow (observe), advise (rehearse as well, and do what is approved), auto (act alone, for the
+    /// kinds of aion.auto_kinds). By default what ALTER SYSTEM SET aion.ai_mode says, and shadow before it said anything
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    ai_mode: Option<Mode>,
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
-    Mode::from_name(text).ok_or_else(|| format!("'{text}' is no mode; the modes are off and shadow"))
+pub fn mode(text: &str) -> Result<Mode, String> {
+    Mode::from_name(text).ok_or_else(|| format!("'{text}' is no mode; the modes are off, shadow, advise and auto"))
 }
 
 /// Runs `aion serve`.
@@ -66,6 +67,10 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     let mut options = DatabaseOptions {
         copy_dir,
         ai_mode: arguments.ai_mode,
+        learning: LearningOptions {
+            program: Some(crate::ai::child()?),
+            ..LearningOptions::default()
+        },
         ..DatabaseOptions::default()
     };
     if let Some(mib) = arguments.memory {

@@ -22,7 +22,7 @@ use aion_optimizer_core::workload::{IndexDesign, Template};
 use aion_shadow::captured::{Literals, Statement};
 use aion_sql::{HypotheticalIndex, Prepared, Session, SessionOptions};
 
-use crate::Database;
+use crate::Parts;
 use crate::observed::prepare_captured;
 
 /// Sets of literals of a statement that are planned.
@@ -33,10 +33,8 @@ const ENTRY_BYTES: f64 = 24.0;
 /// An index that is estimated to pay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexAdvice {
-    /// What makes it.
-    pub command: String,
-    /// What takes it back.
-    pub undo_command: String,
+    /// Its name.
+    pub name: String,
     /// Schema and name of its table.
     pub table: (String, String),
     /// Its columns, most significant first.
@@ -47,6 +45,35 @@ pub struct IndexAdvice {
     pub estimated_speedup: f64,
     /// The statements that would be cheaper.
     pub statements: Vec<Fingerprint>,
+    /// Their executions.
+    pub calls: u64,
+}
+
+impl IndexAdvice {
+    /// What makes it.
+    pub fn command(&self) -> String {
+        let quoted: Vec<String> = self.columns.iter().map(|name| aion_sql::quoted(name)).collect();
+        format!(
+            "CREATE INDEX {} ON {}.{} ({})",
+            aion_sql::quoted(&self.name),
+            aion_sql::quoted(&self.table.0),
+            aion_sql::quoted(&self.table.1),
+            quoted.join(", ")
+        )
+    }
+
+    /// What takes it back.
+    pub fn undo_command(&self) -> String {
+        format!("DROP INDEX {}.{}", aion_sql::quoted(&self.table.0), aion_sql::quoted(&self.name))
+    }
+
+    /// The same as a recommendation with this id.
+    pub(crate) fn named(self, id: u64) -> Self {
+        Self {
+            name: name_of(&self.table.1, &self.columns, &id.to_string()),
+            ..self
+        }
+    }
 }
 
 /// What came of looking at the workload.
@@ -62,12 +89,12 @@ pub struct Advice {
     pub left_out: Vec<(Fingerprint, String)>,
 }
 
-impl Database {
+impl Parts {
     /// Looks for indexes that would pay for the statements that ran. Blocks, and so is not called from a task.
     ///
     /// # Errors
     /// 55000 where statements are not observed; what the planner answers.
-    pub fn advise(&self, limits: &Limits) -> Result<Advice> {
+    pub(crate) fn advise(&self, limits: &Limits) -> Result<Advice> {
         let Some(observed) = &self.observed else {
             return Err(Error::unavailable(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -76,7 +103,7 @@ impl Database {
             .with_hint("Open the database in mode shadow, and let the workload run."));
         };
         let mut planner = Planner {
-            database: self,
+            parts: self,
             session: self.session(SessionOptions::default()),
             statements: Vec::new(),
             catalog: Arc::default(),
@@ -100,12 +127,14 @@ impl Database {
         advice.candidates = candidates.len();
         let proposals = advisor::advise(&templates, &candidates, limits, &mut planner)?;
         for proposal in proposals {
+            let calls = templates.iter().filter(|one| proposal.queryids.contains(&one.queryid));
+            let calls = calls.map(|one| one.calls).sum();
             let statements = planner.statements.iter().map(|planned| &planned.fingerprint);
             let statements = statements
                 .filter(|one| proposal.queryids.contains(&one.queryid))
                 .cloned();
             let statements = statements.collect();
-            advice.indexes.push(named(&proposal, statements, &planner.catalog)?);
+            advice.indexes.push(named(&proposal, statements, calls, &planner.catalog)?);
         }
         Ok(advice)
     }
@@ -138,44 +167,52 @@ fn can_be_keys(design: &IndexDesign, catalog: &Catalog) -> bool {
 }
 
 /// A proposal by the names of the catalog.
-fn named(proposal: &advisor::Proposal, statements: Vec<Fingerprint>, catalog: &Catalog) -> Result<IndexAdvice> {
+fn named(
+    proposal: &advisor::Proposal,
+    statements: Vec<Fingerprint>,
+    calls: u64,
+    catalog: &Catalog,
+) -> Result<IndexAdvice> {
     let mut tables = catalog.tables();
     let table = tables.find(|table| table.id == proposal.index.table);
     let table = table.ok_or_else(|| Error::internal("an index is proposed for a table that is gone"))?;
     let names = proposal.index.columns.iter().filter_map(|&id| table.position_of(id));
     let columns: Vec<String> = names.map(|at| table.columns[at].name.clone()).collect();
-    let quoted: Vec<String> = columns.iter().map(|name| aion_sql::quoted(name)).collect();
-    let (schema, name) = (aion_sql::quoted(&table.schema), aion_sql::quoted(&table.name));
-    let index = index_name(table, &columns);
     Ok(IndexAdvice {
-        command: format!(
-            "CREATE INDEX {} ON {schema}.{name} ({})",
-            aion_sql::quoted(&index),
-            quoted.join(", ")
-        ),
-        undo_command: format!("DROP INDEX {schema}.{}", aion_sql::quoted(&index)),
+        name: index_name(table, &columns, 1),
         table: (table.schema.clone(), table.name.clone()),
         columns,
         size_bytes: proposal.size_bytes,
         estimated_speedup: proposal.estimated_speedup,
         statements,
+        calls,
     })
 }
 
-/// `aion_TABLE_COLUMNS`, cut to what a name may have, and other than the names that are there.
-fn index_name(table: &TableDescriptor, columns: &[String]) -> String {
-    let full = format!("aion_{}_{}", table.name, columns.join("_"));
-    let cut = |bytes: usize| {
-        let end = (0..=full.len().min(bytes)).rev().find(|&at| full.is_char_boundary(at));
-        full[..end.unwrap_or(0)].to_owned()
+/// The first free name of an index, with numbers from `first` on where the plain one is taken.
+pub(crate) fn index_name(table: &TableDescriptor, columns: &[String], first: u64) -> String {
+    let mut number = first;
+    let mut name = match first {
+        1 => name_of(&table.name, columns, ""),
+        _ => name_of(&table.name, columns, &number.to_string()),
     };
-    let mut name = cut(aion_catalog::descriptor::NAME_BYTES_MAX);
-    let mut number = 1;
     while table.index(&name).is_some() {
         number += 1;
-        name = format!("{}_{number}", cut(aion_catalog::descriptor::NAME_BYTES_MAX - 6));
+        name = name_of(&table.name, columns, &number.to_string());
     }
     name
+}
+
+/// `aion_TABLE_COLUMNS_NUMBER`, the front cut to what a name may have.
+fn name_of(table: &str, columns: &[String], number: &str) -> String {
+    let front = format!("aion_{table}_{}", columns.join("_"));
+    let back = match number {
+        "" => String::new(),
+        number => format!("_{number}"),
+    };
+    let most = aion_catalog::descriptor::NAME_BYTES_MAX - back.len();
+    let end = (0..=front.len().min(most)).rev().find(|&at| front.is_char_boundary(at));
+    format!("{}{back}", &front[..end.unwrap_or(0)])
 }
 
 /// A statement with the literals that it is planned with.
@@ -194,7 +231,7 @@ struct Sample {
 
 /// Plans the workload, with and without hypothetical indexes.
 struct Planner<'a> {
-    database: &'a Database,
+    parts: &'a Parts,
     session: Session,
     statements: Vec<Planned>,
     catalog: Arc<Catalog>,
@@ -221,7 +258,7 @@ impl Planner<'_> {
         if uses.is_empty() {
             return Ok(None);
         }
-        let is_known = |table| self.database.engine.statistics_of(table).is_some();
+        let is_known = |table| self.parts.engine.statistics_of(table).is_some();
         if let Some(unknown) = uses.iter().find(|usage| !is_known(usage.table)) {
             let name = planned.catalog.tables().find(|table| table.id == unknown.table);
             let name = name.map_or_else(String::new, |table| table.name.clone());
@@ -244,7 +281,7 @@ impl Planner<'_> {
 
     fn prepare(&mut self, literals: &Literals) -> Result<Sample> {
         let preparing = prepare_captured(&mut self.session, literals);
-        let (prepared, values) = self.database.runtime().block_on(preparing)?;
+        let (prepared, values) = self.parts.runtime.block_on(preparing)?;
         Ok(Sample {
             search_path: literals.search_path.clone(),
             values,
@@ -256,7 +293,7 @@ impl Planner<'_> {
     fn plan(&mut self, sample: &Sample, indexes: &[HypotheticalIndex]) -> Result<aion_sql::WhatIf> {
         self.session.set("search_path", &sample.search_path)?;
         let planning = self.session.what_if(&sample.prepared, &sample.values, indexes);
-        self.database.runtime().block_on(planning)
+        self.parts.runtime.block_on(planning)
     }
 }
 
@@ -284,7 +321,7 @@ impl advisor::WhatIf for Planner<'_> {
     }
 
     fn size_bytes(&mut self, index: &IndexDesign) -> Result<u64> {
-        let statistics = self.database.engine.statistics_of(index.table);
+        let statistics = self.parts.engine.statistics_of(index.table);
         let statistics = statistics.ok_or_else(|| Error::internal("a candidate's table has statistics"))?;
         let table = self.catalog.tables().find(|table| table.id == index.table);
         let key = table.map(|table| table.primary_key.clone()).unwrap_or_default();

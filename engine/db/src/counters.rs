@@ -6,7 +6,7 @@ use aion_base::Result;
 use aion_sql::Engine;
 use aion_storage::Store;
 
-use crate::observed::Observed;
+use crate::pipeline::Pipeline;
 
 /// Counters since the database was opened, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct DatabaseCounters {
     pub observed_bytes: usize,
     /// Executions and statements that were not noted for lack of room.
     pub observed_dropped: u64,
+    /// Microseconds of processor time that were spent on learning, child processes included.
+    pub learning_micros: u64,
     /// Bytes that running queries have reserved now.
     pub query_memory_bytes: usize,
     /// Bytes that queries may reserve together.
@@ -38,8 +40,8 @@ pub struct DatabaseCounters {
 }
 
 impl DatabaseCounters {
-    pub(crate) fn of(store: &Store, engine: &Engine, observed: Option<&Observed>) -> Result<Self> {
-        let (observed_bytes, observed_dropped) = observed.map_or((0, 0), Observed::size);
+    pub(crate) fn of(store: &Store, engine: &Engine, pipeline: &Pipeline) -> Result<Self> {
+        let (observed_bytes, observed_dropped) = pipeline.observed().map_or((0, 0), |observed| observed.size());
         let counters = store.counters();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Self {
@@ -53,6 +55,7 @@ impl DatabaseCounters {
             vector_indexes_restored: engine.indexes_restored(),
             observed_bytes,
             observed_dropped,
+            learning_micros: u64::try_from(pipeline.spent().as_micros()).unwrap_or(u64::MAX),
             query_memory_bytes: engine.memory_reserved_bytes(),
             query_memory_bytes_max: engine.memory_bytes_max(),
         })

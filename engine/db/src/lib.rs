@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aion_base::observation::Observer;
+use aion_base::recommendation::{Asked, DecisionRow, Pipeline as _, Recommendation};
 use aion_base::{Error, Result};
 use aion_storage::{RocksOptions, Store, StoreOptions};
 
+pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
 pub use aion_sql::{
     Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
@@ -27,8 +28,22 @@ pub struct DatabaseOptions {
     pub threads: usize,
     /// COPY reads and writes below this directory only, where given.
     pub copy_dir: Option<PathBuf>,
-    /// What the learned parts may do.
-    pub ai_mode: Mode,
+    /// What the learned parts may do; None takes what the database has stored, which is shadow by default.
+    pub ai_mode: Option<Mode>,
+    /// How the learned parts work.
+    pub learning: LearningOptions,
+    /// Who is told of the steps of the pipeline.
+    pub on_step: Option<StepWatcher>,
+}
+
+/// Is told of each step of the pipeline, with the recommendation's id, before the next one.
+#[derive(Clone)]
+pub struct StepWatcher(pub Arc<dyn Fn(u64, Step) + Send + Sync>);
+
+impl std::fmt::Debug for StepWatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StepWatcher")
+    }
 }
 
 impl Default for DatabaseOptions {
@@ -38,7 +53,9 @@ impl Default for DatabaseOptions {
             memory_bytes: memory::available_bytes() / 2,
             threads,
             copy_dir: None,
-            ai_mode: Mode::Shadow,
+            ai_mode: None,
+            learning: LearningOptions::default(),
+            on_step: None,
         }
     }
 }
@@ -47,13 +64,17 @@ mod advise;
 mod counters;
 mod memory;
 mod observed;
+mod pipeline;
 pub mod rehearsal;
 mod text;
 
+pub(crate) use advise::index_name;
 pub use advise::{Advice, IndexAdvice};
 pub use aion_optimizer_core::advisor::Limits as AdviceLimits;
 pub use counters::DatabaseCounters;
 use observed::Observed;
+use pipeline::Pipeline;
+pub use pipeline::{Cycle, LearningOptions, Progress, Step, Verified};
 
 /// How long closing waits for tasks to end; they look at their cancellation between batches.
 const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
@@ -63,13 +84,29 @@ const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Database {
     store: Arc<Store>,
     engine: Arc<aion_sql::Engine>,
-    /// None where the learned parts are off.
-    observed: Option<Arc<Observed>>,
-    /// None in memory.
-    path: Option<PathBuf>,
+    pipeline: Arc<Pipeline>,
     /// Taken when the database goes.
     runtime: Option<tokio::runtime::Runtime>,
     options: DatabaseOptions,
+}
+
+/// What the learned parts work with: the database without what ends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    store: Arc<Store>,
+    engine: Arc<aion_sql::Engine>,
+    /// None where nothing was ever observed.
+    observed: Option<Arc<Observed>>,
+    /// None in memory.
+    path: Option<PathBuf>,
+    runtime: tokio::runtime::Handle,
+    options: DatabaseOptions,
+}
+
+impl Parts {
+    fn session(&self, options: SessionOptions) -> Session {
+        Session::new(self.engine.clone(), options)
+    }
 }
 
 impl Database {
@@ -103,26 +140,7 @@ impl Database {
 
     /// `path` is where a database lies that outlives its process.
     fn with_store(store: Store, options: DatabaseOptions, path: Option<&Path>) -> Result<Self> {
-        if options.ai_mode.rehearses() {
-            return Err(Error::unsupported(format!(
-                "the mode {} of the learned parts is not there yet: they observe, and change nothing",
-                options.ai_mode
-            ))
-            .with_hint("Choose off or shadow."));
-        }
         let store = Arc::new(store);
-        let observed = match options.ai_mode.observes() {
-            true => Some(Observed::open(path.map(|path| path.join("observed")).as_deref())),
-            false => None,
-        };
-        let engine_options = EngineOptions {
-            memory_bytes: options.memory_bytes / 2,
-            partitions: options.threads,
-            copy_dir: options.copy_dir.clone(),
-            index_dir: path.map(|path| path.join("vectors")),
-            observer: observed.clone().map(|observed| observed as Arc<dyn Observer>),
-        };
-        let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads)
             .thread_name("aion-query")
@@ -131,15 +149,23 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of queries", error))?;
+        let path = path.map(Path::to_path_buf);
+        let pipeline = Pipeline::open(store.clone(), path.clone(), &options, runtime.handle().clone())?;
+        let engine_options = EngineOptions {
+            memory_bytes: options.memory_bytes / 2,
+            partitions: options.threads,
+            copy_dir: options.copy_dir.clone(),
+            index_dir: path.map(|path| path.join("vectors")),
+            observer: Some(pipeline.clone()),
+            pipeline: Some(pipeline.clone()),
+        };
+        let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
         engine.build_in_background(runtime.handle())?;
-        if let Some(observed) = &observed {
-            observed.save_in_background(runtime.handle());
-        }
+        pipeline.begin_with(&engine)?;
         Ok(Self {
             store,
             engine,
-            observed,
-            path: path.map(Path::to_path_buf),
+            pipeline,
             runtime: Some(runtime),
             options,
         })
@@ -181,7 +207,86 @@ impl Database {
     /// # Errors
     /// When the end of the log cannot be read.
     pub fn counters(&self) -> Result<DatabaseCounters> {
-        DatabaseCounters::of(&self.store, &self.engine, self.observed.as_deref())
+        DatabaseCounters::of(&self.store, &self.engine, &self.pipeline)
+    }
+
+    /// What the learned parts may do now.
+    pub fn ai_mode(&self) -> Mode {
+        self.pipeline.current_mode()
+    }
+
+    /// Looks for indexes that would pay for the statements that ran, by estimate; nothing is run and nothing is changed. Blocks, and so
+    /// is not called from a task.
+    ///
+    /// # Errors
+    /// 55000 where statements are not observed; what the planner answers.
+    pub fn advise(&self, limits: &AdviceLimits) -> Result<Advice> {
+        self.pipeline.advise(limits)
+    }
+
+    /// What is recommended, by id; the evidence of each only where it is asked for.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn recommendations(&self, with_evidence: bool) -> Result<Vec<Recommendation>> {
+        self.pipeline.recommendations(with_evidence)
+    }
+
+    /// The ledger, by sequence.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn decisions(&self) -> Result<Vec<DecisionRow>> {
+        self.pipeline.decisions()
+    }
+
+    /// Does what a person asks for; the id of the recommendation. Blocks, for minutes where something is rehearsed, and so is not called
+    /// from a task.
+    ///
+    /// # Errors
+    /// Those of [`aion_base::recommendation::Pipeline::ask`].
+    pub fn ask(&self, asked: &Asked, progress: &Progress<'_>) -> Result<u64> {
+        self.pipeline.ask_with(asked, progress)
+    }
+
+    /// Tries a command on clones with the statements that ran, and makes no recommendation of it: [`Database::ask`] does. `record` is
+    /// told of each measured execution. Blocks, and so is not called from a task.
+    ///
+    /// # Errors
+    /// 0A000 for another command than CREATE INDEX, DROP INDEX and ANALYZE, or a database in memory; 55000 where nothing is known of
+    /// the workload; what the command or the clones answer.
+    pub fn rehearse(
+        &self,
+        command: &str,
+        options: &rehearsal::RehearsalOptions,
+        record: &mut dyn FnMut(&rehearsal::SampleLine),
+    ) -> Result<rehearsal::Rehearsed> {
+        self.pipeline.try_out(command, options, record)
+    }
+
+    /// One round of the pipeline, now: propose what would pay by estimate, rehearse what is proposed, and in mode auto approve. Blocks.
+    ///
+    /// # Errors
+    /// 57014 when it is cancelled, 55000 where the mode does not rehearse, and what the advisor answers.
+    pub fn learn(&self, progress: &Progress<'_>) -> Result<Cycle> {
+        self.pipeline.learn(progress)
+    }
+
+    /// Puts a command into the pipeline that is not the advisor's and not a person's: `origin` says whose it is. It is rehearsed when its
+    /// turn comes.
+    ///
+    /// # Errors
+    /// 0A000 for a command that cannot be rehearsed, 55000 where the mode does not rehearse.
+    pub fn plant(&self, command: &str, origin: &str, reason: &str) -> Result<u64> {
+        self.pipeline.plant(command, origin, reason)
+    }
+
+    /// Checks the ledger: that its chain is whole, and that each verdict follows from its evidence.
+    ///
+    /// # Errors
+    /// Corrupt, naming the first record that is wrong.
+    pub fn verify_ledger(&self) -> Result<Verified> {
+        self.pipeline.verify()
     }
 
     /// Says to whoever finds the data directory locked how to connect.
@@ -199,13 +304,14 @@ impl Database {
     /// An IO error; what was acknowledged is durable all the same. Internal while a session is still there: then the
     /// directory is released when the last one goes.
     pub fn close(mut self) -> Result<()> {
+        self.pipeline.stop(true);
         self.engine.stop();
         // A result that was dropped may still have tasks, and they hold snapshots: the rows would stay open, and could not be
         // opened again by this process.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(STOP_TIME_MAX);
         }
-        if let Some(Err(error)) = self.observed.as_ref().map(|observed| observed.save()) {
+        if let Some(Err(error)) = self.pipeline.observed().map(|observed| observed.save()) {
             tracing::warn!(%error, "captured statements were not saved: the last minute of them is lost");
         }
         if let Err(error) = self.engine.save_indexes() {
@@ -224,6 +330,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        self.pipeline.stop(false);
         // Not waited for: the last owner may be a task, which may not block.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

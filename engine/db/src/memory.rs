@@ -1,4 +1,4 @@
-//! How much memory there is.
+//! How much memory there is, and other figures of the kernel.
 
 #![allow(clippy::disallowed_methods, reason = "the figures are files of the operating system")]
 
@@ -15,6 +15,11 @@ pub fn available_bytes() -> usize {
         .into_iter()
         .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok());
     of_groups.chain(of_machine).min().unwrap_or(UNKNOWN_BYTES)
+}
+
+/// A file of figures that the kernel shows; None where there is no such file.
+pub fn figures(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
 /// The files that say what a process of these control groups (`/proc/self/cgroup`) may use: of its own group and of all above

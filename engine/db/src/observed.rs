@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::files::{Files, Open, OsFiles, read_all};
-use aion_base::observation::{Observation, Observer, StatementFigures};
+use aion_base::observation::{Observation, StatementFigures};
 use aion_base::{Error, Result, rng};
 use aion_catalog::Value;
 use aion_shadow::captured::{Captured, Limits, Literals, Statement};
@@ -106,23 +106,33 @@ impl Observed {
     }
 }
 
-impl Observer for Observed {
-    fn wants_operators(&self, queryid: i64) -> bool {
+impl Observed {
+    /// Whether the operators of the next execution of a statement are of interest.
+    pub fn wants_operators(&self, queryid: i64) -> bool {
         self.captured.lock().wants_operators(queryid)
     }
 
-    fn observe(&self, observation: Observation) {
+    /// Takes note of an execution.
+    pub fn observe(&self, observation: Observation) {
         let now = self.now();
         self.captured.lock().observe(observation, now);
         self.is_new.store(true, Ordering::Relaxed);
     }
 
-    fn statements(&self) -> Vec<StatementFigures> {
+    /// What was noted, by statement, the one that took most time first.
+    pub fn statements(&self) -> Vec<StatementFigures> {
         let captured = self.captured.lock();
         captured.statements().into_iter().map(Statement::figures).collect()
     }
 
-    fn forget(&self, queryid: i64) -> bool {
+    /// The mean of each statement's executions, in milliseconds.
+    pub fn means(&self) -> Vec<(i64, f64)> {
+        let figures = self.statements().into_iter();
+        figures.map(|one| (one.fingerprint.queryid, one.execution.mean_ms)).collect()
+    }
+
+    /// Forgets a statement with its literals; false where it is not known.
+    pub fn forget(&self, queryid: i64) -> bool {
         let was_known = self.captured.lock().forget(queryid);
         if was_known {
             self.is_new.store(true, Ordering::Relaxed);

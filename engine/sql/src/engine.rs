@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
+use aion_base::recommendation::Pipeline;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_catalog::stats::TableStatistics;
@@ -36,6 +37,8 @@ pub struct EngineOptions {
     pub index_dir: Option<PathBuf>,
     /// Who is told what ran; None where nobody wants to know.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Who recommends changes, and makes those that are approved.
+    pub pipeline: Option<Arc<dyn Pipeline>>,
 }
 
 /// What ANALYZE found, by table.

@@ -14,6 +14,7 @@
 //!
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
+mod alter_system;
 mod cancel;
 mod cells;
 mod copy;
@@ -43,7 +44,7 @@ pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{
-    Effect, HypotheticalIndex, LocalTable, Prepared, Session, SessionOptions, TransactionStatus, WhatIf,
+    Effect, HypotheticalIndex, LocalTable, PhysicalChange, Prepared, Session, SessionOptions, TransactionStatus, WhatIf,
 };
 pub use system::quoted;
 pub use transaction::WRITE_SET_BYTES_MAX;

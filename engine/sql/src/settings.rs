@@ -45,14 +45,18 @@ const fn setting(name: &'static str, default: &'static str, kind: Kind, is_repor
     }
 }
 
+/// The modes of the learned parts, each of which may do what those before it may.
+const MODES: &[&str] = &["off", "shadow", "advise", "auto"];
+
+/// The lower of two modes.
+pub fn lower_mode<'a>(one: &'a str, other: &'a str) -> &'a str {
+    let height = |mode: &str| MODES.iter().position(|there| *there == mode).unwrap_or(0);
+    if height(one) < height(other) { one } else { other }
+}
+
 const SETTINGS: &[Setting] = &[
-    // What the learned parts may do for this session; never more than the database's mode.
-    setting(
-        "aion.ai_mode",
-        "shadow",
-        Kind::OneOf(&["off", "shadow", "advise", "auto"]),
-        false,
-    ),
+    // What the learned parts may do for this session; never more than the database's mode, which is what SHOW says then.
+    setting("aion.ai_mode", "auto", Kind::OneOf(MODES), false),
     // Names of indexes that queries are planned without; writes keep them all the same.
     setting("aion.hidden_indexes", "", Kind::Text, false),
     // Off: statements that name rows by their primary key are planned like all others. The answers are the same.

@@ -4,7 +4,9 @@
 //! - [`workload`]: what statements ask of their tables.
 //! - [`candidates`]: the indexes that could serve that.
 //! - [`advisor`]: which of them to propose.
+//! - [`cardinality`]: how many rows a sub-plan gives, as the planner says, as was seen, and as was learnt.
 
 pub mod advisor;
 pub mod candidates;
+pub mod cardinality;
 pub mod workload;

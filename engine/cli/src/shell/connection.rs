@@ -57,8 +57,8 @@ impl Connection {
     ///
     /// # Errors
     /// 55006, with who holds it and how to connect there, while a server does.
-    pub fn open(data: &Path) -> Result<Self> {
-        let database = Database::open(data, DatabaseOptions::default())?;
+    pub fn open(data: &Path, options: DatabaseOptions) -> Result<Self> {
+        let database = Database::open(data, options)?;
         let options = SessionOptions {
             application: "aion sql".to_owned(),
             ..SessionOptions::default()

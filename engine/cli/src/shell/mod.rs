@@ -25,11 +25,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use aion_base::{Error, Result, SqlState};
+use aion_db::{DatabaseOptions, LearningOptions};
 use clap::Args;
 
 use self::commands::Command;
-use self::complain::Complaint;
-use self::connection::{Connection, Out};
+pub use self::complain::Complaint;
+pub use self::connection::Connection;
+use self::connection::Out;
 use self::print::{Format, Printer};
 use self::split::{Piece, Splitter};
 use crate::screen::is_closed_pipe;
@@ -75,9 +77,23 @@ pub fn run(arguments: &SqlArguments) -> Result<ExitCode> {
     shell.join().map_err(|_| Error::internal("the shell panicked"))?
 }
 
+fn open(data: &Path) -> Result<Connection> {
+    let learning = LearningOptions {
+        program: Some(crate::ai::child()?),
+        ..LearningOptions::default()
+    };
+    Connection::open(
+        data,
+        DatabaseOptions {
+            learning,
+            ..DatabaseOptions::default()
+        },
+    )
+}
+
 fn begin(arguments: &SqlArguments) -> Result<ExitCode> {
     let connected = match (&arguments.data, &arguments.connect) {
-        (Some(data), _) => Connection::open(data).map_err(Box::<Complaint>::from),
+        (Some(data), _) => open(data).map_err(Box::<Complaint>::from),
         (None, Some(url)) => Connection::connect(url),
         (None, None) => Err(Error::internal("the command line has --data or --connect").into()),
     };

@@ -17,7 +17,7 @@ use aion_shadow::rehearsal::{self, Arm, Cost, Execution, Rehearsal, Sample, Stat
 use aion_shadow::state::Mode;
 use aion_sql::{LocalTable, Prepared, Response, Rows, Session, SessionOptions, quoted};
 
-use super::message::{Line, Request, RequestedStatement, SampleLine, to_line};
+use super::message::{Done, Line, Request, RequestedStatement, SampleLine, to_line};
 use crate::observed::prepare_captured;
 use crate::{Database, DatabaseOptions, text};
 
@@ -42,10 +42,11 @@ pub fn run(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<()> {
         )
     })?;
     let end = match rehearse(&request, output) {
-        Ok(rehearsed) => Line::Done {
+        Ok(rehearsed) => Line::Done(Done {
             evidence: rehearsed.evidence,
             verdict: rehearsed.verdict,
-        },
+            had_time: rehearsed.had_time,
+        }),
         Err(error) => Line::failed(&error),
     };
     write(output, &end)
@@ -62,7 +63,7 @@ fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehe
     let options = DatabaseOptions {
         memory_bytes: request.memory_bytes,
         // What is rehearsed is no workload.
-        ai_mode: Mode::Off,
+        ai_mode: Some(Mode::Off),
         ..DatabaseOptions::default()
     };
     let incumbent = Database::open(&request.incumbent, options.clone())?;
@@ -70,9 +71,14 @@ fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehe
     // Building them would disturb what is measured.
     incumbent.wait_for_indexes()?;
     candidate.wait_for_indexes()?;
+    let (mut incumbent_side, mut candidate_side) = (Side::new(&incumbent)?, Side::new(&candidate)?);
+    for command in &request.given {
+        incumbent_side.run(command)?;
+        candidate_side.run(command)?;
+    }
     let mut pair = Pair {
-        incumbent: Side::new(&incumbent)?,
-        candidate: Side::new(&candidate)?,
+        incumbent: incumbent_side,
+        candidate: candidate_side,
         twin: None,
         request,
         clock: SystemClock::default(),
@@ -90,8 +96,8 @@ fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehe
 }
 
 fn sample_line(sample: &Sample<'_>, request: &Request) -> SampleLine {
-    let queryid = sample.statement.queryid;
-    let literals = request.statements.iter().find(|one| one.queryid == queryid);
+    let queryid = sample.statement.map(|statement| statement.queryid);
+    let literals = request.statements.iter().find(|one| Some(one.queryid) == queryid);
     let literals = literals.and_then(|one| one.literals.get(sample.literals));
     let literal_hash = literals.map_or(0, |literals| {
         let text = Some(literals.text.clone());
@@ -100,13 +106,17 @@ fn sample_line(sample: &Sample<'_>, request: &Request) -> SampleLine {
             .collect()])
     });
     let rows = sample.execution.rows.as_ref();
+    let hash = match sample.statement {
+        Some(statement) if statement.is_ordered => answer::hash,
+        _ => answer::hash_of_multiset,
+    };
     SampleLine {
         queryid,
         arm: sample.arm.name().to_owned(),
         literal_hash: format!("{literal_hash:016x}"),
         ms: sample.execution.elapsed.as_secs_f64() * 1_000.0,
         rows: rows.map(|rows| rows.len() as u64),
-        result_hash: rows.map(|rows| format!("{:016x}", answer::hash(rows))),
+        result_hash: rows.map(|rows| format!("{:016x}", hash(rows))),
     }
 }
 

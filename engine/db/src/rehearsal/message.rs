@@ -15,6 +15,8 @@ pub struct Request {
     pub incumbent: PathBuf,
     /// The clone on which the command is run.
     pub candidate: PathBuf,
+    /// Commands that are run on both first.
+    pub given: Vec<String>,
     pub command: String,
     /// Schema and name of the table whose writes feel the change.
     pub table: Option<(String, String)>,
@@ -49,8 +51,8 @@ impl From<&Statement> for RequestedStatement {
 /// One measured execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleLine {
-    /// The statement.
-    pub queryid: i64,
+    /// The statement; None for rows that were written.
+    pub queryid: Option<i64>,
     /// `incumbent` or `candidate`.
     pub arm: String,
     /// The same for the same literals.
@@ -63,12 +65,21 @@ pub struct SampleLine {
     pub result_hash: Option<String>,
 }
 
+/// The end of a rehearsal.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub evidence: Evidence,
+    pub verdict: Verdict,
+    /// Whether there was time for more pairs when it was judged.
+    pub had_time: bool,
+}
+
 /// A line of the child.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     Sample(SampleLine),
-    Done { evidence: Evidence, verdict: Verdict },
+    Done(Done),
     Failed { state: String, message: String },
 }
 

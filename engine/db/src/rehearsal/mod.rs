@@ -1,6 +1,6 @@
 //! Rehearsing a change on clones of the database, in a process of its own.
 //!
-//! 1. [`Database::rehearse`] makes two clones below `clones/` of the data directory: hard links to files that never change, and the last
+//! 1. `Parts::rehearse` makes two clones below `clones/` of the data directory: hard links to files that never change, and the last
 //!    of the rows flushed. One stays as it is, the *incumbent*; on the other, the *candidate*, the command is run.
 //! 2. It starts a child process, at the lowest priority, which opens both ([`child`]), runs the captured statements on them in pairs
 //!    (`aion_shadow::rehearsal`), and tells each sample and at last the verdict as a line of JSON.
@@ -11,8 +11,8 @@
 //! measure writes are written there. A rehearsal ends after the time of its [`RehearsalOptions`], and ten minutes more for opening, the
 //! command and the end, at the latest.
 //!
-//! Left out: a limit of the clones' disk. They hold on to files that the database would have removed meanwhile, and to what the
-//! command writes.
+//! **Disk.** The clones hold on to files that the database would have removed meanwhile, and to what the command writes. Before they
+//! are made, as much must be free as they may take; while they are used, a rehearsal that takes more is ended with 53100.
 
 pub mod child;
 mod clones;
@@ -26,8 +26,9 @@ use aion_base::observation::Fingerprint;
 use aion_base::{Error, Result, SqlState};
 use aion_shadow::captured::Statement;
 use aion_shadow::verdict::{Budget, Evidence, Figures, Verdict};
+use aion_sql::PhysicalChange;
 
-use crate::Database;
+use crate::Parts;
 use message::{Request, RequestedStatement};
 
 pub(crate) use clones::remove_left;
@@ -47,6 +48,8 @@ pub struct RehearsalOptions {
     pub time: Duration,
     /// Of the draws behind the intervals.
     pub seed: u64,
+    /// Bytes that the clones may take on disk beside the data, and that must be free before they are made.
+    pub clone_bytes_max: u64,
 }
 
 /// What came of a rehearsal.
@@ -60,24 +63,35 @@ pub struct Rehearsed {
     pub figures: Figures,
     /// What is to be done.
     pub verdict: Verdict,
+    /// Whether there was time for more pairs when it was judged.
+    pub had_time: bool,
+    /// What the change had to show and might cost.
+    pub budget: Budget,
+    /// Of the draws behind the intervals.
+    pub seed: u64,
     /// Each measured execution.
     pub samples: Vec<SampleLine>,
 }
 
-impl Database {
-    /// Rehearses a command that makes or drops an index, or gathers statistics, with the statements that ran. `record` is told of each
-    /// measured execution. Blocks, and so is not called from a task.
+impl Parts {
+    /// Rehearses a command that makes or drops an index, or gathers statistics, with the statements that ran. The commands of `given`
+    /// are run on both clones first. `record` is told of each measured execution. Blocks, and so is not called from a task.
     ///
     /// # Errors
-    /// 0A000 for another command, or a database in memory; 55000 where nothing is known of the workload; what the command or the
-    /// clones answer.
-    pub fn rehearse(
+    /// 0A000 for another command, or a database in memory; 55000 where nothing is known of the workload; 53100 where the disk has no
+    /// room for the clones; 57014 once `is_cancelled` says so; what the command or the clones answer.
+    pub(crate) fn rehearse(
         &self,
         command: &str,
+        given: &[String],
         options: &RehearsalOptions,
+        is_cancelled: &dyn Fn() -> bool,
         record: &mut dyn FnMut(&SampleLine),
     ) -> Result<Rehearsed> {
-        let table = self.rehearsable(command)?;
+        let table = match self.rehearsable(command)?.changed_physically() {
+            Some(PhysicalChange::CreateIndex { schema, table, .. }) => Some((schema, table)),
+            _ => None,
+        };
         let Some(observed) = &self.observed else {
             return Err(nothing_known("the mode of the learned parts is off"));
         };
@@ -94,10 +108,11 @@ impl Database {
                 "a database in memory cannot be cloned, so nothing can be rehearsed in it",
             ));
         };
-        let clones = clones::Clones::make(&self.store, path)?;
+        let clones = clones::Clones::make(&self.store, path, options.clone_bytes_max)?;
         let request = Request {
             incumbent: clones.incumbent(),
             candidate: clones.candidate(),
+            given: given.to_vec(),
             command: command.to_owned(),
             table,
             statements: workload.iter().map(RequestedStatement::from).collect(),
@@ -106,34 +121,20 @@ impl Database {
             seed: options.seed,
             memory_bytes: (self.options.memory_bytes / 4).max(64 << 20),
         };
-        let (evidence, verdict, samples) = parent::run(&request, options, record)?;
+        let (done, samples) = parent::run(&request, &clones, options, is_cancelled, record)?;
         Ok(Rehearsed {
             fingerprints: workload
                 .into_iter()
                 .map(|statement: Statement| statement.fingerprint)
                 .collect(),
-            figures: evidence.figures(options.seed),
-            evidence,
-            verdict,
+            figures: done.evidence.figures(options.seed),
+            evidence: done.evidence,
+            verdict: done.verdict,
+            had_time: done.had_time,
+            budget: options.budget,
+            seed: options.seed,
             samples,
         })
-    }
-
-    /// Checks that a command is one that can be rehearsed; the table whose writes feel it.
-    fn rehearsable(&self, command: &str) -> Result<Option<(String, String)>> {
-        let session = self.session(aion_sql::SessionOptions::default());
-        let statements = session.parse(command)?;
-        match &statements[..] {
-            [statement] => statement.changed_physically().ok_or_else(|| {
-                Error::unsupported("only CREATE INDEX, DROP INDEX and ANALYZE can be rehearsed").with_hint(
-                    "A statement that changes rows or definitions would change answers, which no rehearsal may.",
-                )
-            }),
-            _ => Err(Error::invalid(
-                SqlState::SYNTAX_ERROR,
-                format!("one command is rehearsed at a time; there are {}", statements.len()),
-            )),
-        }
     }
 }
 

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::{Error, Result, SqlState};
-use aion_shadow::verdict::{Evidence, Verdict};
 
 use super::RehearsalOptions;
-use super::message::{Line, Request, SampleLine, to_line, told};
+use super::clones::Clones;
+use super::message::{Done, Line, Request, SampleLine, to_line, told};
 
 /// What a child may take beyond its time, to open the clones, to make the change, and to end.
 const GRACE: Duration = Duration::from_secs(600);
+/// How often it is asked whether to go on.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// How often the clones' disk is measured.
+const LOOK_AT_DISK_EVERY: Duration = Duration::from_secs(1);
 /// Lines that wait to be read.
 const LINES_MAX: usize = 1_000;
 /// Bytes of a line: a sample has no more than some hundred, the evidence of a hundred statements below a megabyte.
@@ -33,12 +37,15 @@ impl Drop for Running {
 /// Runs a rehearsal in a child process.
 ///
 /// # Errors
-/// What the child tells of; 57014 where it takes too long; an IO error where it cannot be started or ends without a word.
+/// What the child tells of; 57014 where it takes too long or `is_cancelled` says so; 53100 where the clones take more than they may; an
+/// IO error where it cannot be started or ends without a word.
 pub fn run(
     request: &Request,
+    clones: &Clones,
     options: &RehearsalOptions,
+    is_cancelled: &dyn Fn() -> bool,
     record: &mut dyn FnMut(&SampleLine),
-) -> Result<(Evidence, Verdict, Vec<SampleLine>)> {
+) -> Result<(Done, Vec<SampleLine>)> {
     let mut child = start(options)?;
     let mut stdin = child
         .0
@@ -71,16 +78,22 @@ pub fn run(
     let clock = SystemClock::default();
     let limit = options.time.saturating_add(GRACE);
     let mut samples = Vec::new();
+    let mut looked = Duration::ZERO;
     loop {
-        let left = limit.saturating_sub(clock.monotonic());
-        let line = match lines.recv_timeout(left) {
+        let now = clock.monotonic();
+        if now >= limit {
+            return Err(ended(format!("it took more than {} s", limit.as_secs())));
+        }
+        if is_cancelled() {
+            return Err(ended("somebody cancelled it, or the database is being closed".to_owned()));
+        }
+        if now.saturating_sub(looked) >= LOOK_AT_DISK_EVERY {
+            looked = now;
+            clones.check_size()?;
+        }
+        let line = match lines.recv_timeout(POLL_EVERY) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(Error::unavailable(
-                    SqlState::QUERY_CANCELED,
-                    format!("the rehearsal was ended: it took more than {} s", limit.as_secs()),
-                ));
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => {
                 let status = child
                     .0
@@ -99,10 +112,14 @@ pub fn run(
                 record(&sample);
                 samples.push(sample);
             }
-            Line::Done { evidence, verdict } => return Ok((evidence, verdict, samples)),
+            Line::Done(done) => return Ok((done, samples)),
             Line::Failed { state, message } => return Err(told(&state, &message)),
         }
     }
+}
+
+fn ended(why: String) -> Error {
+    Error::unavailable(SqlState::QUERY_CANCELED, format!("the rehearsal was ended: {why}"))
 }
 
 /// Starts the child at the lowest priority, where there is `nice`.

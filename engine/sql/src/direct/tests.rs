@@ -58,6 +58,7 @@ impl Pair {
                 copy_dir: None,
                 index_dir: None,
                 observer: None,
+                pipeline: None,
             };
             Engine::new(Arc::new(Store::in_memory(&StoreOptions::default())), options).expect("an engine")
         };

@@ -21,6 +21,7 @@ pub(crate) async fn database(script: &str) -> (Arc<Engine>, Session) {
         copy_dir: None,
         index_dir: None,
         observer: None,
+        pipeline: None,
     };
     let engine = Engine::new(store, options).expect("an engine");
     let mut session = Session::new(engine.clone(), SessionOptions::default());

@@ -67,7 +67,10 @@ impl Session {
                 version: Some(version),
                 // What was compiled knows nothing of tables that hide the catalog's.
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
-                is_observed: self.engine.options.observer.is_some() && self.settings.show("aion.ai_mode")? != "off",
+                // What is planned without some indexes is an experiment, no workload.
+                is_observed: self.engine.options.observer.is_some()
+                    && self.settings.show("aion.ai_mode")? != "off"
+                    && self.settings.show("aion.hidden_indexes")?.is_empty(),
                 search_path: self.settings.show("search_path")?.into(),
                 hidden_indexes: names_in(&self.settings.show("aion.hidden_indexes")?),
                 path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),

@@ -4,6 +4,8 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::PUBLIC;
 use datafusion::sql::sqlparser::ast;
 
+use super::verbs::ask;
+use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
 
@@ -18,6 +20,45 @@ pub enum Effect {
     Controls,
 }
 
+/// A change of how rows are kept or planned that changes no answer. Names without a schema are those of `public`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PhysicalChange {
+    /// CREATE INDEX
+    CreateIndex {
+        /// Of the table.
+        schema: String,
+        /// The table whose writes feel it.
+        table: String,
+        /// The index's name, where it is given one.
+        name: Option<String>,
+        /// Its columns, most significant first.
+        columns: Vec<String>,
+    },
+    /// DROP INDEX
+    DropIndex {
+        /// Of the index.
+        schema: String,
+        /// Its name.
+        name: String,
+    },
+    /// ANALYZE
+    Analyze {
+        /// `schema.table`; None for all tables.
+        table: Option<String>,
+    },
+}
+
+/// A name with its schema.
+fn schema_and_name(name: &ast::ObjectName) -> Option<(String, String)> {
+    let parts = name.0.iter().filter_map(ast::ObjectNamePart::as_ident);
+    let parts: Vec<String> = parts.map(normalize).collect();
+    match &parts[..] {
+        [name] => Some((PUBLIC.to_owned(), name.clone())),
+        [.., schema, name] => Some((schema.clone(), name.clone())),
+        [] => None,
+    }
+}
+
 impl Statement {
     /// What it does.
     pub fn effect(&self) -> Effect {
@@ -27,38 +68,65 @@ impl Statement {
             | ast::Statement::Rollback { .. }
             | ast::Statement::Savepoint { .. }
             | ast::Statement::ReleaseSavepoint { .. } => Effect::Controls,
-            ast::Statement::Query(query) if !changes(&query.body) => Effect::Reads,
+            ast::Statement::Query(query) if !changes(&query.body) && ask(query).is_none() => Effect::Reads,
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }
-            | ast::Statement::Set(_)
             | ast::Statement::ShowVariable { .. }
-            | ast::Statement::Reset(_)
             | ast::Statement::Discard { .. } => Effect::Reads,
+            ast::Statement::Reset(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
+            ast::Statement::Set(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             // Also what is not there yet: it is refused where it is planned, or here before that.
             _ => Effect::Changes,
         }
     }
 
-    /// Whether it changes how rows are kept or planned, and no answer: the table whose writes feel that, by schema and name, where its
-    /// text names one; None for any other statement.
-    pub fn changed_physically(&self) -> Option<Option<(String, String)>> {
+    /// What it changes of how rows are kept or planned, if it changes no answer; None for any other statement.
+    pub fn changed_physically(&self) -> Option<PhysicalChange> {
         match &self.ast {
             ast::Statement::CreateIndex(create) if !create.unique => {
-                let parts = create.table_name.0.iter().filter_map(ast::ObjectNamePart::as_ident);
-                let parts: Vec<String> = parts.map(normalize).collect();
-                match &parts[..] {
-                    [name] => Some(Some((PUBLIC.to_owned(), name.clone()))),
-                    [.., schema, name] => Some(Some((schema.clone(), name.clone()))),
-                    [] => None,
-                }
+                let (schema, table) = schema_and_name(&create.table_name)?;
+                let columns = create.columns.iter().map(|column| match &column.column.expr {
+                    ast::Expr::Identifier(name) => normalize(name),
+                    other => other.to_string(),
+                });
+                let name = create.name.as_ref().and_then(schema_and_name);
+                Some(PhysicalChange::CreateIndex {
+                    schema,
+                    table,
+                    name: name.map(|(_, name)| name),
+                    columns: columns.collect(),
+                })
             }
             ast::Statement::Drop {
                 object_type: ast::ObjectType::Index,
+                names,
                 ..
-            }
-            | ast::Statement::Analyze(_) => Some(None),
+            } => match &names[..] {
+                [name] => schema_and_name(name).map(|(schema, name)| PhysicalChange::DropIndex { schema, name }),
+                _ => None,
+            },
+            ast::Statement::Analyze(analyze) => Some(PhysicalChange::Analyze {
+                table: match &analyze.table_name {
+                    Some(name) => schema_and_name(name).map(|(schema, name)| format!("{schema}.{name}")),
+                    None => None,
+                },
+            }),
             _ => None,
         }
+    }
+
+    /// The statement by itself, without the others that came with it.
+    pub fn to_sql(&self) -> String {
+        self.ast.to_string()
+    }
+
+    /// A CREATE INDEX with this name; any other statement as it is.
+    pub fn with_index_name(&self, name: &str) -> String {
+        let mut ast = self.ast.clone();
+        if let ast::Statement::CreateIndex(create) = &mut ast {
+            create.name = Some(ast::ObjectName::from(vec![ast::Ident::with_quote('"', name)]));
+        }
+        ast.to_string()
     }
 
     /// Refuses a statement that changes something, in PostgreSQL's words.
@@ -75,6 +143,7 @@ impl Statement {
                 written.split_whitespace().take(1).collect()
             }
             ast::Statement::Copy { .. } => vec!["COPY"],
+            ast::Statement::Set(_) | ast::Statement::Reset(_) => vec!["ALTER SYSTEM"],
             ast::Statement::Call(call) => match crate::graph::carried_definition(call) {
                 Some((definition, _)) => definition.split_whitespace().take(3).collect(),
                 None => vec!["CALL"],

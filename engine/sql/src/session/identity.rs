@@ -18,6 +18,7 @@ impl Session {
             process_id: self.process_id,
             assigned: self.assigned.clone(),
             observer: self.engine.options.observer.clone(),
+            pipeline: self.engine.options.pipeline.clone(),
         }
     }
 

@@ -235,6 +235,7 @@ mod tests {
             copy_dir: None,
             index_dir: None,
             observer: None,
+            pipeline: None,
         };
         let store = Arc::new(Store::in_memory(&StoreOptions::default()));
         Session::new(

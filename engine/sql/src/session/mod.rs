@@ -26,6 +26,7 @@ mod query;
 mod setting;
 mod template;
 mod transaction;
+mod verbs;
 mod view;
 mod what_if;
 
@@ -43,11 +44,11 @@ use crate::engine::Engine;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::system::Assigned;
 use crate::transaction::Transaction;
 pub(crate) use columns::{make_unique, of_query};
-pub use effect::Effect;
+pub use effect::{Effect, PhysicalChange};
 pub(crate) use explain::{Property, operators_of};
 pub use local::LocalTable;
 use local::LocalTables;
@@ -237,6 +238,9 @@ impl Session {
         }
         let cancellation = self.canceller.begin();
         match &prepared.statement.ast {
+            ast::Statement::Query(query) if verbs::ask(query).is_some() => {
+                self.ask(prepared, parameters, cancellation).await
+            }
             ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 self.change(prepared, parameters, cancellation).await
@@ -250,7 +254,7 @@ impl Session {
             ast::Statement::Set(_)
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
-            | ast::Statement::Discard { .. } => self.setting_statement(prepared),
+            | ast::Statement::Discard { .. } => self.setting_statement(prepared).await,
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(_) => self.define_graph(&prepared.statement, cancellation).await,
@@ -339,6 +343,13 @@ impl Session {
     /// 42704 for a name that does not exist.
     pub fn setting(&self, name: &str) -> Result<String> {
         self.settings.show(name)
+    }
+
+    /// The mode of the learned parts for this session: the database's, unless the session lowered it.
+    pub(crate) fn ai_mode(&self) -> Result<String> {
+        let asked = self.settings.show("aion.ai_mode")?;
+        let pipeline = self.engine.options.pipeline.as_ref();
+        Ok(settings::lower_mode(&asked, pipeline.map_or("off", |pipeline| pipeline.mode())).to_owned())
     }
 
     /// Changes a setting as SET does.

@@ -37,6 +37,9 @@ impl Session {
         if let Some(prepared) = self.describe_directly(statement, given)? {
             return Ok(prepared);
         }
+        if let Some(prepared) = self.describe_ask(statement, given)? {
+            return Ok(prepared);
+        }
         let given = &parameters::with_casts(&statement.ast, given)[..];
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {

@@ -10,8 +10,10 @@ use datafusion::sql::sqlparser::ast;
 
 use super::query::result_schema;
 use super::{Prepared, Session};
+use crate::alter_system;
 use crate::dml::normalize;
 use crate::response::{Column, Response, Rows, Verb};
+use crate::settings;
 
 fn done(tag: &str) -> Result<Response> {
     Ok(Response::Done { tag: tag.to_owned() })
@@ -59,7 +61,10 @@ pub fn text_rows(columns: Arc<[Column]>, cells: Vec<Vec<String>>, tag: &str) -> 
 }
 
 impl Session {
-    pub(super) fn setting_statement(&mut self, prepared: &Prepared) -> Result<Response> {
+    pub(super) async fn setting_statement(&mut self, prepared: &Prepared) -> Result<Response> {
+        if let Some(name) = alter_system::carried(&prepared.statement.ast) {
+            return self.alter_system(&prepared.statement.ast, name).await;
+        }
         match &prepared.statement.ast {
             ast::Statement::ShowVariable { variable } => {
                 let columns = columns(variable);
@@ -68,6 +73,7 @@ impl Session {
                         let (names, values) = self.settings.all().into_iter().unzip();
                         vec![names, values]
                     }
+                    "aion.ai_mode" => vec![vec![self.ai_mode()?]],
                     name => vec![vec![self.settings.show(name)?]],
                 };
                 text_rows(columns, cells, "SHOW")
@@ -103,6 +109,49 @@ impl Session {
             .try_for_each(|(name, _)| self.settings.reset(name))
     }
 
+    /// ALTER SYSTEM: a setting of the database, for good.
+    async fn alter_system(&self, ast: &ast::Statement, name: String) -> Result<Response> {
+        let value = match ast {
+            ast::Statement::Set(ast::Set::SingleAssignment { values, .. }) => match values.as_slice() {
+                [value] if is_default(value) => None,
+                values => {
+                    let values: Vec<_> = values.iter().map(value_text).collect::<Result<_>>()?;
+                    Some(values.join(", "))
+                }
+            },
+            _ => None,
+        };
+        if self.block.is_some() {
+            return Err(Error::invalid(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "ALTER SYSTEM cannot run inside a transaction block",
+            ));
+        }
+        let pipeline = self.engine.options.pipeline.clone();
+        let pipeline = pipeline.ok_or_else(|| Error::unsupported("this database has no settings of its own"))?;
+        let role = self.options.user.clone();
+        let configuring = tokio::task::spawn_blocking(move || pipeline.configure(&name, value.as_deref(), &role));
+        configuring
+            .await
+            .map_err(|error| Error::internal(format!("ALTER SYSTEM panicked: {error}")))??;
+        done("ALTER SYSTEM")
+    }
+
+    /// A session can only lower the mode of the learned parts.
+    fn check_mode(&self, name: &str, value: &str) -> Result<()> {
+        let pipeline = self.engine.options.pipeline.as_ref();
+        let of_database = pipeline.map_or("off", |pipeline| pipeline.mode());
+        let value = value.to_ascii_lowercase();
+        if !name.eq_ignore_ascii_case("aion.ai_mode") || settings::lower_mode(&value, of_database) == value {
+            return Ok(());
+        }
+        Err(Error::denied(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("the mode of the learned parts is {of_database}; a session can only lower it"),
+        )
+        .with_hint(format!("ALTER SYSTEM SET aion.ai_mode = '{value}' raises it for the database.")))
+    }
+
     fn set_statement(&mut self, set: &ast::Set) -> Result<Response> {
         match set {
             ast::Set::SingleAssignment {
@@ -119,6 +168,7 @@ impl Session {
                     [value] if is_default(value) => self.settings.reset(&name)?,
                     values => {
                         let values: Vec<_> = values.iter().map(value_text).collect::<Result<_>>()?;
+                        self.check_mode(&name, &values.join(", "))?;
                         self.settings.set(&name, &values.join(", "))?;
                     }
                 }

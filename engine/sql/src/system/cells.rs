@@ -13,8 +13,9 @@ use aion_catalog::types::TYPE_METADATA_KEY;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int16Builder, Int32Array, Int32Builder, Int64Array,
     Int64Builder, ListBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use crate::response::ResultType;
@@ -27,6 +28,8 @@ pub enum Cell {
     Int(i64),
     Float(f64),
     Text(String),
+    /// Microseconds since 1970, UTC.
+    Time(i64),
     Ints(Vec<i64>),
     Texts(Vec<String>),
 }
@@ -99,6 +102,18 @@ impl From<String> for Cell {
     }
 }
 
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
@@ -126,11 +141,12 @@ pub fn field(name: &str, type_name: &str) -> Option<Field> {
         "float4" => (DataType::Float32, None),
         "float8" => (DataType::Float64, None),
         "timestamptz" => (SqlType::TimestampTz.to_arrow(), None),
+        "json" => return Some(SqlType::Json.to_field(name, true)),
         "int2vector" => (list(DataType::Int16), Some("int2vector")),
         "oidvector" => (list(DataType::Int64), Some("oidvector")),
         "int2[]" => (list(DataType::Int16), None),
         "int4[]" => (list(DataType::Int32), None),
-        "oid[]" => (list(DataType::Int64), None),
+        "int8[]" | "oid[]" => (list(DataType::Int64), None),
         "text[]" | "name[]" => (list(DataType::Utf8), None),
         _ => return None,
     };
@@ -224,10 +240,12 @@ pub fn array(data_type: &DataType, cells: &[&Cell]) -> Option<ArrayRef> {
             Arc::new(Float64Array::from(each(cells, of)?))
         }
         DataType::Utf8 => Arc::new(StringArray::from(each(cells, |cell| cell.text().map(str::to_owned))?)),
-        // No system table has a time that is known.
-        DataType::Timestamp(..) => {
-            each(cells, |_| None::<i64>)?;
-            datafusion::arrow::array::new_null_array(data_type, cells.len())
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let of = |cell: &Cell| match cell {
+                Cell::Time(micros) => Some(*micros),
+                _ => None,
+            };
+            Arc::new(TimestampMicrosecondArray::from(each(cells, of)?).with_timezone_opt(zone.clone()))
         }
         DataType::List(item) => lists(item.data_type(), cells)?,
         _ => return None,

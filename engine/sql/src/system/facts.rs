@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
+use aion_base::recommendation::Pipeline;
 use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
@@ -31,6 +32,8 @@ pub struct Identity {
     pub assigned: Assigned,
     /// Who notes what ran.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Who recommends changes.
+    pub pipeline: Option<Arc<dyn Pipeline>>,
 }
 
 /// Settings and values, to be set once the statement is over.

@@ -17,7 +17,106 @@ pub(super) const TABLES: &[Definition] = &[
         statements,
     )
     .in_schema("aion"),
+    Definition::asked(
+        "recommendations",
+        "id int8, kind text, object text, state text, state_reason text, command text, undo_command text, origin text, \
+         queryids int8[], calls int8, estimated_speedup float8, before_ms float8, after_ms float8, speedup float8, \
+         speedup_low float8, speedup_high float8, worst_queryid int8, worst_speedup float8, samples int8, \
+         results_equal bool, size_bytes int8, build_ms float8, write_cost_pct float8, memory_bytes int8, \
+         created_at timestamptz, rehearsed_at timestamptz, decided_at timestamptz, decided_by text, \
+         applied_at timestamptz, expires_at timestamptz, pinned bool, verbs text[], evidence json",
+        recommendations,
+    )
+    .in_schema("aion"),
+    Definition::new("ai_status", 0, "name text, value text, hint text", status).in_schema("aion"),
+    Definition::new(
+        "decisions",
+        0,
+        "seq int8, at timestamptz, recommendation_id int8, from_state text, to_state text, actor text, reason text, \
+         log_index int8, version text, seed text, evidence_sha256 text, prev_hash text, hash text",
+        decisions,
+    )
+    .in_schema("aion"),
 ];
+
+/// The evidence is large: it is read where it is asked for. It is the last column.
+fn recommendations(facts: &Facts, asked: &[bool]) -> Result<Vec<Row>> {
+    let Some(pipeline) = &facts.identity.pipeline else {
+        return Ok(Vec::new());
+    };
+    let with_evidence = asked.last().copied().unwrap_or(false);
+    let texts = |names: Vec<&str>| Cell::Texts(names.into_iter().map(str::to_owned).collect());
+    let time = |at: Option<i64>| at.map_or(Cell::Null, Cell::Time);
+    let rows = pipeline.recommendations(with_evidence)?.into_iter().map(|one| {
+        let mut row = row![
+            one.id,
+            one.kind,
+            one.object,
+            one.state,
+            one.state_reason,
+            one.command,
+            one.undo_command,
+            one.origin,
+        ];
+        row.push(Cell::Ints(one.queryids));
+        row.extend(row![
+            one.calls,
+            one.estimated_speedup,
+            one.before_ms,
+            one.after_ms,
+            one.speedup,
+            one.speedup_low,
+            one.speedup_high,
+            one.worst_queryid,
+            one.worst_speedup,
+            one.samples,
+            one.results_equal,
+            one.size_bytes,
+            one.build_ms,
+            one.write_cost_pct,
+            one.memory_bytes,
+        ]);
+        row.extend([Cell::Time(one.created_at), time(one.rehearsed_at), time(one.decided_at)]);
+        row.push(one.decided_by.into());
+        row.extend([time(one.applied_at), time(one.expires_at)]);
+        row.push(one.is_pinned.into());
+        row.push(texts(one.verbs));
+        row.push(one.evidence.into());
+        row
+    });
+    Ok(rows.collect())
+}
+
+fn status(facts: &Facts) -> Result<Vec<Row>> {
+    let rows = facts.identity.pipeline.iter().flat_map(|pipeline| pipeline.status());
+    Ok(rows.map(|one| row![one.name, one.value, one.hint]).collect())
+}
+
+fn decisions(facts: &Facts) -> Result<Vec<Row>> {
+    let Some(pipeline) = &facts.identity.pipeline else {
+        return Ok(Vec::new());
+    };
+    let rows = pipeline.decisions()?.into_iter().map(|one| {
+        let mut row = row![one.seq];
+        row.push(Cell::Time(one.at));
+        row.extend(row![
+            one.recommendation_id,
+            one.from_state,
+            one.to_state,
+            one.actor,
+            one.reason,
+            one.log_index,
+            one.version,
+            // Seeds take all 64 bits, of which a bigint shows half as negative numbers.
+            one.seed.to_string(),
+            one.evidence_sha256,
+            one.prev_hash,
+            one.hash,
+        ]);
+        row
+    });
+    Ok(rows.collect())
+}
 
 fn statements(facts: &Facts) -> Result<Vec<Row>> {
     let Some(observer) = &facts.identity.observer else {

@@ -65,6 +65,8 @@ pub struct Definition {
 #[derive(Clone, Copy)]
 enum Rows {
     Of(fn(&Facts) -> Result<Vec<Row>>),
+    /// The same, told which columns are asked for: others may be NULL.
+    Asked(fn(&Facts, &[bool]) -> Result<Vec<Row>>),
     /// There are none, ever.
     None,
 }
@@ -72,7 +74,7 @@ enum Rows {
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Of(_) => "rows",
+            Self::Of(_) | Self::Asked(_) => "rows",
             Self::None => "no rows",
         })
     }
@@ -101,6 +103,20 @@ impl Definition {
             fixed_oid,
             columns,
             rows: Rows::None,
+        }
+    }
+
+    const fn asked(
+        name: &'static str,
+        columns: &'static str,
+        rows: fn(&Facts, &[bool]) -> Result<Vec<Row>>,
+    ) -> Self {
+        Self {
+            schema: "pg_catalog",
+            name,
+            fixed_oid: 0,
+            columns,
+            rows: Rows::Asked(rows),
         }
     }
 
@@ -200,6 +216,11 @@ impl TableProvider for SystemTable {
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let rows = match self.definition.rows {
             Rows::Of(rows) => rows(&self.facts).map_err(wrap)?,
+            Rows::Asked(rows) => {
+                let is_asked = |at| projection.is_none_or(|projection| projection.contains(&at));
+                let asked: Vec<bool> = (0..self.schema.fields().len()).map(is_asked).collect();
+                rows(&self.facts, &asked).map_err(wrap)?
+            }
             Rows::None => Vec::new(),
         };
         let batch = cells::batch(&self.schema, &rows).map_err(wrap)?;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
+use aion_base::Result;
+use aion_base::recommendation::{Asked, DecisionRow, Pipeline, Recommendation, StatusRow};
 use aion_base::observation::{Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
@@ -90,6 +92,10 @@ fn catalog() -> Catalog {
 struct OneStatement;
 
 impl Observer for OneStatement {
+    fn is_on(&self) -> bool {
+        true
+    }
+
     fn wants_operators(&self, _: i64) -> bool {
         false
     }
@@ -114,6 +120,63 @@ impl Observer for OneStatement {
     }
 }
 
+/// Has recommended one change.
+#[derive(Debug)]
+struct OneRecommendation;
+
+impl Pipeline for OneRecommendation {
+    fn mode(&self) -> &'static str {
+        "advise"
+    }
+
+    fn status(&self) -> Vec<StatusRow> {
+        vec![StatusRow {
+            name: "mode",
+            value: "advise".to_owned(),
+            hint: None,
+        }]
+    }
+
+    fn recommendations(&self, with_evidence: bool) -> Result<Vec<Recommendation>> {
+        Ok(vec![Recommendation {
+            id: 1,
+            kind: "index",
+            state: "ready",
+            queryids: vec![-5],
+            speedup: Some(2.0),
+            verbs: vec!["approve"],
+            evidence: with_evidence.then(|| "{}".to_owned()),
+            ..Recommendation::default()
+        }])
+    }
+
+    fn decisions(&self) -> Result<Vec<DecisionRow>> {
+        Ok(vec![DecisionRow {
+            seq: 1,
+            at: 0,
+            recommendation_id: 1,
+            from_state: None,
+            to_state: "observed",
+            actor: "pipeline".to_owned(),
+            reason: String::new(),
+            log_index: 1,
+            version: "0".to_owned(),
+            seed: u64::MAX,
+            evidence_sha256: None,
+            prev_hash: String::new(),
+            hash: String::new(),
+        }])
+    }
+
+    fn ask(&self, _: &Asked, _: &(dyn Fn() -> bool + Sync)) -> Result<u64> {
+        Ok(1)
+    }
+
+    fn configure(&self, _: &str, _: Option<&str>, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
 fn facts() -> Facts {
     let identity = Identity {
         user: "aion".to_owned(),
@@ -121,6 +184,7 @@ fn facts() -> Facts {
         settings: Settings::default(),
         process_id: 7,
         observer: Some(Arc::new(OneStatement)),
+        pipeline: Some(Arc::new(OneRecommendation)),
         assigned: Assigned::default(),
     };
     let functions = vec![("lower".to_owned(), 'f')];
@@ -141,6 +205,10 @@ fn every_table_gives_rows_of_its_columns() {
         let schema = cells::schema(definition.columns);
         let rows = match definition.rows {
             Rows::Of(rows) => rows(&facts).expect("rows"),
+            Rows::Asked(rows) => {
+                let asked = vec![true; schema.fields().len()];
+                rows(&facts, &asked).expect("rows")
+            }
             Rows::None => Vec::new(),
         };
         cells::batch(&schema, &rows).unwrap_or_else(|error| panic!("{}: {error}", definition.name));

@@ -1,0 +1,107 @@
+//! Recommendations, decisions and the state of the learned parts as the views show them.
+
+use aion_base::recommendation::{DecisionRow, Recommendation as Row, StatusRow};
+use aion_shadow::ledger::Entry;
+use aion_shadow::recommendation::Recommendation;
+use aion_shadow::state::State;
+
+use super::Pipeline;
+
+impl Pipeline {
+    /// The rows of `aion.ai_status`.
+    pub(super) fn status_rows(&self) -> Vec<StatusRow> {
+        let row = |name, value: String| StatusRow {
+            name,
+            value,
+            hint: None,
+        };
+        let mode = self.current_mode();
+        let (bytes, dropped) = self.observed().map_or((0, 0), |observed| observed.size());
+        let kinds: Vec<&str> = self.auto_kinds().into_iter().map(|kind| kind.name()).collect();
+        let share = self.options.learning.processor_share * 100.0;
+        let mut program = row("rehearsals", "possible".to_owned());
+        if self.options.learning.program.is_none() {
+            "off".clone_into(&mut program.value);
+            program.hint = Some("This process does not know the program aion, which rehearses: use aion serve.".to_owned());
+        } else if self.path.is_none() {
+            "off".clone_into(&mut program.value);
+            program.hint = Some("A database in memory cannot be cloned: open one in a directory.".to_owned());
+        }
+        let mut acts = row("auto_kinds", kinds.join(", "));
+        if kinds.is_empty() {
+            "none".clone_into(&mut acts.value);
+            acts.hint = Some("Mode auto acts on no kind: ALTER SYSTEM SET aion.auto_kinds = 'index'.".to_owned());
+        }
+        vec![
+            row("mode", mode.name().to_owned()),
+            acts,
+            row("processor_time", format!("{:.1} s", self.spent().as_secs_f64())),
+            row("processor_share", format!("{share} % of the machine at most, when nobody asks")),
+            row("observed", format!("{bytes} bytes")),
+            row("observed_dropped", format!("{dropped} executions")),
+            program,
+        ]
+    }
+}
+
+/// A row of `aion.recommendations`.
+pub fn row(one: Recommendation, evidence: Option<String>) -> Row {
+    let verbs = one.verbs().into_iter().map(|verb| verb.name()).collect();
+    let measured = one.measured.as_ref();
+    let speedup = |at: usize| measured.and_then(|measured| measured.speedup).map(|bounds| bounds[at]);
+    Row {
+        id: one.id,
+        kind: one.kind.name(),
+        state: one.state.name(),
+        verbs,
+        evidence,
+        before_ms: measured.map(|measured| measured.before_ms),
+        after_ms: measured.map(|measured| measured.after_ms),
+        speedup: speedup(0),
+        speedup_low: speedup(1),
+        speedup_high: speedup(2),
+        worst_queryid: measured.and_then(|measured| measured.worst).map(|worst| worst.0),
+        worst_speedup: measured.and_then(|measured| measured.worst).map(|worst| worst.1),
+        samples: measured.map(|measured| measured.samples),
+        results_equal: measured.map(|measured| measured.results_equal),
+        size_bytes: measured.map(|measured| measured.size_bytes).or(one.estimated_bytes),
+        build_ms: measured.map(|measured| measured.build_ms),
+        write_cost_pct: measured.and_then(|measured| measured.write_cost_pct),
+        memory_bytes: measured.map(|measured| measured.memory_bytes),
+        object: one.object,
+        state_reason: one.state_reason,
+        command: one.command,
+        undo_command: one.undo_command,
+        origin: one.origin,
+        queryids: one.queryids,
+        calls: one.calls,
+        estimated_speedup: one.estimated_speedup,
+        created_at: one.created_at,
+        rehearsed_at: one.rehearsed_at,
+        decided_at: Some(one.decided_at),
+        decided_by: Some(one.decided_by),
+        applied_at: one.applied_at,
+        expires_at: one.expires_at,
+        is_pinned: one.is_pinned,
+    }
+}
+
+/// A row of `aion.decisions`.
+pub fn decision(entry: Entry) -> DecisionRow {
+    let decision = entry.decision;
+    DecisionRow {
+        seq: entry.seq,
+        at: decision.at,
+        recommendation_id: decision.recommendation_id,
+        from_state: decision.from_state.map(State::name),
+        to_state: decision.to_state.name(),
+        actor: decision.actor,
+        reason: decision.reason,
+        log_index: decision.log_index,
+        version: decision.version,
+        seed: decision.seed,
+        evidence_sha256: decision.evidence_sha256,
+        prev_hash: entry.prev_hash,
+        hash: entry.hash,
+    }
+}
