@@ -5,6 +5,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup build wheel demo test fmt purge
+# In the environment that deploy/setup.sh makes.
+PYTEST := "$$AION_CACHE/python/bin/python" -m pytest -q -p no:cacheprovider
 # Two cargos at a time only wait for each other's lock.
 .NOTPARALLEL:
 
@@ -28,13 +30,15 @@ demo: ## set up, build and run the demo; the result is in demo-out
 	@bash deploy/build.sh
 	@. deploy/env.sh && build/aion demo --out demo-out
 
-test: ## the gate that CI runs: fmt, tidy, clippy, all tests
+test: ## the gate that CI runs: fmt, tidy, clippy, all tests, those of the page in a browser among them
 	@bash deploy/setup.sh test
 	@. deploy/env.sh && if [ ! -d "$$CARGO_TARGET_DIR/debug" ]; then \
 		echo "test: the first build compiles every dependency: up to an hour on two slow cores, later ones a few minutes"; fi
-	@. deploy/env.sh && cargo xtask ci
+	@. deploy/env.sh && AION_REQUIRE_ONNXRUNTIME=1 cargo xtask ci
 	@bash deploy/test-clients.sh
-	@. deploy/env.sh && "$$AION_CACHE/python/bin/python" -m pytest -q -p no:cacheprovider python/tests
+	@. deploy/env.sh && AION_PROGRAM="$$CARGO_TARGET_DIR/debug/aion" $(PYTEST) python/tests
+	@. deploy/env.sh && AION_PROGRAM="$$CARGO_TARGET_DIR/debug/aion" $(PYTEST) engine/tests/page
+	@. deploy/env.sh && AION_REQUIRE_ONNXRUNTIME=1 $(PYTEST) models/training/tests
 
 fmt: ## format all code
 	@. deploy/env.sh && cargo fmt --all

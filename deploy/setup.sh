@@ -5,7 +5,7 @@
 #   deploy/setup.sh [all|build|demo|test]
 #
 #   build   packages, toolchain and crates
-#   demo    build, the data sets of the demo, and Python clients
+#   demo    build, the data sets of the demo, Python clients, and what models are trained and run with
 #   test    demo, and what only the tests need
 #   all     everything above (the default): afterwards `make demo` and `make test` pass with the network off
 set -euo pipefail
@@ -43,6 +43,9 @@ demo_packages=(
 )
 test_packages=(
     "postgresql-client|psql --version"
+    "chromium|test -x \"\${AION_CHROMIUM:-/usr/bin/chromium}\""
+    # The browser lays text out with whatever fonts are there.
+    "fonts-dejavu-core|compgen -G '/usr/share/fonts/*/*/*.ttf' || compgen -G '/usr/share/fonts/*/*/*.otf'"
 )
 
 packages=("${build_packages[@]}")
@@ -112,12 +115,15 @@ if [ "$mode" != build ] && [ -f deploy/fetch-data.sh ]; then
     bash deploy/fetch-data.sh
 fi
 
-# 5. Python and its packages, in an environment of their own: DuckDB as the demo's peer, and for the tests the clients that drive the
-# server. Each list that was installed leaves a stamp with its checksum, so that a second run asks neither pip nor the network.
+# 5. Python and its packages, in an environment of their own: DuckDB as the demo's peer, numpy to train models and the ONNX Runtime that
+# the database loads, and for the tests the clients and what drives the browser. Each list that was installed leaves a stamp with its
+# checksum, so that a second run asks neither pip nor the network.
 if [ "$mode" != build ]; then
     python_home="$AION_CACHE/python"
-    lists=(engine/bench/peers/requirements.txt)
-    if [ "$mode" != demo ]; then lists+=(engine/tests/clients/requirements.txt python/requirements-test.txt); fi
+    lists=(engine/bench/peers/requirements.txt models/training/requirements.txt)
+    if [ "$mode" != demo ]; then
+        lists+=(engine/tests/clients/requirements.txt engine/tests/page/requirements.txt python/requirements-test.txt)
+    fi
     wanted=() stamps=()
     for list in "${lists[@]}"; do
         stamp="$python_home/installed-$(sha256sum "$list" | cut -c1-16)"

@@ -472,3 +472,78 @@ fn a_rehearsal_without_room_for_its_clones_is_refused_and_leaves_nothing() {
     drop(client);
     database.close().expect("it closes");
 }
+
+/// A small file system of its own; None where this process may not mount one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a directory");
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_during_a_rehearsal_costs_the_rehearsal_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let Some(disk) = SmallDisk::mount(&directory.path().join("disk"), 160) else {
+        println!("NOT CHECKED: this process may not mount a small disk, so none was filled");
+        return;
+    };
+    let data = disk.0.join("data");
+    let database = open(&data, Mode::Advise);
+    fill(&database);
+    let mut client = Client::new(&database);
+    // Too little is free: it is not begun.
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 110 << 20]).expect("it fits");
+    let sql = "SELECT aion.rehearse('CREATE INDEX items_name ON items (name, price, kind)')";
+    let (state, message) = refusal(&mut client, sql);
+    assert_eq!(state, "53100", "{message}");
+    assert!(message.contains("are free"), "{message}");
+    std::fs::remove_file(&ballast).expect("it is there");
+    // It fills up while the rehearsal runs.
+    let filling = std::thread::spawn({
+        let (disk, clones) = (disk.0.clone(), data.join("clones"));
+        move || {
+            let begun = Instant::now();
+            while !std::fs::read_dir(&clones).is_ok_and(|found| found.count() > 0) {
+                assert!(begun.elapsed() < Duration::from_secs(60), "no clone was made");
+                std::thread::yield_now();
+            }
+            let mut number = 0;
+            // Until there is no room for another byte.
+            while std::fs::write(disk.join(format!("ballast {number}")), vec![1; 64 << 10]).is_ok() {
+                number += 1;
+            }
+        }
+    });
+    let (state, message) = refusal(&mut client, sql);
+    filling.join().expect("it filled the disk");
+    assert!(matches!(state.as_str(), "53100" | "58030" | "XX000" | "53000"), "{state}: {message}");
+    for entry in std::fs::read_dir(&disk.0).expect("readable").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("ballast") {
+            std::fs::remove_file(entry.path()).expect("it is there");
+        }
+    }
+    assert_eq!(client.query("SELECT count(*) FROM items", &[]), [["50000"]]);
+    let left = std::fs::read_dir(data.join("clones")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "clones are left");
+    client.query("INSERT INTO items VALUES (0, 0, 0, 'after')", &[]);
+    database.verify_ledger().expect("it is whole");
+    drop(client);
+    database.close().expect("it closes");
+    let database = open(&data, Mode::Advise);
+    let mut client = Client::new(&database);
+    assert_eq!(client.query("SELECT count(*) FROM items", &[]), [["50001"]]);
+    drop(client);
+    database.close().expect("it closes");
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aion_base::{Error, Result, SqlState};
-use aion_db::{DatabaseOptions, Mode};
+use aion_db::{DatabaseOptions, LearningOptions, Mode};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -15,6 +15,8 @@ const KEYS: &str = "ai_mode, copy_dir, memory, threads";
 const MEMORY_BYTES_MIN: usize = 64 << 20;
 /// The most threads.
 const THREADS_MAX: usize = 1024;
+/// What makes the program aion the child process of a rehearsal.
+const REHEARSE: &str = "rehearse-clone";
 
 /// What was asked for; None where the default is good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,16 +25,21 @@ pub struct Config {
     threads: Option<usize>,
     copy_dir: Option<PathBuf>,
     ai_mode: Option<Mode>,
+    /// The program aion, which rehearses; where it was found is not a choice.
+    program: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads the dictionary.
+    /// Reads the dictionary; `program` is the program aion where there is one.
     ///
     /// # Errors
     /// ProgrammingError for an unknown key, DataError for a value that a key does not take.
-    pub fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
+    pub fn new(config: &Bound<'_, PyDict>, program: Option<PathBuf>) -> PyResult<Self> {
         let py = config.py();
-        let mut read = Self::default();
+        let mut read = Self {
+            program,
+            ..Self::default()
+        };
         for (key, value) in config {
             let key: String = key.str()?.extract()?;
             let text: String = value.str()?.extract()?;
@@ -69,6 +76,10 @@ impl Config {
         }
         options.copy_dir.clone_from(&self.copy_dir);
         options.ai_mode = self.ai_mode;
+        options.learning = LearningOptions {
+            program: self.program.clone().map(|program| (program, vec![REHEARSE.to_owned()])),
+            ..LearningOptions::default()
+        };
         options
     }
 

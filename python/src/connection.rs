@@ -93,10 +93,16 @@ enum Started {
 #[pymethods]
 impl Connection {
     #[new]
-    #[pyo3(signature = (path, read_only, config))]
-    fn new(py: Python<'_>, path: PathBuf, read_only: bool, config: &Bound<'_, PyDict>) -> PyResult<Self> {
+    #[pyo3(signature = (path, read_only, config, program=None))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        read_only: bool,
+        config: &Bound<'_, PyDict>,
+        program: Option<PathBuf>,
+    ) -> PyResult<Self> {
         database::check_process(py)?;
-        let config = Config::new(config)?;
+        let config = Config::new(config, program)?;
         let shown = path.display().to_string();
         let opened = py.detach(move || {
             let shared = Shared::open(&path, &config, read_only)?;
@@ -133,28 +139,13 @@ impl Connection {
     /// of `begin()`; the first that fails ends it.
     #[pyo3(signature = (query, params=None))]
     fn sql(slf: Bound<'_, Self>, query: &str, params: Option<&Bound<'_, PyAny>>) -> PyResult<ResultSet> {
-        let py = slf.py();
-        let this = slf.get();
-        let open = this.opened(py)?;
-        let text = Text::new(py, query, params)?;
-        let has_parameters = params.is_some();
-        let autocommit = this.autocommit.load(Ordering::Acquire);
-        let sql = text.sql.clone();
-        let started = open
-            .lane
-            .run(py, move |held| start(held, sql, has_parameters, autocommit))?
-            .map_err(|error| text.raised(py, error))?;
-        let (prepared, effect) = match started {
-            Started::Answered(answer) => return Ok(open.result(slf, answer)),
-            Started::Waits(prepared, effect) => (prepared, effect),
-        };
-        let values = values(py, &text.parameters, &prepared, None)?;
-        let answer = open.lane.run(py, move |mut held| async move {
-            begin(&mut held, effect, autocommit).await?;
-            held.execute(&prepared, effect, &values).await
-        })?;
-        let answer = answer.map_err(|error| text.raised(py, error))?;
-        Ok(open.result(slf, answer))
+        let autocommit = slf.get().autocommit.load(Ordering::Acquire);
+        Self::run(slf, query, params, autocommit)
+    }
+
+    /// Runs a text as `sql` does, and begins no transaction without autocommit: for what cannot run in one.
+    fn _sql_alone(slf: Bound<'_, Self>, query: &str, params: Option<&Bound<'_, PyAny>>) -> PyResult<ResultSet> {
+        Self::run(slf, query, params, true)
     }
 
     /// Runs one statement, which gives no rows, with each of several sets of parameters; outside of `begin()` all of it is one
@@ -361,6 +352,35 @@ impl Connection {
 }
 
 impl Connection {
+    /// Runs a text; without `autocommit` its first statement begins a transaction.
+    fn run(
+        slf: Bound<'_, Self>,
+        query: &str,
+        params: Option<&Bound<'_, PyAny>>,
+        autocommit: bool,
+    ) -> PyResult<ResultSet> {
+        let py = slf.py();
+        let open = slf.get().opened(py)?;
+        let text = Text::new(py, query, params)?;
+        let has_parameters = params.is_some();
+        let sql = text.sql.clone();
+        let started = open
+            .lane
+            .run(py, move |held| start(held, sql, has_parameters, autocommit))?
+            .map_err(|error| text.raised(py, error))?;
+        let (prepared, effect) = match started {
+            Started::Answered(answer) => return Ok(open.result(slf, answer)),
+            Started::Waits(prepared, effect) => (prepared, effect),
+        };
+        let values = values(py, &text.parameters, &prepared, None)?;
+        let answer = open.lane.run(py, move |mut held| async move {
+            begin(&mut held, effect, autocommit).await?;
+            held.execute(&prepared, effect, &values).await
+        })?;
+        let answer = answer.map_err(|error| text.raised(py, error))?;
+        Ok(open.result(slf, answer))
+    }
+
     fn opened(&self, py: Python<'_>) -> PyResult<Arc<Open>> {
         database::check_process(py)?;
         let open = self.open.lock().clone();

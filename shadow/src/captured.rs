@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use aion_base::observation::{Fingerprint, Observation, OperatorObservation, StatementFigures, TimeFigures};
 use aion_base::rng::SeededRng;
+use aion_base::subplan::SubPlan;
 use aion_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -134,8 +135,13 @@ impl Captured {
         entry.execution.add(milliseconds(observation.execution));
         if observation.is_complete {
             if !observation.operators.is_empty() {
-                self.bytes += operators_bytes(&observation.operators);
-                entry.operators.push(observation.operators);
+                let mut operators = observation.operators;
+                // What a model is trained on is kept elsewhere.
+                for operator in &mut operators {
+                    operator.sub_plan = SubPlan::default();
+                }
+                self.bytes += operators_bytes(&operators);
+                entry.operators.push(operators);
                 if entry.operators.len() > OPERATORS_KEPT {
                     self.bytes -= operators_bytes(&entry.operators.remove(0));
                 }
@@ -428,6 +434,8 @@ mod tests {
             is_read_only: true,
             is_complete: true,
             planning: Duration::from_micros(500),
+            prediction: Duration::ZERO,
+            model: None,
             execution: Duration::from_millis(ms),
             rows: 2,
             operators: vec![OperatorObservation {
@@ -437,6 +445,9 @@ mod tests {
                 estimated_rows: Some(10.0),
                 actual_rows: 2.0,
                 time: Duration::from_millis(1),
+                sub_plan: SubPlan::default(),
+                is_censored: false,
+                predicted: None,
             }],
         }
     }

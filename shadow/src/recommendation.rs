@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contest::{self, Sample, Terms};
 use crate::state::{Kind, State, Verb};
 use crate::statistics::median;
 use crate::verdict::{Budget, Evidence, Figures, Measured, Verdict};
@@ -122,6 +123,51 @@ pub struct Proof {
     pub evidence: Evidence,
     /// What followed.
     pub verdict: Verdict,
+}
+
+/// All that a contest of models measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contest {
+    /// Of the draws behind the intervals.
+    pub seed: u64,
+    /// What the model had to show.
+    pub terms: Terms,
+    /// What was predicted, and what came.
+    pub samples: Vec<Sample>,
+    /// What followed.
+    pub verdict: Verdict,
+}
+
+/// What a decision rests upon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Grounds {
+    /// A rehearsal on clones.
+    Rehearsal(Proof),
+    /// A model's predictions beside the incumbent's.
+    Contest(Contest),
+}
+
+impl Grounds {
+    /// Whether the stored verdict follows from what was measured.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Self::Rehearsal(proof) => proof.judge() == proof.verdict,
+            Self::Contest(contest) => contest::judge(&contest.samples, &contest.terms, contest.seed).0 == contest.verdict,
+        }
+    }
+}
+
+impl From<Proof> for Grounds {
+    fn from(proof: Proof) -> Self {
+        Self::Rehearsal(proof)
+    }
+}
+
+impl From<Contest> for Grounds {
+    fn from(contest: Contest) -> Self {
+        Self::Contest(contest)
+    }
 }
 
 impl Recommendation {

@@ -1,7 +1,7 @@
 //! What a policy is: signals in, a proposal out, and what came of it in again.
 //!
 //! A policy keeps what it has to remember of a proposal from [`Policy::propose`] to [`Policy::learn`] itself: there is never more than one open, and
-//! each is learnt from exactly once. It need not be careful: the envelope and the trial are.
+//! each is learnt from when it ends. It need not be careful: the envelope and the trial are.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -70,6 +70,6 @@ pub trait Policy: Debug + Send {
     /// Looks at a window, and may propose a change. It is asked for each window in which nothing else is tried.
     fn propose(&mut self, signals: &Signals, knobs: &[Knob], now: Duration) -> Option<Proposal>;
 
-    /// Takes note of what came of its last proposal.
+    /// Takes note of what came of its last proposal, of one that somebody else had tried, or of an earlier one that was taken back after all.
     fn learn(&mut self, outcome: &Outcome);
 }

@@ -128,7 +128,7 @@ impl Trial {
     }
 
     /// What the watchdog sees.
-    fn harm(&self, window: Option<&Window>, signals: &Signals) -> Option<String> {
+    pub fn harm(&self, window: Option<&Window>, signals: &Signals) -> Option<String> {
         if signals.is_over_budget() {
             let (used, budget) = (signals.memory_used_bytes, signals.memory_budget_bytes);
             return Some(format!("{used} bytes of memory are used, {budget} are allowed"));

@@ -12,6 +12,8 @@
 //! it down. What it did is seen in the knobs of the next tick:
 //! - a revert is given again until the knob has its old value, so that a failed one is not forgotten;
 //! - a knob that somebody else changed or pinned meanwhile is theirs: the trial is abandoned, nothing is set.
+//!
+//! Who wants to be asked between a proposal and its trial calls [`Tuner::propose`] and [`Tuner::begin`] instead, and ticks while something is tried.
 
 use std::time::Duration;
 
@@ -137,8 +139,10 @@ impl Tuner {
         now: Duration,
     ) -> Option<Command> {
         match &mut self.stage {
-            Stage::Resting { until } if now < *until && !signals.is_over_budget() => None,
-            Stage::Resting { .. } => self.begin(signals, knobs, now),
+            Stage::Resting { .. } => {
+                let proposal = self.propose(signals, knobs, now)?;
+                self.begin(proposal, signals, knobs, now).ok()
+            }
             Stage::Trying(trial) => {
                 let proposal = trial.proposal().clone();
                 if !is_ours(&proposal, knobs) {
@@ -187,33 +191,66 @@ impl Tuner {
         }
     }
 
-    fn begin(&mut self, signals: &Signals, knobs: &[Knob], now: Duration) -> Option<Command> {
-        let proposal = self.policy.propose(signals, knobs, now)?;
-        let outcome = |proposal, ended| Outcome {
-            proposal,
-            ended,
-            reward: None,
-            windows: 0,
-            at: now,
-        };
-        if let Err(reason) = self.envelope.check(&proposal, knobs, signals, now) {
-            self.learn(&outcome(proposal, Ended::Refused(reason)));
-            return None;
+    /// What the policy would change, within the envelope; None while something is tried and in the pause after it. Whoever does not give it to
+    /// [`Tuner::begin`] withdraws it.
+    pub fn propose(&mut self, signals: &Signals, knobs: &[Knob], now: Duration) -> Option<Proposal> {
+        match &self.stage {
+            Stage::Resting { until } if now >= *until || signals.is_over_budget() => {}
+            Stage::Resting { .. } | Stage::Trying(_) | Stage::Reverting { .. } => return None,
         }
+        let proposal = self.policy.propose(signals, knobs, now)?;
+        match self.envelope.check(&proposal, knobs, signals, now) {
+            Ok(()) => Some(proposal),
+            Err(reason) => {
+                self.learn(&unmeasured(proposal, Ended::Refused(reason), now));
+                None
+            }
+        }
+    }
+
+    /// Begins with a proposal, whoever's it is: gives what is to be set now. One that is to be tried is watched by [`Tuner::tick`] from then on.
+    ///
+    /// # Errors
+    /// Why not, in words: another change is being tried, or it leaves the envelope.
+    pub fn begin(
+        &mut self,
+        proposal: Proposal,
+        signals: &Signals,
+        knobs: &[Knob],
+        now: Duration,
+    ) -> Result<Command, String> {
+        if !matches!(self.stage, Stage::Resting { .. }) {
+            return Err("another change is being tried".to_owned());
+        }
+        self.envelope.check(&proposal, knobs, signals, now)?;
         let (step, reason) = ((proposal.from, proposal.to), proposal.reason.clone());
-        match proposal.purpose {
+        Ok(match proposal.purpose {
             Purpose::Improve => {
                 let command = command(Action::Try, &proposal, step, reason);
                 self.stage = Stage::Trying(Box::new(Trial::new(proposal, self.limits.trial.clone())));
-                Some(command)
+                command
             }
             Purpose::Protect => {
                 let command = command(Action::Protect, &proposal, step, reason);
-                self.learn(&outcome(proposal, Ended::Kept));
+                self.learn(&unmeasured(proposal, Ended::Kept, now));
                 self.rest(now);
-                Some(command)
+                command
             }
+        })
+    }
+
+    /// What the watchdog sees in the change that is being tried: for who looks more often than once a window. The tick that is given the same
+    /// takes the change back.
+    pub fn harm(&self, window: &Window, signals: &Signals) -> Option<String> {
+        match &self.stage {
+            Stage::Trying(trial) => trial.harm(Some(window), signals),
+            Stage::Resting { .. } | Stage::Reverting { .. } => None,
         }
+    }
+
+    /// A proposal was not tried, or stayed in force and was taken back later: so it `ended`.
+    pub fn note(&mut self, proposal: Proposal, ended: Ended, now: Duration) {
+        self.learn(&unmeasured(proposal, ended, now));
     }
 
     fn abandon(&mut self, proposal: Proposal, knobs: &[Knob], now: Duration) -> Command {
@@ -224,13 +261,7 @@ impl Tuner {
         let value = value.unwrap_or(proposal.to);
         let reason = "somebody else changed or pinned it".to_owned();
         let command = command(Action::Abandon, &proposal, (value, value), reason);
-        self.learn(&Outcome {
-            proposal,
-            ended: Ended::Abandoned,
-            reward: None,
-            windows: 0,
-            at: now,
-        });
+        self.learn(&unmeasured(proposal, Ended::Abandoned, now));
         self.rest(now);
         command
     }
@@ -251,6 +282,16 @@ impl Tuner {
 fn is_ours(proposal: &Proposal, knobs: &[Knob]) -> bool {
     let is_it = |knob: &Knob| knob.name == proposal.knob && knob.value == proposal.to && !knob.is_pinned;
     knobs.iter().any(is_it)
+}
+
+fn unmeasured(proposal: Proposal, ended: Ended, at: Duration) -> Outcome {
+    Outcome {
+        proposal,
+        ended,
+        reward: None,
+        windows: 0,
+        at,
+    }
 }
 
 fn command(action: Action, proposal: &Proposal, (from, to): (i64, i64), reason: String) -> Command {

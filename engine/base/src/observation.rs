@@ -10,6 +10,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::subplan::SubPlan;
+
 /// A statement without its literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -36,6 +38,10 @@ pub struct Observation {
     pub is_complete: bool,
     /// From the text to an executable plan.
     pub planning: Duration,
+    /// What asking a model about the plan took.
+    pub prediction: Duration,
+    /// The model that was asked.
+    pub model: Option<Arc<str>>,
     /// Running it, without what the client took between batches.
     pub execution: Duration,
     /// Rows given, or changed.
@@ -59,6 +65,34 @@ pub struct OperatorObservation {
     pub actual_rows: f64,
     /// Its processor time, what is below it included.
     pub time: Duration,
+    /// What its rows depend on.
+    pub sub_plan: SubPlan,
+    /// It may have been stopped before it had given all its rows.
+    pub is_censored: bool,
+    /// What a model predicted of its rows, before it ran.
+    pub predicted: Option<PredictedRows>,
+}
+
+/// What a model predicts of an operator's rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PredictedRows {
+    /// Nine of ten times there are more.
+    pub low: f64,
+    /// As often more as less.
+    pub rows: f64,
+    /// Nine of ten times there are less.
+    pub high: f64,
+}
+
+/// What a model predicts of the operators of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predicted {
+    /// Name and version of the model.
+    pub model: Arc<str>,
+    /// Whether plans are made with it; otherwise it is only compared.
+    pub is_live: bool,
+    /// One for each operator, in the order that was asked; None where it has nothing to say.
+    pub rows: Vec<Option<PredictedRows>>,
 }
 
 /// All executions of one statement.
@@ -98,6 +132,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// Whether the operators of the next execution of a statement are of interest; gathering them costs.
     fn wants_operators(&self, queryid: i64) -> bool;
+
+    /// What a model predicts of the operators of a plan; None where there is no model.
+    fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted>;
 
     /// Takes note of an execution.
     fn observe(&self, observation: Observation);

@@ -121,6 +121,39 @@ pub struct StatusRow {
     pub hint: Option<String>,
 }
 
+/// A row of `aion.models`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelRow {
+    /// Its name.
+    pub name: String,
+    /// Counts from 1 for each name.
+    pub version: u64,
+    /// What it predicts.
+    pub purpose: String,
+    /// How far it is: `shadow`, `live`, `retired`, `failed`, ...
+    pub stage: &'static str,
+    /// Of its file.
+    pub sha256: String,
+    /// Of its file.
+    pub bytes: u64,
+    /// Microseconds since 1970, UTC.
+    pub trained_at: i64,
+    /// Operators that it was trained on.
+    pub train_rows: u64,
+    /// Operators that it was measured on.
+    pub test_rows: u64,
+    /// Its median Q-error.
+    pub q_error_p50: Option<f64>,
+    /// Its 95 % Q-error.
+    pub q_error_p95: Option<f64>,
+    /// The planner's median Q-error on the same operators.
+    pub baseline_p50: Option<f64>,
+    /// The planner's 95 % Q-error on the same operators.
+    pub baseline_p95: Option<f64>,
+    /// What last went wrong with it.
+    pub last_error: Option<String>,
+}
+
 /// What a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -152,6 +185,9 @@ pub trait Pipeline: Debug + Send + Sync {
 
     /// How the learned parts are.
     fn status(&self) -> Vec<StatusRow>;
+
+    /// All models, by name and version.
+    fn models(&self) -> Vec<ModelRow>;
 
     /// All recommendations, by id; the evidence of each only where it is asked for.
     ///

@@ -272,6 +272,28 @@ impl Database {
         self.pipeline.learn(progress)
     }
 
+    /// Trains a cardinality model of the operators that ran, now, and lets it predict in shadow; its version. None in memory, where no model
+    /// is kept. Blocks.
+    ///
+    /// # Errors
+    /// 55000 where too little ran; an IO error.
+    pub fn train_model(&self) -> Result<Option<u64>> {
+        self.pipeline.train()
+    }
+
+    /// Takes a model file and its manifest from elsewhere into shadow; its version.
+    ///
+    /// # Errors
+    /// Corrupt or Invalid for what is no model of ours, 0A000 in memory.
+    pub fn accept_model(&self, file: &[u8], manifest: &[u8]) -> Result<u64> {
+        self.pipeline.accept_model(file, manifest)
+    }
+
+    /// What the model in shadow and the planner predicted, and what came.
+    pub fn model_samples(&self) -> Vec<aion_shadow::contest::Sample> {
+        self.pipeline.model_samples()
+    }
+
     /// Puts a command into the pipeline that is not the advisor's and not a person's: `origin` says whose it is. It is rehearsed when its
     /// turn comes.
     ///
@@ -311,9 +333,7 @@ impl Database {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(STOP_TIME_MAX);
         }
-        if let Some(Err(error)) = self.pipeline.observed().map(|observed| observed.save()) {
-            tracing::warn!(%error, "captured statements were not saved: the last minute of them is lost");
-        }
+        self.pipeline.save();
         if let Err(error) = self.engine.save_indexes() {
             tracing::warn!(%error, "vector indexes were not saved; they are built again from the rows");
         }

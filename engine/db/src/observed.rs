@@ -178,7 +178,8 @@ fn read(file: &Path) -> Result<Option<Captured>> {
     }
 }
 
-fn write(file: &Path, lines: &str) -> Result<()> {
+/// Replaces a file of lines.
+pub(crate) fn write(file: &Path, lines: &str) -> Result<()> {
     let failed = |error| Error::io(format_args!("write {}", file.display()), error);
     if let Some(directory) = file.parent() {
         OsFiles.create_dir_all(directory).map_err(failed)?;

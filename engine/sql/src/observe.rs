@@ -20,14 +20,14 @@ use std::time::Duration;
 
 use aion_base::Result;
 use aion_base::clock::{Clock, SystemClock};
-use aion_base::observation::{Fingerprint, Observation, Observer};
+use aion_base::observation::{Fingerprint, Observation, Observer, Predicted};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use futures::{Stream, StreamExt};
 
 use crate::parse::tokens;
-use crate::session::operators_of;
+use crate::session::{operators_of, predict};
 
 /// Texts of several statements are observed up to this size: each is found in it anew.
 const SCRIPT_BYTES_MAX: usize = 64 << 10;
@@ -237,6 +237,8 @@ pub struct Observing {
     observation: Option<Observation>,
     /// Asked for its operators in the end.
     physical: Option<Arc<dyn ExecutionPlan>>,
+    /// What a model predicted of its operators.
+    predicted: Option<Predicted>,
     clock: SystemClock,
 }
 
@@ -251,8 +253,20 @@ impl Observing {
             observer,
             observation: Some(observation),
             physical,
+            predicted: None,
             clock: SystemClock::default(),
         }
+    }
+
+    /// Asks the model, if there is one, about the plan that is to be told of.
+    pub fn predict(&mut self) {
+        let (Some(physical), Some(observation)) = (&self.physical, &mut self.observation) else {
+            return;
+        };
+        let begin = self.clock.monotonic();
+        self.predicted = predict(&*self.observer, physical.as_ref());
+        observation.prediction = self.clock.monotonic().saturating_sub(begin);
+        observation.model = self.predicted.as_ref().map(|predicted| predicted.model.clone());
     }
 
     /// A monotonic time.
@@ -282,7 +296,7 @@ impl Observing {
             return;
         };
         if let Some(physical) = self.physical.take().filter(|_| observation.is_complete) {
-            observation.operators = operators_of(physical.as_ref());
+            observation.operators = operators_of(physical.as_ref(), self.predicted.as_ref());
         }
         self.observer.observe(observation);
     }

@@ -20,6 +20,7 @@ pub use commit::{Change, Check, Commit, Isolation, Outcome, Precondition, Reason
 pub use derived::{Derived, RowWrite};
 pub use directory::FORMAT_VERSION;
 pub use log::LogOptions;
+pub use rows::knobs::{RowsKnob, RowsSignals};
 pub use rows::rocks::RocksOptions;
 pub use rows::watched::Generation;
 pub use rows::{Direction, ReadPoint, Scan, Snapshot};

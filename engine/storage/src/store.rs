@@ -48,6 +48,7 @@ use crate::window::Window;
 use self::recovery::{check_ends, recover};
 
 mod clone;
+mod knobs;
 mod recovery;
 
 /// Bytes of entries that one sync makes durable, at most; a larger proposal goes alone.

@@ -381,3 +381,35 @@ fn the_rules_find_what_pays_and_stay() {
     let settled = tuner.trying().map_or(settled, |trying| trying.from);
     assert_eq!((settled, most), (5, 6), "six were tried and taken back");
 }
+
+/// What is proposed is not in force before somebody begins with it; what is harmful is seen between two ticks.
+#[test]
+fn who_is_asked_begins_and_watches() {
+    let mut played = Played::new([threads(2, 3), threads(2, 9), threads(2, 3)]);
+    let list = played.knobs.list();
+    let propose = |played: &mut Played, second| played.tuner.propose(&calm(), &list, Duration::from_secs(second));
+    let begin = |played: &mut Played, proposal, second| {
+        let now = Duration::from_secs(second);
+        played.tuner.begin(proposal, &calm(), &list, now)
+    };
+    let proposal = propose(&mut played, 1).expect("it is within the envelope");
+    assert_eq!((proposal.to, played.tuner.trying()), (3, None));
+    played.tuner.note(proposal, Ended::Abandoned, Duration::from_secs(2));
+    assert_eq!(propose(&mut played, 3), None, "nine threads are more than a step");
+    let proposal = propose(&mut played, 4).expect("it is within the envelope");
+    let refused = begin(&mut played, threads(3, 4), 5).expect_err("it has two");
+    assert!(refused.contains("it is 2, not 3"), "{refused}");
+    let command = begin(&mut played, proposal, 6).expect("nothing else is tried");
+    assert_eq!((command.action, command.to), (Action::Try, 3));
+    command.carry_out(&played.knobs).expect("within its bounds");
+    assert!(begin(&mut played, threads(3, 4), 7).is_err_and(|why| why.contains("another change")));
+    assert_eq!(propose(&mut played, 8), None);
+
+    assert_eq!(played.tuner.harm(&window(|_| {}), &calm()), None);
+    let harmful = window(|treated| treated.stalled = 0.9);
+    let why = played.tuner.harm(&harmful, &calm()).expect("writers wait");
+    played.second = 10;
+    let command = played.tick(|treated| treated.stalled = 0.9).expect("the tick sees it too");
+    assert_eq!((command.action, command.reason), (Action::Revert, why));
+    assert_eq!(played.tuner.harm(&harmful, &calm()), None, "nothing is tried");
+}

@@ -3,7 +3,7 @@
 use aion_base::clock::Clock;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_shadow::recommendation::{PIPELINE, Recommendation};
-use aion_shadow::state::{State, Verb};
+use aion_shadow::state::{Kind, State, Verb};
 use aion_shadow::watch::{Finding, Promise};
 use aion_sql::SessionOptions;
 
@@ -66,6 +66,12 @@ impl Pipeline {
         let _changing = self.changing.lock();
         let one = self.find(id)?;
         Verb::Approve.check(id, one.state)?;
+        if one.kind == Kind::Model {
+            return Err(Error::unsupported(format!(
+                "recommendation {id} cannot be made: the planner does not take a model's rows yet"
+            ))
+            .with_hint("It predicts in shadow: EXPLAIN (ANALYZE, AI) shows its rows beside the planner's."));
+        }
         self.check_fresh(&one)?;
         self.advance(id, State::Applying, by, reason, None, |_| {})?;
         self.step(id, Step::Applying);

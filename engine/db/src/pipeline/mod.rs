@@ -23,6 +23,7 @@
 
 mod change;
 mod configure;
+mod model;
 mod processor;
 mod propose;
 mod rehearse;
@@ -37,12 +38,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
-use aion_base::observation::{Observation, Observer, StatementFigures};
-use aion_base::recommendation::{Asked, AskedOf, DecisionRow, Recommendation as Row, StatusRow};
+use aion_base::observation::{Observation, Observer, Predicted, StatementFigures};
+use aion_base::subplan::SubPlan;
+use aion_base::recommendation::{Asked, AskedOf, DecisionRow, ModelRow, Recommendation as Row, StatusRow};
 use aion_base::{Error, Result, SqlState};
 use aion_optimizer_core::advisor::Limits;
+use aion_shadow::contest::Sample;
 use aion_shadow::ledger::{self, Entry};
-use aion_shadow::recommendation::{PIPELINE, Proof, Recommendation};
+use aion_shadow::recommendation::{Grounds, PIPELINE, Recommendation};
 use aion_shadow::state::{Kind, Mode, State, Verb};
 use aion_shadow::verdict::Budget;
 use aion_sql::Engine;
@@ -53,6 +56,7 @@ use crate::observed::Observed;
 use crate::rehearsal::{RehearsalOptions, Rehearsed, SampleLine};
 use crate::{Advice, DatabaseOptions, Parts};
 
+use model::Models;
 use processor::ProcessorTime;
 pub use propose::Cycle;
 pub use rehearse::Progress;
@@ -156,6 +160,7 @@ pub(crate) struct Pipeline {
     engine: OnceLock<Weak<Engine>>,
     /// Made when the mode first asks for it.
     observed: OnceLock<Arc<Observed>>,
+    models: Models,
     clock: SystemClock,
     mode: AtomicU8,
     kept: Mutex<Kept>,
@@ -190,6 +195,7 @@ impl Pipeline {
         options: &DatabaseOptions,
         runtime: tokio::runtime::Handle,
     ) -> Result<Arc<Self>> {
+        let models = Models::new(path.as_deref());
         let kept = stored::read(&*store.snapshot())?;
         let mode = options.ai_mode.or(kept.settings.ai_mode).unwrap_or(Mode::Shadow);
         Ok(Arc::new_cyclic(|me| Self {
@@ -200,6 +206,7 @@ impl Pipeline {
             me: me.clone(),
             engine: OnceLock::new(),
             observed: OnceLock::new(),
+            models,
             clock: SystemClock::default(),
             mode: AtomicU8::new(index_of(mode)),
             kept: Mutex::new(kept),
@@ -234,11 +241,25 @@ impl Pipeline {
                 let directory = self.path.as_deref().map(|path| path.join("observed"));
                 let observed = Observed::open(directory.as_deref());
                 observed.save_in_background(&self.runtime);
+                self.models.open();
                 observed
             });
         }
         self.mode.store(index_of(mode), Ordering::Relaxed);
         self.start()
+    }
+
+    /// Writes what is learnt, for the next process.
+    pub fn save(&self) {
+        let saved = self.observed().map_or(Ok(()), |observed| observed.save());
+        if let Err(error) = saved.and_then(|()| self.models.save()) {
+            tracing::warn!(%error, "what was observed was not saved: the last minute of it is lost");
+        }
+    }
+
+    /// The samples of the model in shadow: what it and the planner predicted, and what came.
+    pub fn model_samples(&self) -> Vec<Sample> {
+        self.models.samples()
     }
 
     /// What was observed; None where the mode never asked for it.
@@ -306,7 +327,7 @@ impl Pipeline {
         to: State,
         by: &str,
         reason: &str,
-        proof: Option<&Proof>,
+        proof: Option<&Grounds>,
         change: impl FnOnce(&mut Recommendation),
     ) -> Result<()> {
         let mut kept = self.kept.lock();
@@ -352,6 +373,8 @@ impl Pipeline {
                 State::Observed => {
                     self.advance(id, State::Proposed, PIPELINE, "it was observed", None, |_| {})?;
                 }
+                // A model that predicted goes on with it.
+                State::Rehearsing if one.kind == Kind::Model => {}
                 State::Rehearsing => {
                     let why = "the process ended while it was rehearsed";
                     self.advance(id, State::Proposed, PIPELINE, why, None, |_| {})?;
@@ -474,11 +497,9 @@ impl Pipeline {
                 continue;
             };
             let id = one.id;
-            if proof.judge() != proof.verdict {
+            if !proof.is_sound() {
                 return Err(wrong(format!(
-                    "the verdict on recommendation {id} does not follow from its evidence: {:?}, stored is {:?}",
-                    proof.judge(),
-                    proof.verdict
+                    "the verdict on recommendation {id} does not follow from its evidence"
                 )));
             }
             let of_this = entries.iter().rev().filter(|entry| entry.decision.recommendation_id == id);
@@ -536,6 +557,10 @@ impl aion_base::recommendation::Pipeline for Pipeline {
         self.status_rows()
     }
 
+    fn models(&self) -> Vec<ModelRow> {
+        self.models.rows()
+    }
+
     fn recommendations(&self, with_evidence: bool) -> Result<Vec<Row>> {
         let all: Vec<Recommendation> = self.kept.lock().recommendations.values().cloned().collect();
         let snapshot = with_evidence.then(|| self.store.snapshot());
@@ -578,12 +603,17 @@ impl Observer for Pipeline {
         self.observed().is_some_and(|observed| observed.wants_operators(queryid))
     }
 
+    fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted> {
+        self.models.predict(sub_plans)
+    }
+
     fn observe(&self, observation: Observation) {
         if observation.is_complete {
             let (queryid, took) = (observation.fingerprint.queryid, observation.execution);
             self.worker
                 .post(self.watching.executed(queryid, took, self.clock.monotonic()));
         }
+        self.models.observe(&observation, self.now());
         if let Some(observed) = self.observed() {
             observed.observe(observation);
         }

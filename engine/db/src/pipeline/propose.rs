@@ -36,7 +36,7 @@ impl Pipeline {
             let kept = self.kept.lock();
             let all = kept.recommendations.values();
             // What people asked for they rehearse, and see its end.
-            let ours = all.filter(|one| one.state == State::Proposed);
+            let ours = all.filter(|one| one.state == State::Proposed && one.kind != Kind::Model);
             ours.map(|one| one.id).collect()
         };
         for id in proposed {

@@ -181,6 +181,11 @@ impl Pipeline {
         let _work = self.begin()?;
         let one = self.find(id)?;
         Verb::Rehearse.check(id, one.state)?;
+        if one.kind == Kind::Model {
+            return Err(Error::unsupported(format!(
+                "recommendation {id} is a model: it is judged by its predictions while statements run"
+            )));
+        }
         let program = self.options.learning.program.clone().ok_or_else(|| {
             Error::unavailable(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -249,7 +254,7 @@ impl Pipeline {
             Verdict::Rejected(why) => (State::Rejected, why.clone()),
             Verdict::Undecided => return Err(Error::internal("a rehearsal ended undecided")),
         };
-        self.advance(id, to, PIPELINE, &reason, Some(&proof), |one| {
+        self.advance(id, to, PIPELINE, &reason, Some(&proof.into()), |one| {
             if one.queryids.is_empty() {
                 let promises = summary.promises.iter();
                 let gained = promises.filter(|promise| promise.candidate_ms * 1.1 < promise.incumbent_ms);
@@ -274,7 +279,7 @@ impl Pipeline {
 }
 
 /// The seed of a rehearsal: another one for each recommendation, and the same when it is looked at again.
-fn seed(id: u64) -> u64 {
+pub(super) fn seed(id: u64) -> u64 {
     0xa10a_0000 + id
 }
 

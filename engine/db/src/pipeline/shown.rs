@@ -32,6 +32,8 @@ impl Pipeline {
             "none".clone_into(&mut acts.value);
             acts.hint = Some("Mode auto acts on no kind: ALTER SYSTEM SET aion.auto_kinds = 'index'.".to_owned());
         }
+        let (model, note) = self.models.status();
+        let onnx = aion_models_onnx::status();
         vec![
             row("mode", mode.name().to_owned()),
             acts,
@@ -40,6 +42,16 @@ impl Pipeline {
             row("observed", format!("{bytes} bytes")),
             row("observed_dropped", format!("{dropped} executions")),
             program,
+            StatusRow {
+                name: "model",
+                value: model,
+                hint: note,
+            },
+            StatusRow {
+                name: "onnx_runtime",
+                value: onnx.what,
+                hint: onnx.hint,
+            },
         ]
     }
 }

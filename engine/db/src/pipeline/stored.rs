@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! table 2 | index 0 | id i64   -> version u8 (1) | Recommendation as JSON
-//! table 2 | index 1 | id i64   -> version u8 (1) | Proof as JSON
+//! table 2 | index 1 | id i64   -> version u8 (1) | Grounds as JSON
 //! table 2 | index 2 | seq i64  -> version u8 (1) | ledger Entry as JSON
 //! table 2 | index 3 | 0   i64  -> version u8 (1) | Settings as JSON
 //! ```
@@ -15,7 +15,7 @@ use aion_base::key::{ColumnOrder, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState, rng};
 use aion_shadow::ledger::{self, Decision, Entry};
-use aion_shadow::recommendation::{Proof, Recommendation};
+use aion_shadow::recommendation::{Grounds, Recommendation};
 use aion_shadow::state::{Kind, Mode, State};
 use aion_storage::{Change, Commit, Direction, Outcome, Replicator, Snapshot};
 use serde::de::DeserializeOwned;
@@ -128,7 +128,7 @@ pub fn evidence(snapshot: &dyn Snapshot, id: u64) -> Result<Option<String>> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn proof(snapshot: &dyn Snapshot, id: u64) -> Result<Option<(Proof, String)>> {
+pub fn proof(snapshot: &dyn Snapshot, id: u64) -> Result<Option<(Grounds, String)>> {
     let mut bytes = Vec::new();
     if snapshot.get(&key(PROOFS, id), &mut bytes)?.is_none() {
         return Ok(None);
@@ -144,7 +144,7 @@ impl Pipeline {
         kept: &mut Kept,
         moved: Recommendation,
         from: Option<State>,
-        proof: Option<&Proof>,
+        proof: Option<&Grounds>,
     ) -> Result<()> {
         let read_point = self.store.snapshot().read_point()?.index;
         let proof = proof.map(value).transpose()?;

@@ -2,8 +2,9 @@
 //!
 //! - `aion-watch` does what the watch found, at once, and once a second what is left to do of earlier decisions. It begins with the
 //!   mode shadow: what was made is taken back whatever the mode is now, as long as something is observed.
-//! - `aion-learning`, at the lowest priority, looks at the workload and rehearses, from mode advise on. After each round it rests until
-//!   the round's processor time, that of its child processes with it, is within its share of the machine's.
+//! - `aion-learning`, at the lowest priority, trains models from mode shadow on, and from advise on looks at the workload and rehearses.
+//!   After each round it rests until the round's processor time, that of its child processes with it, is within its share of the
+//!   machine's.
 //!
 //! Both end within a second of [`Pipeline::stop`], a rehearsal that runs is cancelled.
 
@@ -71,7 +72,7 @@ impl Pipeline {
         if mode.observes() && threads.watch.is_none() && !self.worker.is_stopped() {
             threads.watch = Some(spawn("aion-watch", pipeline.clone(), Pipeline::keep_watch)?);
         }
-        if mode.rehearses() && threads.learning.is_none() && !self.worker.is_stopped() {
+        if mode.observes() && threads.learning.is_none() && !self.worker.is_stopped() {
             threads.learning = Some(spawn("aion-learning", pipeline, Pipeline::keep_learning)?);
         }
         Ok(())
@@ -108,7 +109,7 @@ impl Pipeline {
             let now = self.clock.monotonic();
             if now.saturating_sub(tidied) >= TICK && !self.worker.is_stopped() {
                 tidied = now;
-                if let Err(error) = self.tidy() {
+                if let Err(error) = self.tidy().and_then(|()| self.judge_model()) {
                     tracing::warn!(%error, "decisions could not be carried out; it is tried again in a second");
                 }
             }
@@ -118,10 +119,11 @@ impl Pipeline {
     fn keep_learning(&self) {
         lower_priority();
         let is_cancelled = || self.worker.is_stopped() || !self.current_mode().rehearses();
+        let is_idle = || self.worker.is_stopped() || !self.current_mode().observes();
         let mut next = self.clock.monotonic() + self.options.learning.look_every;
         while !self.worker.is_stopped() {
             self.worker.rest(TICK);
-            if self.clock.monotonic() < next || is_cancelled() {
+            if self.clock.monotonic() < next || is_idle() {
                 continue;
             }
             let before = self.spent();
@@ -129,7 +131,11 @@ impl Pipeline {
                 is_cancelled: &is_cancelled,
                 sampled: &|_| {},
             };
-            if let Err(error) = self.cycle(&progress)
+            if let Err(error) = self.train_if_due() {
+                tracing::warn!(%error, "no model could be trained; it is tried again");
+            }
+            if self.current_mode().rehearses()
+                && let Err(error) = self.cycle(&progress)
                 && !is_cancelled()
             {
                 tracing::warn!(%error, "the workload could not be looked at; it is tried again");

@@ -1,10 +1,13 @@
 //! The clones of one rehearsal, removed with it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use aion_base::files::{Files, OsFiles};
 use aion_base::{Error, Result, SqlState, rng};
 use aion_storage::Store;
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 
 /// Where clones are, in the data directory.
 const FOLDER: &str = "clones";
@@ -66,24 +69,30 @@ impl Clones {
         ))
     }
 
-    /// Bytes of the files that the database has not: those with one name are one clone's own, those with two are held by both. A file
-    /// that goes while it is counted counts for nothing.
+    /// Bytes of the files that the database has not: those with one name are one clone's own, those with two are held by both. What
+    /// goes while it is counted counts for nothing.
     fn bytes(&self, folder: &Path, depth: usize) -> u64 {
-        let names = OsFiles.list(folder).unwrap_or_default();
-        let paths = names.into_iter().map(|name| folder.join(name));
-        let bytes = paths.map(|path| match rustix::fs::lstat(&path) {
-            Ok(found) if rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 => {
-                self.bytes(&path, depth - 1)
-            }
-            Ok(found) => {
-                let size = u64::try_from(found.st_size).unwrap_or(0);
-                match found.st_nlink {
-                    0 | 1 => size,
-                    2 => size / 2,
-                    _ => 0,
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries = rustix::fs::open(folder, directory, Mode::empty()).and_then(Dir::new);
+        let Ok(entries) = entries else {
+            return 0;
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_owned());
+        let names = names.filter(|name| !matches!(name.to_bytes(), b"." | b".."));
+        let bytes = names.map(|name| {
+            let path = folder.join(OsStr::from_bytes(name.to_bytes()));
+            match rustix::fs::lstat(&path) {
+                Ok(found) if FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 => self.bytes(&path, depth - 1),
+                Ok(found) => {
+                    let size = u64::try_from(found.st_size).unwrap_or(0);
+                    match found.st_nlink {
+                        0 | 1 => size,
+                        2 => size / 2,
+                        _ => 0,
+                    }
                 }
+                Err(_) => 0,
             }
-            Err(_) => 0,
         });
         bytes.sum()
     }

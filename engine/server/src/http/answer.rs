@@ -1,6 +1,6 @@
 //! Answers: JSON with a status, and errors as JSON.
 
-use aion_base::{Error, ErrorKind};
+use aion_base::{Error, ErrorKind, SqlState};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -59,6 +59,14 @@ pub(super) fn error(error: &Error) -> Response<Body> {
     error_with(status, error)
 }
 
+/// The error of what was run among others: that too many run is a 503, which has nothing to do with how much this client asked.
+pub(super) fn statement_error(error: &Error) -> Response<Body> {
+    match error.state() {
+        SqlState::TOO_MANY_CONNECTIONS => error_with(StatusCode::SERVICE_UNAVAILABLE, error),
+        _ => self::error(error),
+    }
+}
+
 /// An error of HTTP itself, with a status of its own.
 pub(super) fn error_with(status: StatusCode, error: &Error) -> Response<Body> {
     json(status, body(error))
@@ -105,8 +113,6 @@ pub(super) fn refusal(error: &Error) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use aion_base::SqlState;
-
     use super::*;
 
     #[test]

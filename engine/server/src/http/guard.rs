@@ -4,7 +4,8 @@
 //!
 //! * **Content-Type** `application/json`, which a page may not send to another origin without asking us first, and we
 //!   do not answer such questions (CORS).
-//! * **Origin**, which browsers send with every POST and no page can forge, must be what `Host` names.
+//! * **Origin**, which browsers send with every POST and no page can forge, must be what `Host` names. The page at `/` is the one that
+//!   may ask.
 //! * **Host** must be an address or `localhost`: a page whose name its owner makes point to 127.0.0.1 (DNS rebinding)
 //!   has the right origin and its own name in `Host`.
 //!
@@ -46,7 +47,7 @@ pub(super) fn check_origin(headers: &HeaderMap, address: SocketAddr) -> Result<(
 
 fn foreign(message: String, address: SocketAddr) -> Error {
     Error::denied(SqlState::INSUFFICIENT_PRIVILEGE, message)
-        .with_hint(format!("Ask for http://{address} from a program, not from a web page."))
+        .with_hint(format!("Ask from a program, or open http://{address}/ in a browser."))
 }
 
 /// Whether a `Host` is an address or this machine's own name.

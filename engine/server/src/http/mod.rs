@@ -1,11 +1,19 @@
-//! HTTP: SQL as JSON, health and metrics.
+//! HTTP: SQL as JSON, recommendations and the page that shows them, health and metrics.
 //!
 //! ```text
-//! GET  /healthz   200 while statements are served, 503 once the server stops
-//! GET  /metrics   counters, in Prometheus' text format
-//! POST /v1/sql    {"sql": "...", "params": [...], "timeout_ms": n, "format": "rows" | "columns"}
-//!   -> 200        {"columns": [{"name", "type"}], "rows": [[...]], "tag": "SELECT 2", "row_count": 2}
-//!   -> 4xx, 5xx   {"error": {"sqlstate", "message", "detail", "hint", "position"}}
+//! GET  /                              the page for people: recommendations with their evidence, and what can be asked
+//! GET  /page.css, /page.js            its other files
+//! GET  /healthz                       200 while statements are served, 503 once the server stops
+//! GET  /metrics                       counters, in Prometheus' text format
+//! POST /v1/sql                        {"sql": "...", "params": [...], "timeout_ms": n, "format": "rows" | "columns"}
+//!   -> 200                            {"columns": [{"name", "type"}], "rows": [[...]], "tag": "SELECT 2", "row_count": 2}
+//! GET  /v1/recommendations            {"mode", "ai_cpu_seconds", "recommendations": [R]}
+//! POST /v1/recommendations            {"sql": "CREATE INDEX ..."}: rehearses a person's own idea
+//!   -> 200                            {"recommendation": R}
+//! GET  /v1/recommendations/ID         {"recommendation": R, "statements": [...], "decisions": [...]}
+//! POST /v1/recommendations/ID/VERB    {} or {"reason": "..."}: rehearse, approve, dismiss, revert, pin, unpin
+//!   -> 200                            {"recommendation": R}
+//! each -> 4xx, 5xx                    {"error": {"sqlstate", "message", "detail", "hint", "position"}}
 //! ```
 //!
 //! **One request, one session.** The text is one statement, or several that are one transaction, as in PostgreSQL's
@@ -15,6 +23,11 @@
 //!
 //! **Values.** `json` says how a value looks; with `"format": "columns"` each column has its `values` and there are no
 //! `rows`.
+//!
+//! **Recommendations** (`recommendations`). R has the names of `aion.recommendations` without the evidence. A verb answers when it is
+//! done; a client that goes away before ends a rehearsal, and not a change.
+//!
+//! **The page** (`page`) is part of the program, loads nothing from elsewhere, and may do no more than its policy says.
 //!
 //! **Guards** (`guard`). A page of another origin that a browser on this machine shows must not reach the database:
 //! the body has to be `application/json`, `Host` has to be an address or `localhost`, and `Origin`, where there is
@@ -29,6 +42,8 @@ mod answer;
 mod guard;
 mod json;
 mod listener;
+mod page;
+mod recommendations;
 mod request;
 mod routes;
 mod run;

@@ -1,13 +1,13 @@
-//! The body of `POST /v1/sql`.
+//! The bodies of requests, and that of `POST /v1/sql`.
 
 use std::time::Duration;
 
 use aion_base::{Error, Result, SqlState};
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::{Request, Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::answer;
+use super::{answer, guard};
 use crate::limits::ServerLimits;
 
 /// What is asked.
@@ -53,11 +53,29 @@ impl SqlRequest {
     }
 }
 
+/// Reads the body of a request that has to be JSON.
+///
+/// # Errors
+/// The answer to a body of another type, or one that is too long, too slow, or broken.
+pub(super) async fn json_body(request: Request<Body>, limits: &ServerLimits) -> Result<Vec<u8>, Box<Response<Body>>> {
+    if let Err(error) = guard::check_content_type(request.headers()) {
+        drain(request.into_body(), limits).await;
+        return Err(Box::new(answer::error_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error)));
+    }
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.http_body_bytes_max) {
+        let error = too_long(limits.http_body_bytes_max);
+        return Err(Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &error)));
+    }
+    read(request.into_body(), limits).await
+}
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// The answer to a body that is too long, too slow, or broken.
-pub(super) async fn read(body: Body, limits: &ServerLimits) -> Result<Vec<u8>, Box<Response<Body>>> {
+async fn read(body: Body, limits: &ServerLimits) -> Result<Vec<u8>, Box<Response<Body>>> {
     use futures::StreamExt;
     let bytes_max = limits.http_body_bytes_max;
     let refuse = |status, error: Error| Err::<Vec<u8>, _>(Box::new(answer::error_with(status, &error)));
@@ -89,7 +107,7 @@ pub(super) async fn read(body: Body, limits: &ServerLimits) -> Result<Vec<u8>, B
 }
 
 /// Reads a body away: a connection that is closed with unread bytes would take the answer with it.
-pub(super) async fn drain(body: Body, limits: &ServerLimits) {
+async fn drain(body: Body, limits: &ServerLimits) {
     use futures::StreamExt;
     let mut left = limits.http_body_bytes_max;
     let mut parts = body.into_data_stream();
@@ -106,7 +124,7 @@ pub(super) async fn drain(body: Body, limits: &ServerLimits) {
 }
 
 /// What a body beyond the limit is answered.
-pub(super) fn too_long(bytes_max: usize) -> Error {
+fn too_long(bytes_max: usize) -> Error {
     Error::exhausted(
         SqlState::PROGRAM_LIMIT_EXCEEDED,
         format!("the body of a request has at most {bytes_max} bytes"),

@@ -6,14 +6,18 @@ use aion_base::{Error, SqlState};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{Request, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 
 use super::listener::Shared;
 use super::request::{self, SqlRequest};
-use super::{answer, guard, run};
+use super::{answer, guard, page, recommendations, run};
 use crate::metrics;
+
+/// What there is, for whoever asks for something else.
+const PATHS: &str = "There are GET /, GET /healthz, GET /metrics, POST /v1/sql, GET and POST /v1/recommendations, \
+                     GET /v1/recommendations/ID and POST /v1/recommendations/ID/VERB.";
 
 /// All paths.
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
@@ -21,6 +25,8 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(show_metrics))
         .route("/v1/sql", post(sql))
+        .merge(recommendations::routes())
+        .merge(page::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guarded))
@@ -55,29 +61,14 @@ async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
 }
 
 async fn sql(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
-    if let Err(error) = guard::check_content_type(request.headers()) {
-        request::drain(request.into_body(), &shared.service.limits).await;
-        return answer::error_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
-    }
-    let limits = &shared.service.limits;
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limits.http_body_bytes_max) {
-        let error = request::too_long(limits.http_body_bytes_max);
-        return answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &error);
-    }
-    let body = match request::read(request.into_body(), limits).await {
+    let body = match request::json_body(request, &shared.service.limits).await {
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };
     match SqlRequest::parse(&body) {
         Ok(request) => match run::run(&shared, request).await {
             Ok(body) => answer::json(StatusCode::OK, body),
-            // Too many at a time is 503 here: it has nothing to do with how much this client asked.
-            Err(error) if error.state() == SqlState::TOO_MANY_CONNECTIONS => {
-                answer::error_with(StatusCode::SERVICE_UNAVAILABLE, &error)
-            }
-            Err(error) => answer::error(&error),
+            Err(error) => answer::statement_error(&error),
         },
         Err(error) => answer::error(&error),
     }
@@ -88,12 +79,12 @@ async fn unknown_path(request: Request<Body>) -> Response<Body> {
         SqlState::UNDEFINED_OBJECT,
         format!("there is nothing at {}", request.uri().path()),
     )
-    .with_hint("There are GET /healthz, GET /metrics and POST /v1/sql.");
+    .with_hint(PATHS);
     answer::error_with(StatusCode::NOT_FOUND, &error)
 }
 
 async fn wrong_method(request: Request<Body>) -> Response<Body> {
-    let error = Error::unsupported(format!("{} is not for {}", request.method(), request.uri().path()))
-        .with_hint("There are GET /healthz, GET /metrics and POST /v1/sql.");
+    let error =
+        Error::unsupported(format!("{} is not for {}", request.method(), request.uri().path())).with_hint(PATHS);
     answer::error_with(StatusCode::METHOD_NOT_ALLOWED, &error)
 }

@@ -49,7 +49,7 @@ use crate::system::Assigned;
 use crate::transaction::Transaction;
 pub(crate) use columns::{make_unique, of_query};
 pub use effect::{Effect, PhysicalChange};
-pub(crate) use explain::{Property, operators_of};
+pub(crate) use explain::{Property, operators_of, predict};
 pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};

@@ -52,13 +52,17 @@ impl Session {
             is_read_only: prepared.statement.refuse_change().is_ok(),
             is_complete: false,
             planning,
+            prediction: Duration::ZERO,
+            model: None,
             execution: Duration::ZERO,
             rows: 0,
             operators: Vec::new(),
         };
         let wants_operators = observer.wants_operators(known.fingerprint.queryid);
         let physical = physical.filter(|_| wants_operators).cloned();
-        Some(Observing::new(observer, observation, physical))
+        let mut observing = Observing::new(observer, observation, physical);
+        observing.predict();
+        Some(observing)
     }
 }
 

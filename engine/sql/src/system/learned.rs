@@ -28,6 +28,14 @@ pub(super) const TABLES: &[Definition] = &[
         recommendations,
     )
     .in_schema("aion"),
+    Definition::new(
+        "models",
+        0,
+        "name text, version int8, purpose text, stage text, sha256 text, bytes int8, trained_at timestamptz, train_rows int8, \
+         test_rows int8, q_error_p50 float8, q_error_p95 float8, baseline_p50 float8, baseline_p95 float8, last_error text",
+        models,
+    )
+    .in_schema("aion"),
     Definition::new("ai_status", 0, "name text, value text, hint text", status).in_schema("aion"),
     Definition::new(
         "decisions",
@@ -82,6 +90,25 @@ fn recommendations(facts: &Facts, asked: &[bool]) -> Result<Vec<Row>> {
         row.push(one.is_pinned.into());
         row.push(texts(one.verbs));
         row.push(one.evidence.into());
+        row
+    });
+    Ok(rows.collect())
+}
+
+fn models(facts: &Facts) -> Result<Vec<Row>> {
+    let rows = facts.identity.pipeline.iter().flat_map(|pipeline| pipeline.models());
+    let rows = rows.map(|one| {
+        let mut row = row![one.name, one.version, one.purpose, one.stage, one.sha256, one.bytes];
+        row.push(Cell::Time(one.trained_at));
+        row.extend(row![
+            one.train_rows,
+            one.test_rows,
+            one.q_error_p50,
+            one.q_error_p95,
+            one.baseline_p50,
+            one.baseline_p95,
+            one.last_error,
+        ]);
         row
     });
     Ok(rows.collect())

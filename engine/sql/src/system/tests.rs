@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
 use aion_base::Result;
-use aion_base::recommendation::{Asked, DecisionRow, Pipeline, Recommendation, StatusRow};
-use aion_base::observation::{Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
+use aion_base::subplan::SubPlan;
+use aion_base::recommendation::{Asked, DecisionRow, ModelRow, Pipeline, Recommendation, StatusRow};
+use aion_base::observation::{Predicted, Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
     ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
@@ -100,6 +101,10 @@ impl Observer for OneStatement {
         false
     }
 
+    fn predict(&self, _: &[&SubPlan]) -> Option<Predicted> {
+        None
+    }
+
     fn observe(&self, _: Observation) {}
 
     fn statements(&self) -> Vec<StatementFigures> {
@@ -134,6 +139,13 @@ impl Pipeline for OneRecommendation {
             name: "mode",
             value: "advise".to_owned(),
             hint: None,
+        }]
+    }
+
+    fn models(&self) -> Vec<ModelRow> {
+        vec![ModelRow {
+            stage: "shadow",
+            ..ModelRow::default()
         }]
     }
 

@@ -31,11 +31,11 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 
 use estimate::Estimator;
-use scan::{Filter, ScanPlan};
+use scan::Filter;
 
 pub(crate) use access::{Access, LOOKUP};
 pub(crate) use decode::BatchBuilder;
-pub(crate) use scan::{ScanExec, ScanId, StatementContext};
+pub(crate) use scan::{ScanExec, ScanId, ScanPlan, StatementContext};
 
 /// The name of the column that holds a row's key, in tables that a change is planned on.
 pub(crate) const KEY_COLUMN: &str = "aion_row_key";
@@ -172,6 +172,7 @@ impl TableProvider for Table {
             limit,
             direction: Direction::Forward,
             statistics: Arc::new(statistics),
+            known: self.statistics.clone(),
             schema,
         })?))
     }

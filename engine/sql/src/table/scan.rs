@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aion_base::Error;
 use aion_base::range::KeyRange;
 use aion_catalog::keys::ROWS;
+use aion_catalog::stats::TableStatistics;
 use aion_storage::Direction;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -96,6 +97,8 @@ pub struct ScanPlan {
     pub direction: Direction,
     /// The rows expected, and what their columns hold.
     pub statistics: Arc<Statistics>,
+    /// What ANALYZE found of the table.
+    pub known: Option<Arc<TableStatistics>>,
     /// The columns of the result.
     pub schema: SchemaRef,
 }

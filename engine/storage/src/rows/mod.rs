@@ -6,6 +6,7 @@
 //!
 //! Two implementations, [`rocks`] and [`memory`], pass one suite.
 
+pub mod knobs;
 pub mod memory;
 mod owned;
 pub mod rocks;
@@ -15,11 +16,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use aion_base::Result;
+use aion_base::{Error, Result};
 use aion_base::id::{LogIndex, Term, Timestamp};
 use aion_base::range::KeyRange;
 
 use crate::commit::Rejection;
+use knobs::{RowsKnob, RowsSignals};
 
 /// A value and its commit time.
 pub type Version = (Timestamp, Vec<u8>);
@@ -152,6 +154,27 @@ pub trait Rows: Send + Sync + fmt::Debug {
 
     /// The notes that were not forgotten, in order.
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>>;
+
+    /// What a knob is now; None where these rows have no such.
+    fn knob(&self, _: RowsKnob) -> Option<u64> {
+        None
+    }
+
+    /// Changes a knob, at once and until the rows are closed.
+    ///
+    /// # Errors
+    /// 0A000 where these rows have no such; 22023 for a value that they do not take.
+    fn set_knob(&self, knob: RowsKnob, _: u64) -> Result<()> {
+        Err(Error::unsupported(format!("rows in memory have no setting {knob:?}")))
+    }
+
+    /// How the rows are; None where they do not say.
+    ///
+    /// # Errors
+    /// When that cannot be measured.
+    fn signals(&self) -> Result<Option<RowsSignals>> {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

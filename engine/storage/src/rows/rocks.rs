@@ -23,6 +23,7 @@ use rocksdb::{
     ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
+use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
 use super::owned::{Db, OwnedIterator, OwnedSnapshot};
 use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
 use crate::commit::{Reason, Rejection};
@@ -30,6 +31,7 @@ use crate::commit::{Reason, Rejection};
 const ROW: &str = "row";
 const HISTORY: &str = "hist";
 const META: &str = "meta";
+const FAMILIES: [&str; 4] = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META];
 const APPLIED: &[u8] = b"applied";
 const NOTE: &[u8] = b"note";
 const TIMESTAMP_BYTES: usize = 8;
@@ -39,11 +41,16 @@ const TIMESTAMP_BYTES: usize = 8;
 pub struct RocksOptions {
     /// Bytes of decompressed blocks that are kept.
     pub block_cache_bytes: usize,
-    /// Bytes of one memtable; up to four are kept.
+    /// Bytes of one memtable; up to [`WRITE_BUFFERS_MAX`] are kept.
     pub memtable_bytes: usize,
     /// Threads that flush and compact.
     pub background_threads: i32,
 }
+
+/// Memtables that are kept at most.
+const WRITE_BUFFERS_MAX: u8 = 4;
+/// Files of level 0 that start a compaction, slow writers down, and stop them: RocksDB's own.
+const LEVEL0_FILES: [u8; 3] = [4, 20, 36];
 
 impl Default for RocksOptions {
     fn default() -> Self {
@@ -55,6 +62,20 @@ impl Default for RocksOptions {
     }
 }
 
+impl RocksOptions {
+    /// What a knob of rows is that were opened with these.
+    pub const fn value(&self, knob: RowsKnob) -> u64 {
+        match knob {
+            RowsKnob::BlockCacheBytes => self.block_cache_bytes as u64,
+            RowsKnob::WriteBufferBytes => self.memtable_bytes as u64,
+            RowsKnob::WriteBuffersMax => WRITE_BUFFERS_MAX as u64,
+            RowsKnob::Level0CompactionTrigger => LEVEL0_FILES[0] as u64,
+            RowsKnob::Level0SlowdownTrigger => LEVEL0_FILES[1] as u64,
+            RowsKnob::Level0StopTrigger => LEVEL0_FILES[2] as u64,
+        }
+    }
+}
+
 /// See the module's header.
 pub struct RocksRows {
     db: Arc<Db>,
@@ -62,6 +83,7 @@ pub struct RocksRows {
     write_options: WriteOptions,
     /// Of reads without a snapshot: making them costs as much as a read.
     read_options: ReadOptions,
+    knobs: RocksKnobs,
 }
 
 impl std::fmt::Debug for RocksRows {
@@ -76,8 +98,9 @@ impl RocksRows {
     /// # Errors
     /// Corrupt, naming what RocksDB found damaged; IO.
     pub fn open(dir: &Path, options: RocksOptions) -> Result<Self> {
+        let cache = Cache::new_hyper_clock_cache(options.block_cache_bytes, 0);
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&Cache::new_hyper_clock_cache(options.block_cache_bytes, 0));
+        table.set_block_cache(&cache);
         table.set_block_size(8 << 10);
         table.set_bloom_filter(10.0, false);
         table.set_whole_key_filtering(true);
@@ -94,15 +117,19 @@ impl RocksRows {
         database.set_keep_log_file_num(4);
         database.set_max_manifest_file_size(64 << 20);
         database.set_bytes_per_sync(1 << 20);
+        let knobs = RocksKnobs::new(cache, &mut database, &options);
 
         let mut family = Options::default();
         family.set_block_based_table_factory(&table);
         family.set_compression_type(DBCompressionType::Lz4);
         family.set_bottommost_compression_type(DBCompressionType::Zstd);
         family.set_write_buffer_size(options.memtable_bytes);
-        family.set_max_write_buffer_number(4);
+        family.set_max_write_buffer_number(WRITE_BUFFERS_MAX.into());
+        family.set_level_zero_file_num_compaction_trigger(LEVEL0_FILES[0].into());
+        family.set_level_zero_slowdown_writes_trigger(LEVEL0_FILES[1].into());
+        family.set_level_zero_stop_writes_trigger(LEVEL0_FILES[2].into());
         family.set_level_compaction_dynamic_level_bytes(true);
-        let families = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META]
+        let families = FAMILIES
             .map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
         let db = Db::open_cf_descriptors(&database, dir, families).map_err(|error| failed(dir, "open", &error))?;
         let mut write_options = WriteOptions::default();
@@ -112,7 +139,18 @@ impl RocksRows {
             dir: dir.into(),
             write_options,
             read_options: ReadOptions::default(),
+            knobs,
         })
+    }
+
+    fn families(&self) -> [&ColumnFamily; FAMILIES.len()] {
+        FAMILIES.map(|name| family(&self.db, name))
+    }
+
+    #[cfg(test)]
+    pub(super) fn property(&self, name: &rocksdb::properties::PropName) -> u64 {
+        let value = self.db.property_int_value_cf(family(&self.db, ROW), name);
+        value.expect("it is known").expect("it is a number")
     }
 }
 
@@ -265,7 +303,7 @@ impl Rows for RocksRows {
         let mut options = FlushOptions::default();
         options.set_wait(true);
         // All families: `flush()` of the crate means the default family, even with atomic_flush.
-        let families = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META].map(|name| family(&self.db, name));
+        let families = self.families();
         let families: Vec<_> = families.iter().collect();
         self.db
             .flush_cfs_opt(&families, &options)
@@ -289,6 +327,18 @@ impl Rows for RocksRows {
                 .unwrap_or(0);
         }
         Ok(bytes)
+    }
+
+    fn knob(&self, knob: RowsKnob) -> Option<u64> {
+        Some(self.knobs.value(knob))
+    }
+
+    fn set_knob(&self, knob: RowsKnob, value: u64) -> Result<()> {
+        self.knobs.set(&self.db, &self.families(), knob, value)
+    }
+
+    fn signals(&self) -> Result<Option<RowsSignals>> {
+        self.knobs.signals(&self.db, &self.families()).map(Some)
     }
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {

@@ -16,6 +16,7 @@ use aion_base::id::{LogIndex, Timestamp};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result};
 
+use super::knobs::{RowsKnob, RowsSignals};
 use super::{Applied, Batch, Note, Rows, Snapshot};
 
 /// How often the watched range had been changed. Two databases' generations have nothing to do with each other.
@@ -96,6 +97,18 @@ impl Rows for WatchedRows {
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {
         self.rows.notes()
+    }
+
+    fn knob(&self, knob: RowsKnob) -> Option<u64> {
+        self.rows.knob(knob)
+    }
+
+    fn set_knob(&self, knob: RowsKnob, value: u64) -> Result<()> {
+        self.rows.set_knob(knob, value)
+    }
+
+    fn signals(&self) -> Result<Option<RowsSignals>> {
+        self.rows.signals()
     }
 }
 

@@ -3,4 +3,6 @@
 mod client;
 mod connections;
 mod guards;
+mod page;
+mod recommendations;
 mod sql;

@@ -3,6 +3,7 @@
 //! A change is explained by the query that finds its rows; it is not run, so ANALYZE of one is refused.
 
 mod show;
+mod sub_plan;
 mod tree;
 
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
-use self::show::Times;
+use self::show::{Ai, Times};
 use self::tree::Node;
-pub(crate) use self::tree::{Property, operators_of};
+pub(crate) use self::tree::{Property, operators_of, predict};
 use super::query::run;
 use super::setting::text_rows;
 use super::{Prepared, Session, parameters};
@@ -29,6 +30,8 @@ use crate::table::StatementContext;
 struct Request {
     is_analyze: bool,
     is_json: bool,
+    /// What the learned parts say of each operator.
+    with_ai: bool,
 }
 
 /// The columns of an EXPLAIN.
@@ -62,7 +65,7 @@ fn request(statement: &ast::Statement) -> Result<Request> {
     }
     let mut request = Request {
         is_analyze: *analyze,
-        is_json: false,
+        ..Request::default()
     };
     if let Some(format) = format {
         request.is_json = is_json(&format.to_string())?;
@@ -71,6 +74,7 @@ fn request(statement: &ast::Statement) -> Result<Request> {
         let value = option.arg.as_ref().map(ToString::to_string);
         match option.name.value.to_ascii_lowercase().as_str() {
             "analyze" => request.is_analyze = value.is_none_or(|value| is_true(&value)),
+            "ai" => request.with_ai = value.is_none_or(|value| is_true(&value)),
             "format" => request.is_json = is_json(&value.unwrap_or_default())?,
             "costs" | "verbose" | "timing" | "summary" | "buffers" | "settings" | "wal" => {}
             other => {
@@ -146,6 +150,11 @@ impl Session {
             cancellation: cancellation.clone(),
         };
         let (physical, task) = self.physical(&plan, context, text).await?;
+        let planned_at = clock.monotonic();
+        let observer = self.engine.options.observer.clone();
+        let observer = observer.filter(|observer| request.with_ai && self.is_observed() && observer.is_on());
+        let predicted = observer.and_then(|observer| predict(&*observer, &*physical));
+        let took = clock.monotonic().saturating_sub(planned_at);
         let mut times = Times {
             planning_ms: milliseconds(clock.monotonic().saturating_sub(begin)),
             execution_ms: None,
@@ -159,11 +168,19 @@ impl Session {
             drop(limit);
             times.execution_ms = Some(milliseconds(clock.monotonic().saturating_sub(begin)));
         }
-        let root = Node::of(&*physical, request.is_analyze);
+        let mut root = Node::of(&*physical, request.is_analyze);
+        let ai = request.with_ai.then(|| Ai {
+            mode: self.ai_mode().unwrap_or_default(),
+            predicted: predicted.clone(),
+            took,
+        });
+        if let Some(predicted) = &predicted {
+            root.predict(&mut predicted.rows.iter().copied());
+        }
         let columns = columns(&prepared.statement.ast)?;
         let lines = match request.is_json {
-            true => vec![show::document(&root, times)],
-            false => show::lines(&root, times),
+            true => vec![show::document(&root, times, ai.as_ref())],
+            false => show::lines(&root, times, ai.as_ref()),
         };
         text_rows(columns, vec![lines], "EXPLAIN")
     }

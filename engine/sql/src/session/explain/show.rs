@@ -1,5 +1,8 @@
 //! The tree of a plan in PostgreSQL's two forms: lines, and JSON.
 
+use std::time::Duration;
+
+use aion_base::observation::Predicted;
 use serde_json::{Map, Value, json};
 
 use super::tree::{Node, Property};
@@ -12,18 +15,73 @@ pub struct Times {
     pub execution_ms: Option<f64>,
 }
 
+/// What the learned parts say of a plan.
+#[derive(Clone, Debug)]
+pub struct Ai {
+    /// The mode of the session.
+    pub mode: String,
+    /// None where there is no model.
+    pub predicted: Option<Predicted>,
+    /// What asking it took.
+    pub took: Duration,
+}
+
+impl Ai {
+    /// `card v3, shadow: not used`
+    fn model(&self) -> String {
+        match &self.predicted {
+            Some(predicted) if predicted.is_live => format!("{}, live", predicted.model),
+            Some(predicted) => format!("{}, shadow: not used", predicted.model),
+            None => "no model".to_owned(),
+        }
+    }
+
+    /// `classical 310, learned 92 [61..140] (card v3, shadow: not used), actual 84`
+    fn rows(&self, node: &Node) -> String {
+        let classical = node.rows.map_or("unknown".to_owned(), |rows| format!("{rows:.0}"));
+        let learned = match node.predicted {
+            Some(learned) => format!(
+                "learned {:.0} [{:.0}..{:.0}] ({})",
+                learned.rows,
+                learned.low,
+                learned.high,
+                self.model()
+            ),
+            None => "learned nothing".to_owned(),
+        };
+        let actual = node.actual.map_or(String::new(), |actual| format!(", actual {:.0}", actual.rows));
+        let censored = if node.is_censored { " (ended early)" } else { "" };
+        format!("classical {classical}, {learned}{actual}{censored}")
+    }
+
+    /// The last line.
+    fn summary(&self) -> String {
+        let plan = match &self.predicted {
+            Some(predicted) if predicted.is_live => "planned with the model's rows",
+            _ => "the classical plan",
+        };
+        format!(
+            "mode {}, {plan}, {}; asking took {:.3} ms",
+            self.mode,
+            self.model(),
+            self.took.as_secs_f64() * 1_000.0
+        )
+    }
+}
+
 /// One line for each operator, indented, with its properties below it.
-pub fn lines(root: &Node, times: Times) -> Vec<String> {
+pub fn lines(root: &Node, times: Times, ai: Option<&Ai>) -> Vec<String> {
     let mut lines = Vec::new();
-    add_lines(root, 0, &mut lines);
+    add_lines(root, 0, ai, &mut lines);
     lines.push(format!("Planning Time: {:.3} ms", times.planning_ms));
     if let Some(execution_ms) = times.execution_ms {
         lines.push(format!("Execution Time: {execution_ms:.3} ms"));
     }
+    lines.extend(ai.map(|ai| format!("AI: {}", ai.summary())));
     lines
 }
 
-fn add_lines(node: &Node, depth: usize, lines: &mut Vec<String>) {
+fn add_lines(node: &Node, depth: usize, ai: Option<&Ai>, lines: &mut Vec<String>) {
     let (indent, arrow) = match depth {
         0 => (String::new(), ""),
         depth => (" ".repeat(6 * depth - 4), "->  "),
@@ -46,8 +104,9 @@ fn add_lines(node: &Node, depth: usize, lines: &mut Vec<String>) {
             lines.push(format!("{below}{key}: {}", shown(value)));
         }
     }
+    lines.extend(ai.map(|ai| format!("{below}Rows: {}", ai.rows(node))));
     for child in &node.children {
-        add_lines(child, depth + 1, lines);
+        add_lines(child, depth + 1, ai, lines);
     }
 }
 
@@ -105,12 +164,15 @@ fn shown(value: &Property) -> String {
 }
 
 /// The document that `EXPLAIN (FORMAT JSON)` gives: a list with one object.
-pub fn document(root: &Node, times: Times) -> String {
+pub fn document(root: &Node, times: Times, ai: Option<&Ai>) -> String {
     let mut query = Map::new();
     query.insert("Plan".to_owned(), object(root));
     query.insert("Planning Time".to_owned(), json!(rounded(times.planning_ms)));
     if let Some(execution_ms) = times.execution_ms {
         query.insert("Execution Time".to_owned(), json!(rounded(execution_ms)));
+    }
+    if let Some(ai) = ai {
+        query.insert("AI".to_owned(), json!(ai.summary()));
     }
     let document = Value::Array(vec![Value::Object(query)]);
     serde_json::to_string_pretty(&document).expect("text, numbers and lists of them")
@@ -133,6 +195,11 @@ fn object(node: &Node) -> Value {
         object.insert("Actual Rows".to_owned(), json!(actual.rows as u64));
         object.insert("Actual Loops".to_owned(), json!(1));
         object.insert("Actual Total Time".to_owned(), json!(rounded(actual.total_ms)));
+    }
+    if let Some(predicted) = node.predicted {
+        object.insert("Learned Rows".to_owned(), json!(predicted.rows.round()));
+        object.insert("Learned Rows Low".to_owned(), json!(predicted.low.round()));
+        object.insert("Learned Rows High".to_owned(), json!(predicted.high.round()));
     }
     if !node.children.is_empty() {
         let children = node.children.iter().map(self::object);

@@ -9,16 +9,19 @@
 use std::any::Any;
 use std::time::Duration;
 
-use aion_base::observation::OperatorObservation;
+use aion_base::observation::{Observer, OperatorObservation, Predicted, PredictedRows};
+use aion_base::subplan::{OperatorKind, SubPlan};
 use datafusion::common::JoinType;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
+use super::sub_plan::sub_plan;
 use crate::nearest::{KeptExec, NearestExec};
 use crate::table::ScanExec;
 
@@ -42,6 +45,12 @@ pub struct Node {
     pub rows: Option<f64>,
     /// What happened, when it ran.
     pub actual: Option<Actual>,
+    /// What its rows depend on.
+    pub sub_plan: SubPlan,
+    /// Something above it may have ended it before it had given all its rows.
+    pub is_censored: bool,
+    /// What a model predicts of it, where one was asked.
+    pub predicted: Option<PredictedRows>,
     pub children: Vec<Node>,
 }
 
@@ -104,20 +113,75 @@ impl Node {
                     .map(|there| there.total_ms)
                     .sum::<f64>(),
         });
-        Self {
+        let sub_plan = sub_plan(plan, rows, &children);
+        let mut node = Self {
             name,
             properties,
             rows,
             actual,
+            sub_plan,
+            is_censored: false,
+            predicted: None,
             children,
+        };
+        if has_run {
+            node.censor(any);
         }
+        node
+    }
+
+    /// Marks what may have been ended early: what is below a limit, and what a join did not ask for because its other side was empty.
+    fn censor(&mut self, plan: &dyn Any) {
+        let is_limit = plan.is::<GlobalLimitExec>() || plan.is::<LocalLimitExec>();
+        let has_limit = plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.plan().limit.is_some());
+        self.is_censored |= has_limit;
+        let is_join = matches!(
+            self.sub_plan.kind,
+            OperatorKind::InnerJoin | OperatorKind::OuterJoin | OperatorKind::SemiJoin
+        );
+        let is_empty = |node: &Self| node.actual.is_some_and(|actual| actual.rows == 0.0);
+        if is_limit || is_join && self.children.iter().any(is_empty) {
+            for child in &mut self.children {
+                child.censor_all();
+            }
+        }
+    }
+
+    fn censor_all(&mut self) {
+        self.is_censored = true;
+        self.children.iter_mut().for_each(Self::censor_all);
+    }
+
+    /// All operators, the topmost first.
+    pub fn each<'a>(&'a self, into: &mut Vec<&'a Self>) {
+        into.push(self);
+        self.children.iter().for_each(|child| child.each(into));
+    }
+
+    /// Takes over what a model predicted, in the order of [`Node::each`].
+    pub fn predict(&mut self, predicted: &mut impl Iterator<Item = Option<PredictedRows>>) {
+        self.predicted = predicted.next().flatten();
+        self.children.iter_mut().for_each(|child| child.predict(predicted));
     }
 }
 
+/// What a model predicts of the operators of a plan that did not run yet.
+pub(crate) fn predict(observer: &dyn Observer, plan: &dyn ExecutionPlan) -> Option<Predicted> {
+    let root = Node::of(plan, false);
+    let mut nodes = Vec::new();
+    root.each(&mut nodes);
+    let sub_plans: Vec<&SubPlan> = nodes.iter().map(|node| &node.sub_plan).collect();
+    observer.predict(&sub_plans)
+}
+
 /// What the operators of a plan that ran were expected to do, and did, the topmost first.
-pub(crate) fn operators_of(plan: &dyn ExecutionPlan) -> Vec<OperatorObservation> {
+pub(crate) fn operators_of(plan: &dyn ExecutionPlan, predicted: Option<&Predicted>) -> Vec<OperatorObservation> {
     let mut operators = Vec::new();
-    add_operators(&Node::of(plan, true), 0, &mut operators);
+    let mut root = Node::of(plan, true);
+    if let Some(predicted) = predicted {
+        root.predict(&mut predicted.rows.iter().copied());
+    }
+    add_operators(&root, 0, &mut operators);
     operators
 }
 
@@ -134,6 +198,9 @@ fn add_operators(node: &Node, depth: usize, operators: &mut Vec<OperatorObservat
             estimated_rows: node.rows,
             actual_rows: actual.rows,
             time: Duration::from_secs_f64(actual.total_ms.max(0.0) / 1_000.0),
+            sub_plan: node.sub_plan.clone(),
+            is_censored: node.is_censored,
+            predicted: node.predicted,
         });
     }
     for child in &node.children {
