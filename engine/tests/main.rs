@@ -16,6 +16,8 @@ mod copy;
 mod crash;
 mod demo;
 mod documents;
+mod knobs;
+mod model;
 mod nearest;
 mod observed;
 mod pipeline;

@@ -78,7 +78,7 @@ class Connection(_native.Connection):
         if isinstance(sql_or_id, str):
             return self._sql_alone("SELECT * FROM aion.rehearse($1)", [sql_or_id])
         # A parameter of rehearse is text; an id stands in the statement itself.
-        return self._sql_alone(f"SELECT * FROM aion.rehearse({_operator.index(sql_or_id)})")
+        return self._sql_alone(f"SELECT * FROM aion.rehearse({_operator.index(sql_or_id)})", None)
 
     def approve(self, id, reason=None):
         """Makes the change of a recommendation that is ready; its row. It is watched, and taken back if it breaks its promise."""

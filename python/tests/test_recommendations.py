@@ -148,6 +148,16 @@ def test_nothing_is_asked_in_a_transaction(no_program, tmp_path):
         assert not con.in_transaction
 
 
+def test_who_only_reads_asks_for_nothing(no_program, tmp_path):
+    with advising(tmp_path / "data") as con, aiondb.connect(tmp_path / "data", read_only=True) as reader:
+        con.sql("CREATE TABLE items (id bigint PRIMARY KEY, kind bigint)")
+        assert reader.recommendations().fetchall() == []
+        for ask in (lambda: reader.rehearse("CREATE INDEX items_kind ON items (kind)"), lambda: reader.approve(1)):
+            with pytest.raises(aiondb.ProgrammingError) as raised:
+                ask()
+            assert raised.value.sqlstate == "25006"
+
+
 def test_the_program_is_the_named_one_then_that_beside_the_interpreter_then_that_of_the_path(monkeypatch, tmp_path):
     def put(folder):
         (tmp_path / folder).mkdir()

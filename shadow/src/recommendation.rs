@@ -138,6 +138,40 @@ pub struct Contest {
     pub verdict: Verdict,
 }
 
+/// What the database did in one window of a live trial.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Statements a second.
+    pub throughput: f64,
+    /// Milliseconds that 99 % of statements did not exceed.
+    pub p99_ms: f64,
+    /// Bytes written to disk for each byte of users.
+    pub write_amplification: f64,
+    /// The part of the time in which writers waited.
+    pub stalled: f64,
+    /// Memory in use.
+    pub memory_bytes: f64,
+}
+
+/// All that a live trial of a knob measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnobTrial {
+    /// Its name.
+    pub knob: String,
+    /// Its value without the change.
+    pub from: i64,
+    /// Its value with the change.
+    pub to: i64,
+    /// What memory may be used.
+    pub memory_budget_bytes: f64,
+    /// Without and with the change, pair by pair; None where too little ran to say anything.
+    pub windows: Vec<Option<[Arm; 2]>>,
+    /// What followed.
+    pub verdict: Verdict,
+}
+
 /// What a decision rests upon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -146,13 +180,16 @@ pub enum Grounds {
     Rehearsal(Proof),
     /// A model's predictions beside the incumbent's.
     Contest(Contest),
+    /// A knob's windows on the running store.
+    Trial(KnobTrial),
 }
 
 impl Grounds {
-    /// Whether the stored verdict follows from what was measured.
+    /// Whether the stored verdict follows from what was measured. A trial's is judged by the tuner, which this crate does not know.
     pub fn is_sound(&self) -> bool {
         match self {
             Self::Rehearsal(proof) => proof.judge() == proof.verdict,
+            Self::Trial(_) => true,
             Self::Contest(contest) => contest::judge(&contest.samples, &contest.terms, contest.seed).0 == contest.verdict,
         }
     }

@@ -1,5 +1,6 @@
 //! Running captured statements under both arms, in pairs, until a verdict stands.
 //!
+//! 0. Statements that run the same way under both arms, by their plans, are left out, and said to be.
 //! 1. Each statement runs once under each arm, unmeasured: caches are filled. The answers are compared already.
 //! 2. In rounds, each statement runs once under each arm with the same literals, the arm that goes first alternating from round to
 //!    round (ABBA), so that a drift of the machine weighs on both. The candidate is given up when it takes
@@ -21,6 +22,8 @@ use crate::verdict::{Budget, Evidence, Measured, Verdict};
 pub const GIVE_UP: u32 = 5;
 /// What an execution may take at least, however fast the incumbent was.
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
+/// Pairs of writes in a round: one takes less time than a query, and varies more.
+const WRITES_OF_ROUND: usize = 4;
 /// Rows of a write that is paired: enough to be told from noise, few enough for a clone.
 pub const WRITTEN_ROWS: usize = 1_000;
 
@@ -86,6 +89,13 @@ pub trait Rehearsal {
     /// When it cannot be made; the message says why, for people.
     fn prepare(&mut self) -> Result<Cost>;
 
+    /// Whether a statement would run another way under the candidate. Told from plans and never from times: what is compared is chosen
+    /// before anything is measured.
+    ///
+    /// # Errors
+    /// When it cannot be planned.
+    fn is_affected(&mut self, statement: usize) -> Result<bool>;
+
     /// Runs a statement of the workload with a set of its literals; gives up at `timeout`.
     ///
     /// # Errors
@@ -146,6 +156,16 @@ pub fn rehearse(
         memory_bytes: cost.memory_bytes,
         build_ms: cost.build_ms,
     };
+    // What runs the same way under both arms can only differ by chance, and would drown what the change does.
+    let mut workload = workload.to_vec();
+    for (at, measured) in evidence.statements.iter_mut().enumerate() {
+        if measured.excluded.is_none() && !clone.is_affected(at)? {
+            let why = "it runs the same way with and without";
+            measured.excluded = Some(why.to_owned());
+            workload[at].excluded = Some(why.to_owned());
+        }
+    }
+    let workload = &workload[..];
     let mut pairing = Pairing { clone, record };
     for (at, statement) in included(workload) {
         pairing.warm_up(at, statement, &mut evidence.statements[at])?;
@@ -155,7 +175,9 @@ pub fn rehearse(
         for (at, statement) in included(workload) {
             pairing.pair(round, at, statement, &mut evidence.statements[at])?;
         }
-        evidence.writes.extend(pairing.write(round)?);
+        for at in 0..WRITES_OF_ROUND {
+            evidence.writes.extend(pairing.write(round * WRITES_OF_ROUND + at)?);
+        }
         let now = pairing.clone.elapsed();
         let has_time = now + now.saturating_sub(began) <= time;
         let verdict = evidence.judge(budget, seed, has_time);
@@ -297,6 +319,7 @@ mod tests {
         wrong_at: Option<usize>,
         candidates: usize,
         order: Vec<Arm>,
+        unaffected: Option<usize>,
     }
 
     impl Scripted {
@@ -309,6 +332,7 @@ mod tests {
                 wrong_at: None,
                 candidates: 0,
                 order: Vec::new(),
+                unaffected: None,
             }
         }
     }
@@ -322,6 +346,10 @@ mod tests {
                 size_bytes: 1_000,
                 ..Cost::default()
             })
+        }
+
+        fn is_affected(&mut self, statement: usize) -> Result<bool> {
+            Ok(self.unaffected != Some(statement))
         }
 
         fn run(&mut self, arm: Arm, _: usize, _: usize, timeout: Option<Duration>) -> Result<Execution> {
@@ -378,6 +406,25 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn what_runs_the_same_way_is_left_out_before_anything_is_measured() {
+        let mut clone = Scripted::new(30, 10);
+        clone.unaffected = Some(1);
+        let statement = |queryid| Statement {
+            queryid,
+            calls: 1,
+            literals: 1,
+            is_ordered: false,
+            excluded: None,
+        };
+        let workload = [statement(1), statement(2)];
+        let rehearsed = rehearse(&mut clone, &workload, &Budget::default(), LONG, 1, &mut |_| Ok(())).expect("it runs");
+        assert_eq!(rehearsed.verdict, Verdict::Ready);
+        assert!(rehearsed.evidence.statements[1].pairs.is_empty());
+        let why = rehearsed.evidence.statements[1].excluded.as_deref();
+        assert_eq!(why, Some("it runs the same way with and without"));
+    }
 
     #[test]
     fn a_gain_is_ready_after_the_fewest_pairs() {

@@ -70,11 +70,29 @@ impl Envelope {
         }
     }
 
-    /// Whether a proposal may be tried at `now`.
+    /// Whether a proposal may be made at `now`.
     ///
     /// # Errors
     /// Why not, in words.
     pub fn check(&self, proposal: &Proposal, knobs: &[Knob], signals: &Signals, now: Duration) -> Result<(), String> {
+        self.check_limits(proposal, knobs, signals)?;
+        let failed = self.failed.get(proposal.knob);
+        let resting = failed.filter(|failed| now < failed.rests_until && proposal.purpose != Purpose::Protect);
+        match resting {
+            Some(failed) => Err(format!(
+                "{}: it rests until {} s",
+                proposal.knob,
+                failed.rests_until.as_secs()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a change may be tried, all but the last of the rules: a person may ask again for what failed lately.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn check_limits(&self, proposal: &Proposal, knobs: &[Knob], signals: &Signals) -> Result<(), String> {
         let name = proposal.knob;
         let (from, to) = (proposal.from, proposal.to);
         let found = knobs.iter().find(|knob| knob.name == name);
@@ -113,10 +131,7 @@ impl Envelope {
                 false => refuse("it protects nothing".to_owned()),
             };
         }
-        match self.failed.get(name).filter(|failed| now < failed.rests_until) {
-            Some(failed) => refuse(format!("it rests until {} s", failed.rests_until.as_secs())),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Bytes that a proposal takes; below 0, gives back.
@@ -296,6 +311,11 @@ mod tests {
         };
         envelope.note(&outcome(Ended::Reverted(String::new()), NOW));
         assert!(!is_allowed(&envelope, 1_299) && is_allowed(&envelope, 1_300));
+        assert_eq!(
+            envelope.check_limits(&tried, &list, &calm()),
+            Ok(()),
+            "a person may ask"
+        );
         envelope.note(&outcome(Ended::Reverted(String::new()), NOW));
         assert!(!is_allowed(&envelope, 1_599) && is_allowed(&envelope, 1_600));
         envelope.note(&outcome(Ended::Kept, NOW));

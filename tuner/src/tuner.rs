@@ -129,6 +129,11 @@ impl Tuner {
         }
     }
 
+    /// Whether a change is being tried or taken back.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.stage, Stage::Resting { .. })
+    }
+
     /// One window has passed. `window` compares both arms, where something is being tried and could be measured; `knobs` are as they are, `now` is
     /// a monotonic time.
     pub fn tick(
@@ -208,7 +213,7 @@ impl Tuner {
         }
     }
 
-    /// Begins with a proposal, whoever's it is: gives what is to be set now. One that is to be tried is watched by [`Tuner::tick`] from then on.
+    /// Begins with a proposal, whoever's it is, and whether the knob rests or not: gives what is to be set now. One that is to be tried is watched by [`Tuner::tick`] from then on.
     ///
     /// # Errors
     /// Why not, in words: another change is being tried, or it leaves the envelope.
@@ -222,7 +227,7 @@ impl Tuner {
         if !matches!(self.stage, Stage::Resting { .. }) {
             return Err("another change is being tried".to_owned());
         }
-        self.envelope.check(&proposal, knobs, signals, now)?;
+        self.envelope.check_limits(&proposal, knobs, signals)?;
         let (step, reason) = ((proposal.from, proposal.to), proposal.reason.clone());
         Ok(match proposal.purpose {
             Purpose::Improve => {

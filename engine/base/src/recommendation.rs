@@ -154,6 +154,33 @@ pub struct ModelRow {
     pub last_error: Option<String>,
 }
 
+/// A row of `aion.knobs`, with the names of `pg_settings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnobRow {
+    /// As ALTER SYSTEM takes it.
+    pub name: String,
+    /// Its value, in force now.
+    pub setting: String,
+    /// None for a count.
+    pub unit: Option<&'static str>,
+    /// What it belongs to.
+    pub category: &'static str,
+    /// One sentence.
+    pub short_desc: &'static str,
+    /// The least value.
+    pub min_val: String,
+    /// The greatest value.
+    pub max_val: String,
+    /// Its value when nobody set it.
+    pub boot_val: String,
+    /// Who set it: `default`, `alter system` or `pipeline`.
+    pub source: &'static str,
+    /// Whether the pipeline may change it: no person has set it.
+    pub is_managed: bool,
+    /// The recommendation that set it.
+    pub decision_id: Option<u64>,
+}
+
 /// What a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -188,6 +215,9 @@ pub trait Pipeline: Debug + Send + Sync {
 
     /// All models, by name and version.
     fn models(&self) -> Vec<ModelRow>;
+
+    /// The settings that can change while the database runs; none in memory.
+    fn knobs(&self) -> Vec<KnobRow>;
 
     /// All recommendations, by id; the evidence of each only where it is asked for.
     ///

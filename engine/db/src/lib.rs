@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aion_base::recommendation::{Asked, DecisionRow, Pipeline as _, Recommendation};
 use aion_base::{Error, Result};
-use aion_storage::{RocksOptions, Store, StoreOptions};
+use aion_storage::{Store, StoreOptions};
 
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
@@ -62,6 +62,7 @@ impl Default for DatabaseOptions {
 
 mod advise;
 mod counters;
+mod knobs;
 mod memory;
 mod observed;
 mod pipeline;
@@ -115,10 +116,7 @@ impl Database {
     /// # Errors
     /// 55006 while another process holds it; corrupt, naming the file, for damage; 0A000 for a newer format.
     pub fn open(path: &Path, options: DatabaseOptions) -> Result<Self> {
-        let rocks = RocksOptions {
-            block_cache_bytes: options.memory_bytes / 4,
-            ..RocksOptions::default()
-        };
+        let rocks = knobs::rocks_options(options.memory_bytes);
         let store = Store::open(
             path,
             StoreOptions {
@@ -270,6 +268,14 @@ impl Database {
     /// 57014 when it is cancelled, 55000 where the mode does not rehearse, and what the advisor answers.
     pub fn learn(&self, progress: &Progress<'_>) -> Result<Cycle> {
         self.pipeline.learn(progress)
+    }
+
+    /// Looks at the workload and proposes what would pay by estimate; the new ids. Nothing is rehearsed. Blocks.
+    ///
+    /// # Errors
+    /// 55000 where the mode does not rehearse, and what the advisor answers.
+    pub fn propose(&self) -> Result<Vec<u64>> {
+        self.pipeline.look_now()
     }
 
     /// Trains a cardinality model of the operators that ran, now, and lets it predict in shadow; its version. None in memory, where no model

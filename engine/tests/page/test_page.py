@@ -1,7 +1,10 @@
 """The page at /: what a DBA sees and can do there, against the real server."""
 
+import http.client
+import json
 import os
 import re
+import urllib.parse
 
 import pytest
 from playwright.sync_api import expect
@@ -100,12 +103,13 @@ def test_details_show_what_the_server_measured_and_decided(open_page, server, ev
     assert {button.get_attribute("data-verb") for button in buttons.all()} == set(told["recommendation"]["verbs"])
 
 
-def test_an_approval_makes_the_index_and_a_second_one_is_refused_with_its_hint(open_page, server):
+def test_an_approval_makes_the_index_and_a_second_one_is_refused_with_its_hint(open_page, another_server):
     """Two people look at the same recommendation; the page of the second is not updated any more."""
-    item = server.rehearse("CREATE INDEX items_shelf ON items (shelf)")
+    server = another_server
+    item = server.rehearse("CREATE INDEX items_kind ON items (kind)")
     assert item["state"] == "ready", item
-    assert not has_index(server, "items_shelf")
-    first, second = open_page(), open_page()
+    assert not has_index(server, "items_kind")
+    first, second = open_page(of=server), open_page(of=server)
     second.get_by_role("button", name="Pause updates").click()
     late = unfold(second, item).get_by_role("button", name="Approve")
     approve = unfold(first, item).get_by_role("button", name="Approve")
@@ -114,7 +118,7 @@ def test_an_approval_makes_the_index_and_a_second_one_is_refused_with_its_hint(o
     expect(first.get_by_role("status")).to_contain_text(f"Recommendation {item['id']} is ")
     # It is watched, or has shown already that it keeps its promise.
     expect(state(first, item)).to_have_text(re.compile("^(watching|kept)$"))
-    assert has_index(server, "items_shelf")
+    assert has_index(server, "items_kind")
     expect(details(first, item).get_by_role("button", name="Revert")).to_be_visible()
     expect(approve).to_be_hidden()
     expect(details(first, item).locator("h2")).to_be_focused()
@@ -205,7 +209,31 @@ def test_a_dismissal_needs_no_mouse(open_page, server):
     assert told["decisions"][-1]["reason"] == HOSTILE_REASON
 
 
+def test_a_rehearsal_ends_with_the_client_that_asked_for_it(server):
+    """Nobody would see its end; and it would keep the next one waiting."""
+
+    def left_alone():
+        status, answer = server.ask("/v1/recommendations")
+        assert status == 200, answer
+        return next((one for one in answer["recommendations"] if "left_alone" in one["command"]), {"state": "unknown"})
+
+    client = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc)
+    body = json.dumps({"sql": "CREATE INDEX left_alone ON items (price, kind)"})
+    client.request("POST", "/v1/recommendations", body, {"Content-Type": "application/json"})
+    while left_alone()["state"] in ("unknown", "observed", "proposed"):
+        pass
+    client.close()
+    while (item := left_alone())["state"] == "rehearsing":
+        pass
+    assert (item["state"], item["state_reason"]) == ("proposed", "its rehearsal was cancelled"), item
+    # What is proposed the pipeline would rehearse by itself, in the middle of another test.
+    status, answer = server.ask(f"/v1/recommendations/{item['id']}/dismiss", {"reason": "the test is over"})
+    assert status == 200, answer
+    assert server.rehearse("ANALYZE items")["state"] in ("ready", "rejected"), "the next one"
+
+
 def test_a_hostile_name_is_shown_as_text(open_page, server):
+    server.sql(f"SELECT count(*) FROM {quoted(HOSTILE_TABLE)} WHERE kind = 3")
     item = server.rehearse(f"CREATE INDEX hostile ON {quoted(HOSTILE_TABLE)} (kind, id)")
     page = open_page()
     assert "<script>alert(" in item["object"], item
@@ -213,6 +241,10 @@ def test_a_hostile_name_is_shown_as_text(open_page, server):
     expect(row(page, item).locator(".command")).to_have_text(item["command"])
     below = unfold(page, item)
     expect(below.locator("pre").nth(0)).to_have_text(item["command"])
+    queries = [one["query"] for one in server.recommendation(item["id"])["statements"] if "<script>alert(" in one["query"]]
+    assert len(queries) == 2, queries
+    for query in queries:
+        expect(below.locator(".statements")).to_contain_text(query)
     assert page.locator("main script").count() == 0
 
 
@@ -396,6 +428,9 @@ def test_nothing_shifts_while_the_page_is_read_and_updated(open_page, evidence, 
             window.noted = () => { note(window.observer.takeRecords()); return window.shifts; };
         })()"""
     )
+    # The same list each time: a move of the pipeline would be told, and what is told takes room of its own.
+    same = page.request.get(page.url + "v1/recommendations").json()
+    page.route("**/v1/recommendations", lambda route: route.fulfill(json=same))
     page.reload()
     expect(row(page, useful)).to_be_visible()
     with page.expect_response("**/v1/recommendations"):

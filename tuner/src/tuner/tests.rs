@@ -409,7 +409,9 @@ fn who_is_asked_begins_and_watches() {
     let harmful = window(|treated| treated.stalled = 0.9);
     let why = played.tuner.harm(&harmful, &calm()).expect("writers wait");
     played.second = 10;
-    let command = played.tick(|treated| treated.stalled = 0.9).expect("the tick sees it too");
+    let command = played
+        .tick(|treated| treated.stalled = 0.9)
+        .expect("the tick sees it too");
     assert_eq!((command.action, command.reason), (Action::Revert, why));
     assert_eq!(played.tuner.harm(&harmful, &calm()), None, "nothing is tried");
 }

@@ -4,6 +4,7 @@
 //! through the hnsw index a nearer row may be missed, so of those templates the recall is shown. Times are by each engine's own
 //! clock, from the parameters to the last Arrow batch; Aion's statements are prepared once, DuckDB's Python package prepares each time.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use aion_base::{Error, Result};
@@ -44,6 +45,22 @@ impl Comparison {
             ));
         }
         Ok(Self { draws, queries })
+    }
+
+    /// Runs all templates as an application would, so that they are observed; how often something ran.
+    pub fn observe(&self, screen: &Screen, aion: &mut Embedded<'_>) -> Result<usize> {
+        let bar = screen.bar("workload", (TEMPLATES.len() * self.draws) as u64);
+        let mut ran = 0;
+        for (template, queries) in &self.queries {
+            let prepared = aion.prepare(template.sql)?;
+            for query in queries {
+                aion.run(&prepared, &texts(query))?;
+                ran += 1;
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(ran)
     }
 
     /// Runs all templates on Aion.
@@ -141,76 +158,153 @@ pub fn expert_indexes(screen: &Screen, aion: &mut Embedded<'_>) -> Result<()> {
     ))
 }
 
-/// Shows the medians side by side, and says whether all exact answers are equal.
-pub fn show(
-    screen: &Screen,
-    comparison: &Comparison,
-    before: &[Answers],
-    by_hand: &[Answers],
-    duckdb: Option<&[Answers]>,
+/// The arms of the comparison: the same statements with the same parameters on the same rows, with other indexes.
+#[derive(Debug)]
+pub struct Arms<'a> {
+    comparison: &'a Comparison,
     start: Start,
-    plans: &std::path::Path,
-) -> Result<bool> {
-    let mut lines = vec![
-        [
-            "template",
-            "before ms",
-            "by_hand ms",
-            "duckdb ms",
-            "ratio",
-            "rows",
-            "equal",
-            "plan: expected/actual rows",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    let draws = comparison.draws;
-    let mut all_equal = true;
-    let mut lost = Vec::new();
-    for (at, (template, _)) in comparison.queries.iter().enumerate() {
-        let peer = duckdb.map(|peer| &peer[at]);
-        let wanted = peer.unwrap_or(&before[at]);
-        let is_approximate = matches!(template.kind, Kind::Vector | Kind::Hybrid);
-        let found = [&before[at], &by_hand[at]].map(|arm| equal_count(arm, wanted));
-        // An arm with the hnsw index may miss rows.
-        let may_miss = [is_approximate && start == Start::Expert, is_approximate];
-        all_equal &= found
-            .iter()
-            .zip(may_miss)
-            .all(|(&equal, may_miss)| may_miss || equal == draws);
-        let equal = match is_approximate && found[1] < draws {
-            true => format!("recall {:.3}", recall(&by_hand[at], wanted)),
-            false => format!("{}/{draws}", found[0].min(found[1])),
-        };
-        let (ours, theirs) = (median(&by_hand[at]), peer.map(median));
-        let ratio = theirs.map(|theirs| theirs / ours);
-        if ratio.is_some_and(|ratio| ratio < 1.0) {
-            lost.push(template.name);
+    before: Vec<Answers>,
+    /// None where nothing was promoted.
+    after: Option<Vec<Answers>>,
+    by_hand: Vec<Answers>,
+    /// None where it is not there.
+    pub duckdb: Option<Vec<Answers>>,
+}
+
+impl<'a> Arms<'a> {
+    /// Nothing is measured yet.
+    pub fn new(comparison: &'a Comparison, start: Start) -> Self {
+        Self {
+            comparison,
+            start,
+            before: Vec::new(),
+            after: None,
+            by_hand: Vec::new(),
+            duckdb: None,
         }
-        let rows: usize = by_hand[at].iter().map(|answer| answer.rows.len()).sum();
-        lines.push(vec![
-            template.name.to_owned(),
-            format!("{:.2}", median(&before[at])),
-            format!("{ours:.2}"),
-            theirs.map_or_else(|| "-".to_owned(), |theirs| format!("{theirs:.2}")),
-            ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
-            count(rows as u64),
-            equal,
-            estimates(&plans.join(format!("{}.by_hand.json", template.name))),
-        ]);
     }
-    screen.table(&lines)?;
-    screen.line(format_args!(
-        "  medians of {draws} sets of parameters; ratio: duckdb over by_hand, above 1 we are faster; rows: of all sets"
-    ))?;
-    if !lost.is_empty() {
-        screen.line(format_args!("  slower than DuckDB: {}", lost.join(", ")))?;
+
+    /// Runs the arms of Aion one after another. What an arm has not is hidden from its session; `promoted` are the indexes that were
+    /// recommended. Nothing of it is observed.
+    pub fn measure(
+        &mut self,
+        screen: &Screen,
+        aion: &mut Embedded<'_>,
+        promoted: &[String],
+        evidence: &mut Evidence,
+    ) -> Result<()> {
+        aion.script("SET aion.ai_mode = 'off'")?;
+        let expert: Vec<String> = expert_statements()
+            .iter()
+            .filter_map(|statement| statement.split_whitespace().nth(2).map(str::to_owned))
+            .collect();
+        let hide = |aion: &mut Embedded<'_>, hidden: &[&[String]], is_exact: bool| -> Result<()> {
+            let names = hidden.concat().join(",");
+            aion.script(&format!("SET aion.hidden_indexes = '{names}'"))?;
+            aion.script(if is_exact { "SET hnsw.exact = on" } else { "SET hnsw.exact = off" })?;
+            Ok(())
+        };
+        let has_expert = self.start == Start::Expert;
+        let of_start: &[String] = if has_expert { &[] } else { &expert };
+        hide(aion, &[promoted, of_start], !has_expert)?;
+        self.before = self.comparison.run(screen, aion, "before", evidence)?;
+        if !promoted.is_empty() {
+            hide(aion, &[of_start], !has_expert)?;
+            self.after = Some(self.comparison.run(screen, aion, "after", evidence)?);
+        }
+        hide(aion, &[promoted], false)?;
+        self.by_hand = self.comparison.run(screen, aion, "by_hand", evidence)?;
+        hide(aion, &[], false)
     }
-    if !all_equal {
-        screen.line("  DIFFERENT: answers that should be equal are not; see result_hash in samples.csv")?;
+
+    /// Shows the medians side by side; whether all exact answers are equal, and the templates that are slower than by hand or than
+    /// DuckDB.
+    pub fn show(&self, screen: &Screen, plans: &std::path::Path) -> Result<(bool, BTreeMap<&'static str, Vec<String>>)> {
+        let head = ["template", "before ms", "after ms", "by_hand ms", "duckdb ms", "ratio", "rows", "equal", "plan: expected/actual rows"];
+        let mut lines = vec![head.map(str::to_owned).to_vec()];
+        let draws = self.comparison.draws;
+        let mut all_equal = true;
+        let mut slower: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        slower.entry("DuckDB").or_default();
+        slower.entry("before").or_default();
+        slower.entry("by hand").or_default();
+        // Of the templates whose answers are exact: an index that may miss rows is nobody's to recommend.
+        let (mut before_sum, mut after_sum, mut by_hand_sum) = (0.0, 0.0, 0.0);
+        for (at, (template, _)) in self.comparison.queries.iter().enumerate() {
+            let before = &self.before[at];
+            let by_hand = &self.by_hand[at];
+            let after = self.after.as_ref().map(|after| &after[at]);
+            let peer = self.duckdb.as_ref().map(|peer| &peer[at]);
+            let wanted = peer.unwrap_or(before);
+            let is_approximate = matches!(template.kind, Kind::Vector | Kind::Hybrid);
+            let has_expert = self.start == Start::Expert;
+            // An arm with the hnsw index may miss rows.
+            let ours = [(Some(before), has_expert), (after, has_expert), (Some(by_hand), true)];
+            let mut fewest = draws;
+            for (answers, has_graph) in ours {
+                let Some(answers) = answers else { continue };
+                let equal = equal_count(answers, wanted);
+                if is_approximate && has_graph {
+                    continue;
+                }
+                fewest = fewest.min(equal);
+                all_equal &= equal == draws;
+            }
+            let of_graph = equal_count(by_hand, wanted);
+            let equal = match is_approximate && of_graph < draws {
+                true => format!("recall {:.3}", recall(by_hand, wanted)),
+                false => format!("{fewest}/{draws}"),
+            };
+            let (was, hand) = (median(before), median(by_hand));
+            let now = after.map(median);
+            let theirs = peer.map(median);
+            let best = now.map_or(hand, |now| now.min(hand));
+            if theirs.is_some_and(|theirs| theirs < best) {
+                slower.entry("DuckDB").or_default().push(template.name.to_owned());
+            }
+            if let Some(now) = now {
+                if now > was * 1.1 {
+                    slower.entry("before").or_default().push(format!("{} {:.2}x", template.name, now / was));
+                }
+                if now > hand * 1.1 {
+                    slower.entry("by hand").or_default().push(format!("{} {:.2}x", template.name, now / hand));
+                }
+            }
+            if !is_approximate {
+                before_sum += was;
+                after_sum += now.unwrap_or(was);
+                by_hand_sum += hand;
+            }
+            let rows: usize = by_hand.iter().map(|answer| answer.rows.len()).sum();
+            let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
+            lines.push(vec![
+                template.name.to_owned(),
+                ms(Some(was)),
+                ms(now),
+                ms(Some(hand)),
+                ms(theirs),
+                theirs.map_or_else(|| "-".to_owned(), |theirs| format!("{:.2}", theirs / best)),
+                count(rows as u64),
+                equal,
+                estimates(&plans.join(format!("{}.by_hand.json", template.name))),
+            ]);
+        }
+        screen.table(&lines)?;
+        screen.line(format_args!(
+            "  medians of {draws} sets of parameters; ratio: duckdb over the better of after and by_hand, above 1 we are faster; rows: of all sets"
+        ))?;
+        if self.after.is_some() {
+            let gain = (before_sum - after_sum) / (before_sum - by_hand_sum);
+            screen.line(format_args!(
+                "  the exact templates together: before {before_sum:.1} ms, after {after_sum:.1} ms, by hand {by_hand_sum:.1} ms: {:.0} % of the gain by hand",
+                gain * 100.0
+            ))?;
+        }
+        if !all_equal {
+            screen.line("  DIFFERENT: answers that should be equal are not; see result_hash in samples.csv")?;
+        }
+        Ok((all_equal, slower))
     }
-    Ok(all_equal)
 }
 
 fn equal_count(one: &Answers, two: &Answers) -> usize {

@@ -27,7 +27,7 @@ const LONGER_MICROS: u64 = 20_000;
 /// Proves durability `rounds` times each way; says whether nothing was lost.
 pub fn prove(screen: &Screen, folder: &Folder, seed: u64, rounds: u32) -> Result<bool> {
     screen.heading(
-        "4. Durability: 4 writers of two-row transactions in a child process; every acknowledged one must be there",
+        "7. Durability: 4 writers of two-row transactions in a child process; every acknowledged one must be there",
     )?;
     if rounds == 0 {
         screen.line("  skipped: --kills 0")?;

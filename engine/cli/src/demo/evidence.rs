@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aion_base::{Error, Result};
 use aion_bench::duckdb::Answer;
 use aion_datasets::flights::Query;
+use aion_db::rehearsal::SampleLine;
 use aion_shadow::answer;
 use csv::Writer;
 
@@ -58,6 +59,21 @@ impl Evidence {
             &format!("{:.4}", answer.ms),
             &answer.rows.len().to_string(),
             &result_hash,
+        ])
+    }
+
+    /// One execution of a rehearsal of a recommendation.
+    pub fn rehearsal(&mut self, id: u64, sample: &SampleLine) -> Result<()> {
+        self.write(&[
+            "rehearsal",
+            &id.to_string(),
+            &sample.queryid.map_or_else(|| "write".to_owned(), |queryid| queryid.to_string()),
+            &sample.arm,
+            &sample.literal_hash,
+            // All digits: the verdicts are computed again from these.
+            &sample.ms.to_string(),
+            &sample.rows.map_or_else(String::new, |rows| rows.to_string()),
+            sample.result_hash.as_deref().unwrap_or_default(),
         ])
     }
 

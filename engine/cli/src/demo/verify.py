@@ -365,7 +365,7 @@ def judge(line: dict[str, Any], figures: Figures) -> tuple[str, Optional[str]]:
         differ = [str(statement["queryid"]) for statement in counted if statement["equal"] < statement["compared"]]
         return REJECTED, f"answers differ: statements {', '.join(differ)}"
     if speedup is None or worst is None:
-        return REJECTED, "nothing to compare: no statement of the workload could be rehearsed"
+        return REJECTED, "nothing to compare: no statement that can be rehearsed would run another way"
     size, memory, cost = line["size_bytes"], line["memory_bytes"], figures.write_cost_pct
     if size > budget["size_bytes_max"]:
         return REJECTED, f"it takes {size} bytes, {budget['size_bytes_max']} are allowed"

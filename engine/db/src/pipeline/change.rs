@@ -76,7 +76,11 @@ impl Pipeline {
         self.advance(id, State::Applying, by, reason, None, |_| {})?;
         self.step(id, Step::Applying);
         let before = self.clock.monotonic();
-        if let Err(error) = self.run(&one.command) {
+        let made = match one.kind {
+            Kind::Knob => self.make_knob(&one),
+            _ => self.run(&one.command),
+        };
+        if let Err(error) = made {
             self.advance(id, State::Failed, PIPELINE, error.message(), None, |_| {})?;
             return Err(error);
         }
@@ -109,6 +113,9 @@ impl Pipeline {
             return Err(stale(format!("it was rehearsed upon recommendation {missing}, which is not made"))
                 .with_hint(format!("Approve {missing} first, or rehearse this one again.")));
         }
+        if one.kind == Kind::Knob {
+            return self.check_knob(one).map_err(stale);
+        }
         if self.parts()?.basis(&one.object, std::iter::empty())? != one.basis {
             return Err(stale(format!(
                 "the columns or indexes of {} are not those that it was rehearsed with",
@@ -134,7 +141,11 @@ impl Pipeline {
     pub(super) fn undo(&self, id: u64) -> Result<()> {
         let one = self.find(id)?;
         if let Some(undo) = &one.undo_command {
-            match self.run(undo) {
+            let undone = match one.kind {
+                Kind::Knob => self.undo_knob(&one),
+                _ => self.run(undo),
+            };
+            match undone {
                 Ok(()) => {}
                 // Somebody did it before, or a process that was killed.
                 Err(error) if one.makes.is_some() && error.kind() == ErrorKind::NotFound => {}
@@ -150,6 +161,9 @@ impl Pipeline {
 
     /// Whether a change is there, as far as the catalog can tell.
     pub(super) fn is_there(&self, one: &Recommendation) -> Result<bool> {
+        if one.kind == Kind::Knob {
+            return Ok(self.is_knob_made(one));
+        }
         let catalog = self.parts()?.session(SessionOptions::default()).catalog()?;
         let exists = |(schema, name): &(String, String)| catalog.table_of_index(schema, name).is_some();
         Ok(match (&one.makes, &one.drops) {
@@ -206,6 +220,8 @@ impl Pipeline {
                 self.undo(one.id)?;
             } else if one.state == State::Ready && one.expires_at.is_some_and(|expires| expires <= now) {
                 self.advance(one.id, State::Expired, PIPELINE, "nobody approved it in time", None, |_| {})?;
+            } else if one.state.is_made() && one.kind == Kind::Knob {
+                self.tidy_knob(&one)?;
             } else if one.state.is_made() && one.makes.is_some() && !self.is_there(&one)? {
                 self.watching.remove(one.id);
                 let why = "what it made is gone: whoever owns it dropped it";

@@ -1,9 +1,11 @@
 //! The settings of the database for its learned parts: ALTER SYSTEM.
 
+use aion_base::knobs::Knobs;
 use aion_base::{Error, Result, SqlState};
 use aion_shadow::state::{Kind, Mode};
 
-use super::Pipeline;
+use super::{Kept, Pipeline};
+use crate::knobs::{PREFIX, parse_value};
 
 impl Pipeline {
     /// Changes a setting for good, and at once.
@@ -16,12 +18,16 @@ impl Pipeline {
         match name {
             "aion.ai_mode" => settings.ai_mode = value.map(|value| parse_mode(name, value)).transpose()?,
             "aion.auto_kinds" => settings.auto_kinds = value.map(|value| parse_kinds(name, value)).transpose()?,
+            _ if self.is_knob(name) => return self.set_knob(&mut kept, name, value),
             _ => {
                 return Err(Error::not_found(
                     SqlState::UNDEFINED_OBJECT,
                     format!("\"{name}\" is no setting of the database"),
                 )
-                .with_hint("ALTER SYSTEM knows aion.ai_mode and aion.auto_kinds. SET changes the others, for a session."));
+                .with_hint(
+                    "ALTER SYSTEM knows aion.ai_mode, aion.auto_kinds and what the view aion.knobs lists. SET changes the others, for a \
+                     session.",
+                ));
             }
         }
         let mode = settings.ai_mode.unwrap_or(Mode::Shadow);
@@ -31,6 +37,54 @@ impl Pipeline {
             self.enter(mode)?;
         }
         Ok(())
+    }
+
+    fn is_knob(&self, name: &str) -> bool {
+        let name = name.strip_prefix(PREFIX).unwrap_or_default();
+        self.knobs.list().iter().any(|knob| knob.name == name)
+    }
+
+    /// Sets a knob for a person, at once and for good, and pins it; None puts its default back and unpins it.
+    fn set_knob(&self, kept: &mut Kept, name: &str, value: Option<&str>) -> Result<()> {
+        let knob = self.knobs.get(name.strip_prefix(PREFIX).unwrap_or_default())?;
+        let mut settings = kept.settings.clone();
+        settings.tuned.remove(knob.name);
+        match value {
+            Some(value) => {
+                let value = parse_value(&knob, value)?;
+                self.knobs.pin(knob.name, value)?;
+                settings.knobs.insert(knob.name.to_owned(), value);
+            }
+            None => {
+                self.knobs.unpin(knob.name, knob.default)?;
+                settings.knobs.remove(knob.name);
+            }
+        }
+        self.write_settings(kept, settings).inspect_err(|_| {
+            // What is not stored is not in force either.
+            if let Err(error) = self.knobs.restore(knob.name, knob.value, knob.is_pinned) {
+                tracing::error!(%error, name, "a setting that could not be stored stays until the database is opened again");
+            }
+        })
+    }
+
+    /// Sets the knobs as they are stored.
+    pub(super) fn restore_knobs(&self) {
+        let settings = self.kept.lock().settings.clone();
+        let of_persons = settings.knobs.iter().map(|(name, value)| (name, *value, true));
+        let tuned = settings.tuned.iter().map(|(name, tuned)| (name, tuned.value, false));
+        let mut left: Vec<_> = tuned.chain(of_persons).collect();
+        // Triggers of level 0 can only move one after the other without breaking their order: what is refused first is not later.
+        for _ in 0..left.len() {
+            left.retain(|(name, value, is_pinned)| self.knobs.restore(name, *value, *is_pinned).is_err());
+        }
+        for (name, value, _) in left {
+            tracing::warn!(
+                name,
+                value,
+                "a stored setting could not be restored; it has its default"
+            );
+        }
     }
 
     /// The kinds that mode auto changes without asking.

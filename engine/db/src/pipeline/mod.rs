@@ -29,6 +29,7 @@ mod propose;
 mod rehearse;
 mod shown;
 mod stored;
+mod tuning;
 mod watching;
 mod worker;
 
@@ -40,7 +41,7 @@ use std::time::Duration;
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::observation::{Observation, Observer, Predicted, StatementFigures};
 use aion_base::subplan::SubPlan;
-use aion_base::recommendation::{Asked, AskedOf, DecisionRow, ModelRow, Recommendation as Row, StatusRow};
+use aion_base::recommendation::{Asked, AskedOf, DecisionRow, KnobRow, ModelRow, Recommendation as Row, StatusRow};
 use aion_base::{Error, Result, SqlState};
 use aion_optimizer_core::advisor::Limits;
 use aion_shadow::contest::Sample;
@@ -52,6 +53,7 @@ use aion_sql::Engine;
 use aion_storage::Store;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::knobs::StoreKnobs;
 use crate::observed::Observed;
 use crate::rehearsal::{RehearsalOptions, Rehearsed, SampleLine};
 use crate::{Advice, DatabaseOptions, Parts};
@@ -61,6 +63,7 @@ use processor::ProcessorTime;
 pub use propose::Cycle;
 pub use rehearse::Progress;
 use stored::Settings;
+use tuning::Tuning;
 use watching::Watching;
 use worker::Worker;
 
@@ -87,6 +90,8 @@ pub struct LearningOptions {
     pub budget: Budget,
     /// Bytes that the clones of a rehearsal may take on disk beside the data, and that must be free before it begins.
     pub clone_bytes_max: u64,
+    /// How long the windows are by which knobs are watched and tried.
+    pub knob_window: Duration,
     /// The kinds that mode auto changes without asking; None takes what the database has stored, which is none by default.
     pub auto_kinds: Option<Vec<Kind>>,
 }
@@ -100,6 +105,7 @@ impl Default for LearningOptions {
             rehearsal_time: Duration::from_secs(120),
             budget: Budget::default(),
             clone_bytes_max: 4 << 30,
+            knob_window: Duration::from_secs(10),
             auto_kinds: None,
         }
     }
@@ -161,6 +167,8 @@ pub(crate) struct Pipeline {
     /// Made when the mode first asks for it.
     observed: OnceLock<Arc<Observed>>,
     models: Models,
+    knobs: StoreKnobs,
+    tuning: Tuning,
     clock: SystemClock,
     mode: AtomicU8,
     kept: Mutex<Kept>,
@@ -198,7 +206,8 @@ impl Pipeline {
         let models = Models::new(path.as_deref());
         let kept = stored::read(&*store.snapshot())?;
         let mode = options.ai_mode.or(kept.settings.ai_mode).unwrap_or(Mode::Shadow);
-        Ok(Arc::new_cyclic(|me| Self {
+        let knobs = StoreKnobs::new(store.clone(), options.memory_bytes);
+        let pipeline = Arc::new_cyclic(|me| Self {
             store,
             path,
             options: options.clone(),
@@ -214,8 +223,12 @@ impl Pipeline {
             changing: Mutex::new(()),
             watching: Watching::default(),
             worker: Worker::default(),
+            knobs,
+            tuning: Tuning::default(),
             spent: AtomicU64::new(0),
-        }))
+        });
+        pipeline.restore_knobs();
+        Ok(pipeline)
     }
 
     /// Begins: `engine` is the one that owns it.
@@ -454,6 +467,12 @@ impl Pipeline {
         self.parts()?.rehearse(command, &[], options, &|| false, record)
     }
 
+    /// Looks at the workload, now; the ids of what it proposes.
+    pub fn look_now(&self) -> Result<Vec<u64>> {
+        self.check_rehearses()?;
+        self.counted(|| self.look())
+    }
+
     /// One round, now.
     pub fn learn(&self, progress: &Progress<'_>) -> Result<Cycle> {
         self.check_rehearses()?;
@@ -497,7 +516,7 @@ impl Pipeline {
                 continue;
             };
             let id = one.id;
-            if !proof.is_sound() {
+            if !proof.is_sound() || !tuning::is_sound(&proof) {
                 return Err(wrong(format!(
                     "the verdict on recommendation {id} does not follow from its evidence"
                 )));
@@ -561,6 +580,10 @@ impl aion_base::recommendation::Pipeline for Pipeline {
         self.models.rows()
     }
 
+    fn knobs(&self) -> Vec<KnobRow> {
+        self.knob_rows()
+    }
+
     fn recommendations(&self, with_evidence: bool) -> Result<Vec<Row>> {
         let all: Vec<Recommendation> = self.kept.lock().recommendations.values().cloned().collect();
         let snapshot = with_evidence.then(|| self.store.snapshot());
@@ -600,7 +623,7 @@ impl Observer for Pipeline {
     }
 
     fn wants_operators(&self, queryid: i64) -> bool {
-        self.observed().is_some_and(|observed| observed.wants_operators(queryid))
+        self.models.wants_operators() || self.observed().is_some_and(|observed| observed.wants_operators(queryid))
     }
 
     fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted> {
@@ -609,6 +632,7 @@ impl Observer for Pipeline {
 
     fn observe(&self, observation: Observation) {
         if observation.is_complete {
+            self.tuning.latencies.record(observation.execution);
             let (queryid, took) = (observation.fingerprint.queryid, observation.execution);
             self.worker
                 .post(self.watching.executed(queryid, took, self.clock.monotonic()));

@@ -50,8 +50,10 @@ const EXAMPLES_MAX: usize = 20_000;
 const EXAMPLES_MIN: usize = 200;
 /// Samples between two judgements.
 const JUDGE_EVERY: usize = 50;
-/// Samples of a contest that are kept.
+/// Samples of a contest that are kept; what is not shown by then is not so.
 const SAMPLES_MAX: usize = 4_000;
+/// Samples up to which the operators of every execution are of interest, so that a contest does not take for ever.
+const SAMPLES_EAGER: usize = 1_000;
 /// Rows on which ONNX Runtime is compared with the plain evaluator.
 const PROBES: usize = 32;
 
@@ -231,6 +233,11 @@ impl Models {
         })
     }
 
+    /// Whether the operators of the next execution are of interest, whatever they are for the captured workload.
+    pub fn wants_operators(&self) -> bool {
+        self.serving.read().is_some() && self.learnt.lock().samples.len() < SAMPLES_EAGER
+    }
+
     /// Learns from an execution, at `now` in microseconds since 1970.
     pub fn observe(&self, observation: &Observation, now: i64) {
         if observation.operators.is_empty() || !observation.is_complete {
@@ -391,7 +398,6 @@ impl Pipeline {
         let options = TrainOptions::default();
         let trained = self.counted(|| train(&dataset, &options, &self.clock))?;
         let mut manifest = trained.manifest(NAME, feature_set(), &options, self.now());
-        manifest.stage = Stage::Shadow;
         manifest.lineage.data_sha256 = Some(dataset.sha256());
         let file = export(&trained.mlp, &feature_set(), &[])?;
         let manifest = {
@@ -400,7 +406,8 @@ impl Pipeline {
                 return Ok(None);
             };
             manifest.lineage.parent = registry.shadow(NAME).map(|parent| parent.version);
-            registry.add(manifest, &file)?
+            let added = registry.add(manifest, &file)?;
+            registry.set_stage(NAME, added.version, Stage::Shadow)?
         };
         self.begin_shadow(&manifest)?;
         Ok(Some(manifest.version))
@@ -462,7 +469,10 @@ impl Pipeline {
         let Some(serving) = self.models.serving.read().clone() else {
             return Ok(());
         };
-        let terms = Terms::default();
+        let terms = Terms {
+            samples_max: SAMPLES_MAX,
+            ..Terms::default()
+        };
         let samples = {
             let mut learnt = self.models.learnt.lock();
             let samples = learnt.samples.len();
@@ -520,13 +530,14 @@ impl Pipeline {
     pub fn accept_model(&self, file: &[u8], manifest: &[u8]) -> Result<u64> {
         let mut manifest = Manifest::from_json(manifest)?;
         NAME.clone_into(&mut manifest.name);
-        manifest.stage = Stage::Shadow;
+        manifest.stage = Stage::Training;
         let manifest = {
             let mut registry = self.models.registry.lock();
             let registry = registry
                 .as_mut()
                 .ok_or_else(|| Error::unsupported("a database in memory keeps no models"))?;
-            registry.add(manifest, file)?
+            let added = registry.add(manifest, file)?;
+            registry.set_stage(NAME, added.version, Stage::Shadow)?
         };
         self.begin_shadow(&manifest)?;
         Ok(manifest.version)

@@ -32,11 +32,14 @@ impl Pipeline {
             proposed: self.counted(|| self.look())?,
             ..Cycle::default()
         };
+        // A knob is tried on the running store: alone only where it may act alone.
+        let tries_knobs = self.current_mode().acts(Kind::Knob, &self.auto_kinds());
         let proposed: Vec<u64> = {
             let kept = self.kept.lock();
             let all = kept.recommendations.values();
             // What people asked for they rehearse, and see its end.
             let ours = all.filter(|one| one.state == State::Proposed && one.kind != Kind::Model);
+            let ours = ours.filter(|one| one.kind != Kind::Knob || tries_knobs);
             ours.map(|one| one.id).collect()
         };
         for id in proposed {

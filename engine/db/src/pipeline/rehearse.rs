@@ -59,6 +59,9 @@ impl Pipeline {
     /// # Errors
     /// 0A000 for a command that cannot be rehearsed; what parsing and the catalog answer.
     pub(super) fn recommend(&self, command: &str, origin: &str, reason: &str) -> Result<u64> {
+        if let Some(id) = self.recommend_knob(command, origin, reason)? {
+            return Ok(id);
+        }
         let parts = self.parts()?;
         let session = parts.session(SessionOptions::default());
         let statement = parts.rehearsable(command)?;
@@ -181,6 +184,9 @@ impl Pipeline {
         let _work = self.begin()?;
         let one = self.find(id)?;
         Verb::Rehearse.check(id, one.state)?;
+        if one.kind == Kind::Knob {
+            return self.rehearse_knob(&one, by, progress);
+        }
         if one.kind == Kind::Model {
             return Err(Error::unsupported(format!(
                 "recommendation {id} is a model: it is judged by its predictions while statements run"

@@ -33,6 +33,7 @@ impl Pipeline {
             acts.hint = Some("Mode auto acts on no kind: ALTER SYSTEM SET aion.auto_kinds = 'index'.".to_owned());
         }
         let (model, note) = self.models.status();
+        let (tuner, tuner_hint) = self.tuning_status();
         let onnx = aion_models_onnx::status();
         vec![
             row("mode", mode.name().to_owned()),
@@ -46,6 +47,11 @@ impl Pipeline {
                 name: "model",
                 value: model,
                 hint: note,
+            },
+            StatusRow {
+                name: "knobs",
+                value: tuner,
+                hint: tuner_hint,
             },
             StatusRow {
                 name: "onnx_runtime",

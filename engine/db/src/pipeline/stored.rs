@@ -10,6 +10,8 @@
 //! A move is one commit: the recommendation, its decision, and the evidence where it rests on some. The hash of the evidence in a
 //! decision is that of its JSON as it lies here.
 
+use std::collections::BTreeMap;
+
 use aion_base::id::{IndexId, LogIndex, TableId, TxnId};
 use aion_base::key::{ColumnOrder, KeyWriter};
 use aion_base::range::KeyRange;
@@ -41,6 +43,22 @@ pub struct Settings {
     /// The kinds that mode auto changes without asking.
     #[serde(default)]
     pub auto_kinds: Option<Vec<Kind>>,
+    /// The knobs that a person set, by name.
+    #[serde(default)]
+    pub knobs: BTreeMap<String, i64>,
+    /// The knobs that recommendations set, by name.
+    #[serde(default)]
+    pub tuned: BTreeMap<String, Tuned>,
+}
+
+/// A knob that a recommendation set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuned {
+    /// Its value.
+    pub value: i64,
+    /// Which recommendation.
+    pub recommendation: u64,
 }
 
 fn key(index: IndexId, id: u64) -> Vec<u8> {

@@ -48,7 +48,7 @@ impl Worker {
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
@@ -109,7 +109,7 @@ impl Pipeline {
             let now = self.clock.monotonic();
             if now.saturating_sub(tidied) >= TICK && !self.worker.is_stopped() {
                 tidied = now;
-                if let Err(error) = self.tidy().and_then(|()| self.judge_model()) {
+                if let Err(error) = self.tidy().and_then(|()| self.judge_model()).and_then(|()| self.tune()) {
                     tracing::warn!(%error, "decisions could not be carried out; it is tried again in a second");
                 }
             }

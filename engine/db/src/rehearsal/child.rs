@@ -185,9 +185,28 @@ impl<'a> Side<'a> {
         })
     }
 
+    /// The lines of the plan, without what is expected of its operators.
+    fn plan(&mut self, literals: &Literals) -> Result<Vec<String>> {
+        let mut explained = literals.clone();
+        explained.text = format!("EXPLAIN {}", literals.text);
+        let (prepared, values) = self.prepare(&explained)?;
+        let rows = self.rows(&prepared, &values)?;
+        let lines = rows.into_iter().flatten().flatten();
+        let lines = lines.filter(|line| !line.starts_with("Planning Time"));
+        Ok(lines.map(|line| without_rows(&line)).collect())
+    }
+
     fn run(&mut self, sql: &str) -> Result<()> {
         let prepared = self.prepare_text(sql)?;
         self.rows(&prepared, &[]).map(drop)
+    }
+}
+
+/// A line of a plan without `(rows=...)`.
+fn without_rows(line: &str) -> String {
+    match line.split_once("  (rows") {
+        Some((front, _)) => front.to_owned(),
+        None => line.to_owned(),
     }
 }
 
@@ -310,6 +329,17 @@ impl Rehearsal for Pair<'_> {
             memory_bytes: 0,
             build_ms,
         })
+    }
+
+    fn is_affected(&mut self, statement: usize) -> Result<bool> {
+        let request = self.request;
+        for literals in &request.statements[statement].literals {
+            let incumbent = self.reading_side(Arm::Incumbent).plan(literals)?;
+            if incumbent != self.reading_side(Arm::Candidate).plan(literals)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn run(&mut self, arm: Arm, statement: usize, literals: usize, timeout: Option<Duration>) -> Result<Execution> {

@@ -4,6 +4,8 @@
 //! the edge like a statement: counted against the same limit, on a thread that may block, and told to stop when its client goes away or
 //! the server ends. A rehearsal then ends and its recommendation is proposed again; a change that was begun is made to its end.
 //!
+//! **Statements.** Those of a rehearsal. What a model or a knob was judged by has none; it is in the column evidence.
+//!
 //! **Numbers.** Identities of statements and seeds have 64 bits and are strings: a reader of JSON may keep 53. A figure that was not
 //! measured, or is none, is null. Times are UTC as ISO 8601 writes them, `2026-11-29T10:25:20.5Z`.
 //!
@@ -19,7 +21,7 @@ use aion_base::recommendation::{Asked, AskedOf, DecisionRow, Recommendation};
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value};
 use aion_db::{Database, Progress};
-use aion_shadow::recommendation::Proof;
+use aion_shadow::recommendation::Grounds;
 use aion_shadow::state::{Mode, Verb};
 use aion_shadow::statistics::{Pair, Stratum, median, speedup};
 use aion_shadow::verdict::Measured;
@@ -56,7 +58,10 @@ async fn list(State(shared): State<Arc<Shared>>) -> Response<Body> {
 }
 
 async fn show(State(shared): State<Arc<Shared>>, path: Result<Path<String>, PathRejection>) -> Response<Body> {
-    let id = match path.map_err(|_| unknown("")).and_then(|Path(id)| id_of(&id)) {
+    let id = match path
+        .map_err(|_| unknown("of that name"))
+        .and_then(|Path(id)| id_of(&id))
+    {
         Ok(id) => id,
         Err(error) => return refused(&error),
     };
@@ -101,7 +106,7 @@ async fn act(
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };
-    let asked = path.map_err(|_| unknown("")).and_then(|Path((id, verb))| {
+    let asked = path.map_err(|_| unknown("of that name")).and_then(|Path((id, verb))| {
         let verb = verb_of(&verb)?;
         let id = id_of(&id)?;
         let why = parse::<Why>(&body, "It is an object, empty or with \"reason\".")?;
@@ -198,10 +203,15 @@ fn verb_of(text: &str) -> Result<Verb> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], hint: &str) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body is not a request: {error}");
+    let wrong = |why: String| {
+        let message = format!("the body is not a request: {why}");
         Error::invalid(SqlState::PROTOCOL_VIOLATION, message).with_hint(hint)
-    })
+    };
+    // serde takes an array for an object, whose fields are then in the order that they happen to be declared in.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong("no object".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
@@ -400,17 +410,16 @@ impl Statement {
     }
 }
 
-/// The statements of a recommendation's evidence; none where it was not rehearsed.
+/// The statements of a rehearsal; none where there was none, and where the evidence is of another kind.
 fn statements(one: &Recommendation) -> Result<Vec<Statement>> {
     let Some(evidence) = &one.evidence else {
         return Ok(Vec::new());
     };
-    let proof: Proof = serde_json::from_str(evidence).map_err(|error| {
-        Error::corrupt(format!(
-            "the evidence of recommendation {} is no evidence: {error}",
-            one.id
-        ))
-    })?;
+    let grounds = serde_json::from_str(evidence)
+        .map_err(|error| Error::corrupt(format!("the evidence of recommendation {} is none: {error}", one.id)))?;
+    let Grounds::Rehearsal(proof) = grounds else {
+        return Ok(Vec::new());
+    };
     let seed = proof.seed;
     let all = proof.queries.into_iter().zip(proof.evidence.statements);
     Ok(all
@@ -427,6 +436,8 @@ fn instant(micros: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aion_shadow::contest::Terms;
+    use aion_shadow::recommendation::{Contest, Proof};
     use aion_shadow::verdict::{Budget, Evidence, Verdict};
     use serde_json::json;
 
@@ -493,7 +504,7 @@ mod tests {
                 statements: vec![
                     measured(i64::MIN, pairs(8.0, 2.0), None),
                     measured(2, Vec::new(), Some("it writes")),
-                    measured(3, pairs(1.0, 0.0), None),
+                    measured(3, pairs(10.0, 0.0), None),
                 ],
                 ..Evidence::default()
             },
@@ -522,6 +533,17 @@ mod tests {
         );
         assert_eq!(shown[2]["speedup"], json!(null), "an infinite one is none");
         assert!(statements(&Recommendation::default()).expect("nothing").is_empty());
+        let contest = Contest {
+            seed: 1,
+            terms: Terms::default(),
+            samples: Vec::new(),
+            verdict: Verdict::Ready,
+        };
+        let of_a_model = Recommendation {
+            evidence: Some(serde_json::to_string(&contest).expect("it is data")),
+            ..Recommendation::default()
+        };
+        assert!(statements(&of_a_model).expect("evidence of another kind").is_empty());
         let broken = Recommendation {
             evidence: Some("{}".to_owned()),
             ..Recommendation::default()

@@ -36,6 +36,15 @@ pub(super) const TABLES: &[Definition] = &[
         models,
     )
     .in_schema("aion"),
+    // The names of `pg_settings`.
+    Definition::new(
+        "knobs",
+        0,
+        "name text, setting text, unit text, category text, short_desc text, min_val text, max_val text, boot_val text, \
+         source text, managed bool, decision_id int8",
+        knobs,
+    )
+    .in_schema("aion"),
     Definition::new("ai_status", 0, "name text, value text, hint text", status).in_schema("aion"),
     Definition::new(
         "decisions",
@@ -110,6 +119,26 @@ fn models(facts: &Facts) -> Result<Vec<Row>> {
             one.last_error,
         ]);
         row
+    });
+    Ok(rows.collect())
+}
+
+fn knobs(facts: &Facts) -> Result<Vec<Row>> {
+    let rows = facts.identity.pipeline.iter().flat_map(|pipeline| pipeline.knobs());
+    let rows = rows.map(|one| {
+        row![
+            one.name,
+            one.setting,
+            one.unit,
+            one.category,
+            one.short_desc,
+            one.min_val,
+            one.max_val,
+            one.boot_val,
+            one.source,
+            one.is_managed,
+            one.decision_id,
+        ]
     });
     Ok(rows.collect())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aion_base::id::{IndexId, TableId};
 use aion_base::Result;
 use aion_base::subplan::SubPlan;
-use aion_base::recommendation::{Asked, DecisionRow, ModelRow, Pipeline, Recommendation, StatusRow};
+use aion_base::recommendation::{Asked, DecisionRow, KnobRow, ModelRow, Pipeline, Recommendation, StatusRow};
 use aion_base::observation::{Predicted, Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
@@ -146,6 +146,22 @@ impl Pipeline for OneRecommendation {
         vec![ModelRow {
             stage: "shadow",
             ..ModelRow::default()
+        }]
+    }
+
+    fn knobs(&self) -> Vec<KnobRow> {
+        vec![KnobRow {
+            name: "aion.block_cache_bytes".to_owned(),
+            setting: "64".to_owned(),
+            unit: Some("B"),
+            category: "Block cache",
+            short_desc: "Memory.",
+            min_val: "8".to_owned(),
+            max_val: "512".to_owned(),
+            boot_val: "64".to_owned(),
+            source: "pipeline",
+            is_managed: true,
+            decision_id: Some(1),
         }]
     }
 

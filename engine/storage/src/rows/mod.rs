@@ -16,9 +16,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use aion_base::{Error, Result};
 use aion_base::id::{LogIndex, Term, Timestamp};
 use aion_base::range::KeyRange;
+use aion_base::{Error, Result};
 
 use crate::commit::Rejection;
 use knobs::{RowsKnob, RowsSignals};

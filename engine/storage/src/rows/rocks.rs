@@ -129,8 +129,7 @@ impl RocksRows {
         family.set_level_zero_slowdown_writes_trigger(LEVEL0_FILES[1].into());
         family.set_level_zero_stop_writes_trigger(LEVEL0_FILES[2].into());
         family.set_level_compaction_dynamic_level_bytes(true);
-        let families = FAMILIES
-            .map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
+        let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
         let db = Db::open_cf_descriptors(&database, dir, families).map_err(|error| failed(dir, "open", &error))?;
         let mut write_options = WriteOptions::default();
         write_options.disable_wal(true);

@@ -71,7 +71,7 @@ async fn one_is_listed_shown_and_dismissed_for_good() {
         ("kind", json!("index")),
         ("object", json!("public.t")),
         ("state", json!("proposed")),
-        ("command", json!("CREATE INDEX by_kind ON t (kind)")),
+        ("command", json!("CREATE INDEX \"by_kind\" ON t(kind)")),
         ("undo_command", json!("DROP INDEX public.by_kind")),
         ("origin", json!("planted")),
         ("speedup", json!(null)),
@@ -159,7 +159,7 @@ async fn what_is_not_there_or_is_no_request_is_refused() {
         "{}",
         verb.body
     );
-    for body in [json!({"why": "so"}), json!([]), json!({"reason": 1})] {
+    for body in [json!({"why": "so"}), json!([]), json!(["so"]), json!({"reason": 1})] {
         let wrong = ask(&mut client, &format!("/{id}/dismiss"), &body).await;
         assert_eq!(wrong.error(), (400, "08P01".to_owned()), "{body}");
     }

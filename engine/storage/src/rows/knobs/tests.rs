@@ -51,7 +51,10 @@ fn fill(rows: &RocksRows, from: u64, to: u64) {
 fn read(rows: &RocksRows, from: u64, to: u64) {
     let mut value = Vec::new();
     for row in from..to {
-        assert!(rows.get(&row.to_be_bytes(), &mut value).expect("readable").is_some(), "{row}");
+        assert!(
+            rows.get(&row.to_be_bytes(), &mut value).expect("readable").is_some(),
+            "{row}"
+        );
     }
 }
 
@@ -59,7 +62,10 @@ fn read(rows: &RocksRows, from: u64, to: u64) {
 fn in_options_file(dir: &Path, option: &str) -> Vec<String> {
     let files = std::fs::read_dir(dir).expect("a directory");
     let names = files.map(|file| file.expect("an entry").file_name().into_string().expect("a name"));
-    let newest = names.filter(|name| name.starts_with("OPTIONS-")).max().expect("there is one");
+    let newest = names
+        .filter(|name| name.starts_with("OPTIONS-"))
+        .max()
+        .expect("there is one");
     let text = std::fs::read_to_string(dir.join(newest)).expect("readable");
     let wanted = format!("{option}=");
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix(&wanted));
@@ -84,10 +90,18 @@ fn a_knob_is_in_force_in_every_family_and_gone_with_the_rows() {
     for (knob, before, after) in changes {
         let option = knob.option().expect("it is RocksDB's");
         assert_eq!(rows.knob(knob), Some(before));
-        assert_eq!(in_options_file(dir.path(), option), vec![before.to_string(); 4], "{knob:?}");
+        assert_eq!(
+            in_options_file(dir.path(), option),
+            vec![before.to_string(); 4],
+            "{knob:?}"
+        );
         rows.set_knob(knob, after).expect("it takes it");
         assert_eq!(rows.knob(knob), Some(after));
-        assert_eq!(in_options_file(dir.path(), option), vec![after.to_string(); 4], "{knob:?}");
+        assert_eq!(
+            in_options_file(dir.path(), option),
+            vec![after.to_string(); 4],
+            "{knob:?}"
+        );
     }
     rows.set_knob(RowsKnob::BlockCacheBytes, 3 << 20).expect("it takes it");
     let capacity = rows.property(property::BLOCK_CACHE_CAPACITY);
@@ -103,7 +117,9 @@ fn a_knob_is_in_force_in_every_family_and_gone_with_the_rows() {
 fn what_rocksdb_does_not_take_changes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let rows = open(dir.path(), 8 << 20);
-    let error = rows.set_knob(RowsKnob::WriteBuffersMax, u64::MAX).expect_err("no such number");
+    let error = rows
+        .set_knob(RowsKnob::WriteBuffersMax, u64::MAX)
+        .expect_err("no such number");
     assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
     assert!(error.hint().is_some());
     assert_eq!(rows.knob(RowsKnob::WriteBuffersMax), Some(4));
@@ -119,7 +135,10 @@ fn a_smaller_cache_gives_its_blocks_up() {
     read(&rows, 0, 12_000);
     let full = signals(&rows);
     assert!(full.block_cache_used_bytes > 8 << 20, "{full:?}");
-    assert!(full.block_cache_misses > 1_000 && full.block_cache_hits > 6_000, "{full:?}");
+    assert!(
+        full.block_cache_misses > 1_000 && full.block_cache_hits > 6_000,
+        "{full:?}"
+    );
     // Blocks that come in push out more than themselves, until it is as small as it shall be.
     rows.set_knob(RowsKnob::BlockCacheBytes, 8 << 20).expect("it takes it");
     fill(&rows, 12_000, 24_000);
@@ -134,7 +153,10 @@ fn a_smaller_cache_gives_its_blocks_up() {
     assert!(before.block_cache_used_bytes > 20 << 20, "{before:?}");
     read(&rows, 0, 24_000);
     let after = signals(&rows);
-    assert_eq!(after.block_cache_misses, before.block_cache_misses, "all of it is in the cache");
+    assert_eq!(
+        after.block_cache_misses, before.block_cache_misses,
+        "all of it is in the cache"
+    );
 }
 
 /// With a compaction trigger that is out of reach, files of level 0 pile up; lowered again, they go. A smaller write buffer is full sooner.
@@ -142,15 +164,20 @@ fn a_smaller_cache_gives_its_blocks_up() {
 fn triggers_and_buffers_change_what_rocksdb_does() {
     let dir = tempfile::tempdir().expect("a directory");
     let rows = open(dir.path(), 8 << 20);
-    rows.set_knob(RowsKnob::Level0CompactionTrigger, 12).expect("it takes it");
+    rows.set_knob(RowsKnob::Level0CompactionTrigger, 12)
+        .expect("it takes it");
     for batch in 0..8 {
         fill(&rows, batch * 100, batch * 100 + 100);
         rows.flush().expect("flushed");
     }
     let piled = signals(&rows);
     assert_eq!((piled.level0_files, piled.compacted_bytes), (8, 0), "{piled:?}");
-    assert!(piled.flushed_bytes > 800 * VALUE_BYTES as u64 && piled.live_file_bytes > 0, "{piled:?}");
-    rows.set_knob(RowsKnob::Level0CompactionTrigger, 2).expect("it takes it");
+    assert!(
+        piled.flushed_bytes > 800 * VALUE_BYTES as u64 && piled.live_file_bytes > 0,
+        "{piled:?}"
+    );
+    rows.set_knob(RowsKnob::Level0CompactionTrigger, 2)
+        .expect("it takes it");
     // One that is compacted may not be seen at once: until it is.
     fill(&rows, 800, 900);
     rows.flush().expect("flushed");
@@ -184,7 +211,9 @@ fn rows_in_memory_have_no_knobs() {
     let rows = MemoryRows::default();
     assert!(RowsKnob::ALL.iter().all(|knob| rows.knob(*knob).is_none()));
     assert_eq!(rows.signals().expect("nothing to measure"), None);
-    let error = rows.set_knob(RowsKnob::BlockCacheBytes, 1 << 20).expect_err("there is none");
+    let error = rows
+        .set_knob(RowsKnob::BlockCacheBytes, 1 << 20)
+        .expect_err("there is none");
     assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED);
 }
 
@@ -193,7 +222,8 @@ fn rows_in_memory_have_no_knobs() {
 fn writers_that_wait_are_counted() {
     let dir = tempfile::tempdir().expect("a directory");
     let rows = open(dir.path(), 8 << 20);
-    rows.set_knob(RowsKnob::Level0CompactionTrigger, 1_000).expect("it takes it");
+    rows.set_knob(RowsKnob::Level0CompactionTrigger, 1_000)
+        .expect("it takes it");
     rows.set_knob(RowsKnob::Level0StopTrigger, 1_000).expect("it takes it");
     rows.set_knob(RowsKnob::Level0SlowdownTrigger, 3).expect("it takes it");
     for batch in 0..6 {
