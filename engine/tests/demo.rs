@@ -23,7 +23,12 @@ fn text(bytes: &[u8]) -> String {
 fn the_demo_loads_compares_kills_and_leaves_its_evidence() {
     let dir = tempfile::tempdir().expect("a directory");
     let out = dir.path().join("out");
-    let output = demo(&out, &["--seed", "7", "--kills", "1", "--draws", "2"], None);
+    // What is learned is run by the hunt: a rehearsal takes a debug build a minute, and there are nine.
+    let output = demo(
+        &out,
+        &["--seed", "7", "--kills", "1", "--draws", "2", "--mode", "off"],
+        None,
+    );
     let (shown, complaint) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{}\n{shown}\n{complaint}", output.status);
     assert!(shown.starts_with("seed 7;"), "the seed comes first:\n{shown}");
@@ -120,4 +125,47 @@ fn without_the_archive_the_way_to_get_it_is_said_and_nothing_is_touched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("make setup"), "{}", text(&output.stderr));
     assert!(!out.exists());
+}
+
+/// The whole loop, with the evidence computed again by the script that is left there. `cargo xtask hunt` runs it.
+#[test]
+fn the_demo_learns_refuses_what_was_planted_and_takes_back_what_stops_paying() {
+    if crate::program::at_length(0, 1) == 0 {
+        println!("NOT RUN here: it takes many minutes in a debug build; cargo xtask hunt runs it");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("out");
+    let output = demo(&out, &["--seed", "7", "--kills", "0", "--draws", "5"], None);
+    let (shown, complaint) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}\n{shown}\n{complaint}", output.status);
+    for expected in [
+        "of the gain by hand",
+        "it went back on its own",
+        "verdicts recomputed",
+        "decisions intact",
+    ] {
+        assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
+    }
+    let ledger = std::fs::read_to_string(out.join("ledger.jsonl")).expect("ledger.jsonl");
+    for line in ledger.lines() {
+        let one: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if one["origin"] == "planted" {
+            assert_eq!(one["state"], "rejected", "{one}");
+        }
+    }
+    // One sample changed is found.
+    let samples = std::fs::read_to_string(out.join("samples.csv")).expect("samples.csv");
+    let line = samples
+        .lines()
+        .find(|line| line.starts_with("rehearsal,") && line.contains(",candidate,"));
+    let line = line.expect("a sample");
+    let mut fields: Vec<&str> = line.split(',').collect();
+    fields[5] = "0.001";
+    std::fs::write(out.join("samples.csv"), samples.replacen(line, &fields.join(","), 1)).expect("written");
+    let checked = Command::new("python3")
+        .arg(out.join("verify.py"))
+        .output()
+        .expect("it runs");
+    assert_eq!(checked.status.code(), Some(1), "{}", text(&checked.stdout));
 }

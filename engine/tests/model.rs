@@ -31,7 +31,10 @@ fn fill(database: &Database) {
         &[],
     );
     client.query("CREATE TABLE kinds (kind integer PRIMARY KEY, name text)", &[]);
-    client.query("INSERT INTO kinds SELECT i, 'kind ' || i FROM generate_series(0, 9) AS s(i)", &[]);
+    client.query(
+        "INSERT INTO kinds SELECT i, 'kind ' || i FROM generate_series(0, 9) AS s(i)",
+        &[],
+    );
     client.query(
         "INSERT INTO items SELECT i, i % 10, i % 10, i * 0.37 FROM generate_series(1, 5000) AS s(i)",
         &[],
@@ -53,7 +56,14 @@ fn run(database: &Database, rounds: u64, seed: u64) {
                 2 => format!("price > {price} AND items.kind = {kind}"),
                 _ => format!("items.kind < {kind} AND shelf < {kind}"),
             };
-            let columns = ["count(*)", "sum(price)", "max(price)", "min(id)", "avg(price)", "count(shelf)"];
+            let columns = [
+                "count(*)",
+                "sum(price)",
+                "max(price)",
+                "min(id)",
+                "avg(price)",
+                "count(shelf)",
+            ];
             let column = columns[shape / 4];
             let join = match shape % 3 {
                 0 => "items JOIN kinds ON kinds.kind = items.kind",
@@ -101,7 +111,10 @@ fn a_model_is_trained_predicts_in_shadow_and_is_judged() {
     assert_eq!(errors[0][1..], ["t", "t", "t"], "{errors:?}");
     let (state, why) = (
         one(&database, "SELECT state FROM aion.recommendations WHERE kind = 'model'"),
-        one(&database, "SELECT state_reason FROM aion.recommendations WHERE kind = 'model'"),
+        one(
+            &database,
+            "SELECT state_reason FROM aion.recommendations WHERE kind = 'model'",
+        ),
     );
     assert!(matches!(state.as_str(), "ready" | "rejected"), "{state}: {why}");
     database.verify_ledger().expect("it is whole");
@@ -109,8 +122,15 @@ fn a_model_is_trained_predicts_in_shadow_and_is_judged() {
     // It shows in EXPLAIN, and steers nothing.
     let query = "SELECT count(*) FROM items WHERE kind = 3 AND shelf = 3";
     let mut client = Client::new(&database);
-    let explained = client.query(&format!("EXPLAIN (ANALYZE, AI) {query}"), &[]).concat().join("\n");
-    for wanted in ["Rows: classical ", ", actual 500", "AI: mode shadow, the classical plan"] {
+    let explained = client
+        .query(&format!("EXPLAIN (ANALYZE, AI) {query}"), &[])
+        .concat()
+        .join("\n");
+    for wanted in [
+        "Rows: classical ",
+        ", actual 500",
+        "AI: mode shadow, the classical plan",
+    ] {
         assert!(explained.contains(wanted), "{wanted} is not in\n{explained}");
     }
     if state == "ready" {
@@ -121,7 +141,10 @@ fn a_model_is_trained_predicts_in_shadow_and_is_judged() {
     // The next process goes on with it.
     let database = open(directory.path());
     assert_eq!(one(&database, "SELECT count(*) FROM aion.models"), "1");
-    assert_eq!(one(&database, "SELECT count(*) FROM items WHERE kind = 3 AND shelf = 3"), "500");
+    assert_eq!(
+        one(&database, "SELECT count(*) FROM items WHERE kind = 3 AND shelf = 3"),
+        "500"
+    );
     database.close().expect("it closes");
 }
 
@@ -150,6 +173,8 @@ fn manifest() -> Manifest {
     );
     // Each gets a number of its own when it is added.
     manifest.version = 1;
+    manifest.sha256 = "0".repeat(64);
+    manifest.bytes = 1;
     manifest.feature_low = vec![-16.0; FEATURES];
     manifest.feature_high = vec![16.0; FEATURES];
     manifest

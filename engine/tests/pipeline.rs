@@ -60,15 +60,15 @@ fn fill(database: &Database) {
 }
 
 fn state(client: &mut Client<'_>, id: u64) -> String {
-    let rows = client.query(
-        &format!("SELECT state FROM aion.recommendations WHERE id = {id}"),
-        &[],
-    );
+    let rows = client.query(&format!("SELECT state FROM aion.recommendations WHERE id = {id}"), &[]);
     rows.first().map_or_else(|| "none".to_owned(), |row| row[0].clone())
 }
 
 fn has_index(client: &mut Client<'_>, name: &str) -> bool {
-    let rows = client.query(&format!("SELECT count(*) FROM pg_indexes WHERE indexname = '{name}'"), &[]);
+    let rows = client.query(
+        &format!("SELECT count(*) FROM pg_indexes WHERE indexname = '{name}'"),
+        &[],
+    );
     rows == [["1"]]
 }
 
@@ -92,7 +92,10 @@ fn a_recommendation_goes_from_proposal_to_revert_in_sql() {
     assert_eq!(cycle.proposed, cycle.rehearsed);
     assert!(cycle.approved.is_empty(), "nobody is asked in mode auto only");
     let again = database.learn(&PROGRESS).expect("a round");
-    assert!(again.proposed.is_empty(), "what stands is not proposed again: {again:?}");
+    assert!(
+        again.proposed.is_empty(),
+        "what stands is not proposed again: {again:?}"
+    );
 
     let mut client = Client::new(&database);
     let shown = client.query(
@@ -100,9 +103,24 @@ fn a_recommendation_goes_from_proposal_to_revert_in_sql() {
          before_ms > after_ms, verbs, array_length(queryids, 1) > 0 FROM aion.recommendations WHERE id = 1",
         &[],
     );
-    let wanted = ["index", "public.items", "ready", "advisor", "t", "t", "t", "t", "t", "{rehearse,approve,dismiss}", "t"];
+    let wanted = [
+        "index",
+        "public.items",
+        "ready",
+        "advisor",
+        "t",
+        "t",
+        "t",
+        "t",
+        "t",
+        "{rehearse,approve,dismiss}",
+        "t",
+    ];
     assert_eq!(shown, [wanted]);
-    let names = client.query("SELECT command, undo_command, evidence IS NOT NULL FROM aion.recommendations WHERE id = 1", &[]);
+    let names = client.query(
+        "SELECT command, undo_command, evidence IS NOT NULL FROM aion.recommendations WHERE id = 1",
+        &[],
+    );
     assert!(names[0][0].contains("aion_items_kind"), "{names:?}");
     assert!(names[0][1].starts_with("DROP INDEX"), "{names:?}");
     assert_eq!(names[0][2], "t");
@@ -113,10 +131,16 @@ fn a_recommendation_goes_from_proposal_to_revert_in_sql() {
     assert!(client.explain(QUERY, &[Value::I32(3)]).contains("aion_items_kind"));
     let pinned = client.query("SELECT aion.pin($1)", &[Value::I64(1)]);
     assert_eq!(pinned[0][3], "watching");
-    assert_eq!(client.query("SELECT pinned FROM aion.recommendations WHERE id = 1", &[]), [["t"]]);
+    assert_eq!(
+        client.query("SELECT pinned FROM aion.recommendations WHERE id = 1", &[]),
+        [["t"]]
+    );
     client.query("SELECT aion.unpin(1)", &[]);
     let reverted = client.query("SELECT aion.revert(1, $1)", &[Value::Text("not needed".to_owned())]);
-    assert_eq!((reverted[0][3].as_str(), reverted[0][4].as_str()), ("reverted", "not needed"));
+    assert_eq!(
+        (reverted[0][3].as_str(), reverted[0][4].as_str()),
+        ("reverted", "not needed")
+    );
     assert!(!client.explain(QUERY, &[Value::I32(3)]).contains("aion_items_kind"));
 
     let decisions = client.query(
@@ -140,7 +164,10 @@ fn a_recommendation_goes_from_proposal_to_revert_in_sql() {
     ];
     assert_eq!(decisions, wanted);
     let verified = database.verify_ledger().expect("it is whole");
-    assert!(verified.verdicts >= 1 && verified.decisions >= wanted.len(), "{verified:?}");
+    assert!(
+        verified.verdicts >= 1 && verified.decisions >= wanted.len(),
+        "{verified:?}"
+    );
     drop(client);
     database.close().expect("it closes");
 
@@ -169,10 +196,18 @@ fn what_may_not_be_asked_is_refused_and_changes_nothing() {
         ("SELECT aion.approve('one')", "22P02", "no id"),
         ("SELECT aion.approve()", "42883", "takes an id"),
         ("SELECT aion.rehearse(1, 2)", "42883", "a command or an id"),
-        ("SELECT aion.rehearse('UPDATE items SET kind = 1')", "0A000", "CREATE INDEX"),
+        (
+            "SELECT aion.rehearse('UPDATE items SET kind = 1')",
+            "0A000",
+            "CREATE INDEX",
+        ),
         ("SELECT aion.rehearse('DELETE FROM items')", "0A000", "CREATE INDEX"),
         ("SELECT aion.rehearse('SELECT 1; SELECT 2')", "42601", "one command"),
-        ("SELECT aion.rehearse('CREATE INDEX i ON nowhere (a)')", "42P01", "nowhere"),
+        (
+            "SELECT aion.rehearse('CREATE INDEX i ON nowhere (a)')",
+            "42P01",
+            "nowhere",
+        ),
         ("SELECT aion.approve(id) FROM aion.recommendations", "42883", "approve"),
     ] {
         let (state, message) = refusal(&mut client, sql);
@@ -223,7 +258,10 @@ fn the_mode_is_the_databases_and_outlives_the_process() {
     fill(&database);
     let (state, message) = refusal(&mut client, "SELECT aion.rehearse('ANALYZE items')");
     assert_eq!(state, "55000", "{message}");
-    assert_eq!(refusal(&mut client, "ALTER SYSTEM SET aion.ai_mode = 'bold'").0, "22023");
+    assert_eq!(
+        refusal(&mut client, "ALTER SYSTEM SET aion.ai_mode = 'bold'").0,
+        "22023"
+    );
     assert_eq!(refusal(&mut client, "ALTER SYSTEM SET work_mem = '1'").0, "42704");
     client.query("ALTER SYSTEM SET aion.ai_mode = 'auto'", &[]);
     client.query("ALTER SYSTEM SET aion.auto_kinds = index", &[]);
@@ -239,13 +277,20 @@ fn the_mode_is_the_databases_and_outlives_the_process() {
     let cycle = database.learn(&PROGRESS).expect("a round");
     assert_eq!(cycle.approved.len(), 1, "{cycle:?}");
     assert_eq!(
-        client.query("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'aion_items_kind%'", &[]),
+        client.query(
+            "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'aion_items_kind%'",
+            &[]
+        ),
         [["1"]]
     );
     client.query("ALTER SYSTEM SET aion.ai_mode = 'off'", &[]);
     let noted = client.query("SELECT sum(calls) FROM aion.statements", &[]);
     client.query(QUERY, &[Value::I32(3)]);
-    assert_eq!(client.query("SELECT sum(calls) FROM aion.statements", &[]), noted, "nothing is noted");
+    assert_eq!(
+        client.query("SELECT sum(calls) FROM aion.statements", &[]),
+        noted,
+        "nothing is noted"
+    );
     client.query("ALTER SYSTEM RESET aion.ai_mode", &[]);
     assert_eq!(database.ai_mode(), Mode::Shadow);
     drop(client);
@@ -295,7 +340,10 @@ fn a_change_that_stops_paying_goes_back_on_its_own() {
         "INSERT INTO items SELECT i, 5, i * 0.37, 'more ' || i FROM generate_series(50001, 200000) AS s(i)",
         &[],
     );
-    assert!(client.explain(QUERY, &[Value::I32(5)]).contains("items_kind"), "the planner was not told");
+    assert!(
+        client.explain(QUERY, &[Value::I32(5)]).contains("items_kind"),
+        "the planner was not told"
+    );
     let begun = Instant::now();
     let mut executions = 0;
     while has_index(&mut client, "items_kind") {
@@ -381,7 +429,9 @@ fn a_process_that_dies_at_any_step_leaves_a_database_that_goes_on() {
         let mut client = Client::new(&database);
         assert_eq!(state(&mut client, 1), wanted, "{step}");
         assert_eq!(has_index(&mut client, "items_kind"), wanted == "watching", "{step}");
-        database.verify_ledger().unwrap_or_else(|error| panic!("{step}: {error}"));
+        database
+            .verify_ledger()
+            .unwrap_or_else(|error| panic!("{step}: {error}"));
         assert!(!data.join("clones").exists(), "{step}: clones are left");
         // It goes on to the end from here.
         if wanted == "proposed" {
@@ -394,7 +444,9 @@ fn a_process_that_dies_at_any_step_leaves_a_database_that_goes_on() {
             assert_eq!(client.query("SELECT aion.revert(1)", &[])[0][3], "reverted", "{step}");
         }
         assert!(!has_index(&mut client, "items_kind"), "{step}");
-        database.verify_ledger().unwrap_or_else(|error| panic!("{step}: {error}"));
+        database
+            .verify_ledger()
+            .unwrap_or_else(|error| panic!("{step}: {error}"));
         drop(client);
         database.close().expect("it closes");
     }
@@ -424,7 +476,10 @@ fn an_edited_ledger_is_found_and_its_first_wrong_decision_named() {
     let verified = database.verify_ledger().expect("it is whole");
     assert_eq!(verified.decisions, 4);
     database.close().expect("it closes");
-    for (at, from, to) in [(1, "proposed", "dismissed"), (3, "not shown", "well shown")] {
+    for (at, from, to) in [
+        (1, "proposed", "dismissed"),
+        (3, "nothing to compare", "something to show"),
+    ] {
         let edited = directory.path().join(format!("edited {at}"));
         copy(&data, &edited);
         let store = Store::open(&edited, StoreOptions::default()).expect("it opens");
@@ -480,8 +535,13 @@ impl SmallDisk {
     fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a directory");
         let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_path_buf()))
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(at)
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then(|| Self(at.to_path_buf()))
     }
 }
 
@@ -528,7 +588,10 @@ fn a_disk_that_fills_up_during_a_rehearsal_costs_the_rehearsal_and_nothing_else(
     });
     let (state, message) = refusal(&mut client, sql);
     filling.join().expect("it filled the disk");
-    assert!(matches!(state.as_str(), "53100" | "58030" | "XX000" | "53000"), "{state}: {message}");
+    assert!(
+        matches!(state.as_str(), "53100" | "58030" | "XX000" | "53000"),
+        "{state}: {message}"
+    );
     for entry in std::fs::read_dir(&disk.0).expect("readable").flatten() {
         if entry.file_name().to_string_lossy().starts_with("ballast") {
             std::fs::remove_file(entry.path()).expect("it is there");

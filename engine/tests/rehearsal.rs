@@ -132,8 +132,8 @@ fn what_does_not_pay_is_rejected() {
         few.budget.pairs_max = 6;
         let rehearsed = database.rehearse(useless, &few, &mut |_| {}).expect("it is rehearsed");
         assert!(
-            // On a busy machine an unchanged statement may seem slower, which is a reason as well.
-            matches!(&rehearsed.verdict, Verdict::Rejected(why) if why.contains("not shown to pay") || why.contains("slower")),
+            // Its plans are the same with and without, so there is nothing to measure.
+            matches!(&rehearsed.verdict, Verdict::Rejected(why) if why.contains("would run another way")),
             "{useless}: {:?}",
             rehearsed.verdict
         );

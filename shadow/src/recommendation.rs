@@ -190,7 +190,9 @@ impl Grounds {
         match self {
             Self::Rehearsal(proof) => proof.judge() == proof.verdict,
             Self::Trial(_) => true,
-            Self::Contest(contest) => contest::judge(&contest.samples, &contest.terms, contest.seed).0 == contest.verdict,
+            Self::Contest(contest) => {
+                contest::judge(&contest.samples, &contest.terms, contest.seed).0 == contest.verdict
+            }
         }
     }
 }
@@ -278,7 +280,9 @@ impl Proof {
         Summary {
             before_ms: total(|one| one.incumbent_ms),
             after_ms: total(|one| one.candidate_ms),
-            speedup: figures.speedup.map(|speedup| [speedup.point, speedup.low, speedup.high]),
+            speedup: figures
+                .speedup
+                .map(|speedup| [speedup.point, speedup.low, speedup.high]),
             worst: figures.worst.map(|(queryid, worst)| (queryid, worst.point)),
             samples: figures.samples as u64,
             results_equal: figures.results_equal,
@@ -342,7 +346,10 @@ mod tests {
     fn it_moves_along_the_line_and_no_other_way() {
         let mut one = recommendation();
         assert_eq!(one.moved(State::Ready, PIPELINE, "", 2), None, "not rehearsed");
-        for (at, to) in [State::Proposed, State::Rehearsing, State::Ready].into_iter().enumerate() {
+        for (at, to) in [State::Proposed, State::Rehearsing, State::Ready]
+            .into_iter()
+            .enumerate()
+        {
             assert!(one.moved(to, PIPELINE, "because", 10 + at as i64).is_some(), "{to}");
         }
         assert_eq!((one.rehearsed_at, one.expires_at), (Some(12), Some(12 + EXPIRES_AFTER)));
@@ -351,9 +358,15 @@ mod tests {
         assert_eq!(one.moved(State::Watching, PIPELINE, "made", 21), Some(State::Applying));
         assert_eq!((one.applied_at, one.expires_at), (Some(21), None));
         assert!(!one.undo_is_due);
-        assert_eq!(one.moved(State::Reverted, "ann", "not needed", 30), Some(State::Watching));
+        assert_eq!(
+            one.moved(State::Reverted, "ann", "not needed", 30),
+            Some(State::Watching)
+        );
         assert!(one.undo_is_due, "what is reverted is still to be taken back");
-        assert_eq!((one.state_reason.as_str(), one.decided_by.as_str()), ("not needed", "ann"));
+        assert_eq!(
+            (one.state_reason.as_str(), one.decided_by.as_str()),
+            ("not needed", "ann")
+        );
     }
 
     #[test]
@@ -373,7 +386,10 @@ mod tests {
     fn what_is_stored_is_what_is_read() {
         let one = recommendation();
         let stored = serde_json::to_string(&one).expect("it is data");
-        assert_eq!(serde_json::from_str::<Recommendation>(&stored).expect("as written"), one);
+        assert_eq!(
+            serde_json::from_str::<Recommendation>(&stored).expect("as written"),
+            one
+        );
         assert!(stored.contains("\"state\":\"observed\""), "{stored}");
         let newer = stored.replacen("\"id\"", "\"of_a_newer_program\":1,\"id\"", 1);
         assert!(serde_json::from_str::<Recommendation>(&newer).is_err());

@@ -147,7 +147,9 @@ impl Evidence {
             return Verdict::Rejected(format!("answers differ: statements {}", differ.join(", ")));
         }
         let Some(workload) = figures.speedup else {
-            return Verdict::Rejected("nothing to compare: no statement that can be rehearsed would run another way".to_owned());
+            return Verdict::Rejected(
+                "nothing to compare: no statement that can be rehearsed would run another way".to_owned(),
+            );
         };
         let pairs = |one: &Measured| one.excluded.is_none().then_some(one.pairs.len());
         let fewest = self.statements.iter().filter_map(pairs).min().unwrap_or(0);

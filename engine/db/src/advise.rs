@@ -64,7 +64,11 @@ impl IndexAdvice {
 
     /// What takes it back.
     pub fn undo_command(&self) -> String {
-        format!("DROP INDEX {}.{}", aion_sql::quoted(&self.table.0), aion_sql::quoted(&self.name))
+        format!(
+            "DROP INDEX {}.{}",
+            aion_sql::quoted(&self.table.0),
+            aion_sql::quoted(&self.name)
+        )
     }
 
     /// The same as a recommendation with this id.
@@ -134,7 +138,9 @@ impl Parts {
                 .filter(|one| proposal.queryids.contains(&one.queryid))
                 .cloned();
             let statements = statements.collect();
-            advice.indexes.push(named(&proposal, statements, calls, &planner.catalog)?);
+            advice
+                .indexes
+                .push(named(&proposal, statements, calls, &planner.catalog)?);
         }
         Ok(advice)
     }

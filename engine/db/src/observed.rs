@@ -128,7 +128,9 @@ impl Observed {
     /// The mean of each statement's executions, in milliseconds.
     pub fn means(&self) -> Vec<(i64, f64)> {
         let figures = self.statements().into_iter();
-        figures.map(|one| (one.fingerprint.queryid, one.execution.mean_ms)).collect()
+        figures
+            .map(|one| (one.fingerprint.queryid, one.execution.mean_ms))
+            .collect()
     }
 
     /// Forgets a statement with its literals; false where it is not known.

@@ -34,9 +34,8 @@ pub fn carry(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             .take(3)
             .collect();
         let at = |nth: usize| words.get(nth).and_then(|&at| statement.get(at));
-        let is_ours = is_word(at(0), "ALTER")
-            && is_word(at(1), "SYSTEM")
-            && (is_word(at(2), "SET") || is_word(at(2), "RESET"));
+        let is_ours =
+            is_word(at(0), "ALTER") && is_word(at(1), "SYSTEM") && (is_word(at(2), "SET") || is_word(at(2), "RESET"));
         if !is_ours {
             carried.extend_from_slice(statement);
             continue;
@@ -49,7 +48,10 @@ pub fn carry(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         carried.push(TokenWithSpan::new(Token::make_word(CARRIER, Some('"')), span));
         carried.push(TokenWithSpan::new(Token::Period, span));
         let rest = statement[verb + 1..].iter();
-        carried.extend(rest.skip_while(|token| matches!(token.token, Token::Whitespace(_))).cloned());
+        carried.extend(
+            rest.skip_while(|token| matches!(token.token, Token::Whitespace(_)))
+                .cloned(),
+        );
     }
     carried
 }

@@ -19,7 +19,11 @@ pub struct OfOne {
 
 /// Does what is asked, and says where the recommendation stands.
 pub fn act(asking: &mut Asking, verb: &str, of: &OfOne, screen: &Screen) -> Done {
-    let reason = of.reason.as_deref().map(literal).map_or(String::new(), |reason| format!(", {reason}"));
+    let reason = of
+        .reason
+        .as_deref()
+        .map(literal)
+        .map_or(String::new(), |reason| format!(", {reason}"));
     let spinner = screen.spinner();
     spinner.set_message(format!("{verb} {}", of.id));
     let asked = asking.ask(&format!("SELECT aion.{verb}({}{reason})", of.id));
@@ -29,7 +33,11 @@ pub fn act(asking: &mut Asking, verb: &str, of: &OfOne, screen: &Screen) -> Done
     screen.line(format_args!("{}  {}: {}", of.id, text(&row[0]), text(&row[1])))?;
     screen.line(format_args!("  {}", text(&row[2])))?;
     if matches!(text(&row[0]), "watching" | "kept") {
-        screen.line(format_args!("  to take it back: aion ai revert {}   ({})", of.id, text(&row[3])))?;
+        screen.line(format_args!(
+            "  to take it back: aion ai revert {}   ({})",
+            of.id,
+            text(&row[3])
+        ))?;
         if text(&row[4]) == "t" {
             screen.line("  pinned: it stays whatever the watch says")?;
         }
@@ -47,7 +55,10 @@ pub fn rehearse(asking: &mut Asking, what: &str, screen: &Screen) -> Done {
     spinner.set_message("rehearsing on clones");
     let asked = asking.ask(&format!("SELECT aion.rehearse({argument})"));
     spinner.finish_and_clear();
-    let id = asked?.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+    let id = asked?
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next().flatten());
     let id = id.and_then(|id| id.parse().ok()).unwrap_or(0);
     show::show(asking, id, screen)?;
     let row = asking.one("state", id)?;

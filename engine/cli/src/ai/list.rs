@@ -10,15 +10,36 @@ const COLUMNS: &str = "id, kind, state, object, command, speedup, speedup_low, s
 
 /// Prints the list.
 pub fn list(asking: &mut Asking, screen: &Screen) -> Done {
-    let status = asking.ask("SELECT value FROM aion.ai_status WHERE name IN ('mode', 'processor_time') ORDER BY name")?;
-    let cell = |at: usize| status.get(at).and_then(|row| row.first()).map_or("-", |cell| text(cell));
-    screen.line(format_args!("mode {}, the learned parts took {} of processor time", cell(0), cell(1)))?;
+    let status =
+        asking.ask("SELECT value FROM aion.ai_status WHERE name IN ('mode', 'processor_time') ORDER BY name")?;
+    let cell = |at: usize| {
+        status
+            .get(at)
+            .and_then(|row| row.first())
+            .map_or("-", |cell| text(cell))
+    };
+    screen.line(format_args!(
+        "mode {}, the learned parts took {} of processor time",
+        cell(0),
+        cell(1)
+    ))?;
     let rows = asking.ask(&format!("SELECT {COLUMNS} FROM aion.recommendations ORDER BY id"))?;
     if rows.is_empty() {
         screen.line("Nothing is recommended.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let head = ["", "ID", "STATE", "SPEED-UP (95 %)", "WORST", "MB", "INSERT", "PAIRS", "EXPIRES", "ORIGIN"];
+    let head = [
+        "",
+        "ID",
+        "STATE",
+        "SPEED-UP (95 %)",
+        "WORST",
+        "MB",
+        "INSERT",
+        "PAIRS",
+        "EXPIRES",
+        "ORIGIN",
+    ];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
     for row in &rows {
         let speedup = match (number(&row[5]), number(&row[6]), number(&row[7])) {
@@ -67,6 +88,9 @@ mod tests {
     fn what_is_short() {
         let command = r#"CREATE INDEX "aion_flights_dest_17" ON "public"."flights" ("dest")"#;
         assert_eq!(super::what("index", command), "index on public.flights (dest)");
-        assert_eq!(super::what("statistics", "ANALYZE public.flights"), "statistics: ANALYZE public.flights");
+        assert_eq!(
+            super::what("statistics", "ANALYZE public.flights"),
+            "statistics: ANALYZE public.flights"
+        );
     }
 }

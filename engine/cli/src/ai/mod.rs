@@ -45,8 +45,12 @@ pub struct AiArguments {
 }
 
 fn step(text: &str) -> Result<Step, String> {
-    let steps = Step::ALL.iter().find(|step| format!("{step:?}").eq_ignore_ascii_case(text));
-    steps.copied().ok_or_else(|| format!("'{text}' is no step of the pipeline"))
+    let steps = Step::ALL
+        .iter()
+        .find(|step| format!("{step:?}").eq_ignore_ascii_case(text));
+    steps
+        .copied()
+        .ok_or_else(|| format!("'{text}' is no step of the pipeline"))
 }
 
 #[derive(Debug, Subcommand)]

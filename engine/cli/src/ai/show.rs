@@ -75,7 +75,9 @@ pub fn show(asking: &mut Asking, id: u64, screen: &Screen) -> Done {
     if text(&row[21]) == "t" {
         screen.line("  pinned: it stays whatever the watch says")?;
     }
-    let verbs = text(&row[22]).trim_matches(['{', '}']).replace(',', &format!(" {id}, aion ai "));
+    let verbs = text(&row[22])
+        .trim_matches(['{', '}'])
+        .replace(',', &format!(" {id}, aion ai "));
     screen.line(match verbs.as_str() {
         "" => "  next: nothing can be asked of it".to_owned(),
         verbs => format!("  next: aion ai {verbs} {id}"),
@@ -84,7 +86,15 @@ pub fn show(asking: &mut Asking, id: u64, screen: &Screen) -> Done {
 }
 
 fn show_evidence(proof: &Proof, screen: &Screen) -> Done<()> {
-    let head = ["statement", "calls", "before ms", "after ms", "speed-up (95 %)", "pairs", "equal"];
+    let head = [
+        "statement",
+        "calls",
+        "before ms",
+        "after ms",
+        "speed-up (95 %)",
+        "pairs",
+        "equal",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut left_out = Vec::new();
     for (query, measured) in proof.queries.iter().zip(&proof.evidence.statements) {

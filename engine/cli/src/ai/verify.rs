@@ -28,14 +28,23 @@ pub fn verify(asking: &mut Asking, screen: &Screen) -> Done {
         let (id, evidence) = (text(&row[0]), text(&row[1]));
         let proof: Proof = serde_json::from_str(evidence)
             .map_err(|error| Error::internal(format!("the evidence of {id} cannot be read: {error}")))?;
-        let of_this = entries.iter().rev().filter(|entry| entry.decision.recommendation_id.to_string() == id);
-        let decided = of_this.filter_map(|entry| entry.decision.evidence_sha256.clone()).next();
+        let of_this = entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.decision.recommendation_id.to_string() == id);
+        let decided = of_this
+            .filter_map(|entry| entry.decision.evidence_sha256.clone())
+            .next();
         if decided.is_none_or(|decided| decided != ledger::sha256(evidence.as_bytes())) {
-            screen.line(format_args!("the evidence of recommendation {id} is not that of its decision"))?;
+            screen.line(format_args!(
+                "the evidence of recommendation {id} is not that of its decision"
+            ))?;
             return Ok(ExitCode::FAILURE);
         }
         if proof.judge() != proof.verdict {
-            screen.line(format_args!("the verdict on recommendation {id} does not follow from its evidence"))?;
+            screen.line(format_args!(
+                "the verdict on recommendation {id} does not follow from its evidence"
+            ))?;
             return Ok(ExitCode::FAILURE);
         }
         verdicts += 1;

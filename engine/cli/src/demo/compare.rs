@@ -201,7 +201,11 @@ impl<'a> Arms<'a> {
         let hide = |aion: &mut Embedded<'_>, hidden: &[&[String]], is_exact: bool| -> Result<()> {
             let names = hidden.concat().join(",");
             aion.script(&format!("SET aion.hidden_indexes = '{names}'"))?;
-            aion.script(if is_exact { "SET hnsw.exact = on" } else { "SET hnsw.exact = off" })?;
+            aion.script(if is_exact {
+                "SET hnsw.exact = on"
+            } else {
+                "SET hnsw.exact = off"
+            })?;
             Ok(())
         };
         let has_expert = self.start == Start::Expert;
@@ -219,8 +223,22 @@ impl<'a> Arms<'a> {
 
     /// Shows the medians side by side; whether all exact answers are equal, and the templates that are slower than by hand or than
     /// DuckDB.
-    pub fn show(&self, screen: &Screen, plans: &std::path::Path) -> Result<(bool, BTreeMap<&'static str, Vec<String>>)> {
-        let head = ["template", "before ms", "after ms", "by_hand ms", "duckdb ms", "ratio", "rows", "equal", "plan: expected/actual rows"];
+    pub fn show(
+        &self,
+        screen: &Screen,
+        plans: &std::path::Path,
+    ) -> Result<(bool, BTreeMap<&'static str, Vec<String>>)> {
+        let head = [
+            "template",
+            "before ms",
+            "after ms",
+            "by_hand ms",
+            "duckdb ms",
+            "ratio",
+            "rows",
+            "equal",
+            "plan: expected/actual rows",
+        ];
         let mut lines = vec![head.map(str::to_owned).to_vec()];
         let draws = self.comparison.draws;
         let mut all_equal = true;
@@ -264,10 +282,16 @@ impl<'a> Arms<'a> {
             }
             if let Some(now) = now {
                 if now > was * 1.1 {
-                    slower.entry("before").or_default().push(format!("{} {:.2}x", template.name, now / was));
+                    slower
+                        .entry("before")
+                        .or_default()
+                        .push(format!("{} {:.2}x", template.name, now / was));
                 }
                 if now > hand * 1.1 {
-                    slower.entry("by hand").or_default().push(format!("{} {:.2}x", template.name, now / hand));
+                    slower
+                        .entry("by hand")
+                        .or_default()
+                        .push(format!("{} {:.2}x", template.name, now / hand));
                 }
             }
             if !is_approximate {

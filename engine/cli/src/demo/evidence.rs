@@ -67,7 +67,9 @@ impl Evidence {
         self.write(&[
             "rehearsal",
             &id.to_string(),
-            &sample.queryid.map_or_else(|| "write".to_owned(), |queryid| queryid.to_string()),
+            &sample
+                .queryid
+                .map_or_else(|| "write".to_owned(), |queryid| queryid.to_string()),
             &sample.arm,
             &sample.literal_hash,
             // All digits: the verdicts are computed again from these.

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use aion_base::{Error, Result};
 use aion_bench::duckdb::python;
 use aion_bench::embedded::Embedded;
-use aion_db::rehearsal::SampleLine;
 use aion_db::recommendation::{Asked, AskedOf, Recommendation};
+use aion_db::rehearsal::SampleLine;
 use aion_db::{Database, Progress};
 use aion_shadow::contest::{Sample, Split, q_error};
 use serde_json::{Value, json};
@@ -63,12 +63,7 @@ pub fn observe(screen: &Screen, aion: &mut Embedded<'_>, workload: &Comparison) 
 }
 
 /// Trains the model and shows how it does beside the planner.
-pub fn model(
-    screen: &Screen,
-    database: &Database,
-    aion: &mut Embedded<'_>,
-    unseen: &Comparison,
-) -> Result<()> {
+pub fn model(screen: &Screen, database: &Database, aion: &mut Embedded<'_>, unseen: &Comparison) -> Result<()> {
     let start = Instant::now();
     let trained = match database.train_model() {
         Ok(trained) => trained,
@@ -86,9 +81,20 @@ pub fn model(
     ))?;
     unseen.observe(screen, aion)?;
     let samples = database.model_samples();
-    let head = ["rows of operators, Q-error", "operators", "planner p50", "model p50", "planner p95", "model p95", "better"];
+    let head = [
+        "rows of operators, Q-error",
+        "operators",
+        "planner p50",
+        "model p50",
+        "planner p95",
+        "model p95",
+        "better",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for (name, split) in [("later executions", Split::Time), ("statements left out", Split::Template)] {
+    for (name, split) in [
+        ("later executions", Split::Time),
+        ("statements left out", Split::Template),
+    ] {
         let of_split: Vec<&Sample> = samples.iter().filter(|sample| sample.split == split).collect();
         let errors = |of: fn(&Sample) -> f64| -> Vec<f64> {
             let mut errors: Vec<f64> = of_split.iter().filter_map(|one| q_error(of(one), one.actual)).collect();
@@ -100,7 +106,10 @@ pub fn model(
             let place = ((errors.len() as f64 * share) as usize).min(errors.len().saturating_sub(1));
             errors.get(place).copied().unwrap_or(f64::NAN)
         };
-        let better = match (at(&model, 0.95) < at(&planner, 0.95), at(&model, 0.5) <= at(&planner, 0.5)) {
+        let better = match (
+            at(&model, 0.95) < at(&planner, 0.95),
+            at(&model, 0.5) <= at(&planner, 0.5),
+        ) {
             (true, true) => "model",
             (false, false) => "planner",
             (true, false) => "planner at p50, model at p95",
@@ -168,13 +177,18 @@ pub fn recommend(
     match arguments.mode {
         DemoMode::Auto => {
             let cycle = database.learn(&quiet)?;
-            screen.line(format_args!("  mode auto made {} of them without being asked", cycle.approved.len()))?;
+            screen.line(format_args!(
+                "  mode auto made {} of them without being asked",
+                cycle.approved.len()
+            ))?;
         }
         _ => {
             for one in database.recommendations(false)? {
                 if one.state == "ready" && one.kind == "index" {
                     screen.line(format_args!("  $ aion ai --data demo-out/data approve {}", one.id))?;
-                    if let Err(error) = database.ask(&asked("approve", one.id, "the demo approves what is ready"), &quiet) {
+                    if let Err(error) =
+                        database.ask(&asked("approve", one.id, "the demo approves what is ready"), &quiet)
+                    {
                         screen.line(format_args!("    {}", error.message()))?;
                     }
                 }
@@ -201,7 +215,18 @@ pub fn recommend(
 }
 
 fn show(screen: &Screen, database: &Database, ids: &[u64]) -> Result<()> {
-    let head = ["", "ID", "ORIGIN", "STATE", "SPEED-UP (95 %)", "WORST", "MB", "INSERT", "PAIRS", "EQUAL"];
+    let head = [
+        "",
+        "ID",
+        "ORIGIN",
+        "STATE",
+        "SPEED-UP (95 %)",
+        "WORST",
+        "MB",
+        "INSERT",
+        "PAIRS",
+        "EQUAL",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let all = database.recommendations(false)?;
     for one in all.iter().filter(|one| ids.contains(&one.id)) {
@@ -217,9 +242,11 @@ fn show(screen: &Screen, database: &Database, ids: &[u64]) -> Result<()> {
             speedup,
             one.worst_speedup.map_or("-".to_owned(), |worst| format!("{worst:.2}x")),
             one.size_bytes.map_or("-".to_owned(), megabytes),
-            one.write_cost_pct.map_or("-".to_owned(), |cost| format!("{cost:+.0} %")),
+            one.write_cost_pct
+                .map_or("-".to_owned(), |cost| format!("{cost:+.0} %")),
             one.samples.map_or("-".to_owned(), count),
-            one.results_equal.map_or("-".to_owned(), |equal| if equal { "all" } else { "NO" }.to_owned()),
+            one.results_equal
+                .map_or("-".to_owned(), |equal| if equal { "all" } else { "NO" }.to_owned()),
         ]);
     }
     screen.table(&rows)
@@ -249,7 +276,10 @@ pub fn revert(screen: &Screen, database: &Database, evidence: &mut Evidence) -> 
         found.ok_or_else(|| Error::internal("a recommendation is gone"))
     };
     let rehearsed = state(database)?;
-    screen.line(format_args!("  {SHIFTED_INDEX}: {}, {}", rehearsed.state, rehearsed.state_reason))?;
+    screen.line(format_args!(
+        "  {SHIFTED_INDEX}: {}, {}",
+        rehearsed.state, rehearsed.state_reason
+    ))?;
     if rehearsed.state != "ready" {
         return Ok(false);
     }
@@ -260,13 +290,11 @@ pub fn revert(screen: &Screen, database: &Database, evidence: &mut Evidence) -> 
     }
     let good = aion.run(&statement, &["181".to_owned()])?;
     let rows = aion.script(
-        "INSERT INTO flights SELECT year + 10, month, day, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, \
-         carrier, 9999, tailnum, origin, dest, air_time, distance, hour, minute, time_hour, profile, id + 1000000 FROM flights WHERE id < 200000",
-    );
-    let rows = match rows {
-        Ok(tag) => tag,
-        Err(error) => return Err(error),
-    };
+        "INSERT INTO flights (id, year, month, day, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, \
+         flight, tailnum, origin, dest, air_time, distance, hour, minute, time_hour) SELECT id + 1000000, year, month, day, dep_time, \
+         sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, 9999, tailnum, origin, dest, air_time, distance, hour, \
+         minute, time_hour FROM flights WHERE id <= 80000",
+    )?;
     screen.line(format_args!(
         "  then {} flights of one number arrive ({rows}), and nobody runs ANALYZE",
         count(rows.rsplit(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0))
@@ -351,8 +379,7 @@ pub fn verify(screen: &Screen, database: &Database, folder: &Folder) -> Result<b
 fn ledger_line(one: &Recommendation) -> Result<Value> {
     let evidence: Option<Value> = match (&one.evidence, one.kind) {
         (Some(text), "index" | "statistics") => Some(
-            serde_json::from_str(text)
-                .map_err(|error| Error::internal(format!("evidence cannot be read: {error}")))?,
+            serde_json::from_str(text).map_err(|error| Error::internal(format!("evidence cannot be read: {error}")))?,
         ),
         _ => None,
     };
@@ -389,7 +416,12 @@ fn ledger_line(one: &Recommendation) -> Result<Value> {
 }
 
 /// What was refused, what was wrong, what it cost, and how to undo it.
-pub fn last_screen(screen: &Screen, database: &Database, learned: &Learned, slower: &BTreeMap<&str, Vec<String>>) -> Result<()> {
+pub fn last_screen(
+    screen: &Screen,
+    database: &Database,
+    learned: &Learned,
+    slower: &BTreeMap<&str, Vec<String>>,
+) -> Result<()> {
     let all = database.recommendations(false)?;
     screen.line("  refused:")?;
     for one in all.iter().filter(|one| matches!(one.state, "rejected" | "failed")) {
@@ -400,14 +432,24 @@ pub fn last_screen(screen: &Screen, database: &Database, learned: &Learned, slow
         if let (Some(estimated), Some(measured)) = (one.estimated_speedup, one.speedup) {
             let is_wrong = estimated / measured > 1.5 || measured / estimated > 1.5;
             let word = if is_wrong { "wrong by more than half" } else { "close" };
-            screen.line(format_args!("    {}: {estimated:.2}x and {measured:.2}x, {word}", short(&one.command)))?;
+            screen.line(format_args!(
+                "    {}: {estimated:.2}x and {measured:.2}x, {word}",
+                short(&one.command)
+            ))?;
         }
     }
     for (than, templates) in slower {
-        let templates = if templates.is_empty() { "nothing".to_owned() } else { templates.join(", ") };
+        let templates = if templates.is_empty() {
+            "nothing".to_owned()
+        } else {
+            templates.join(", ")
+        };
         screen.line(format_args!("  slower than {than}: {templates}"))?;
     }
-    let made: Vec<&Recommendation> = all.iter().filter(|one| matches!(one.state, "watching" | "kept")).collect();
+    let made: Vec<&Recommendation> = all
+        .iter()
+        .filter(|one| matches!(one.state, "watching" | "kept"))
+        .collect();
     let bytes: u64 = made.iter().filter_map(|one| one.size_bytes).sum();
     let build: f64 = made.iter().filter_map(|one| one.build_ms).sum();
     let writes = made.iter().filter_map(|one| one.write_cost_pct).fold(0.0, f64::max);

@@ -218,8 +218,17 @@ fn load_and_compare(
     if mode != DemoMode::Off {
         screen.heading("3. What was learnt")?;
         // Other literals than those that are compared in the end: what a rehearsal saw proves nothing.
-        learned::observe(screen, &mut aion, &Comparison::draw(archive, seed ^ 0x6c6f_6f6b, draws)?)?;
-        learned::model(screen, &database, &mut aion, &Comparison::draw(archive, seed ^ 0x7465_7374, draws)?)?;
+        learned::observe(
+            screen,
+            &mut aion,
+            &Comparison::draw(archive, seed ^ 0x6c6f_6f6b, draws)?,
+        )?;
+        learned::model(
+            screen,
+            &database,
+            &mut aion,
+            &Comparison::draw(archive, seed ^ 0x7465_7374, draws)?,
+        )?;
         screen.heading("4. Recommendations: rehearsed on clones, in pairs, with the statements that ran")?;
         learned = learned::recommend(screen, &database, &arguments.learned, &mut evidence)?;
     }

@@ -110,8 +110,10 @@ impl Pipeline {
             !kept.recommendations.get(id).is_some_and(|there| there.state.is_made())
         });
         if let Some(missing) = missing {
-            return Err(stale(format!("it was rehearsed upon recommendation {missing}, which is not made"))
-                .with_hint(format!("Approve {missing} first, or rehearse this one again.")));
+            return Err(stale(format!(
+                "it was rehearsed upon recommendation {missing}, which is not made"
+            ))
+            .with_hint(format!("Approve {missing} first, or rehearse this one again.")));
         }
         if one.kind == Kind::Knob {
             return self.check_knob(one).map_err(stale);
@@ -128,8 +130,10 @@ impl Pipeline {
     /// Decides that a change is to be taken back, and does it.
     fn revert(&self, one: &Recommendation, by: &str, reason: &str) -> Result<()> {
         if one.undo_command.is_none() {
-            return Err(Error::unsupported(format!("recommendation {} cannot be taken back", one.id))
-                .with_hint("What ANALYZE found is replaced by the next ANALYZE."));
+            return Err(
+                Error::unsupported(format!("recommendation {} cannot be taken back", one.id))
+                    .with_hint("What ANALYZE found is replaced by the next ANALYZE."),
+            );
         }
         self.advance(one.id, State::Reverted, by, reason, None, |_| {})?;
         self.watching.remove(one.id);
@@ -202,7 +206,11 @@ impl Pipeline {
                 self.advance(one.id, State::Kept, PIPELINE, "it kept its promise", None, |_| {})
             }
             Finding::Revert(why) if one.state.is_made() && one.is_pinned => {
-                tracing::warn!(id = one.id, why, "a change that does not keep its promise is pinned, and stays");
+                tracing::warn!(
+                    id = one.id,
+                    why,
+                    "a change that does not keep its promise is pinned, and stays"
+                );
                 Ok(())
             }
             Finding::Revert(why) if one.state.is_made() => self.revert(&one, PIPELINE, why),
@@ -219,7 +227,14 @@ impl Pipeline {
             if one.undo_is_due {
                 self.undo(one.id)?;
             } else if one.state == State::Ready && one.expires_at.is_some_and(|expires| expires <= now) {
-                self.advance(one.id, State::Expired, PIPELINE, "nobody approved it in time", None, |_| {})?;
+                self.advance(
+                    one.id,
+                    State::Expired,
+                    PIPELINE,
+                    "nobody approved it in time",
+                    None,
+                    |_| {},
+                )?;
             } else if one.state.is_made() && one.kind == Kind::Knob {
                 self.tidy_knob(&one)?;
             } else if one.state.is_made() && one.makes.is_some() && !self.is_there(&one)? {

@@ -40,8 +40,8 @@ use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::observation::{Observation, Observer, Predicted, StatementFigures};
-use aion_base::subplan::SubPlan;
 use aion_base::recommendation::{Asked, AskedOf, DecisionRow, KnobRow, ModelRow, Recommendation as Row, StatusRow};
+use aion_base::subplan::SubPlan;
 use aion_base::{Error, Result, SqlState};
 use aion_optimizer_core::advisor::Limits;
 use aion_shadow::contest::Sample;
@@ -290,14 +290,16 @@ impl Pipeline {
         let before = ProcessorTime::now();
         let done = work();
         let spent = ProcessorTime::now().since(before);
-        self.spent.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.spent
+            .fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         done
     }
 
     /// The database, as long as it is open.
     fn parts(&self) -> Result<Parts> {
         let engine = self.engine.get().and_then(Weak::upgrade);
-        let engine = engine.ok_or_else(|| Error::unavailable(SqlState::ADMIN_SHUTDOWN, "the database is being closed"))?;
+        let engine =
+            engine.ok_or_else(|| Error::unavailable(SqlState::ADMIN_SHUTDOWN, "the database is being closed"))?;
         Ok(Parts {
             store: self.store.clone(),
             engine,
@@ -316,11 +318,8 @@ impl Pipeline {
     /// Begins to rehearse.
     fn begin(&self) -> Result<MutexGuard<'_, ()>> {
         self.work.try_lock().ok_or_else(|| {
-            Error::unavailable(
-                SqlState::OBJECT_IN_USE,
-                "another recommendation is being rehearsed",
-            )
-            .with_hint("Ask again when that is done; aion.recommendations says which one it is.")
+            Error::unavailable(SqlState::OBJECT_IN_USE, "another recommendation is being rehearsed")
+                .with_hint("Ask again when that is done; aion.recommendations says which one it is.")
         })
     }
 
@@ -328,8 +327,11 @@ impl Pipeline {
     fn find(&self, id: u64) -> Result<Recommendation> {
         let kept = self.kept.lock();
         kept.recommendations.get(&id).cloned().ok_or_else(|| {
-            Error::not_found(SqlState::UNDEFINED_OBJECT, format!("recommendation {id} does not exist"))
-                .with_hint("SELECT id, state, command FROM aion.recommendations lists them.")
+            Error::not_found(
+                SqlState::UNDEFINED_OBJECT,
+                format!("recommendation {id} does not exist"),
+            )
+            .with_hint("SELECT id, state, command FROM aion.recommendations lists them.")
         })
     }
 
@@ -346,7 +348,9 @@ impl Pipeline {
         let mut kept = self.kept.lock();
         let now = self.now();
         let Some(there) = kept.recommendations.get(&id) else {
-            return Err(Error::internal(format!("recommendation {id} is gone while it is worked on")));
+            return Err(Error::internal(format!(
+                "recommendation {id} is gone while it is worked on"
+            )));
         };
         let mut moved = there.clone();
         let Some(from) = moved.moved(to, by, reason, now) else {
@@ -364,7 +368,9 @@ impl Pipeline {
     fn amend(&self, id: u64, change: impl FnOnce(&mut Recommendation)) -> Result<()> {
         let mut kept = self.kept.lock();
         let Some(there) = kept.recommendations.get(&id) else {
-            return Err(Error::internal(format!("recommendation {id} is gone while it is worked on")));
+            return Err(Error::internal(format!(
+                "recommendation {id} is gone while it is worked on"
+            )));
         };
         let mut changed = there.clone();
         change(&mut changed);
@@ -508,7 +514,8 @@ impl Pipeline {
     pub fn verify(&self) -> Result<Verified> {
         let snapshot = self.store.snapshot();
         let entries = stored::entries(&*snapshot)?;
-        let wrong = |what: String| Error::corrupt(what).with_hint("Somebody edited the ledger. A backup has it as it was.");
+        let wrong =
+            |what: String| Error::corrupt(what).with_hint("Somebody edited the ledger. A backup has it as it was.");
         ledger::verify(&entries).map_err(|broken| wrong(format!("the ledger is broken: {broken}")))?;
         let mut verdicts = 0;
         for one in self.kept.lock().recommendations.values() {
@@ -521,8 +528,13 @@ impl Pipeline {
                     "the verdict on recommendation {id} does not follow from its evidence"
                 )));
             }
-            let of_this = entries.iter().rev().filter(|entry| entry.decision.recommendation_id == id);
-            let last = of_this.filter_map(|entry| entry.decision.evidence_sha256.as_ref()).next();
+            let of_this = entries
+                .iter()
+                .rev()
+                .filter(|entry| entry.decision.recommendation_id == id);
+            let last = of_this
+                .filter_map(|entry| entry.decision.evidence_sha256.as_ref())
+                .next();
             if last.is_none_or(|decided| *decided != sha256) {
                 return Err(wrong(format!(
                     "the evidence of recommendation {id} is not that of its decision"
@@ -623,7 +635,10 @@ impl Observer for Pipeline {
     }
 
     fn wants_operators(&self, queryid: i64) -> bool {
-        self.models.wants_operators() || self.observed().is_some_and(|observed| observed.wants_operators(queryid))
+        self.models.wants_operators()
+            || self
+                .observed()
+                .is_some_and(|observed| observed.wants_operators(queryid))
     }
 
     fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted> {

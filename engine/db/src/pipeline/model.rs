@@ -125,7 +125,11 @@ impl Models {
             Ok(examples) => self.learnt.lock().examples = examples,
             Err(error) => tracing::warn!(%error, "the examples of models cannot be read; learning begins anew"),
         }
-        let shadow = self.registry.lock().as_ref().and_then(|registry| registry.shadow(NAME).cloned());
+        let shadow = self
+            .registry
+            .lock()
+            .as_ref()
+            .and_then(|registry| registry.shadow(NAME).cloned());
         if let Some(manifest) = shadow
             && let Err(error) = self.serve(&manifest)
         {
@@ -138,10 +142,16 @@ impl Models {
     /// # Errors
     /// An IO error; the file is as it was.
     pub fn save(&self) -> Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
         let lines: String = {
             let learnt = self.learnt.lock();
-            learnt.examples.iter().flat_map(|row| [row.to_json(), "\n".to_owned()]).collect()
+            learnt
+                .examples
+                .iter()
+                .flat_map(|row| [row.to_json(), "\n".to_owned()])
+                .collect()
         };
         match lines.is_empty() {
             true => Ok(()),
@@ -160,7 +170,10 @@ impl Models {
         if model.manifest.features != set {
             return Err(Error::invalid(
                 SqlState::INVALID_PARAMETER_VALUE,
-                format!("it takes the features {:?}, and these are {set:?}", model.manifest.features),
+                format!(
+                    "it takes the features {:?}, and these are {set:?}",
+                    model.manifest.features
+                ),
             ));
         }
         let probes: Vec<f32> = {
@@ -214,18 +227,24 @@ impl Models {
                 return None;
             }
         };
-        let mut answers = outputs.chunks_exact(3).zip(&asked).zip(&inputs).map(|((quantiles, sub_plan), input)| {
-            let quantiles = [quantiles[0], quantiles[1], quantiles[2]].map(f64::from);
-            let is_unlike = serving.range.as_ref().is_none_or(|range| range.is_unlike(input));
-            let point = sub_plan.estimated_rows.unwrap_or(1.0);
-            let estimate = clamp(point, quantiles, bounds(sub_plan), SPREAD_MAX, is_unlike);
-            PredictedRows {
-                low: estimate.low,
-                rows: estimate.rows,
-                high: estimate.high,
-            }
-        });
-        let rows = sub_plans.iter().map(|one| if is_learnt(one) { answers.next() } else { None });
+        let mut answers = outputs
+            .chunks_exact(3)
+            .zip(&asked)
+            .zip(&inputs)
+            .map(|((quantiles, sub_plan), input)| {
+                let quantiles = [quantiles[0], quantiles[1], quantiles[2]].map(f64::from);
+                let is_unlike = serving.range.as_ref().is_none_or(|range| range.is_unlike(input));
+                let point = sub_plan.estimated_rows.unwrap_or(1.0);
+                let estimate = clamp(point, quantiles, bounds(sub_plan), SPREAD_MAX, is_unlike);
+                PredictedRows {
+                    low: estimate.low,
+                    rows: estimate.rows,
+                    high: estimate.high,
+                }
+            });
+        let rows = sub_plans
+            .iter()
+            .map(|one| if is_learnt(one) { answers.next() } else { None });
         Some(Predicted {
             model: serving.label.clone(),
             is_live: false,
@@ -248,11 +267,23 @@ impl Models {
         let is_held_out = is_held_out(queryid);
         let is_ours = {
             let serving = self.serving.read();
-            serving.as_ref().is_some_and(|serving| Some(&serving.label) == observation.model.as_ref())
+            serving
+                .as_ref()
+                .is_some_and(|serving| Some(&serving.label) == observation.model.as_ref())
         };
         let mut learnt = self.learnt.lock();
-        for operator in observation.operators.iter().filter(|operator| is_learnt(&operator.sub_plan)) {
-            let row = TrainingRow::new(&operator.sub_plan, operator.actual_rows, !operator.is_censored, at, queryid);
+        for operator in observation
+            .operators
+            .iter()
+            .filter(|operator| is_learnt(&operator.sub_plan))
+        {
+            let row = TrainingRow::new(
+                &operator.sub_plan,
+                operator.actual_rows,
+                !operator.is_censored,
+                at,
+                queryid,
+            );
             if let (Some(row), false) = (row, is_held_out) {
                 if learnt.examples.len() >= EXAMPLES_MAX {
                     learnt.examples.pop_front();
@@ -307,7 +338,10 @@ impl Models {
             }
             None => {
                 let examples = self.learnt.lock().examples.len();
-                (format!("no model; {examples} examples of {EXAMPLES_MIN} that one is trained from"), None)
+                (
+                    format!("no model; {examples} examples of {EXAMPLES_MIN} that one is trained from"),
+                    None,
+                )
             }
         }
     }
@@ -504,7 +538,10 @@ impl Pipeline {
         }
         let (to, reason) = match &verdict {
             Verdict::Undecided => return Ok(()),
-            Verdict::Ready => (State::Ready, "it estimates better than the planner, in both splits".to_owned()),
+            Verdict::Ready => (
+                State::Ready,
+                "it estimates better than the planner, in both splits".to_owned(),
+            ),
             Verdict::Rejected(why) => (State::Rejected, why.clone()),
         };
         let contest = Contest {

@@ -95,7 +95,10 @@ impl Pipeline {
                 let mut tables = catalog.tables();
                 let found = tables.find(|there| there.schema == schema && there.name == table);
                 let found = found.ok_or_else(|| {
-                    Error::not_found(SqlState::UNDEFINED_TABLE, format!("relation \"{schema}.{table}\" does not exist"))
+                    Error::not_found(
+                        SqlState::UNDEFINED_TABLE,
+                        format!("relation \"{schema}.{table}\" does not exist"),
+                    )
                 })?;
                 let name = name.unwrap_or_else(|| index_name(found, &columns, next_id));
                 if catalog.table_of_index(&schema, &name).is_some() {
@@ -202,7 +205,9 @@ impl Pipeline {
         let parts = self.parts()?;
         let upon = self.ready_on(&one);
         let given: Vec<String> = upon.iter().map(|one| one.command.clone()).collect();
-        let made = upon.iter().filter_map(|one| one.makes.as_ref().map(|makes| makes.1.clone()));
+        let made = upon
+            .iter()
+            .filter_map(|one| one.makes.as_ref().map(|makes| makes.1.clone()));
         let basis = parts.basis(&one.object, made)?;
         let upon: Vec<u64> = upon.iter().map(|one| one.id).collect();
         self.advance(id, State::Rehearsing, by, "its rehearsal began", None, |one| {
@@ -218,13 +223,9 @@ impl Pipeline {
             clone_bytes_max: self.options.learning.clone_bytes_max,
         };
         let rehearsed = self.counted(|| {
-            parts.rehearse(
-                &one.command,
-                &given,
-                &options,
-                progress.is_cancelled,
-                &mut |sample| (progress.sampled)(sample),
-            )
+            parts.rehearse(&one.command, &given, &options, progress.is_cancelled, &mut |sample| {
+                (progress.sampled)(sample)
+            })
         });
         match rehearsed {
             Ok(rehearsed) => self.judge(id, rehearsed),
@@ -298,13 +299,21 @@ impl Parts {
         let Some(table) = tables.find(|table| format!("{}.{}", table.schema, table.name) == object) else {
             return Ok(None);
         };
-        let columns = table.columns.iter().map(|column| format!("{} {}", column.name, column.sql_type));
+        let columns = table
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.sql_type));
         let columns: Vec<String> = columns.collect();
         let mut indexes: Vec<String> = table.indexes.iter().map(|index| index.name.clone()).collect();
         indexes.extend(to_be_made);
         indexes.sort_unstable();
         indexes.dedup();
-        Ok(Some(format!("{}: {}; {}", table.id.0, columns.join(", "), indexes.join(", "))))
+        Ok(Some(format!(
+            "{}: {}; {}",
+            table.id.0,
+            columns.join(", "),
+            indexes.join(", ")
+        )))
     }
 
     /// The command that would make an index that is there.
@@ -328,7 +337,8 @@ impl Parts {
             Ok(read)
         })?;
         let definition = rows.into_iter().flatten().flatten().next();
-        definition.ok_or_else(|| Error::not_found(SqlState::UNDEFINED_OBJECT, format!("index \"{name}\" does not exist")))
+        definition
+            .ok_or_else(|| Error::not_found(SqlState::UNDEFINED_OBJECT, format!("index \"{name}\" does not exist")))
     }
 
     /// The one statement of a command that can be rehearsed.

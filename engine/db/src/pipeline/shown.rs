@@ -22,7 +22,8 @@ impl Pipeline {
         let mut program = row("rehearsals", "possible".to_owned());
         if self.options.learning.program.is_none() {
             "off".clone_into(&mut program.value);
-            program.hint = Some("This process does not know the program aion, which rehearses: use aion serve.".to_owned());
+            program.hint =
+                Some("This process does not know the program aion, which rehearses: use aion serve.".to_owned());
         } else if self.path.is_none() {
             "off".clone_into(&mut program.value);
             program.hint = Some("A database in memory cannot be cloned: open one in a directory.".to_owned());
@@ -39,7 +40,10 @@ impl Pipeline {
             row("mode", mode.name().to_owned()),
             acts,
             row("processor_time", format!("{:.1} s", self.spent().as_secs_f64())),
-            row("processor_share", format!("{share} % of the machine at most, when nobody asks")),
+            row(
+                "processor_share",
+                format!("{share} % of the machine at most, when nobody asks"),
+            ),
             row("observed", format!("{bytes} bytes")),
             row("observed_dropped", format!("{dropped} executions")),
             program,

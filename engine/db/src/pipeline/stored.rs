@@ -65,7 +65,9 @@ fn key(index: IndexId, id: u64) -> Vec<u8> {
     let mut key = Vec::new();
     // Ids count from 1: beyond i64 there are none.
     let id = i64::try_from(id).unwrap_or(i64::MAX);
-    KeyWriter::new(&mut key).table(LEARNED_TABLE, index).i64(id, ColumnOrder::ASC);
+    KeyWriter::new(&mut key)
+        .table(LEARNED_TABLE, index)
+        .i64(id, ColumnOrder::ASC);
     key
 }
 
@@ -240,7 +242,10 @@ fn oldest_ended(kept: &Kept) -> Option<u64> {
     if kept.recommendations.len() < RECOMMENDATIONS_MAX {
         return None;
     }
-    let mut ended = kept.recommendations.values().filter(|one| one.state.is_end() && !one.undo_is_due);
+    let mut ended = kept
+        .recommendations
+        .values()
+        .filter(|one| one.state.is_end() && !one.undo_is_due);
     ended.next().map(|one| one.id)
 }
 

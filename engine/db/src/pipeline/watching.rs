@@ -95,7 +95,16 @@ mod tests {
         assert!(executed(500, 1).is_empty());
         assert!(executed(500, 2).is_empty());
         let found = executed(500, 3);
-        assert!(matches!(&found[..], [Found { id: 7, finding: Finding::Revert(_) }]), "{found:?}");
+        assert!(
+            matches!(
+                &found[..],
+                [Found {
+                    id: 7,
+                    finding: Finding::Revert(_)
+                }]
+            ),
+            "{found:?}"
+        );
         assert!(executed(500, 4).is_empty(), "it was told");
         watching.remove(7);
         assert!(!watching.is_busy.load(Ordering::Relaxed));
@@ -115,6 +124,15 @@ mod tests {
             }]
         );
         let reverted: Vec<Found> = (100..103).flat_map(|second| executed(500, second)).collect();
-        assert!(matches!(&reverted[..], [Found { finding: Finding::Revert(_), .. }]), "{reverted:?}");
+        assert!(
+            matches!(
+                &reverted[..],
+                [Found {
+                    finding: Finding::Revert(_),
+                    ..
+                }]
+            ),
+            "{reverted:?}"
+        );
     }
 }

@@ -149,11 +149,7 @@ impl Pipeline {
     }
 }
 
-fn spawn(
-    name: &str,
-    pipeline: Arc<Pipeline>,
-    run: fn(&Pipeline),
-) -> Result<std::thread::JoinHandle<()>> {
+fn spawn(name: &str, pipeline: Arc<Pipeline>, run: fn(&Pipeline)) -> Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
         // Plans are walked by recursion, as in the threads of queries.

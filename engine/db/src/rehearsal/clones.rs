@@ -31,7 +31,10 @@ impl Clones {
     /// then.
     pub fn make(store: &Store, data: &Path, bytes_max: u64) -> Result<Self> {
         const TRIES: usize = 20;
-        check_room(data, bytes_max.min(store.disk_bytes()?.saturating_mul(2).saturating_add(ROOM_MIN)))?;
+        check_room(
+            data,
+            bytes_max.min(store.disk_bytes()?.saturating_mul(2).saturating_add(ROOM_MIN)),
+        )?;
         for _ in 0..TRIES {
             let folder = data.join(FOLDER).join(format!("{:016x}", rng::entropy()));
             let clones = Self { folder, bytes_max };
@@ -82,7 +85,9 @@ impl Clones {
         let bytes = names.map(|name| {
             let path = folder.join(OsStr::from_bytes(name.to_bytes()));
             match rustix::fs::lstat(&path) {
-                Ok(found) if FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 => self.bytes(&path, depth - 1),
+                Ok(found) if FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 => {
+                    self.bytes(&path, depth - 1)
+                }
                 Ok(found) => {
                     let size = u64::try_from(found.st_size).unwrap_or(0);
                     match found.st_nlink {

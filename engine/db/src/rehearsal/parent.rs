@@ -85,7 +85,9 @@ pub fn run(
             return Err(ended(format!("it took more than {} s", limit.as_secs())));
         }
         if is_cancelled() {
-            return Err(ended("somebody cancelled it, or the database is being closed".to_owned()));
+            return Err(ended(
+                "somebody cancelled it, or the database is being closed".to_owned(),
+            ));
         }
         if now.saturating_sub(looked) >= LOOK_AT_DISK_EVERY {
             looked = now;

@@ -35,7 +35,12 @@ impl Session {
         if !self.is_observed() {
             return None;
         }
-        let observer = self.engine.options.observer.clone().filter(|observer| observer.is_on())?;
+        let observer = self
+            .engine
+            .options
+            .observer
+            .clone()
+            .filter(|observer| observer.is_on())?;
         let known = prepared.known.get_or_init(|| known(prepared)).as_ref()?;
         let parameters = values.iter().zip(&prepared.parameters).map(|(value, sql_type)| {
             let mut text = String::new();

@@ -149,7 +149,9 @@ impl Session {
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("the mode of the learned parts is {of_database}; a session can only lower it"),
         )
-        .with_hint(format!("ALTER SYSTEM SET aion.ai_mode = '{value}' raises it for the database.")))
+        .with_hint(format!(
+            "ALTER SYSTEM SET aion.ai_mode = '{value}' raises it for the database."
+        )))
     }
 
     fn set_statement(&mut self, set: &ast::Set) -> Result<Response> {

@@ -72,7 +72,12 @@ pub(super) fn ask(query: &ast::Query) -> Option<Ask<'_>> {
 }
 
 fn verb_named(name: &ast::ObjectName) -> Option<&'static str> {
-    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
+    let parts: Vec<String> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(normalize)
+        .collect();
     let [schema, verb] = &parts[..] else { return None };
     (schema == SCHEMA).then_some(())?;
     VERBS.into_iter().find(|there| there == verb)
@@ -113,7 +118,10 @@ impl Ask<'_> {
                 format!("aion.{verb} takes {takes}, as values or parameters"),
             )
         };
-        let arguments = self.arguments.iter().map(|argument| value(argument, values).ok_or_else(wrong));
+        let arguments = self
+            .arguments
+            .iter()
+            .map(|argument| value(argument, values).ok_or_else(wrong));
         let arguments = arguments.collect::<Result<Vec<_>>>()?;
         let id = |text: &str| {
             text.trim().parse::<u64>().map_err(|_| {
@@ -128,9 +136,13 @@ impl Ask<'_> {
             (REHEARSE, [Argument::Text(command)]) => (AskedOf::Command(command.clone()), ""),
             (REHEARSE, _) => return Err(wrong()),
             (_, [Argument::Number(number) | Argument::Text(number)]) => (AskedOf::Recommendation(id(number)?), ""),
-            (_, [Argument::Number(number) | Argument::Text(number), Argument::Text(reason)]) => {
-                (AskedOf::Recommendation(id(number)?), reason.as_str())
-            }
+            (
+                _,
+                [
+                    Argument::Number(number) | Argument::Text(number),
+                    Argument::Text(reason),
+                ],
+            ) => (AskedOf::Recommendation(id(number)?), reason.as_str()),
             _ => return Err(wrong()),
         };
         Ok(Asked {
@@ -252,7 +264,10 @@ mod tests {
     fn a_verb_is_a_query_of_its_own() {
         assert_eq!(verb("SELECT aion.approve(17)"), Some(("approve", 1)));
         assert_eq!(verb("SELECT * FROM aion.dismiss($1, 'not now')"), Some(("dismiss", 2)));
-        assert_eq!(verb("select AION.Rehearse('CREATE INDEX ON t (a)')"), Some(("rehearse", 1)));
+        assert_eq!(
+            verb("select AION.Rehearse('CREATE INDEX ON t (a)')"),
+            Some(("rehearse", 1))
+        );
         for other in [
             "SELECT approve(17)",
             "SELECT other.approve(17)",

@@ -12,8 +12,7 @@ use aion_catalog::SqlType;
 use aion_catalog::types::TYPE_METADATA_KEY;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int16Builder, Int32Array, Int32Builder, Int64Array,
-    Int64Builder, ListBuilder, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    Int64Builder, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;

@@ -106,11 +106,7 @@ impl Definition {
         }
     }
 
-    const fn asked(
-        name: &'static str,
-        columns: &'static str,
-        rows: fn(&Facts, &[bool]) -> Result<Vec<Row>>,
-    ) -> Self {
+    const fn asked(name: &'static str, columns: &'static str, rows: fn(&Facts, &[bool]) -> Result<Vec<Row>>) -> Self {
         Self {
             schema: "pg_catalog",
             name,

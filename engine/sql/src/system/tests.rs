@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use aion_base::id::{IndexId, TableId};
 use aion_base::Result;
-use aion_base::subplan::SubPlan;
+use aion_base::id::{IndexId, TableId};
+use aion_base::observation::{Fingerprint, Observation, Observer, Predicted, StatementFigures, TimeFigures};
 use aion_base::recommendation::{Asked, DecisionRow, KnobRow, ModelRow, Pipeline, Recommendation, StatusRow};
-use aion_base::observation::{Predicted, Fingerprint, Observation, Observer, StatementFigures, TimeFigures};
+use aion_base::subplan::SubPlan;
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
     ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,

@@ -49,7 +49,9 @@ impl Ai {
             ),
             None => "learned nothing".to_owned(),
         };
-        let actual = node.actual.map_or(String::new(), |actual| format!(", actual {:.0}", actual.rows));
+        let actual = node
+            .actual
+            .map_or(String::new(), |actual| format!(", actual {:.0}", actual.rows));
         let censored = if node.is_censored { " (ended early)" } else { "" };
         format!("classical {classical}, {learned}{actual}{censored}")
     }

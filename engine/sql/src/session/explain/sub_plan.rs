@@ -50,7 +50,10 @@ pub fn sub_plan(plan: &dyn ExecutionPlan, rows: Option<f64>, children: &[Node]) 
         });
     } else if let Some(join) = any.downcast_ref::<HashJoinExec>() {
         whole.kind = join_kind(*join.join_type());
-        let on = join.on().iter().map(|(left, right)| (column_name(left), column_name(right)));
+        let on = join
+            .on()
+            .iter()
+            .map(|(left, right)| (column_name(left), column_name(right)));
         whole.joins.extend(on);
     } else if let Some(join) = any.downcast_ref::<NestedLoopJoinExec>() {
         whole.kind = join_kind(*join.join_type());
@@ -80,7 +83,8 @@ fn join_kind(join_type: JoinType) -> OperatorKind {
 
 fn column_name(expr: &std::sync::Arc<dyn PhysicalExpr>) -> String {
     let any: &dyn Any = expr.as_ref();
-    any.downcast_ref::<Column>().map_or_else(String::new, |column| column.name().to_owned())
+    any.downcast_ref::<Column>()
+        .map_or_else(String::new, |column| column.name().to_owned())
 }
 
 fn scanned(plan: &ScanPlan, whole: &mut SubPlan) {

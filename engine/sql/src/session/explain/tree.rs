@@ -133,7 +133,9 @@ impl Node {
     /// Marks what may have been ended early: what is below a limit, and what a join did not ask for because its other side was empty.
     fn censor(&mut self, plan: &dyn Any) {
         let is_limit = plan.is::<GlobalLimitExec>() || plan.is::<LocalLimitExec>();
-        let has_limit = plan.downcast_ref::<ScanExec>().is_some_and(|scan| scan.plan().limit.is_some());
+        let has_limit = plan
+            .downcast_ref::<ScanExec>()
+            .is_some_and(|scan| scan.plan().limit.is_some());
         self.is_censored |= has_limit;
         let is_join = matches!(
             self.sub_plan.kind,
