@@ -23,7 +23,7 @@ pub const GIVE_UP: u32 = 5;
 /// What an execution may take at least, however fast the incumbent was.
 const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 /// Pairs of writes in a round: one takes less time than a query, and varies more.
-const WRITES_OF_ROUND: usize = 4;
+const WRITES_OF_ROUND: usize = 2;
 /// Rows of a write that is paired: enough to be told from noise, few enough for a clone.
 pub const WRITTEN_ROWS: usize = 1_000;
 

@@ -214,7 +214,12 @@ impl Evidence {
     fn write_cost(&self, budget: &Budget, cost: Option<f64>, judged: Option<f64>) -> Option<String> {
         let most = budget.write_cost_pct_max;
         let is_beyond = self.writes.len() >= budget.pairs_min && judged? > most;
-        is_beyond.then(|| format!("writes take {:.1} % longer, {most:.1} % are allowed", cost.unwrap_or(0.0)))
+        is_beyond.then(|| {
+            format!(
+                "writes take {:.1} % longer, {most:.1} % are allowed",
+                cost.unwrap_or(0.0)
+            )
+        })
     }
 }
 
@@ -350,7 +355,10 @@ mod tests {
         };
         evidence.writes = [11.0, 60.0, 12.0, 58.0, 61.0].map(pair).to_vec();
         assert_eq!(evidence.judge(&Budget::default(), 1, true), Verdict::Undecided);
-        rejected(&evidence.judge(&Budget::default(), 1, false), "writes take 480.0 % longer");
+        rejected(
+            &evidence.judge(&Budget::default(), 1, false),
+            "writes take 480.0 % longer",
+        );
         evidence.writes.extend([pair(12.0); 6]);
         assert_eq!(evidence.judge(&Budget::default(), 1, true), Verdict::Ready);
     }

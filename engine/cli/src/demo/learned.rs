@@ -2,7 +2,7 @@
 //!
 //! 1. **What was learnt**: the workload runs with literals of its own; a cardinality model is trained of the operators that ran, and
 //!    predicts beside the planner while the workload runs once more with other literals.
-//! 2. **Recommendations**: the advisor's, a candidate that is useless, one that helps reads and costs writes more than its budget, and
+//! 2. **Recommendations**: the advisor's, a candidate that is useless, one that helps reads and takes more than its budget, and
 //!    what `--propose` names, are rehearsed alike. In mode advise the approve commands are shown and run; in mode auto the pipeline acts.
 //! 3. **A revert**: an index is promoted for a statement; then rows arrive that make it the slow way, and the watch takes it back.
 //! 4. **The last screen**: what was refused and why, what was estimated wrongly, what it cost, and how to undo each change.
@@ -33,11 +33,12 @@ use crate::screen::{Screen, count, megabytes};
 const VERIFY: &str = include_str!("verify.py");
 /// Nobody asks for flights of a minute.
 const USELESS: &str = "CREATE INDEX flights_minute ON flights (minute)";
-/// A copy of almost the whole row in another order: it serves the arrivals at an airport, and each flight is written twice.
+/// A copy of almost the whole row in another order: it serves the arrivals at an airport, and takes three times what other indexes do.
+/// That it costs an insert no more than they, a fifth to a third, is what was measured: the entry costs, not its width.
 const COSTLY: &str = "CREATE INDEX flights_all ON flights (dest, arr_delay, tailnum, time_hour, origin, carrier, flight, month, day, hour, \
      minute, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, air_time, distance)";
-/// What writes may cost more.
-pub const WRITE_COST_PCT_MAX: f64 = 75.0;
+/// What an index may take in the demo: of the others none takes half of it.
+pub const SIZE_BYTES_MAX: u64 = 12_000_000;
 /// The statement of the revert, and its index.
 const SHIFTED: &str = "SELECT count(*), avg(arr_delay) FROM flights WHERE flight = $1";
 const SHIFTED_INDEX: &str = "CREATE INDEX flights_flight ON flights (flight)";
@@ -145,7 +146,7 @@ pub fn recommend(
     }
     for (command, why) in [
         (USELESS, "planted: no statement asks for it"),
-        (COSTLY, "planted: it helps reads, and costs writes more than is allowed"),
+        (COSTLY, "planted: it helps reads, and takes more than is allowed"),
     ] {
         ids.push(database.plant(command, "planted", why)?);
     }
@@ -289,15 +290,22 @@ pub fn revert(screen: &Screen, database: &Database, evidence: &mut Evidence) -> 
         database.ask(&asked("approve", id, "the demo approves what is ready"), &progress)?;
     }
     let good = aion.run(&statement, &["181".to_owned()])?;
-    let rows = aion.script(
-        "INSERT INTO flights (id, year, month, day, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, \
-         flight, tailnum, origin, dest, air_time, distance, hour, minute, time_hour) SELECT id + 1000000, year, month, day, dep_time, \
-         sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, 9999, tailnum, origin, dest, air_time, distance, hour, \
-         minute, time_hour FROM flights WHERE id <= 80000",
-    )?;
+    let mut rows = 0;
+    // In parts: a transaction may change so many bytes and no more.
+    for part in 0..3 {
+        let tag = aion.script(&format!(
+            "INSERT INTO flights (id, year, month, day, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, \
+             carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute, time_hour) SELECT id + 1000000, year, month, day, \
+             dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, 9999, tailnum, origin, dest, air_time, \
+             distance, hour, minute, time_hour FROM flights WHERE id > {} AND id <= {}",
+            part * 60_000,
+            (part + 1) * 60_000
+        ))?;
+        rows += tag.rsplit(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0);
+    }
     screen.line(format_args!(
-        "  then {} flights of one number arrive ({rows}), and nobody runs ANALYZE",
-        count(rows.rsplit(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0))
+        "  then {} flights of one number arrive, and nobody runs ANALYZE",
+        count(rows)
     ))?;
     let begin = Instant::now();
     let mut bad = Vec::new();
@@ -312,6 +320,8 @@ pub fn revert(screen: &Screen, database: &Database, evidence: &mut Evidence) -> 
         std::thread::yield_now();
     }
     let reverted = begin.elapsed();
+    // The first run after it is planned anew.
+    aion.run(&statement, &["9999".to_owned()])?;
     let after = aion.run(&statement, &["9999".to_owned()])?;
     let bad: Vec<String> = bad.iter().map(|ms| format!("{ms:.0}")).collect();
     screen.line(format_args!(

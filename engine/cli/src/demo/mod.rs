@@ -156,7 +156,7 @@ fn options(arguments: &DemoArguments, mode: aion_db::Mode) -> Result<DatabaseOpt
             look_every: Duration::MAX / 4,
             rehearsal_time: Duration::from_secs(20),
             budget: Budget {
-                write_cost_pct_max: learned::WRITE_COST_PCT_MAX,
+                size_bytes_max: learned::SIZE_BYTES_MAX,
                 ..Budget::default()
             },
             auto_kinds: Some(vec![Kind::Index]),

@@ -72,10 +72,15 @@ fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehe
     incumbent.wait_for_indexes()?;
     candidate.wait_for_indexes()?;
     let (mut incumbent_side, mut candidate_side) = (Side::new(&incumbent)?, Side::new(&candidate)?);
-    for command in &request.given {
-        incumbent_side.run(command)?;
-        candidate_side.run(command)?;
-    }
+    // On both at once: it is not measured.
+    std::thread::scope(|scope| {
+        let candidate = scope.spawn(|| request.given.iter().try_for_each(|command| candidate_side.run(command)));
+        let incumbent = request.given.iter().try_for_each(|command| incumbent_side.run(command));
+        let candidate = candidate
+            .join()
+            .map_err(|_| Error::internal("a thread that made indexes panicked"))?;
+        incumbent.and(candidate)
+    })?;
     let mut pair = Pair {
         incumbent: incumbent_side,
         candidate: candidate_side,
