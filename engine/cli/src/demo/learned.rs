@@ -12,6 +12,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aion_base::{Error, Result};
@@ -135,6 +136,7 @@ pub fn recommend(
     screen: &Screen,
     database: &Database,
     arguments: &LearnedArguments,
+    data: &Path,
     evidence: &mut Evidence,
 ) -> Result<Learned> {
     let begin = Instant::now();
@@ -186,7 +188,7 @@ pub fn recommend(
         _ => {
             for one in database.recommendations(false)? {
                 if one.state == "ready" && one.kind == "index" {
-                    screen.line(format_args!("  $ aion ai --data demo-out/data approve {}", one.id))?;
+                    screen.line(format_args!("  $ aion ai --data {} approve {}", data.display(), one.id))?;
                     if let Err(error) =
                         database.ask(&asked("approve", one.id, "the demo approves what is ready"), &quiet)
                     {
@@ -430,6 +432,7 @@ pub fn last_screen(
     screen: &Screen,
     database: &Database,
     learned: &Learned,
+    data: &Path,
     slower: &BTreeMap<&str, Vec<String>>,
 ) -> Result<()> {
     let all = database.recommendations(false)?;
@@ -471,7 +474,8 @@ pub fn last_screen(
     screen.line("  to undo a change:")?;
     for one in made {
         screen.line(format_args!(
-            "    aion ai --data demo-out/data revert {}    or in SQL: {}",
+            "    aion ai --data {} revert {}    or in SQL: {}",
+            data.display(),
             one.id,
             one.undo_command.as_deref().unwrap_or("-")
         ))?;

@@ -119,7 +119,7 @@ pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     if arguments.learned.mode != DemoMode::Off {
         screen.heading("8. What it comes to")?;
         let database = Database::open(&folder.data(), options(arguments, aion_db::Mode::Shadow)?)?;
-        learned::last_screen(&screen, &database, &outcome.learned, &outcome.slower)?;
+        learned::last_screen(&screen, &database, &outcome.learned, &folder.data(), &outcome.slower)?;
         is_verified = learned::verify(&screen, &database, &folder)?;
         database.close()?;
     }
@@ -230,7 +230,7 @@ fn load_and_compare(
             &Comparison::draw(archive, seed ^ 0x7465_7374, draws)?,
         )?;
         screen.heading("4. Recommendations: rehearsed on clones, in pairs, with the statements that ran")?;
-        learned = learned::recommend(screen, &database, &arguments.learned, &mut evidence)?;
+        learned = learned::recommend(screen, &database, &arguments.learned, &folder.data(), &mut evidence)?;
     }
 
     screen.heading(match mode {

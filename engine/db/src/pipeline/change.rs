@@ -163,6 +163,13 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The same, where nobody waits for it: one that fails keeps neither the database from opening nor others from being taken back.
+    pub(super) fn undo_or_say(&self, id: u64) {
+        if let Err(error) = self.undo(id) {
+            tracing::warn!(%error, id, "a change could not be taken back; it is tried again in a second");
+        }
+    }
+
     /// Whether a change is there, as far as the catalog can tell.
     pub(super) fn is_there(&self, one: &Recommendation) -> Result<bool> {
         if one.kind == Kind::Knob {
@@ -225,7 +232,7 @@ impl Pipeline {
         let now = self.now();
         for one in all {
             if one.undo_is_due {
-                self.undo(one.id)?;
+                self.undo_or_say(one.id);
             } else if one.state == State::Ready && one.expires_at.is_some_and(|expires| expires <= now) {
                 self.advance(
                     one.id,

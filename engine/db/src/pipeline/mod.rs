@@ -408,7 +408,7 @@ impl Pipeline {
                     self.advance(id, State::Ready, PIPELINE, why, None, |_| {})?;
                 }
                 State::Watching | State::Kept => self.watch(&one),
-                State::Reverted if one.undo_is_due => self.undo(id)?,
+                State::Reverted if one.undo_is_due => self.undo_or_say(id),
                 _ => {}
             }
         }
