@@ -9,7 +9,7 @@ use aion_db::{AdviceLimits, Database, DatabaseOptions, Mode};
 use aion_shadow::verdict::{Budget, Verdict};
 
 use crate::nearest::Client;
-use crate::program::program;
+use crate::program::{at_length, program};
 
 fn open(path: &Path) -> Database {
     let options = DatabaseOptions {
@@ -59,6 +59,7 @@ fn options() -> RehearsalOptions {
         time: Duration::from_secs(300),
         seed: 7,
         clone_bytes_max: 1 << 30,
+        compares_all: false,
     }
 }
 
@@ -150,6 +151,39 @@ fn what_does_not_pay_is_rejected() {
         "{:?}",
         rehearsed.verdict
     );
+    database.close().expect("it closes");
+}
+
+/// Both arms are the same, and are compared all the same: whatever is measured is noise, and none of it may be promoted. In the gate one
+/// of each kind, in the hunt 20.
+#[test]
+fn identical_arms_are_never_ready() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = open(directory.path());
+    fill(&database);
+    let mut options = options();
+    options.compares_all = true;
+    for round in 0..at_length(1, 10) {
+        // On two clones, and on one of which a session hides what no statement uses.
+        for command in ["ANALYZE items", "CREATE INDEX items_name ON items (name)"] {
+            options.seed = 100 + round as u64;
+            let rehearsed = database
+                .rehearse(command, &options, &mut |_| {})
+                .expect("it is rehearsed");
+            let speedup = rehearsed.figures.speedup.expect("both queries were compared");
+            println!(
+                "{command}, round {round}: {:.2}x ({:.2} to {:.2}), {} pairs: {:?}",
+                speedup.point, speedup.low, speedup.high, rehearsed.figures.samples, rehearsed.verdict
+            );
+            assert!(rehearsed.figures.samples >= 10, "{:?}", rehearsed.figures);
+            assert!(
+                matches!(&rehearsed.verdict, Verdict::Rejected(why) if why.contains("not shown to pay") || why.contains("slower")),
+                "{command}: {:?}",
+                rehearsed.verdict
+            );
+        }
+    }
+    assert_nothing_is_left(directory.path());
     database.close().expect("it closes");
 }
 

@@ -18,6 +18,8 @@ use aion_base::subplan::SubPlan;
 use aion_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::milliseconds;
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -327,10 +329,6 @@ fn operators_bytes(operators: &[OperatorObservation]) -> usize {
     each.sum()
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
 /// Mean and deviation in one pass (Welford 1962).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Moments {
@@ -434,7 +432,7 @@ mod tests {
             is_read_only: true,
             is_complete: true,
             planning: Duration::from_micros(500),
-            prediction: Duration::ZERO,
+            added: Duration::ZERO,
             model: None,
             execution: Duration::from_millis(ms),
             rows: 2,

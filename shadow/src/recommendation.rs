@@ -102,6 +102,9 @@ pub struct Summary {
     pub build_ms: f64,
     /// How much longer writes take.
     pub write_cost_pct: Option<f64>,
+    /// How many more bytes writes put into the log.
+    #[serde(default)]
+    pub write_bytes_pct: Option<f64>,
     /// Of the draws behind the intervals.
     pub seed: u64,
     /// What each statement took, for the watch.
@@ -275,7 +278,8 @@ impl Proof {
         let promises: Vec<(u64, Promise)> = compared.filter_map(|one| Some((one.calls, promise(one)?))).collect();
         let total = |of: fn(&Promise) -> f64| -> f64 {
             let weighed = promises.iter().map(|(calls, one)| (*calls).max(1) as f64 * of(one));
-            weighed.sum()
+            // Not `sum()`: that of nothing is -0.
+            weighed.fold(0.0, |sum, one| sum + one)
         };
         Summary {
             before_ms: total(|one| one.incumbent_ms),
@@ -290,6 +294,7 @@ impl Proof {
             memory_bytes: self.evidence.memory_bytes,
             build_ms: self.evidence.build_ms,
             write_cost_pct: figures.write_cost_pct,
+            write_bytes_pct: figures.write_bytes_pct,
             seed: self.seed,
             promises: promises.into_iter().map(|(_, promise)| promise).collect(),
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use aion_base::Result;
 
 use crate::answer::{are_equal, are_equal_multisets};
-use crate::statistics::Pair;
+use crate::statistics::{Pair, milliseconds};
 use crate::verdict::{Budget, Evidence, Measured, Verdict};
 
 /// A candidate's execution ends when it took this many times the incumbent's.
@@ -70,6 +70,17 @@ pub struct Execution {
     pub rows: Option<Vec<Vec<Option<String>>>>,
 }
 
+/// Rows that were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// From the rows to the acknowledgement.
+    pub elapsed: Duration,
+    /// What the log took for them.
+    pub bytes: u64,
+    /// What it takes for them in the database as it is, without what is ready already.
+    pub bytes_as_is: u64,
+}
+
 /// What the change costs, beside time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -106,7 +117,7 @@ pub trait Rehearsal {
     ///
     /// # Errors
     /// When the clone cannot be written.
-    fn write(&mut self, arm: Arm) -> Result<Option<Duration>>;
+    fn write(&mut self, arm: Arm) -> Result<Option<Written>>;
 
     /// The time since the rehearsal began.
     fn elapsed(&self) -> Duration;
@@ -152,6 +163,7 @@ pub fn rehearse(
     let mut evidence = Evidence {
         statements: workload.iter().map(unmeasured).collect(),
         writes: Vec::new(),
+        written_bytes: None,
         size_bytes: cost.size_bytes,
         memory_bytes: cost.memory_bytes,
         build_ms: cost.build_ms,
@@ -176,7 +188,10 @@ pub fn rehearse(
             pairing.pair(round, at, statement, &mut evidence.statements[at])?;
         }
         for at in 0..WRITES_OF_ROUND {
-            evidence.writes.extend(pairing.write(round * WRITES_OF_ROUND + at)?);
+            if let Some((pair, bytes)) = pairing.write(round * WRITES_OF_ROUND + at)? {
+                evidence.writes.push(pair);
+                evidence.written_bytes = Some(bytes);
+            }
         }
         let now = pairing.clone.elapsed();
         let has_time = now + now.saturating_sub(began) <= time;
@@ -256,7 +271,8 @@ impl Pairing<'_> {
         Ok(())
     }
 
-    fn write(&mut self, round: usize) -> Result<Option<Pair>> {
+    /// A pair of writes, and the bytes of one as it is, and of both.
+    fn write(&mut self, round: usize) -> Result<Option<(Pair, [u64; 3])>> {
         let order = match round % 2 {
             0 => [Arm::Incumbent, Arm::Candidate],
             _ => [Arm::Candidate, Arm::Incumbent],
@@ -264,8 +280,11 @@ impl Pairing<'_> {
         let (Some(first), Some(second)) = (self.clone.write(order[0])?, self.clone.write(order[1])?) else {
             return Ok(None);
         };
-        for (arm, elapsed) in [(order[0], first), (order[1], second)] {
-            let execution = Execution { elapsed, rows: None };
+        for (arm, written) in [(order[0], first), (order[1], second)] {
+            let execution = Execution {
+                elapsed: written.elapsed,
+                rows: None,
+            };
             (self.record)(&Sample {
                 statement: None,
                 arm,
@@ -273,10 +292,14 @@ impl Pairing<'_> {
                 execution: &execution,
             })?;
         }
-        Ok(Some(match order[0] {
-            Arm::Incumbent => pair(first, second),
-            Arm::Candidate => pair(second, first),
-        }))
+        let (incumbent, candidate) = match order[0] {
+            Arm::Incumbent => (first, second),
+            Arm::Candidate => (second, first),
+        };
+        Ok(Some((
+            pair(incumbent.elapsed, candidate.elapsed),
+            [incumbent.bytes_as_is, incumbent.bytes, candidate.bytes],
+        )))
     }
 }
 
@@ -286,8 +309,8 @@ fn timeout(incumbent: &Execution) -> Duration {
 
 fn pair(incumbent: Duration, candidate: Duration) -> Pair {
     Pair {
-        incumbent_ms: incumbent.as_secs_f64() * 1_000.0,
-        candidate_ms: candidate.as_secs_f64() * 1_000.0,
+        incumbent_ms: milliseconds(incumbent),
+        candidate_ms: milliseconds(candidate),
     }
 }
 
@@ -374,10 +397,15 @@ mod tests {
             })
         }
 
-        fn write(&mut self, arm: Arm) -> Result<Option<Duration>> {
+        fn write(&mut self, arm: Arm) -> Result<Option<Written>> {
+            let written = |ms, bytes| Written {
+                elapsed: Duration::from_millis(ms),
+                bytes,
+                bytes_as_is: 1_000,
+            };
             Ok(self.write_ms.map(|(incumbent, candidate)| match arm {
-                Arm::Incumbent => Duration::from_millis(incumbent),
-                Arm::Candidate => Duration::from_millis(candidate),
+                Arm::Incumbent => written(incumbent, 1_000),
+                Arm::Candidate => written(candidate, 1_400),
             }))
         }
 

@@ -34,6 +34,14 @@ pub struct Budget {
     /// How much longer inserts into its table may take, in per cent. An index on a table with none but its primary key was measured to add a
     /// half: the row is written anyway, the entry beside it.
     pub write_cost_pct_max: f64,
+    /// How many more bytes inserts into its table may put into the log, in per cent.
+    #[serde(default = "write_bytes_pct_max")]
+    pub write_bytes_pct_max: f64,
+}
+
+/// An index that holds all columns doubles what is written.
+fn write_bytes_pct_max() -> f64 {
+    100.0
 }
 
 impl Default for Budget {
@@ -46,6 +54,7 @@ impl Default for Budget {
             size_bytes_max: 1 << 30,
             memory_bytes_max: 1 << 30,
             write_cost_pct_max: 100.0,
+            write_bytes_pct_max: write_bytes_pct_max(),
         }
     }
 }
@@ -74,6 +83,10 @@ pub struct Evidence {
     pub statements: Vec<Measured>,
     /// The same writes under both arms; empty for a change that writes do not feel.
     pub writes: Vec<Pair>,
+    /// Bytes of one such write in the log: in the database as it is, under the incumbent, which may have other changes that are ready, and
+    /// under the candidate.
+    #[serde(default)]
+    pub written_bytes: Option<[u64; 3]>,
     /// On disk.
     pub size_bytes: u64,
     /// In memory, for as long as the change stands.
@@ -93,6 +106,9 @@ pub struct Figures {
     pub write_cost_pct: Option<f64>,
     /// The lower bound of its 95 % interval.
     pub write_cost_least_pct: Option<f64>,
+    /// How many more bytes writes put into the log, in per cent of what they do in the database as it is: what is ready already makes
+    /// no change look cheaper.
+    pub write_bytes_pct: Option<f64>,
     /// Pairs in all.
     pub samples: usize,
     /// Whether all answers that were compared were equal.
@@ -135,6 +151,10 @@ impl Evidence {
             worst,
             write_cost_pct: writes.map(|writes| (1.0 / writes.point - 1.0) * 100.0),
             write_cost_least_pct: writes.map(|writes| (1.0 / writes.high - 1.0) * 100.0),
+            write_bytes_pct: self
+                .written_bytes
+                .filter(|[as_is, ..]| *as_is > 0)
+                .map(|[as_is, incumbent, candidate]| (candidate as f64 - incumbent as f64) / as_is as f64 * 100.0),
             samples: compared.iter().map(|one| one.pairs.len()).sum(),
             results_equal: compared.iter().all(|one| one.equal == one.compared),
         }
@@ -206,6 +226,15 @@ impl Evidence {
         if self.memory_bytes > budget.memory_bytes_max {
             let (size, most) = (self.memory_bytes, budget.memory_bytes_max);
             return Some(format!("it takes {size} bytes of memory, {most} are allowed"));
+        }
+        if let Some(more) = figures
+            .write_bytes_pct
+            .filter(|more| *more > budget.write_bytes_pct_max)
+        {
+            let most = budget.write_bytes_pct_max;
+            return Some(format!(
+                "writes put {more:.1} % more bytes into the log, {most:.1} % are allowed"
+            ));
         }
         self.write_cost(budget, figures.write_cost_pct, figures.write_cost_least_pct)
     }
@@ -338,6 +367,13 @@ mod tests {
             "writes take 140.0 % longer, 100.0 %",
         );
         evidence.writes.clear();
+        evidence.written_bytes = Some([1_000, 2_000, 3_001]);
+        rejected(
+            &evidence.judge(&Budget::default(), 1, true),
+            "writes put 100.1 % more bytes into the log, 100.0 %",
+        );
+        evidence.written_bytes = Some([1_000, 2_000, 2_999]);
+        assert_eq!(evidence.judge(&Budget::default(), 1, true), Verdict::Ready);
         evidence.size_bytes = 2 << 30;
         rejected(
             &evidence.judge(&Budget::default(), 1, true),

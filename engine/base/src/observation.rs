@@ -38,8 +38,8 @@ pub struct Observation {
     pub is_complete: bool,
     /// From the text to an executable plan.
     pub planning: Duration,
-    /// What asking a model about the plan took.
-    pub prediction: Duration,
+    /// What observing added before it ran: its fingerprint, its parameters, and a model's predictions.
+    pub added: Duration,
     /// The model that was asked.
     pub model: Option<Arc<str>>,
     /// Running it, without what the client took between batches.
@@ -132,6 +132,9 @@ pub trait Observer: Debug + Send + Sync {
 
     /// Whether the operators of the next execution of a statement are of interest; gathering them costs.
     fn wants_operators(&self, queryid: i64) -> bool;
+
+    /// Whether a model predicts now; where none does, plans need not be walked for it.
+    fn predicts(&self) -> bool;
 
     /// What a model predicts of the operators of a plan; None where there is no model.
     fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted>;

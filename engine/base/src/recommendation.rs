@@ -57,6 +57,8 @@ pub struct Recommendation {
     pub build_ms: Option<f64>,
     /// How much longer writes take.
     pub write_cost_pct: Option<f64>,
+    /// How many more bytes writes put into the log.
+    pub write_bytes_pct: Option<f64>,
     /// What it takes in memory.
     pub memory_bytes: Option<u64>,
     /// When it was proposed.

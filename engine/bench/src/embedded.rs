@@ -82,15 +82,26 @@ impl<'a> Embedded<'a> {
     /// # Errors
     /// The statement's.
     pub fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[String]) -> Result<Answer> {
+        self.run_timed(prepared, parameters).map(|(answer, _)| answer)
+    }
+
+    /// The same, with the milliseconds until it could be run: planning.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub fn run_timed(&mut self, prepared: &Arc<Prepared>, parameters: &[String]) -> Result<(Answer, f64)> {
         let session = &mut self.session;
         let begin = Instant::now();
+        let mut planning_ms = 0.0;
         let (columns, batches) = self.database.runtime().block_on(async {
             let values: Vec<Value> = parameters
                 .iter()
                 .zip(prepared.parameter_types())
                 .map(|(text, sql_type)| Value::text_in(sql_type, text))
                 .collect::<Result<_>>()?;
-            let Response::Rows(mut rows) = session.execute(prepared, &values).await? else {
+            let response = session.execute(prepared, &values).await?;
+            planning_ms = begin.elapsed().as_secs_f64() * 1_000.0;
+            let Response::Rows(mut rows) = response else {
                 return Ok((Vec::new().into(), Vec::new()));
             };
             let mut batches: Vec<RecordBatch> = Vec::new();
@@ -104,6 +115,6 @@ impl<'a> Embedded<'a> {
         for batch in &batches {
             append_rows(batch, &columns, &mut rows)?;
         }
-        Ok(Answer { ms, rows })
+        Ok((Answer { ms, rows }, planning_ms))
     }
 }

@@ -4,7 +4,7 @@
 //! answer is compared; a figure beside a different answer says so. The engines alternate, run by run, so that a noisy minute
 //! falls on all of them.
 //!
-//! **Works.** [`copy`], [`point_select`], [`wire`], [`hybrid`]; each gives a [`report::Report`]. Peers: [`duckdb`], [`postgres`].
+//! **Works.** [`copy`], [`point_select`], [`wire`], [`hybrid`], [`shadow`]; each gives a [`report::Report`]. Peers: [`duckdb`], [`postgres`].
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,4 +22,5 @@ pub mod point_select;
 pub mod postgres;
 pub mod report;
 pub mod served;
+pub mod shadow;
 pub mod wire;

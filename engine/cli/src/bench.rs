@@ -11,7 +11,7 @@ use aion_base::rng::entropy;
 use aion_base::{Error, Result};
 use aion_bench::environment::Environment;
 use aion_bench::report::{Report, write_section};
-use aion_bench::{copy, hybrid, point_select, wire};
+use aion_bench::{copy, hybrid, point_select, shadow, wire};
 use clap::{Args, ValueEnum};
 
 use crate::screen::Screen;
@@ -29,7 +29,7 @@ pub struct BenchArguments {
     /// Seconds of one run, where the work has no end of its own
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3_600))]
     seconds: u16,
-    /// Sets of parameters of the hybrid query
+    /// Sets of parameters of the hybrid query, and of each template in shadow
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     sets: u16,
     /// Decides keys and parameters; random by default, and printed
@@ -54,6 +54,8 @@ enum Work {
     Wire,
     /// The hybrid query, beside DuckDB and a brute-force reference
     Hybrid,
+    /// What the learned parts cost in mode shadow
+    Shadow,
 }
 
 impl Work {
@@ -110,6 +112,7 @@ fn measure(work: Work, arguments: &BenchArguments, seed: u64, folder: &Folder, s
             wire::run(&program, folder, &options, &mut progress)
         }
         Work::Hybrid => hybrid::run(folder, arguments.sets.into(), seed, &mut progress),
+        Work::Shadow => shadow::run(folder, rounds, arguments.sets.into(), seed, &mut progress),
     };
     spinner.finish_and_clear();
     report
@@ -121,6 +124,10 @@ fn command(work: Work, arguments: &BenchArguments, seed: u64) -> String {
     match work {
         Work::Copy => format!("aion bench {name} --rounds {}", arguments.rounds),
         Work::Hybrid => format!("aion bench {name} --sets {} --seed {seed}", arguments.sets),
+        Work::Shadow => format!(
+            "aion bench {name} --rounds {} --sets {} --seed {seed}",
+            arguments.rounds, arguments.sets
+        ),
         Work::Point | Work::Wire => format!(
             "aion bench {name} --rounds {} --seconds {} --seed {seed}",
             arguments.rounds, arguments.seconds

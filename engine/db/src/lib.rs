@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aion_base::id::{IndexId, TableId};
+use aion_base::range::KeyRange;
 use aion_base::recommendation::{Asked, DecisionRow, Pipeline as _, Recommendation};
 use aion_base::{Error, Result};
 use aion_storage::{Store, StoreOptions};
@@ -187,12 +189,28 @@ impl Database {
         self.runtime.as_ref().expect("taken by drop alone").handle()
     }
 
-    /// Bytes that its rows take on disk.
+    /// About how many bytes an index takes on disk.
     ///
     /// # Errors
     /// An IO error.
-    pub fn size_bytes(&self) -> Result<u64> {
-        self.store.disk_bytes()
+    pub(crate) fn index_bytes(&self, table: TableId, index: IndexId) -> Result<u64> {
+        self.store.disk_bytes_of(&KeyRange::index(table, index))
+    }
+
+    /// Makes the rows durable in their files.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.store.flush()
+    }
+
+    /// Bytes that were appended to the log since it was opened.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.store
+            .counters()
+            .log_bytes
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The choices it was opened with.

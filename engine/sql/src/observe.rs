@@ -263,10 +263,18 @@ impl Observing {
         let (Some(physical), Some(observation)) = (&self.physical, &mut self.observation) else {
             return;
         };
-        let begin = self.clock.monotonic();
+        if !self.observer.predicts() {
+            return;
+        }
         self.predicted = predict(&*self.observer, physical.as_ref());
-        observation.prediction = self.clock.monotonic().saturating_sub(begin);
         observation.model = self.predicted.as_ref().map(|predicted| predicted.model.clone());
+    }
+
+    /// What observing took before the statement runs.
+    pub fn added(&mut self, time: Duration) {
+        if let Some(observation) = &mut self.observation {
+            observation.added = time;
+        }
     }
 
     /// A monotonic time.

@@ -423,15 +423,6 @@ impl Store {
         }
     }
 
-    /// Bytes that the rows take on disk, flushed for that; 0 in memory.
-    ///
-    /// # Errors
-    /// An IO error.
-    pub fn disk_bytes(&self) -> Result<u64> {
-        self.flush()?;
-        self.rows.disk_bytes()
-    }
-
     /// Finishes what is queued, makes everything durable and releases the directory.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aion_db::{Database, DatabaseOptions};
+use aion_db::{Database, DatabaseOptions, Mode};
 use aion_server::{ServerLimits, Service, pgwire};
 use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
 use tokio::net::TcpListener;
@@ -28,9 +28,15 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_in(Mode::Shadow)
+    }
+
+    /// With the learned parts in this mode.
+    pub fn start_in(mode: Mode) -> Self {
         let options = DatabaseOptions {
             memory_bytes: 256 << 20,
             threads: 2,
+            ai_mode: Some(mode),
             ..DatabaseOptions::default()
         };
         let database = Arc::new(Database::in_memory(options).expect("a database"));
@@ -149,12 +155,17 @@ fn scripts() {
     files.sort();
     assert!(!files.is_empty(), "no script in {}", dir.display());
     let mut failures = Vec::new();
-    // With the direct path and without it: the answers are the same.
-    let runs = files
-        .iter()
-        .flat_map(|file| ["on", "off"].map(|direct_path| (file, direct_path)));
-    for (file, direct_path) in runs {
-        let server = Server::start();
+    // With the direct path and without it, and in each mode of the learned parts: the answers are the same.
+    let ways = [
+        ("on", Mode::Shadow),
+        ("off", Mode::Shadow),
+        ("off", Mode::Off),
+        ("off", Mode::Advise),
+        ("off", Mode::Auto),
+    ];
+    let runs = files.iter().flat_map(|file| ways.map(|way| (file, way)));
+    for (file, (direct_path, mode)) in runs {
+        let server = Server::start_in(mode);
         let connect = || {
             let connection = Connection {
                 client: server.connect(),
@@ -166,7 +177,10 @@ fn scripts() {
         };
         let mut runner = Runner::new(connect);
         if let Err(error) = runner.run_file(file) {
-            failures.push(format!("direct path {direct_path}: {}", error.display(false)));
+            failures.push(format!(
+                "direct path {direct_path}, mode {mode}: {}",
+                error.display(false)
+            ));
         }
         runner.shutdown();
     }
@@ -177,5 +191,5 @@ fn scripts() {
         files.len(),
         failures.join("\n")
     );
-    println!("{} scripts", files.len());
+    println!("{} scripts, each in {} ways", files.len(), ways.len());
 }

@@ -11,12 +11,14 @@
 //!    the order of the proposals.
 //!
 //! Planning is what takes the time: each candidate is first priced alone, for the statements that it could serve; from then on only
-//! for those that it made cheaper. One that alone helps no statement is dropped: what it might do together with others is not looked
-//! for.
+//! for those that it made cheaper, with those of the chosen that could serve them, and each such set once. One that alone helps no
+//! statement is dropped: what it might do together with others is not looked for.
 //!
 //! What a candidate costs writers is not weighed here: it is measured when the proposal is rehearsed.
 //!
 //! The gain of an estimate is not a gain: it decides what is tried first, and nothing else.
+
+use std::collections::HashMap;
 
 use aion_base::Result;
 
@@ -113,6 +115,8 @@ struct Step {
 struct Search<'a> {
     workload: &'a [Template],
     what_if: &'a mut dyn WhatIf,
+    /// What was priced already, by template and indexes in their order.
+    priced: HashMap<(usize, Vec<IndexDesign>), f64>,
     /// Of one execution of each template, without any candidate.
     plain: Vec<f64>,
     chosen: Vec<Sized>,
@@ -129,6 +133,7 @@ impl<'a> Search<'a> {
         Ok(Self {
             workload,
             what_if,
+            priced: HashMap::new(),
             chosen: Vec::new(),
             costs: plain.clone(),
             plain,
@@ -140,7 +145,7 @@ impl<'a> Search<'a> {
         let mut helps = Vec::new();
         for (at, template) in self.workload.iter().enumerate() {
             if template.uses.iter().any(|usage| usage.could_use(candidate))
-                && self.what_if.cost(at, std::slice::from_ref(candidate))? < self.plain[at]
+                && self.cost(at, vec![candidate.clone()])? < self.plain[at]
             {
                 helps.push(at);
             }
@@ -153,6 +158,18 @@ impl<'a> Search<'a> {
             index: candidate.clone(),
             helps,
         }))
+    }
+
+    /// What a template costs with these indexes; each set is planned once.
+    fn cost(&mut self, template: usize, mut indexes: Vec<IndexDesign>) -> Result<f64> {
+        indexes.sort_unstable();
+        let key = (template, indexes);
+        if let Some(&known) = self.priced.get(&key) {
+            return Ok(known);
+        }
+        let cost = self.what_if.cost(template, &key.1)?;
+        self.priced.insert(key, cost);
+        Ok(cost)
     }
 
     fn best_step(&mut self, candidates: &[Sized], limits: &Limits) -> Result<Option<Step>> {
@@ -219,9 +236,9 @@ impl<'a> Search<'a> {
             let uses = &self.workload[at].uses;
             let of_template = chosen
                 .iter()
-                .filter(|one| uses.iter().any(|usage| usage.table == one.index.table));
-            let indexes: Vec<IndexDesign> = of_template.map(|one| one.index.clone()).collect();
-            costs[at] = self.what_if.cost(at, &indexes)?;
+                .filter(|one| uses.iter().any(|usage| usage.could_use(&one.index)));
+            let indexes = of_template.map(|one| one.index.clone()).collect();
+            costs[at] = self.cost(at, indexes)?;
         }
         Ok(costs)
     }

@@ -14,7 +14,7 @@ use crate::screen::{Screen, megabytes};
 
 const COLUMNS: &str = "kind, object, state, state_reason, command, undo_command, origin, calls, estimated_speedup, speedup, \
      speedup_low, speedup_high, samples, results_equal, size_bytes, build_ms, write_cost_pct, created_at, decided_at, decided_by, \
-     expires_at, pinned, verbs, evidence";
+     expires_at, pinned, verbs, evidence, write_bytes_pct";
 
 /// Prints one recommendation.
 pub fn show(asking: &mut Asking, id: u64, screen: &Screen) -> Done {
@@ -49,7 +49,10 @@ pub fn show(asking: &mut Asking, id: u64, screen: &Screen) -> Done {
             text(&row[12])
         ))?;
         let writes = match number(&row[16]) {
-            Some(cost) => format!("inserts take {cost:+.1} %"),
+            Some(cost) => format!(
+                "inserts take {cost:+.1} % time and put {:+.1} % bytes into the log",
+                number(&row[24]).unwrap_or(0.0)
+            ),
             None => "no writes feel it".to_owned(),
         };
         let bytes = number(&row[14]).unwrap_or(0.0) as u64;

@@ -1,6 +1,7 @@
 //! The table: each template's median without indexes, with those of a good DBA, and on DuckDB, on the same parameters.
 //!
-//! Every arm runs a template once to warm up and then once for each set of parameters. Answers are compared row by row, in order;
+//! Every arm runs a template once to warm up and then once for each set of parameters; the arms of Aion take turns with the same
+//! parameters, the first one first and then the last one first, so that a drift of the machine weighs on all. Answers are compared row by row, in order;
 //! through the hnsw index a nearer row may be missed, so of those templates the recall is shown. Times are by each engine's own
 //! clock, from the parameters to the last Arrow batch; Aion's statements are prepared once, DuckDB's Python package prepares each time.
 
@@ -13,6 +14,7 @@ use aion_bench::embedded::Embedded;
 use aion_bench::flights::{LoadTable, expert_statements, load_duckdb, texts, values};
 use aion_bench::report;
 use aion_datasets::flights::{FlightsArchive, Kind, Query, TEMPLATES, Template, Workload};
+use aion_db::Database;
 use aion_shadow::answer;
 use serde_json::Value;
 
@@ -63,37 +65,46 @@ impl Comparison {
         Ok(ran)
     }
 
-    /// Runs all templates on Aion.
+    /// Runs all templates on Aion under each arm, in turns.
     pub fn run(
         &self,
         screen: &Screen,
-        aion: &mut Embedded<'_>,
-        arm: &str,
+        arms: &mut [(&'static str, Embedded<'_>)],
         evidence: &mut Evidence,
-    ) -> Result<Vec<Answers>> {
-        let bar = screen.bar(arm, (TEMPLATES.len() * self.draws) as u64);
-        let mut all = Vec::new();
+    ) -> Result<Vec<Vec<Answers>>> {
+        let bar = screen.bar("arms", (TEMPLATES.len() * self.draws * arms.len()) as u64);
+        let mut all: Vec<Vec<Answers>> = arms.iter().map(|_| Vec::new()).collect();
         for (template, queries) in &self.queries {
             let named = |error: Error| {
                 let message = format!("{}: {}", template.name, error.message());
                 Error::new(error.kind(), error.state(), message)
             };
-            let prepared = aion.prepare(template.sql).map_err(named)?;
             let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) {}", template.sql);
-            let explain = aion.prepare(&explain).map_err(named)?;
             let first = texts(&queries[0]);
-            // The warm-up, and the plan.
-            let plan = aion.run(&explain, &first).map_err(named)?;
-            let plan = plan.rows.into_iter().next().and_then(|mut row| row.pop().flatten());
-            evidence.plan(template.name, arm, &plan.unwrap_or_default())?;
-            let mut answers = Vec::new();
-            for query in queries {
-                let answer = aion.run(&prepared, &texts(query)).map_err(named)?;
-                evidence.sample(query, arm, &answer)?;
-                answers.push(answer);
-                bar.inc(1);
+            let mut prepared = Vec::new();
+            for (arm, aion) in arms.iter_mut() {
+                prepared.push(aion.prepare(template.sql).map_err(named)?);
+                // The warm-up, and the plan.
+                let explain = aion.prepare(&explain).map_err(named)?;
+                let plan = aion.run(&explain, &first).map_err(named)?;
+                let plan = plan.rows.into_iter().next().and_then(|mut row| row.pop().flatten());
+                evidence.plan(template.name, arm, &plan.unwrap_or_default())?;
             }
-            all.push(answers);
+            all.iter_mut().for_each(|answers| answers.push(Vec::new()));
+            for (at, query) in queries.iter().enumerate() {
+                let parameters = texts(query);
+                let mut order: Vec<usize> = (0..arms.len()).collect();
+                if !at.is_multiple_of(2) {
+                    order.reverse();
+                }
+                for arm in order {
+                    let (name, aion) = &mut arms[arm];
+                    let answer = aion.run(&prepared[arm], &parameters).map_err(named)?;
+                    evidence.sample(query, name, &answer)?;
+                    all[arm].last_mut().expect("pushed above").push(answer);
+                    bar.inc(1);
+                }
+            }
         }
         bar.finish_and_clear();
         Ok(all)
@@ -158,6 +169,15 @@ pub fn expert_indexes(screen: &Screen, aion: &mut Embedded<'_>) -> Result<()> {
     ))
 }
 
+/// Takes the DBA's indexes away again: they were there to be compared with.
+pub fn drop_expert_indexes(aion: &mut Embedded<'_>) -> Result<()> {
+    for statement in expert_statements() {
+        let name = statement.split_whitespace().nth(2).unwrap_or_default();
+        aion.script(&format!("DROP INDEX {name}"))?;
+    }
+    Ok(())
+}
+
 /// The arms of the comparison: the same statements with the same parameters on the same rows, with other indexes.
 #[derive(Debug)]
 pub struct Arms<'a> {
@@ -184,41 +204,40 @@ impl<'a> Arms<'a> {
         }
     }
 
-    /// Runs the arms of Aion one after another. What an arm has not is hidden from its session; `promoted` are the indexes that were
-    /// recommended. Nothing of it is observed.
+    /// Runs the arms of Aion. What an arm has not is hidden from its session; `promoted` are the indexes that were recommended. Nothing
+    /// of it is observed.
     pub fn measure(
         &mut self,
         screen: &Screen,
-        aion: &mut Embedded<'_>,
+        database: &Database,
         promoted: &[String],
         evidence: &mut Evidence,
     ) -> Result<()> {
-        aion.script("SET aion.ai_mode = 'off'")?;
         let expert: Vec<String> = expert_statements()
             .iter()
             .filter_map(|statement| statement.split_whitespace().nth(2).map(str::to_owned))
             .collect();
-        let hide = |aion: &mut Embedded<'_>, hidden: &[&[String]], is_exact: bool| -> Result<()> {
+        let arm = |name: &'static str, hidden: &[&[String]], is_exact: bool| {
+            let mut aion = Embedded::new(database);
             let names = hidden.concat().join(",");
-            aion.script(&format!("SET aion.hidden_indexes = '{names}'"))?;
-            aion.script(if is_exact {
-                "SET hnsw.exact = on"
-            } else {
-                "SET hnsw.exact = off"
-            })?;
-            Ok(())
+            let exact = if is_exact { "on" } else { "off" };
+            aion.script(&format!(
+                "SET aion.ai_mode = 'off'; SET aion.hidden_indexes = '{names}'; SET hnsw.exact = {exact}"
+            ))?;
+            Ok::<_, Error>((name, aion))
         };
         let has_expert = self.start == Start::Expert;
         let of_start: &[String] = if has_expert { &[] } else { &expert };
-        hide(aion, &[promoted, of_start], !has_expert)?;
-        self.before = self.comparison.run(screen, aion, "before", evidence)?;
+        let mut arms = vec![arm("before", &[promoted, of_start], !has_expert)?];
         if !promoted.is_empty() {
-            hide(aion, &[of_start], !has_expert)?;
-            self.after = Some(self.comparison.run(screen, aion, "after", evidence)?);
+            arms.push(arm("after", &[of_start], !has_expert)?);
         }
-        hide(aion, &[promoted], false)?;
-        self.by_hand = self.comparison.run(screen, aion, "by_hand", evidence)?;
-        hide(aion, &[], false)
+        arms.push(arm("by_hand", &[promoted], false)?);
+        let mut answers = self.comparison.run(screen, &mut arms, evidence)?;
+        self.by_hand = answers.pop().unwrap_or_default();
+        self.after = (answers.len() > 1).then(|| answers.pop()).flatten();
+        self.before = answers.pop().unwrap_or_default();
+        Ok(())
     }
 
     /// Shows the medians side by side; whether all exact answers are equal, and the templates that are slower than by hand or than

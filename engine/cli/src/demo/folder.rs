@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aion_base::files::FileLock;
 use aion_base::{Error, Result, SqlState};
+use aion_shadow::ledger;
 
 /// The folder that `--out` names.
 #[derive(Debug)]
@@ -32,6 +33,18 @@ impl Folder {
     /// Where the flights are loaded to.
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
+    }
+
+    /// Writes the hashes of files into `SHA256SUMS`, as `sha256sum` does.
+    pub fn seal(&self, names: &[&str]) -> Result<()> {
+        let mut sums = String::new();
+        for name in names {
+            let path = self.path.join(name);
+            let bytes =
+                std::fs::read(&path).map_err(|error| Error::io(format_args!("read {}", path.display()), error))?;
+            sums.push_str(&format!("{}  {name}\n", ledger::sha256(&bytes)));
+        }
+        self.write("SHA256SUMS", &sums)
     }
 
     /// Writes a file of evidence.

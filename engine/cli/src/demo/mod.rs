@@ -58,7 +58,7 @@ pub struct DemoArguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     kills: u32,
     /// Sets of parameters for each template of the workload
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     draws: u16,
     /// Where to put the evidence
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
@@ -156,7 +156,7 @@ fn options(arguments: &DemoArguments, mode: aion_db::Mode) -> Result<DatabaseOpt
             look_every: Duration::MAX / 4,
             rehearsal_time: Duration::from_secs(20),
             budget: Budget {
-                size_bytes_max: learned::SIZE_BYTES_MAX,
+                write_bytes_pct_max: learned::WRITE_BYTES_PCT_MAX,
                 ..Budget::default()
             },
             auto_kinds: Some(vec![Kind::Index]),
@@ -253,12 +253,15 @@ fn load_and_compare(
         begin.elapsed().as_secs_f64()
     ))?;
     let mut arms = compare::Arms::new(&comparison, start);
-    arms.measure(screen, &mut aion, &learned.indexes, &mut evidence)?;
+    arms.measure(screen, &database, &learned.indexes, &mut evidence)?;
     let threads = database.options().threads;
     if let Some(mut peer) = compare::duckdb(screen, &tables, threads)? {
         arms.duckdb = Some(comparison.run_duckdb(screen, &mut peer, &mut evidence)?);
     }
     let (is_equal, slower) = arms.show(screen, &folder.path().join("plans"))?;
+    if start == Start::None {
+        compare::drop_expert_indexes(&mut aion)?;
+    }
     drop(aion);
     let mut is_right = is_equal;
     if mode != DemoMode::Off {

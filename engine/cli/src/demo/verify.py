@@ -4,11 +4,13 @@
     python3 verify.py [DIR]      DIR is the folder with the evidence, by default the one this file lies in
 
 Python 3.9 and its standard library are all it needs. It shares no code with Aion and never asks the database: what it prints
-follows from three files, each of which can be read with a text editor.
+follows from five files, each of which can be read with a text editor.
 
     samples.csv      every execution that was measured, in milliseconds, in the order of measuring
     ledger.jsonl     every recommendation: its figures, its verdict, its budget, and the seed of its random draws
+    evidence.jsonl   what the database stored beside each verdict: the pairs, in the very bytes that its decision is sealed with
     decisions.jsonl  every move of a recommendation from state to state, chained by hashes
+    SHA256SUMS       the files as the demo left them; `sha256sum -c SHA256SUMS` checks it, too
 
 A recommendation is a proposed change, such as an index. In its rehearsal the statements of the workload run on two copies of the
 database: the *incumbent* is the database as it is, the *candidate* has the change.
@@ -26,11 +28,13 @@ How a verdict is recomputed
   7. Verdict. The rules of judge() below, in their order; verdict and reason must be the ledger's.
   8. Chain. Each decision's hash is the SHA-256 over its fields and the hash before it. The decisions must lead to the states that
      the ledger shows, and those that follow a rehearsal must carry its seed.
+  9. Seal. The decision after a rehearsal carries the SHA-256 of its evidence. The evidence must have that hash, the pairs of
+     samples.csv to the last digit, and the budget, the costs and the counts of the ledger.
 
-Figures may differ by 1e-9 relative. What cannot be recomputed, and is taken from the ledger: bytes and build time of a change, the
-budget, why a statement was excluded, whether there was time for more pairs, and the one unmeasured execution with which each
-statement begins. A forger who writes all three files anew, or a single sample that moves no figure, is not found here: for that,
-run the demo yourself, and keep the last hash of the chain.
+Figures may differ by 1e-9 relative. What cannot be recomputed, and is taken from the evidence: bytes and build time of a change, the
+bytes of its writes, the budget, why a statement was excluded, whether there was time for more pairs, and the one unmeasured execution with which each
+statement begins. The samples of the phase `workload` decide nothing; only SHA256SUMS vouches for them. A forger who writes all
+files anew is not found here: for that, run the demo yourself, and keep the last hash of the chain.
 
 Exit code: 0 when all agrees, 1 when something does not, 2 when a file is missing or unreadable.
 """
@@ -83,6 +87,7 @@ REHEARSED_FIELDS = {
     "samples": WHOLE,
     "results_equal": FLAG,
     "write_cost_pct": NUMBER + NULL,
+    "written_bytes": (list,) + NULL,
     "size_bytes": WHOLE,
     "memory_bytes": WHOLE,
     "build_ms": NUMBER,
@@ -99,6 +104,7 @@ BUDGET_FIELDS = {
     "size_bytes_max": WHOLE,
     "memory_bytes_max": WHOLE,
     "write_cost_pct_max": NUMBER,
+    "write_bytes_pct_max": NUMBER,
 }
 STATEMENT_FIELDS = {"queryid": WHOLE, "calls": WHOLE, "compared": WHOLE, "equal": WHOLE, "excluded": TEXT + NULL}
 # In the order in which they are hashed.
@@ -122,8 +128,13 @@ class Execution(NamedTuple):
     """One sample of a rehearsal."""
 
     ms: float
+    literal_hash: str
     rows: str
     result_hash: str
+
+    @property
+    def answer(self) -> tuple[str, str]:
+        return self.rows, self.result_hash
 
     @property
     def is_answered(self) -> bool:
@@ -163,10 +174,10 @@ def read_samples(path: str) -> Samples:
             place = f"{path}, line {lines.line_num}"
             if len(line) != len(SAMPLE_FIELDS):
                 raise Unreadable(f"{place}: {len(line)} fields, not {len(SAMPLE_FIELDS)}")
-            phase, candidate_id, template, arm, _, ms, rows, result_hash = line
+            phase, candidate_id, template, arm, literal_hash, ms, rows, result_hash = line
             if phase == "rehearsal" and arm in REHEARSAL_ARMS:
                 arms = samples.rehearsals.setdefault((candidate_id, template), {arm: [] for arm in REHEARSAL_ARMS})
-                arms[arm].append(Execution(milliseconds(ms, place), rows, result_hash))
+                arms[arm].append(Execution(milliseconds(ms, place), literal_hash, rows, result_hash))
             elif phase == "workload" and arm in WORKLOAD_ARMS:
                 samples.workload.setdefault(template, {}).setdefault(arm, []).append(milliseconds(ms, place))
             else:
@@ -224,6 +235,9 @@ def read_ledger(path: str) -> list[dict[str, Any]]:
         if line["rehearsed"]:
             check_fields(line, REHEARSED_FIELDS, place)
             check_fields(line["budget"], BUDGET_FIELDS, f"{place}, budget")
+            written = line["written_bytes"]
+            if written is not None and [type(bytes_of_arm) for bytes_of_arm in written] != [int, int, int]:
+                raise Unreadable(f"{place}: written_bytes is {json.dumps(written)}, which is of the wrong type")
             if line["budget"]["slowdown_max"] <= 0:
                 raise Unreadable(f"{place}, budget: slowdown_max is not above 0")
             for statement in line["statements"]:
@@ -241,6 +255,71 @@ def read_decisions(path: str) -> list[dict[str, Any]]:
         check_fields(decision, {**DECISION_FIELDS, "hash": TEXT}, place)
         decisions.append(decision)
     return decisions
+
+
+EVIDENCE_FIELDS = {"id": WHOLE, "evidence": TEXT}
+PROOF_FIELDS = {"seed": WHOLE, "had_time": FLAG, "budget": (dict,), "evidence": (dict,)}
+MEASURED_FIELDS = {
+    "statements": (list,),
+    "writes": (list,),
+    "written_bytes": (list,) + NULL,
+    "size_bytes": WHOLE,
+    "memory_bytes": WHOLE,
+    "build_ms": NUMBER,
+}
+PAIR_FIELDS = {"incumbent_ms": NUMBER, "candidate_ms": NUMBER}
+
+
+class Proof(NamedTuple):
+    """What the database stored beside a verdict."""
+
+    sha256: str
+    content: dict[str, Any]
+
+
+def read_evidence(path: str) -> dict[int, Proof]:
+    proofs = {}
+    for place, line in read_objects(path):
+        check_fields(line, EVIDENCE_FIELDS, place)
+        text = line["evidence"]
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise Unreadable(f"{place}: the evidence is no JSON: {error}") from error
+        check_fields(content, PROOF_FIELDS, place)
+        check_fields(content["evidence"], MEASURED_FIELDS, place)
+        for statement in content["evidence"]["statements"]:
+            check_fields(statement, {**STATEMENT_FIELDS, "pairs": (list,)}, place)
+        for pair in pairs_of(content["evidence"]):
+            check_fields(pair, PAIR_FIELDS, place)
+        proofs[line["id"]] = Proof(hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest(), content)
+    return proofs
+
+
+def pairs_of(evidence: dict[str, Any]) -> list[Any]:
+    return [*evidence["writes"], *(pair for statement in evidence["statements"] for pair in statement["pairs"])]
+
+
+def check_sums(folder: str) -> list[str]:
+    """Files that are not as the demo left them."""
+    found, names = [], set()
+    for number, line in enumerate(read_text(os.path.join(folder, "SHA256SUMS")).splitlines(), 1):
+        match = re.fullmatch(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)", line)
+        if match is None:
+            raise Unreadable(f"SHA256SUMS, line {number}: it is no hash and name")
+        stated, name = match.groups()
+        names.add(name)
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                actual = hashlib.sha256(file.read()).hexdigest()
+        except OSError as error:
+            raise Unreadable(f"cannot read {name}: {error.strerror}") from error
+        if actual != stated:
+            found.append(f"{name}: it is not as the demo left it, by SHA256SUMS")
+    for name in ("samples.csv", "ledger.jsonl", "evidence.jsonl", "decisions.jsonl"):
+        if name not in names:
+            found.append(f"{name}: SHA256SUMS does not name it")
+    return found
 
 
 # --- Statistics ----------------------------------------------------------------------------------------------------------------
@@ -374,6 +453,11 @@ def judge(line: dict[str, Any], figures: Figures) -> tuple[str, Optional[str]]:
         return REJECTED, f"it takes {size} bytes, {budget['size_bytes_max']} are allowed"
     if memory > budget["memory_bytes_max"]:
         return REJECTED, f"it takes {memory} bytes of memory, {budget['memory_bytes_max']} are allowed"
+    written, more_max = line["written_bytes"], budget["write_bytes_pct_max"]
+    if written and written[0] > 0:
+        more = (written[2] - written[1]) / written[0] * 100.0
+        if more > more_max:
+            return REJECTED, f"writes put {more:.1f} % more bytes into the log, {more_max:.1f} % are allowed"
     cost_max, least = budget["write_cost_pct_max"], figures.write_cost_least_pct
     costly = cost is not None and figures.pairs_of_writes >= budget["pairs_min"] and cost > cost_max
     too_costly = f"writes take {cost or 0:.1f} % longer, {cost_max:.1f} % are allowed"
@@ -406,6 +490,7 @@ REASON_KINDS = [
     ("nothing to compare", r"nothing to compare"),
     ("too much memory", r"it takes \d+ bytes of memory, "),
     ("too many bytes", r"it takes \d+ bytes, "),
+    ("writes too large", r"writes put "),
     ("writes too slow", r"writes take "),
     ("too few pairs", r"not shown: "),
     ("a statement slower", r"statement -?\d+ becomes "),
@@ -457,6 +542,9 @@ def paired(calls: int, arms: dict[str, list[Execution]], what: str, disagreement
     incumbent, candidate = ([execution.ms for execution in arms[arm]] for arm in REHEARSAL_ARMS)
     if len(incumbent) != len(candidate):
         disagreements.append(f"{what}: {len(incumbent)} incumbent and {len(candidate)} candidate samples make no pairs")
+    for k, (one, two) in enumerate(zip(*(arms[arm] for arm in REHEARSAL_ARMS)), 1):
+        if one.literal_hash != two.literal_hash:
+            disagreements.append(f"{what}, pair {k}: the literals differ")
     count = min(len(incumbent), len(candidate))
     return Stratum(calls, incumbent[:count], candidate[:count])
 
@@ -466,7 +554,7 @@ def check_answers(statement: dict[str, Any], arms: dict[str, list[Execution]]) -
     found = []
     pairs = enumerate(zip(*(arms[arm] for arm in REHEARSAL_ARMS)), 1)
     answered = [(k, one, two) for k, (one, two) in pairs if one.is_answered and two.is_answered]
-    differ = [(k, one, two) for k, one, two in answered if one[1:] != two[1:]]
+    differ = [(k, one, two) for k, one, two in answered if one.answer != two.answer]
     if len(differ) > compared - equal:
         k, one, two = differ[0]
         answers = f"{one.rows} rows with hash {one.result_hash} and {two.rows} rows with hash {two.result_hash}"
@@ -521,6 +609,41 @@ def compare_verdict(line: dict[str, Any], verdict: str, reason: Optional[str]) -
     if verdict == REJECTED and reason != stated_reason:
         return [f'the reason of the verdict is "{stated_reason}" in the ledger, and "{reason}" by the rules']
     return []
+
+
+def check_seal(
+    line: dict[str, Any], samples: Samples, proof: Optional[Proof], decisions: Optional[list[dict[str, Any]]]
+) -> list[str]:
+    """What the evidence says otherwise than ledger and samples, and than the decisions, where their chain is intact."""
+    if proof is None:
+        return ["evidence.jsonl has no evidence of it"]
+    found = []
+    about = (one for one in decisions or [] if one["recommendation_id"] == line["id"])
+    sealed = [one["evidence_sha256"] for one in about if one["evidence_sha256"]]
+    if decisions is not None and sealed[-1:] != [proof.sha256]:
+        found.append("its evidence is not the one that its decision is sealed with")
+    content, evidence = proof.content, proof.content["evidence"]
+    for name in ("seed", "had_time", "budget"):
+        if content[name] != line[name]:
+            found.append(f"{name} is {json.dumps(line[name])} in the ledger, and {json.dumps(content[name])} in the evidence")
+    for name in ("size_bytes", "memory_bytes", "build_ms", "written_bytes"):
+        if evidence[name] != line[name]:
+            found.append(f"{name} is {json.dumps(line[name])} in the ledger, and {json.dumps(evidence[name])} in the evidence")
+    stated = [{name: one[name] for name in STATEMENT_FIELDS} for one in evidence["statements"]]
+    if stated != [{name: one[name] for name in STATEMENT_FIELDS} for one in line["statements"]]:
+        found.append("the statements are counted otherwise in the ledger than in the evidence")
+    stored = {str(one["queryid"]): one["pairs"] for one in evidence["statements"] if one["excluded"] is None}
+    nothing: dict[str, list[Execution]] = {arm: [] for arm in REHEARSAL_ARMS}
+    for template, pairs in [*stored.items(), (WRITE, evidence["writes"])]:
+        arms = samples.rehearsals.get((str(line["id"]), template), nothing)
+        for arm in REHEARSAL_ARMS:
+            stored_ms, sampled_ms = [pair[f"{arm}_ms"] for pair in pairs], [one.ms for one in arms[arm]]
+            if stored_ms == sampled_ms:
+                continue
+            what = f"{template}, {arm}: samples.csv has other times than the evidence"
+            differ = [k for k, (one, two) in enumerate(zip(stored_ms, sampled_ms), 1) if one != two]
+            found.append(f"{what}, first in pair {differ[0]}" if differ else f"{what}, and not as many")
+    return found
 
 
 def check_unrehearsed(line: dict[str, Any]) -> list[str]:
@@ -671,20 +794,25 @@ def print_rehearsals(checked: list[Checked], unrehearsed: list[dict[str, Any]]) 
 def verify(folder: str) -> int:
     samples = read_samples(os.path.join(folder, "samples.csv"))
     ledger = read_ledger(os.path.join(folder, "ledger.jsonl"))
+    proofs = read_evidence(os.path.join(folder, "evidence.jsonl"))
     decisions = read_decisions(os.path.join(folder, "decisions.jsonl"))
+    edited = check_sums(folder)
 
     broken = first_broken(decisions)
     # What an edited chain says of a recommendation is not worth comparing.
-    decided = check_decisions(ledger, decisions) if broken is None else {}
+    trusted = decisions if broken is None else None
+    decided = check_decisions(ledger, trusted) if trusted is not None else {}
     checked = [check_rehearsed(line, samples) for line in ledger if line["rehearsed"]]
     for one in checked:
         one.disagreements.extend(decided.pop(one.line["id"], []))
+        one.disagreements.extend(check_seal(one.line, samples, proofs.get(one.line["id"]), trusted))
     unrehearsed = [line for line in ledger if not line["rehearsed"]]
 
     disagreements = [f"recommendation {one.line['id']}: {what}" for one in checked for what in one.disagreements]
     disagreements += [f"recommendation {line['id']}: {what}" for line in unrehearsed for what in check_unrehearsed(line)]
     disagreements += [f"recommendation {one}: {what}" for one, complaints in decided.items() for what in complaints]
     disagreements += find_strays(ledger, samples)
+    disagreements += edited
     chain = f"chain of {len(decisions)} decisions intact"
     if broken:
         disagreements.append(f"decision {broken[0]}: {broken[1]}")

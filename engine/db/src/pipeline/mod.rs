@@ -24,7 +24,7 @@
 mod change;
 mod configure;
 mod model;
-mod processor;
+pub(crate) mod processor;
 mod propose;
 mod rehearse;
 mod shown;
@@ -55,15 +55,14 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::knobs::StoreKnobs;
 use crate::observed::Observed;
-use crate::rehearsal::{RehearsalOptions, Rehearsed, SampleLine};
+use crate::rehearsal::{Change, RehearsalOptions, Rehearsed, SampleLine, Sandboxes};
 use crate::{Advice, DatabaseOptions, Parts};
 
 use model::Models;
-use processor::ProcessorTime;
 pub use propose::Cycle;
 pub use rehearse::Progress;
 use stored::Settings;
-use tuning::Tuning;
+use tuning::{Latencies, Tuning};
 use watching::Watching;
 use worker::Worker;
 
@@ -172,14 +171,18 @@ pub(crate) struct Pipeline {
     clock: SystemClock,
     mode: AtomicU8,
     kept: Mutex<Kept>,
-    /// Held while something is rehearsed.
-    work: Mutex<()>,
+    /// Held while something is rehearsed: what one rehearsal leaves for the next.
+    work: Mutex<Sandboxes>,
+    /// Entries of the log that are its own.
+    commits: AtomicU64,
     /// Held while something is made or taken back: a rehearsal may go on meanwhile, and what the watch found does not wait for it.
     changing: Mutex<()>,
     watching: Watching,
     worker: Worker,
     /// Nanoseconds of processor time that were spent on learning.
     spent: AtomicU64,
+    /// What observing added to statements before they ran.
+    added: Latencies,
 }
 
 /// What is stored, and kept in memory.
@@ -219,13 +222,15 @@ impl Pipeline {
             clock: SystemClock::default(),
             mode: AtomicU8::new(index_of(mode)),
             kept: Mutex::new(kept),
-            work: Mutex::new(()),
+            work: Mutex::default(),
+            commits: AtomicU64::new(0),
             changing: Mutex::new(()),
             watching: Watching::default(),
             worker: Worker::default(),
             knobs,
             tuning: Tuning::default(),
             spent: AtomicU64::new(0),
+            added: Latencies::default(),
         });
         pipeline.restore_knobs();
         Ok(pipeline)
@@ -287,12 +292,24 @@ impl Pipeline {
 
     /// Counts what is done as learning.
     fn counted<T>(&self, work: impl FnOnce() -> T) -> T {
-        let before = ProcessorTime::now();
+        let before = processor::of_this_thread();
         let done = work();
-        let spent = ProcessorTime::now().since(before);
-        self.spent
-            .fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.count(processor::of_this_thread().saturating_sub(before));
         done
+    }
+
+    /// Counts processor time as spent on learning.
+    fn count(&self, spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.spent.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// How many entries of the log are others' than the pipeline's.
+    fn commits_of_others(&self) -> Result<u64> {
+        // Under the lock no own commit is under way.
+        let _kept = self.kept.lock();
+        let all = self.store.snapshot().read_point()?.index.0;
+        Ok(all.saturating_sub(self.commits.load(Ordering::Relaxed)))
     }
 
     /// The database, as long as it is open.
@@ -316,7 +333,7 @@ impl Pipeline {
     }
 
     /// Begins to rehearse.
-    fn begin(&self) -> Result<MutexGuard<'_, ()>> {
+    fn begin(&self) -> Result<MutexGuard<'_, Sandboxes>> {
         self.work.try_lock().ok_or_else(|| {
             Error::unavailable(SqlState::OBJECT_IN_USE, "another recommendation is being rehearsed")
                 .with_hint("Ask again when that is done; aion.recommendations says which one it is.")
@@ -470,7 +487,18 @@ impl Pipeline {
         options: &RehearsalOptions,
         record: &mut dyn FnMut(&SampleLine),
     ) -> Result<Rehearsed> {
-        self.parts()?.rehearse(command, &[], options, &|| false, record)
+        let change = Change {
+            command,
+            undo_command: None,
+            given: &[],
+            commits: None,
+        };
+        let mut sandboxes = Sandboxes::default();
+        let rehearsed = self
+            .parts()?
+            .rehearse(change, options, &mut sandboxes, &|| false, record);
+        self.count(sandboxes.take_spent());
+        rehearsed
     }
 
     /// Looks at the workload, now; the ids of what it proposes.
@@ -641,11 +669,16 @@ impl Observer for Pipeline {
                 .is_some_and(|observed| observed.wants_operators(queryid))
     }
 
+    fn predicts(&self) -> bool {
+        self.models.predicts()
+    }
+
     fn predict(&self, sub_plans: &[&SubPlan]) -> Option<Predicted> {
         self.models.predict(sub_plans)
     }
 
     fn observe(&self, observation: Observation) {
+        self.added.record(observation.added);
         if observation.is_complete {
             self.tuning.latencies.record(observation.execution);
             let (queryid, took) = (observation.fingerprint.queryid, observation.execution);

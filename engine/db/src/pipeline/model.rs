@@ -252,6 +252,11 @@ impl Models {
         })
     }
 
+    /// Whether a model predicts.
+    pub fn predicts(&self) -> bool {
+        self.serving.read().is_some()
+    }
+
     /// Whether the operators of the next execution are of interest, whatever they are for the captured workload.
     pub fn wants_operators(&self) -> bool {
         self.serving.read().is_some() && self.learnt.lock().samples.len() < SAMPLES_EAGER

@@ -8,7 +8,7 @@ use aion_shadow::verdict::Verdict;
 use aion_sql::{PhysicalChange, Response, SessionOptions, Statement, quoted};
 
 use super::{Pipeline, Step, stored};
-use crate::rehearsal::{RehearsalOptions, Rehearsed, SampleLine};
+use crate::rehearsal::{Change, RehearsalOptions, Rehearsed, SampleLine};
 use crate::{Parts, append_rows, index_name};
 
 /// Who waits for a rehearsal.
@@ -184,7 +184,7 @@ impl Pipeline {
     /// 55000 where its state does not allow that, 55006 while another one is at work, 57014 when it is cancelled; then it is
     /// proposed again. What else keeps it from being rehearsed ends it as failed.
     pub(super) fn rehearse(&self, id: u64, by: &str, progress: &Progress<'_>) -> Result<()> {
-        let _work = self.begin()?;
+        let mut work = self.begin()?;
         let one = self.find(id)?;
         Verb::Rehearse.check(id, one.state)?;
         if one.kind == Kind::Knob {
@@ -220,13 +220,21 @@ impl Pipeline {
             budget: self.options.learning.budget,
             time: self.options.learning.rehearsal_time,
             seed: seed(id),
+            compares_all: false,
             clone_bytes_max: self.options.learning.clone_bytes_max,
         };
+        let change = Change {
+            command: &one.command,
+            // What an index leaves when it is dropped, no statement sees.
+            undo_command: one.undo_command.as_deref().filter(|_| one.makes.is_some()),
+            given: &given,
+            commits: Some(self.commits_of_others()?),
+        };
         let rehearsed = self.counted(|| {
-            parts.rehearse(&one.command, &given, &options, progress.is_cancelled, &mut |sample| {
-                (progress.sampled)(sample)
-            })
+            let mut record = |sample: &SampleLine| (progress.sampled)(sample);
+            parts.rehearse(change, &options, &mut work, progress.is_cancelled, &mut record)
         });
+        self.count(work.take_spent());
         match rehearsed {
             Ok(rehearsed) => self.judge(id, rehearsed),
             Err(error) if error.state() == SqlState::QUERY_CANCELED && (progress.is_cancelled)() => {

@@ -1,5 +1,6 @@
 //! Recommendations, decisions and the state of the learned parts as the views show them.
 
+use aion_base::clock::Clock;
 use aion_base::recommendation::{DecisionRow, Recommendation as Row, StatusRow};
 use aion_shadow::ledger::Entry;
 use aion_shadow::recommendation::Recommendation;
@@ -19,6 +20,14 @@ impl Pipeline {
         let (bytes, dropped) = self.observed().map_or((0, 0), |observed| observed.size());
         let kinds: Vec<&str> = self.auto_kinds().into_iter().map(|kind| kind.name()).collect();
         let share = self.options.learning.processor_share * 100.0;
+        let added = match self.added.summary() {
+            Some((count, half, most)) => format!(
+                "p50 {:.0} us, p99 {:.0} us, of {count} statements",
+                half * 1_000.0,
+                most * 1_000.0
+            ),
+            None => "nothing was observed yet".to_owned(),
+        };
         let mut program = row("rehearsals", "possible".to_owned());
         if self.options.learning.program.is_none() {
             "off".clone_into(&mut program.value);
@@ -42,8 +51,12 @@ impl Pipeline {
             row("processor_time", format!("{:.1} s", self.spent().as_secs_f64())),
             row(
                 "processor_share",
-                format!("{share} % of the machine at most, when nobody asks"),
+                format!(
+                    "{:.2} % of the machine since the database was opened; {share} % at most, when nobody asks",
+                    self.share_spent() * 100.0
+                ),
             ),
+            row("added_planning", added),
             row("observed", format!("{bytes} bytes")),
             row("observed_dropped", format!("{dropped} executions")),
             program,
@@ -63,6 +76,14 @@ impl Pipeline {
                 hint: onnx.hint,
             },
         ]
+    }
+}
+
+impl Pipeline {
+    /// Of the machine's processor time since the database was opened, what was spent on learning.
+    fn share_spent(&self) -> f64 {
+        let processors = self.options.threads.max(1) as f64;
+        self.spent().as_secs_f64() / (self.clock.monotonic().as_secs_f64() * processors).max(1e-9)
     }
 }
 
@@ -89,6 +110,7 @@ pub fn row(one: Recommendation, evidence: Option<String>) -> Row {
         size_bytes: measured.map(|measured| measured.size_bytes).or(one.estimated_bytes),
         build_ms: measured.map(|measured| measured.build_ms),
         write_cost_pct: measured.and_then(|measured| measured.write_cost_pct),
+        write_bytes_pct: measured.and_then(|measured| measured.write_bytes_pct),
         memory_bytes: measured.map(|measured| measured.memory_bytes),
         object: one.object,
         state_reason: one.state_reason,

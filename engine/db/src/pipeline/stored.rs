@@ -11,6 +11,7 @@
 //! decision is that of its JSON as it lies here.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use aion_base::id::{IndexId, LogIndex, TableId, TxnId};
 use aion_base::key::{ColumnOrder, KeyWriter};
@@ -231,7 +232,10 @@ impl Pipeline {
 
     fn propose(&self, commit: Commit) -> Result<()> {
         match self.store.propose(commit)?.wait()? {
-            Outcome::Committed { .. } => Ok(()),
+            Outcome::Committed { .. } => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             Outcome::Rejected(rejection) => Err(Error::from(rejection)),
         }
     }

@@ -54,7 +54,8 @@ use crate::knobs::PREFIX;
 use change::Change;
 pub use judge::is_sound;
 use judge::means;
-use measure::{Latencies, Reading};
+pub(super) use measure::Latencies;
+use measure::Reading;
 
 /// How long a proposal waits for its trial, and how long what came to nothing is not proposed again, in microseconds.
 const PROPOSAL_TIME: i64 = 3_600 * 1_000_000;

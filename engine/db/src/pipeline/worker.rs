@@ -94,6 +94,10 @@ impl Pipeline {
                 }
             }
         }
+        // Where somebody's rehearsal still runs it goes with the pipeline.
+        if let Some(mut sandboxes) = self.work.try_lock() {
+            sandboxes.clear();
+        }
     }
 
     fn keep_watch(&self) {
@@ -109,6 +113,9 @@ impl Pipeline {
             let now = self.clock.monotonic();
             if now.saturating_sub(tidied) >= TICK && !self.worker.is_stopped() {
                 tidied = now;
+                if let Some(mut sandboxes) = self.work.try_lock() {
+                    sandboxes.tidy();
+                }
                 if let Err(error) = self.tidy().and_then(|()| self.judge_model()).and_then(|()| self.tune()) {
                     tracing::warn!(%error, "decisions could not be carried out; it is tried again in a second");
                 }

@@ -1,20 +1,26 @@
-//! The process that rehearses: two clones, and a session on each.
+//! The process that rehearses: two clones, and a session on each, for one request after another.
+//!
+//! What a request made on the candidate stays there until the next one, which says what both are to have: then it is made on the
+//! incumbent, too, or taken back.
 //!
 //! Where the command makes or drops indexes, both arms read the clone that has them, and one arm's session hides them: on two clones the
 //! rows would lie in other files, and the same scan took 5 % longer on one than on the other. Writes are measured on both.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::Value;
+use aion_catalog::descriptor::ColumnDescriptor;
+use aion_catalog::{SqlType, Value};
 use aion_optimizer_rules::order::{is_ordered_totally, why_unstable};
 use aion_shadow::answer;
 use aion_shadow::captured::Literals;
-use aion_shadow::rehearsal::{self, Arm, Cost, Execution, Rehearsal, Sample, Statement, WRITTEN_ROWS};
+use aion_shadow::rehearsal::{self, Arm, Cost, Execution, Rehearsal, Sample, Statement, WRITTEN_ROWS, Written};
 use aion_shadow::state::Mode;
+use aion_shadow::statistics::milliseconds;
 use aion_sql::{LocalTable, Prepared, Response, Rows, Session, SessionOptions, quoted};
 
 use super::message::{Done, Line, Request, RequestedStatement, SampleLine, to_line};
@@ -26,30 +32,36 @@ const ROWS_MAX: usize = 100_000;
 /// The name of the rows that are written, in the session alone.
 const WRITTEN: &str = "aion_rehearsed_rows";
 
-/// Reads a request from `input`, rehearses, and writes lines to `output`. For the child process.
+/// Reads requests from `input`, rehearses, and writes lines to `output`, until the input ends. For the child process.
 ///
 /// # Errors
-/// When the request cannot be read or an answer not written; what goes wrong in the rehearsal is told in a line.
+/// When a request cannot be read or an answer not written; what goes wrong in a rehearsal is told in a line.
 pub fn run(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<()> {
-    let mut line = String::new();
-    input
-        .read_line(&mut line)
-        .map_err(|error| Error::io("read the request", error))?;
-    let request: Request = serde_json::from_str(&line).map_err(|error| {
-        Error::invalid(
-            SqlState::PROTOCOL_VIOLATION,
-            format!("the request cannot be read: {error}"),
-        )
-    })?;
-    let end = match rehearse(&request, output) {
-        Ok(rehearsed) => Line::Done(Done {
-            evidence: rehearsed.evidence,
-            verdict: rehearsed.verdict,
-            had_time: rehearsed.had_time,
-        }),
-        Err(error) => Line::failed(&error),
-    };
-    write(output, &end)
+    let mut clones: Option<OpenClones> = None;
+    loop {
+        let mut line = String::new();
+        let read = input
+            .read_line(&mut line)
+            .map_err(|error| Error::io("read the request", error))?;
+        if read == 0 {
+            return Ok(());
+        }
+        let request: Request = serde_json::from_str(&line).map_err(|error| {
+            Error::invalid(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("the request cannot be read: {error}"),
+            )
+        })?;
+        let end = match rehearse(&mut clones, &request, output) {
+            Ok(rehearsed) => Line::Done(Done {
+                evidence: rehearsed.evidence,
+                verdict: rehearsed.verdict,
+                had_time: rehearsed.had_time,
+            }),
+            Err(error) => Line::failed(&error),
+        };
+        write(output, &end)?;
+    }
 }
 
 fn write(output: &mut dyn Write, line: &Line) -> Result<()> {
@@ -59,36 +71,32 @@ fn write(output: &mut dyn Write, line: &Line) -> Result<()> {
     written.map_err(|error| Error::io("answer", error))
 }
 
-fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehearsed> {
-    let options = DatabaseOptions {
-        memory_bytes: request.memory_bytes,
-        // What is rehearsed is no workload.
-        ai_mode: Some(Mode::Off),
-        ..DatabaseOptions::default()
+fn rehearse(
+    clones: &mut Option<OpenClones>,
+    request: &Request,
+    output: &mut dyn Write,
+) -> Result<rehearsal::Rehearsed> {
+    let clones = match clones {
+        Some(clones) => clones,
+        none => none.insert(OpenClones::open(request)?),
     };
-    let incumbent = Database::open(&request.incumbent, options.clone())?;
-    let candidate = Database::open(&request.candidate, options)?;
-    // Building them would disturb what is measured.
-    incumbent.wait_for_indexes()?;
-    candidate.wait_for_indexes()?;
-    let (mut incumbent_side, mut candidate_side) = (Side::new(&incumbent)?, Side::new(&candidate)?);
-    // On both at once: it is not measured.
-    std::thread::scope(|scope| {
-        let candidate = scope.spawn(|| request.given.iter().try_for_each(|command| candidate_side.run(command)));
-        let incumbent = request.given.iter().try_for_each(|command| incumbent_side.run(command));
-        let candidate = candidate
-            .join()
-            .map_err(|_| Error::internal("a thread that made indexes panicked"))?;
-        incumbent.and(candidate)
-    })?;
+    clones.settle(request)?;
     let mut pair = Pair {
-        incumbent: incumbent_side,
-        candidate: candidate_side,
+        incumbent: Side::new(&clones.incumbent)?,
+        candidate: Side::new(&clones.candidate)?,
         twin: None,
+        written_as_is: request
+            .table
+            .as_ref()
+            .and_then(|table| clones.written_as_is.get(table).copied()),
         request,
         clock: SystemClock::default(),
     };
-    let workload: Vec<Statement> = request.statements.iter().map(|one| pair.classify(one)).collect();
+    let workload: Vec<Statement> = request
+        .statements
+        .iter()
+        .map(|one| pair.classify(one, &mut clones.tried))
+        .collect();
     let time = Duration::from_millis(request.time_ms);
     rehearsal::rehearse(
         &mut pair,
@@ -98,6 +106,82 @@ fn rehearse(request: &Request, output: &mut dyn Write) -> Result<rehearsal::Rehe
         request.seed,
         &mut |sample| write(output, &Line::Sample(sample_line(sample, request))),
     )
+}
+
+/// Both clones, and what was done to them.
+struct OpenClones {
+    incumbent: Database,
+    candidate: Database,
+    /// Commands that were run on both.
+    given: Vec<String>,
+    /// The command that was run on the candidate alone, and what takes it back.
+    made: Option<(String, Option<String>)>,
+    /// Statements that were run once, to see whether they can be.
+    tried: HashSet<i64>,
+    /// By table, the bytes that a write put into the log before anything was made.
+    written_as_is: HashMap<(String, String), u64>,
+}
+
+impl OpenClones {
+    fn open(request: &Request) -> Result<Self> {
+        let options = DatabaseOptions {
+            memory_bytes: request.memory_bytes,
+            // What is rehearsed is no workload.
+            ai_mode: Some(Mode::Off),
+            ..DatabaseOptions::default()
+        };
+        let incumbent = Database::open(&request.incumbent, options.clone())?;
+        let candidate = Database::open(&request.candidate, options)?;
+        // Building them would disturb what is measured.
+        incumbent.wait_for_indexes()?;
+        candidate.wait_for_indexes()?;
+        Ok(Self {
+            incumbent,
+            candidate,
+            given: Vec::new(),
+            made: None,
+            tried: HashSet::new(),
+            written_as_is: HashMap::new(),
+        })
+    }
+
+    /// Brings both to what the request says that they have.
+    fn settle(&mut self, request: &Request) -> Result<()> {
+        let Some(new) = request.given.strip_prefix(&self.given[..]) else {
+            return Err(Error::internal("a request asks for fewer commands than the one before"));
+        };
+        let (mut incumbent, mut candidate) = (Side::new(&self.incumbent)?, Side::new(&self.candidate)?);
+        if let Some(table) = &request.table
+            && !self.written_as_is.contains_key(table)
+            && let Some((_, bytes)) = incumbent.write(table)?
+        {
+            self.written_as_is.insert(table.clone(), bytes);
+        }
+        let mut of_candidate = new.to_vec();
+        match self.made.take() {
+            // Others of a table come in the order in which they became ready: it is the next one, if any.
+            Some((command, _)) if of_candidate.contains(&command) => of_candidate.retain(|one| *one != command),
+            Some((_, Some(undo))) => candidate.run(&undo)?,
+            Some((command, None)) => {
+                return Err(Error::internal(format!(
+                    "what cannot be taken back was kept: {command}"
+                )));
+            }
+            None => {}
+        }
+        // On both at once: it is not measured.
+        std::thread::scope(|scope| {
+            let candidate = scope.spawn(|| of_candidate.iter().try_for_each(|command| candidate.run(command)));
+            let incumbent = new.iter().try_for_each(|command| incumbent.run(command));
+            let candidate = candidate
+                .join()
+                .map_err(|_| Error::internal("a thread that made indexes panicked"))?;
+            incumbent.and(candidate)
+        })?;
+        self.given.clone_from(&request.given);
+        self.made = Some((request.command.clone(), request.undo_command.clone()));
+        Ok(())
+    }
 }
 
 fn sample_line(sample: &Sample<'_>, request: &Request) -> SampleLine {
@@ -119,7 +203,7 @@ fn sample_line(sample: &Sample<'_>, request: &Request) -> SampleLine {
         queryid,
         arm: sample.arm.name().to_owned(),
         literal_hash: format!("{literal_hash:016x}"),
-        ms: sample.execution.elapsed.as_secs_f64() * 1_000.0,
+        ms: milliseconds(sample.execution.elapsed),
         rows: rows.map(|rows| rows.len() as u64),
         result_hash: rows.map(|rows| format!("{:016x}", hash(rows))),
     }
@@ -130,7 +214,7 @@ struct Side<'a> {
     database: &'a Database,
     session: Session,
     /// By statement and literals.
-    prepared: std::collections::HashMap<(usize, usize), (Arc<Prepared>, Vec<Value>)>,
+    prepared: HashMap<(usize, usize), (Arc<Prepared>, Vec<Value>)>,
     /// How the rows that are written are put in and taken out; None before the first write.
     writes: Option<Writes>,
 }
@@ -146,7 +230,7 @@ impl<'a> Side<'a> {
         Ok(Self {
             database,
             session: database.session(SessionOptions::default()),
-            prepared: std::collections::HashMap::new(),
+            prepared: HashMap::new(),
             writes: None,
         })
     }
@@ -236,13 +320,15 @@ struct Pair<'a> {
     candidate: Side<'a>,
     /// What an arm reads instead of its own clone: the other's, with the indexes hidden that make the difference.
     twin: Option<(Arm, Side<'a>)>,
+    /// Bytes that a write puts into the log in the database as it is.
+    written_as_is: Option<u64>,
     request: &'a Request,
     clock: SystemClock,
 }
 
 impl<'a> Pair<'a> {
     /// What of a captured statement can be compared.
-    fn classify(&mut self, requested: &RequestedStatement) -> Statement {
+    fn classify(&mut self, requested: &RequestedStatement, tried: &mut HashSet<i64>) -> Statement {
         let mut statement = Statement {
             queryid: requested.queryid,
             calls: requested.calls,
@@ -253,8 +339,10 @@ impl<'a> Pair<'a> {
         if !requested.is_read_only {
             statement.excluded = Some("it writes".to_owned());
         } else if let Some(literals) = requested.literals.first() {
-            match self.look_at(literals) {
+            let is_tried = tried.contains(&requested.queryid);
+            match self.look_at(literals, is_tried) {
                 Ok((why, is_ordered)) => {
+                    tried.insert(requested.queryid);
                     statement.excluded = why.map(str::to_owned);
                     statement.is_ordered = is_ordered;
                 }
@@ -264,9 +352,9 @@ impl<'a> Pair<'a> {
         statement
     }
 
-    /// Why its answers may differ of themselves, and whether they come in a total order. A first execution, too: what fails
-    /// or gives too many rows is left out.
-    fn look_at(&mut self, literals: &Literals) -> Result<(Option<&'static str>, bool)> {
+    /// Why its answers may differ of themselves, and whether they come in a total order. A first execution, too, where none was
+    /// tried: what fails or gives too many rows is left out.
+    fn look_at(&mut self, literals: &Literals, is_tried: bool) -> Result<(Option<&'static str>, bool)> {
         let side = &mut self.incumbent;
         let (prepared, values) = side.prepare(literals)?;
         let planning = side.session.what_if(&prepared, &values, &[]);
@@ -281,7 +369,7 @@ impl<'a> Pair<'a> {
             true => Some("it searches a vector index, whose answers are approximate"),
             false => why_unstable(&planned.plan, &planned.catalog),
         };
-        if why.is_none() {
+        if why.is_none() && !is_tried {
             side.rows(&prepared, &values)?;
         }
         Ok((why, is_ordered_totally(&planned.plan, &planned.catalog)))
@@ -302,6 +390,21 @@ impl<'a> Pair<'a> {
         }
         let (_, twin) = self.twin.as_mut().expect("looked at above");
         twin
+    }
+
+    /// What the indexes take on disk that only the candidate has. Both are flushed.
+    fn added_bytes(&self) -> Result<u64> {
+        // Else its next writes would go into a memory that is full of what was just made.
+        self.incumbent.database.flush()?;
+        let before = self.incumbent.indexes()?;
+        let catalog = self.candidate.session.catalog()?;
+        let mut bytes = 0;
+        for table in catalog.tables() {
+            for index in table.indexes.iter().filter(|index| !before.contains(&index.name)) {
+                bytes += self.candidate.database.index_bytes(table.id, index.id)?;
+            }
+        }
+        Ok(bytes)
     }
 
     /// Lets both arms read one clone, if indexes are all that the command changed.
@@ -327,10 +430,8 @@ impl Rehearsal for Pair<'_> {
         self.candidate.database.wait_for_indexes()?;
         let build_ms = milliseconds(self.clock.monotonic().saturating_sub(before));
         self.find_twin()?;
-        // Files of the rows alone: the clones share them up to what the command wrote.
-        let size = |side: &Side<'_>| side.database.size_bytes();
         Ok(Cost {
-            size_bytes: size(&self.candidate)?.saturating_sub(size(&self.incumbent)?),
+            size_bytes: self.added_bytes()?,
             memory_bytes: 0,
             build_ms,
         })
@@ -338,6 +439,9 @@ impl Rehearsal for Pair<'_> {
 
     fn is_affected(&mut self, statement: usize) -> Result<bool> {
         let request = self.request;
+        if request.compares_all {
+            return Ok(true);
+        }
         for literals in &request.statements[statement].literals {
             let incumbent = self.reading_side(Arm::Incumbent).plan(literals)?;
             if incumbent != self.reading_side(Arm::Candidate).plan(literals)? {
@@ -378,23 +482,16 @@ impl Rehearsal for Pair<'_> {
         }
     }
 
-    fn write(&mut self, arm: Arm) -> Result<Option<Duration>> {
-        let Some((schema, name)) = &self.request.table else {
+    fn write(&mut self, arm: Arm) -> Result<Option<Written>> {
+        let Some(table) = &self.request.table else {
             return Ok(None);
         };
-        let side = self.side(arm);
-        if side.writes.is_none() {
-            side.writes = side.prepare_writes(schema, name)?;
-        }
-        let Some(Writes { delete, insert }) = &side.writes else {
-            return Ok(None);
-        };
-        let (delete, insert) = (delete.clone(), insert.clone());
-        side.session.set("statement_timeout", "0")?;
-        side.rows(&delete, &[])?;
-        let before = self.clock.monotonic();
-        self.side(arm).rows(&insert, &[])?;
-        Ok(Some(self.clock.monotonic().saturating_sub(before)))
+        let written = self.side(arm).write(table)?;
+        Ok(written.map(|(elapsed, bytes)| Written {
+            elapsed,
+            bytes,
+            bytes_as_is: self.written_as_is.unwrap_or(bytes),
+        }))
     }
 
     fn elapsed(&self) -> Duration {
@@ -403,6 +500,25 @@ impl Rehearsal for Pair<'_> {
 }
 
 impl Side<'_> {
+    /// Takes the first rows of a table out and puts them in again: what the latter took, and its bytes in the log. None for a table
+    /// without rows or primary key.
+    fn write(&mut self, (schema, name): &(String, String)) -> Result<Option<(Duration, u64)>> {
+        if self.writes.is_none() {
+            self.writes = self.prepare_writes(schema, name)?;
+        }
+        let Some(Writes { delete, insert }) = &self.writes else {
+            return Ok(None);
+        };
+        let (delete, insert) = (delete.clone(), insert.clone());
+        self.session.set("statement_timeout", "0")?;
+        self.rows(&delete, &[])?;
+        let clock = SystemClock::default();
+        let (before, bytes) = (clock.monotonic(), self.database.log_bytes());
+        self.rows(&insert, &[])?;
+        let elapsed = clock.monotonic().saturating_sub(before);
+        Ok(Some((elapsed, self.database.log_bytes().saturating_sub(bytes))))
+    }
+
     /// Keeps the first rows of a table, to be taken out and put in again; None for a table without rows or primary key.
     fn prepare_writes(&mut self, schema: &str, name: &str) -> Result<Option<Writes>> {
         let catalog = self.session.catalog()?;
@@ -426,13 +542,14 @@ impl Side<'_> {
         })?;
         self.session.register(WRITTEN, kept)?;
         let key = table.primary_key_positions();
-        let same = key.into_iter().map(|at| {
+        let same = key.iter().map(|&at| {
             let column = quoted(&table.columns[at].name);
             format!("there.{column} = kept.{column}")
         });
         let same: Vec<String> = same.collect();
+        let delete_up_to = self.last_written(&table.columns[key[0]])?;
         let delete = format!(
-            "DELETE FROM {of} AS there USING {WRITTEN} AS kept WHERE {}",
+            "DELETE FROM {of} AS there USING {WRITTEN} AS kept WHERE {}{delete_up_to}",
             same.join(" AND ")
         );
         let insert = format!("INSERT INTO {of} SELECT * FROM {WRITTEN}");
@@ -441,8 +558,30 @@ impl Side<'_> {
             insert: self.prepare_text(&insert)?,
         }))
     }
-}
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
+    /// The rows that are written are the first of their table: where the type of its first key column lets us say so, no other row is
+    /// read to find them again.
+    fn last_written(&mut self, first: &ColumnDescriptor) -> Result<String> {
+        let can_be_named = matches!(
+            first.sql_type,
+            SqlType::SmallInt
+                | SqlType::Integer
+                | SqlType::BigInt
+                | SqlType::Text
+                | SqlType::Varchar(_)
+                | SqlType::Date
+                | SqlType::Timestamp
+                | SqlType::TimestampTz
+        );
+        if !can_be_named {
+            return Ok(String::new());
+        }
+        let column = quoted(&first.name);
+        let last = self.prepare_text(&format!("SELECT CAST(max({column}) AS text) FROM {WRITTEN}"))?;
+        let last = self.rows(&last, &[])?.into_iter().flatten().flatten().next();
+        Ok(last.map_or_else(String::new, |last| {
+            let literal = last.replace('\'', "''");
+            format!(" AND there.{column} <= CAST('{literal}' AS {})", first.sql_type)
+        }))
+    }
 }

@@ -1,5 +1,5 @@
 //! What parent and child tell each other: a request on the child's standard input, then a line of JSON for each sample and one for the
-//! end on its standard output.
+//! end of the rehearsal on its standard output; then the next request, or the end of the input.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,19 @@ pub struct Request {
     pub incumbent: PathBuf,
     /// The clone on which the command is run.
     pub candidate: PathBuf,
-    /// Commands that are run on both first.
+    /// Commands that are run on both first. They begin with those of the request before.
     pub given: Vec<String>,
     pub command: String,
+    /// Takes the command back before the next request.
+    pub undo_command: Option<String>,
     /// Schema and name of the table whose writes feel the change.
     pub table: Option<(String, String)>,
     pub statements: Vec<RequestedStatement>,
     pub budget: Budget,
     pub time_ms: u64,
     pub seed: u64,
+    /// Whether statements whose plans are the same are compared, too.
+    pub compares_all: bool,
     /// Memory of each clone.
     pub memory_bytes: usize,
 }

@@ -4,8 +4,8 @@
 //!    of the rows flushed. One stays as it is, the *incumbent*; on the other, the *candidate*, the command is run.
 //! 2. It starts a child process, at the lowest priority, which opens both ([`child`]), runs the captured statements on them in pairs
 //!    (`aion_shadow::rehearsal`), and tells each sample and at last the verdict as a line of JSON.
-//! 3. Whatever happens, the clones are removed, and the child with them; what a killed process left is removed when the database is
-//!    opened next.
+//! 3. Clones and child wait a while for the next rehearsal ([`sandbox`]), and are ended then; what a killed process left is removed
+//!    when the database is opened next.
 //!
 //! **Guarantees.** The database itself is not changed. Only statements that read are run, on the clones; the rows that are written to
 //! measure writes are written there. A rehearsal ends after the time of its [`RehearsalOptions`], and ten minutes more for opening, the
@@ -17,7 +17,7 @@
 pub mod child;
 mod clones;
 mod message;
-mod parent;
+mod sandbox;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use message::{Request, RequestedStatement};
 
 pub(crate) use clones::remove_left;
 pub use message::SampleLine;
+pub(crate) use sandbox::Sandboxes;
 
 /// Statements of a rehearsal, those that took most time.
 const STATEMENTS_MAX: usize = 100;
@@ -48,8 +49,24 @@ pub struct RehearsalOptions {
     pub time: Duration,
     /// Of the draws behind the intervals.
     pub seed: u64,
+    /// Compares statements whose plans are the same under both arms, too: what is measured of those is noise, which tells how far a
+    /// verdict can be trusted.
+    pub compares_all: bool,
     /// Bytes that the clones may take on disk beside the data, and that must be free before they are made.
     pub clone_bytes_max: u64,
+}
+
+/// What is to be rehearsed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change<'a> {
+    /// Run on the candidate.
+    pub command: &'a str,
+    /// Takes it back; None where that cannot be done without a trace.
+    pub undo_command: Option<&'a str>,
+    /// Run on both clones first.
+    pub given: &'a [String],
+    /// How many entries of the log are not the pipeline's own; None where clones are neither taken over nor kept.
+    pub commits: Option<u64>,
 }
 
 /// What came of a rehearsal.
@@ -74,21 +91,21 @@ pub struct Rehearsed {
 }
 
 impl Parts {
-    /// Rehearses a command that makes or drops an index, or gathers statistics, with the statements that ran. The commands of `given`
-    /// are run on both clones first. `record` is told of each measured execution. Blocks, and so is not called from a task.
+    /// Rehearses a command that makes or drops an index, or gathers statistics, with the statements that ran. `record` is told of each
+    /// measured execution. Blocks, and so is not called from a task.
     ///
     /// # Errors
     /// 0A000 for another command, or a database in memory; 55000 where nothing is known of the workload; 53100 where the disk has no
     /// room for the clones; 57014 once `is_cancelled` says so; what the command or the clones answer.
     pub(crate) fn rehearse(
         &self,
-        command: &str,
-        given: &[String],
+        change: Change<'_>,
         options: &RehearsalOptions,
+        sandboxes: &mut Sandboxes,
         is_cancelled: &dyn Fn() -> bool,
         record: &mut dyn FnMut(&SampleLine),
     ) -> Result<Rehearsed> {
-        let table = match self.rehearsable(command)?.changed_physically() {
+        let table = match self.rehearsable(change.command)?.changed_physically() {
             Some(PhysicalChange::CreateIndex { schema, table, .. }) => Some((schema, table)),
             _ => None,
         };
@@ -108,20 +125,32 @@ impl Parts {
                 "a database in memory cannot be cloned, so nothing can be rehearsed in it",
             ));
         };
-        let clones = clones::Clones::make(&self.store, path, options.clone_bytes_max)?;
+        let sandbox = match sandboxes.take(change.commits, change.given, options) {
+            Some(sandbox) => sandbox,
+            None => {
+                let clones = clones::Clones::make(&self.store, path, options.clone_bytes_max)?;
+                sandbox::Sandbox::start(clones, options)?
+            }
+        };
         let request = Request {
-            incumbent: clones.incumbent(),
-            candidate: clones.candidate(),
-            given: given.to_vec(),
-            command: command.to_owned(),
+            incumbent: sandbox.clones().incumbent(),
+            candidate: sandbox.clones().candidate(),
+            given: change.given.to_vec(),
+            command: change.command.to_owned(),
+            undo_command: change.undo_command.map(str::to_owned),
             table,
             statements: workload.iter().map(RequestedStatement::from).collect(),
             budget: options.budget,
             time_ms: u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX),
             seed: options.seed,
+            compares_all: options.compares_all,
             memory_bytes: (self.options.memory_bytes / 4).max(64 << 20),
         };
-        let (done, samples) = parent::run(&request, &clones, options, is_cancelled, record)?;
+        // What cannot be taken back leaves clones of no use to the next.
+        let commits = change.commits.filter(|_| change.undo_command.is_some());
+        let (done, samples) = sandboxes.run(sandbox, commits, options, |sandbox| {
+            sandbox.rehearse(&request, options, is_cancelled, record)
+        })?;
         Ok(Rehearsed {
             fingerprints: workload
                 .into_iter()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aion_base::clock::{Clock, SystemClock};
 use aion_base::observation::{Fingerprint, Observation};
 use aion_catalog::Value;
 use datafusion::physical_plan::ExecutionPlan;
@@ -41,6 +42,8 @@ impl Session {
             .observer
             .clone()
             .filter(|observer| observer.is_on())?;
+        let clock = SystemClock::default();
+        let begin = clock.monotonic();
         let known = prepared.known.get_or_init(|| known(prepared)).as_ref()?;
         let parameters = values.iter().zip(&prepared.parameters).map(|(value, sql_type)| {
             let mut text = String::new();
@@ -57,7 +60,7 @@ impl Session {
             is_read_only: prepared.statement.refuse_change().is_ok(),
             is_complete: false,
             planning,
-            prediction: Duration::ZERO,
+            added: Duration::ZERO,
             model: None,
             execution: Duration::ZERO,
             rows: 0,
@@ -67,6 +70,7 @@ impl Session {
         let physical = physical.filter(|_| wants_operators).cloned();
         let mut observing = Observing::new(observer, observation, physical);
         observing.predict();
+        observing.added(clock.monotonic().saturating_sub(begin));
         Some(observing)
     }
 }

@@ -155,6 +155,13 @@ impl Session {
         context: StatementContext,
         text: &str,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+        let state = self.optimising()?;
+        let optimised = state.optimize(plan).map_err(|error| translate(error, text))?;
+        self.executable(state, &optimised, context, text).await
+    }
+
+    /// What optimises plans, as this session wants it.
+    pub(super) fn optimising(&self) -> Result<SessionState> {
         let mut state: SessionState = self.engine.state.clone();
         if self.settings.show("aion.semi_join_reduction")? == "off" {
             let extensions = &mut state.config_mut().options_mut().extensions;
@@ -163,8 +170,20 @@ impl Session {
             });
         }
         state.mark_start_execution();
+        Ok(state)
+    }
+
+    /// Makes a plan executable that `state` optimised.
+    pub(super) async fn executable(
+        &self,
+        state: SessionState,
+        plan: &LogicalPlan,
+        context: StatementContext,
+        text: &str,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
         let physical = state
-            .create_physical_plan(plan)
+            .query_planner()
+            .create_physical_plan(plan, &state)
             .await
             .map_err(|error| translate(error, text))?;
         let physical = match self.settings.is_on("hnsw.exact") {

@@ -83,16 +83,13 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, text, &catalog)?;
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
-        let optimised = self
-            .engine
-            .state
-            .optimize(&plan)
-            .map_err(|error| translate(error, text))?;
+        let state = self.optimising()?;
+        let optimised = state.optimize(&plan).map_err(|error| translate(error, text))?;
         let context = StatementContext {
             transaction,
             cancellation: self.canceller.begin(),
         };
-        let (physical, _) = self.physical(&plan, context, text).await?;
+        let (physical, _) = self.executable(state, &optimised, context, text).await?;
         Ok(WhatIf {
             plan: optimised,
             cost: cost(physical.as_ref(), &StatisticsContext::new()),

@@ -22,8 +22,8 @@ pub(super) const TABLES: &[Definition] = &[
         "id int8, kind text, object text, state text, state_reason text, command text, undo_command text, origin text, \
          queryids int8[], calls int8, estimated_speedup float8, before_ms float8, after_ms float8, speedup float8, \
          speedup_low float8, speedup_high float8, worst_queryid int8, worst_speedup float8, samples int8, \
-         results_equal bool, size_bytes int8, build_ms float8, write_cost_pct float8, memory_bytes int8, \
-         created_at timestamptz, rehearsed_at timestamptz, decided_at timestamptz, decided_by text, \
+         results_equal bool, size_bytes int8, build_ms float8, write_cost_pct float8, \
+         write_bytes_pct float8, memory_bytes int8, created_at timestamptz, rehearsed_at timestamptz, decided_at timestamptz, decided_by text, \
          applied_at timestamptz, expires_at timestamptz, pinned bool, verbs text[], evidence json",
         recommendations,
     )
@@ -91,6 +91,7 @@ fn recommendations(facts: &Facts, asked: &[bool]) -> Result<Vec<Row>> {
             one.size_bytes,
             one.build_ms,
             one.write_cost_pct,
+            one.write_bytes_pct,
             one.memory_bytes,
         ]);
         row.extend([Cell::Time(one.created_at), time(one.rehearsed_at), time(one.decided_at)]);

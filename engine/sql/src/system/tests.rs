@@ -101,6 +101,10 @@ impl Observer for OneStatement {
         false
     }
 
+    fn predicts(&self) -> bool {
+        false
+    }
+
     fn predict(&self, _: &[&SubPlan]) -> Option<Predicted> {
         None
     }

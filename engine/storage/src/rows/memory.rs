@@ -143,6 +143,10 @@ impl Rows for MemoryRows {
         Ok(0)
     }
 
+    fn disk_bytes_of(&self, _: &KeyRange) -> u64 {
+        0
+    }
+
     fn clone_to(&self, _: &Path) -> Result<()> {
         Err(Error::unsupported("a database in memory cannot be cloned"))
     }

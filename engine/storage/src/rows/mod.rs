@@ -152,6 +152,9 @@ pub trait Rows: Send + Sync + fmt::Debug {
     /// Bytes that they take on disk; what is not flushed is not counted.
     fn disk_bytes(&self) -> Result<u64>;
 
+    /// About how many bytes a range takes on disk, to a block or two; what is not flushed is not counted.
+    fn disk_bytes_of(&self, range: &KeyRange) -> u64;
+
     /// The notes that were not forgotten, in order.
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>>;
 

@@ -328,6 +328,15 @@ impl Rows for RocksRows {
         Ok(bytes)
     }
 
+    fn disk_bytes_of(&self, range: &KeyRange) -> u64 {
+        // No key of ours is as long.
+        let last = vec![0xff; 64];
+        let end = range.end.as_ref().unwrap_or(&last);
+        let ranges = [rocksdb::Range::new(&range.start, end)];
+        let of_family = |name| self.db.get_approximate_sizes_cf(&family(&self.db, name), &ranges);
+        [ROW, HISTORY].into_iter().flat_map(of_family).sum()
+    }
+
     fn knob(&self, knob: RowsKnob) -> Option<u64> {
         Some(self.knobs.value(knob))
     }

@@ -95,6 +95,10 @@ impl Rows for WatchedRows {
         self.rows.disk_bytes()
     }
 
+    fn disk_bytes_of(&self, range: &KeyRange) -> u64 {
+        self.rows.disk_bytes_of(range)
+    }
+
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {
         self.rows.notes()
     }

@@ -1,10 +1,11 @@
-//! A second store with the rows of the first.
+//! A second store with the rows of the first, and what rows take on disk.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::files::{Files, OsFiles};
 use aion_base::id::LogIndex;
+use aion_base::range::KeyRange;
 use aion_base::{Error, Result};
 
 use super::{Core, Store};
@@ -35,5 +36,23 @@ impl Store {
         let files: Arc<dyn Files> = Arc::new(OsFiles);
         Log::create(files, &directory.log(), LogOptions::default(), applied.index.next())?;
         Ok(applied.index)
+    }
+
+    /// Bytes that the rows take on disk, flushed for that; 0 in memory.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn disk_bytes(&self) -> Result<u64> {
+        self.flush()?;
+        self.rows.disk_bytes()
+    }
+
+    /// About how many bytes a range of keys takes on disk, flushed for that; 0 in memory.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn disk_bytes_of(&self, range: &KeyRange) -> Result<u64> {
+        self.flush()?;
+        Ok(self.rows.disk_bytes_of(range))
     }
 }

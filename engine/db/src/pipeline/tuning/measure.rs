@@ -45,6 +45,13 @@ impl Latencies {
         }
     }
 
+    /// How many there were, and the milliseconds that half of them, and 99 %, do not exceed; None without any.
+    pub fn summary(&self) -> Option<(u64, f64, f64)> {
+        let counts = self.counts();
+        let quantiles = quantile_ms(&counts, 0.5).zip(quantile_ms(&counts, 0.99));
+        quantiles.map(|(half, most)| (counts.iter().sum(), half, most))
+    }
+
     fn counts(&self) -> Vec<u64> {
         self.buckets
             .iter()
@@ -75,10 +82,10 @@ fn bound_of(bucket: usize) -> u64 {
     }
 }
 
-/// The milliseconds that 99 % of executions do not exceed; None without any.
-fn p99_ms(counts: &[u64]) -> Option<f64> {
+/// The milliseconds that this part of the executions does not exceed; None without any.
+fn quantile_ms(counts: &[u64], part: f64) -> Option<f64> {
     let all: u64 = counts.iter().sum();
-    let wanted = (all > 0).then(|| (all as f64 * 0.99).ceil() as u64)?;
+    let wanted = (all > 0).then(|| (all as f64 * part).ceil() as u64)?;
     let mut sum = 0;
     let found = counts.iter().position(|count| {
         sum += count;
@@ -162,7 +169,7 @@ impl Reading {
             return None;
         }
         let latency_ms = match statements >= commits {
-            true => p99_ms(&counts)?,
+            true => quantile_ms(&counts, 0.99)?,
             false => self.sync_micros.saturating_sub(earlier.sync_micros) as f64 / syncs.max(1) as f64 / 1_000.0,
         };
         let written = |rows: &RowsSignals| rows.flushed_bytes.saturating_add(rows.compacted_bytes);

@@ -474,7 +474,7 @@ function measuredFacts(item) {
     ["Samples", count(item.samples, "pair")],
     ["Size", bytes(item.size_bytes)],
     ["Build", milliseconds(item.build_ms)],
-    ["Inserts", percent(item.write_cost_pct)],
+    ["Inserts", `time ${percent(item.write_cost_pct)}, log ${percent(item.write_bytes_pct)}`],
     ["Memory", bytes(item.memory_bytes)],
   ];
 }
