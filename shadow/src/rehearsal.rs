@@ -77,8 +77,8 @@ pub struct Written {
     pub elapsed: Duration,
     /// What the log took for them.
     pub bytes: u64,
-    /// What it takes for them in the database as it is, without what is ready already.
-    pub bytes_as_is: u64,
+    /// Bytes of the rows themselves, without entries of indexes.
+    pub row_bytes: u64,
 }
 
 /// What the change costs, beside time.
@@ -271,7 +271,7 @@ impl Pairing<'_> {
         Ok(())
     }
 
-    /// A pair of writes, and the bytes of one as it is, and of both.
+    /// A pair of writes, and the bytes of their rows, and of both in the log.
     fn write(&mut self, round: usize) -> Result<Option<(Pair, [u64; 3])>> {
         let order = match round % 2 {
             0 => [Arm::Incumbent, Arm::Candidate],
@@ -298,7 +298,7 @@ impl Pairing<'_> {
         };
         Ok(Some((
             pair(incumbent.elapsed, candidate.elapsed),
-            [incumbent.bytes_as_is, incumbent.bytes, candidate.bytes],
+            [incumbent.row_bytes, incumbent.bytes, candidate.bytes],
         )))
     }
 }
@@ -401,7 +401,7 @@ mod tests {
             let written = |ms, bytes| Written {
                 elapsed: Duration::from_millis(ms),
                 bytes,
-                bytes_as_is: 1_000,
+                row_bytes: 1_000,
             };
             Ok(self.write_ms.map(|(incumbent, candidate)| match arm {
                 Arm::Incumbent => written(incumbent, 1_000),

@@ -34,7 +34,7 @@ pub struct Budget {
     /// How much longer inserts into its table may take, in per cent. An index on a table with none but its primary key was measured to add a
     /// half: the row is written anyway, the entry beside it.
     pub write_cost_pct_max: f64,
-    /// How many more bytes inserts into its table may put into the log, in per cent.
+    /// How many more bytes inserts into its table may put into the log, in per cent of the rows themselves.
     #[serde(default = "write_bytes_pct_max")]
     pub write_bytes_pct_max: f64,
 }
@@ -83,8 +83,7 @@ pub struct Evidence {
     pub statements: Vec<Measured>,
     /// The same writes under both arms; empty for a change that writes do not feel.
     pub writes: Vec<Pair>,
-    /// Bytes of one such write in the log: in the database as it is, under the incumbent, which may have other changes that are ready, and
-    /// under the candidate.
+    /// Bytes of one such write: of the rows themselves, and in the log under the incumbent and under the candidate.
     #[serde(default)]
     pub written_bytes: Option<[u64; 3]>,
     /// On disk.
@@ -106,8 +105,8 @@ pub struct Figures {
     pub write_cost_pct: Option<f64>,
     /// The lower bound of its 95 % interval.
     pub write_cost_least_pct: Option<f64>,
-    /// How many more bytes writes put into the log, in per cent of what they do in the database as it is: what is ready already makes
-    /// no change look cheaper.
+    /// How many more bytes writes put into the log, in per cent of the rows themselves: the indexes that are there make no other one
+    /// look cheaper.
     pub write_bytes_pct: Option<f64>,
     /// Pairs in all.
     pub samples: usize,
@@ -153,8 +152,8 @@ impl Evidence {
             write_cost_least_pct: writes.map(|writes| (1.0 / writes.high - 1.0) * 100.0),
             write_bytes_pct: self
                 .written_bytes
-                .filter(|[as_is, ..]| *as_is > 0)
-                .map(|[as_is, incumbent, candidate]| (candidate as f64 - incumbent as f64) / as_is as f64 * 100.0),
+                .filter(|[rows, ..]| *rows > 0)
+                .map(|[rows, incumbent, candidate]| (candidate as f64 - incumbent as f64) / rows as f64 * 100.0),
             samples: compared.iter().map(|one| one.pairs.len()).sum(),
             results_equal: compared.iter().all(|one| one.equal == one.compared),
         }
@@ -233,7 +232,7 @@ impl Evidence {
         {
             let most = budget.write_bytes_pct_max;
             return Some(format!(
-                "writes put {more:.1} % more bytes into the log, {most:.1} % are allowed"
+                "writes put {more:.1} % of their rows' bytes more into the log, {most:.1} % are allowed"
             ));
         }
         self.write_cost(budget, figures.write_cost_pct, figures.write_cost_least_pct)
@@ -370,7 +369,7 @@ mod tests {
         evidence.written_bytes = Some([1_000, 2_000, 3_001]);
         rejected(
             &evidence.judge(&Budget::default(), 1, true),
-            "writes put 100.1 % more bytes into the log, 100.0 %",
+            "writes put 100.1 % of their rows' bytes more into the log, 100.0 %",
         );
         evidence.written_bytes = Some([1_000, 2_000, 2_999]);
         assert_eq!(evidence.judge(&Budget::default(), 1, true), Verdict::Ready);

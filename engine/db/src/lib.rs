@@ -10,7 +10,8 @@ use aion_base::id::{IndexId, TableId};
 use aion_base::range::KeyRange;
 use aion_base::recommendation::{Asked, DecisionRow, Pipeline as _, Recommendation};
 use aion_base::{Error, Result};
-use aion_storage::{Store, StoreOptions};
+use aion_catalog::keys::ROWS;
+use aion_storage::{Direction, Store, StoreOptions};
 
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
@@ -195,6 +196,23 @@ impl Database {
     /// An IO error.
     pub(crate) fn index_bytes(&self, table: TableId, index: IndexId) -> Result<u64> {
         self.store.disk_bytes_of(&KeyRange::index(table, index))
+    }
+
+    /// Bytes of keys and values of the first rows of a table.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub(crate) fn bytes_of_first_rows(&self, table: TableId, count: usize) -> Result<u64> {
+        let snapshot = self.store.snapshot();
+        let mut rows = snapshot.scan(&KeyRange::index(table, ROWS), Direction::Forward);
+        let mut bytes = 0;
+        for _ in 0..count {
+            if !rows.advance()? {
+                break;
+            }
+            bytes += rows.key().len() + rows.value().len();
+        }
+        Ok(bytes as u64)
     }
 
     /// Makes the rows durable in their files.

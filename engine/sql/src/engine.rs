@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::nearest::{Followers, SavedGraphs};
 use crate::planner::Shapes;
+use crate::session::KnownTexts;
 use crate::transaction::Transaction;
 use crate::{functions, rules};
 
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) options: EngineOptions,
     pub(crate) shapes: Shapes,
     pub(crate) followers: Arc<Followers>,
+    pub(crate) known_texts: KnownTexts,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
 }
@@ -130,6 +132,7 @@ impl Engine {
             options,
             shapes: Shapes::default(),
             followers,
+            known_texts: KnownTexts::default(),
             catalog: Mutex::default(),
         }))
     }

@@ -27,7 +27,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use futures::{Stream, StreamExt};
 
 use crate::parse::tokens;
-use crate::session::{operators_of, predict};
+use crate::session::{PlanNode, operators_of, predict};
 
 /// Texts of several statements are observed up to this size: each is found in it anew.
 const SCRIPT_BYTES_MAX: usize = 64 << 10;
@@ -235,8 +235,8 @@ pub struct Observing {
     observer: Arc<dyn Observer>,
     /// Taken when it is told.
     observation: Option<Observation>,
-    /// Asked for its operators in the end.
-    physical: Option<Arc<dyn ExecutionPlan>>,
+    /// Asked for its operators in the end, and its tree from before it ran.
+    physical: Option<(Arc<dyn ExecutionPlan>, PlanNode)>,
     /// What a model predicted of its operators.
     predicted: Option<Predicted>,
     clock: SystemClock,
@@ -252,7 +252,10 @@ impl Observing {
         Self {
             observer,
             observation: Some(observation),
-            physical,
+            physical: physical.map(|plan| {
+                let tree = PlanNode::expected(plan.as_ref());
+                (plan, tree)
+            }),
             predicted: None,
             clock: SystemClock::default(),
         }
@@ -260,13 +263,13 @@ impl Observing {
 
     /// Asks the model, if there is one, about the plan that is to be told of.
     pub fn predict(&mut self) {
-        let (Some(physical), Some(observation)) = (&self.physical, &mut self.observation) else {
+        let (Some((_, tree)), Some(observation)) = (&self.physical, &mut self.observation) else {
             return;
         };
         if !self.observer.predicts() {
             return;
         }
-        self.predicted = predict(&*self.observer, physical.as_ref());
+        self.predicted = predict(&*self.observer, tree);
         observation.model = self.predicted.as_ref().map(|predicted| predicted.model.clone());
     }
 
@@ -303,8 +306,8 @@ impl Observing {
         let Some(mut observation) = self.observation.take() else {
             return;
         };
-        if let Some(physical) = self.physical.take().filter(|_| observation.is_complete) {
-            observation.operators = operators_of(physical.as_ref(), self.predicted.as_ref());
+        if let Some((plan, tree)) = self.physical.take().filter(|_| observation.is_complete) {
+            observation.operators = operators_of(tree, plan.as_ref(), self.predicted.as_ref());
         }
         self.observer.observe(observation);
     }

@@ -38,8 +38,9 @@ const USELESS: &str = "CREATE INDEX flights_minute ON flights (minute)";
 /// A copy of almost the whole row in another order: it serves the arrivals at an airport, and nearly doubles what an insert writes.
 const COSTLY: &str = "CREATE INDEX flights_all ON flights (dest, arr_delay, tailnum, time_hour, origin, carrier, flight, month, day, hour, \
      minute, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, air_time, distance)";
-/// How many more bytes an insert may put into the log for an index of the demo: of the others none takes more than a quarter.
-pub const WRITE_BYTES_PCT_MAX: f64 = 40.0;
+/// How many more bytes an insert may put into the log for an index of the demo, in per cent of its rows: of the others none takes more than
+/// a third.
+pub const WRITE_BYTES_PCT_MAX: f64 = 50.0;
 /// The statement of the revert, and its index.
 const SHIFTED: &str = "SELECT count(*), avg(arr_delay) FROM flights WHERE flight = $1";
 const SHIFTED_INDEX: &str = "CREATE INDEX flights_flight ON flights (flight)";

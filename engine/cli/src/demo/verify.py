@@ -457,7 +457,7 @@ def judge(line: dict[str, Any], figures: Figures) -> tuple[str, Optional[str]]:
     if written and written[0] > 0:
         more = (written[2] - written[1]) / written[0] * 100.0
         if more > more_max:
-            return REJECTED, f"writes put {more:.1f} % more bytes into the log, {more_max:.1f} % are allowed"
+            return REJECTED, f"writes put {more:.1f} % of their rows' bytes more into the log, {more_max:.1f} % are allowed"
     cost_max, least = budget["write_cost_pct_max"], figures.write_cost_least_pct
     costly = cost is not None and figures.pairs_of_writes >= budget["pairs_min"] and cost > cost_max
     too_costly = f"writes take {cost or 0:.1f} % longer, {cost_max:.1f} % are allowed"

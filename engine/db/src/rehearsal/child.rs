@@ -85,10 +85,6 @@ fn rehearse(
         incumbent: Side::new(&clones.incumbent)?,
         candidate: Side::new(&clones.candidate)?,
         twin: None,
-        written_as_is: request
-            .table
-            .as_ref()
-            .and_then(|table| clones.written_as_is.get(table).copied()),
         request,
         clock: SystemClock::default(),
     };
@@ -118,8 +114,6 @@ struct OpenClones {
     made: Option<(String, Option<String>)>,
     /// Statements that were run once, to see whether they can be.
     tried: HashSet<i64>,
-    /// By table, the bytes that a write put into the log before anything was made.
-    written_as_is: HashMap<(String, String), u64>,
 }
 
 impl OpenClones {
@@ -141,7 +135,6 @@ impl OpenClones {
             given: Vec::new(),
             made: None,
             tried: HashSet::new(),
-            written_as_is: HashMap::new(),
         })
     }
 
@@ -151,12 +144,6 @@ impl OpenClones {
             return Err(Error::internal("a request asks for fewer commands than the one before"));
         };
         let (mut incumbent, mut candidate) = (Side::new(&self.incumbent)?, Side::new(&self.candidate)?);
-        if let Some(table) = &request.table
-            && !self.written_as_is.contains_key(table)
-            && let Some((_, bytes)) = incumbent.write(table)?
-        {
-            self.written_as_is.insert(table.clone(), bytes);
-        }
         let mut of_candidate = new.to_vec();
         match self.made.take() {
             // Others of a table come in the order in which they became ready: it is the next one, if any.
@@ -223,6 +210,8 @@ struct Side<'a> {
 struct Writes {
     delete: Arc<Prepared>,
     insert: Arc<Prepared>,
+    /// Of the rows themselves, without entries of indexes.
+    row_bytes: u64,
 }
 
 impl<'a> Side<'a> {
@@ -320,8 +309,6 @@ struct Pair<'a> {
     candidate: Side<'a>,
     /// What an arm reads instead of its own clone: the other's, with the indexes hidden that make the difference.
     twin: Option<(Arm, Side<'a>)>,
-    /// Bytes that a write puts into the log in the database as it is.
-    written_as_is: Option<u64>,
     request: &'a Request,
     clock: SystemClock,
 }
@@ -486,12 +473,7 @@ impl Rehearsal for Pair<'_> {
         let Some(table) = &self.request.table else {
             return Ok(None);
         };
-        let written = self.side(arm).write(table)?;
-        Ok(written.map(|(elapsed, bytes)| Written {
-            elapsed,
-            bytes,
-            bytes_as_is: self.written_as_is.unwrap_or(bytes),
-        }))
+        self.side(arm).write(table)
     }
 
     fn elapsed(&self) -> Duration {
@@ -500,23 +482,31 @@ impl Rehearsal for Pair<'_> {
 }
 
 impl Side<'_> {
-    /// Takes the first rows of a table out and puts them in again: what the latter took, and its bytes in the log. None for a table
-    /// without rows or primary key.
-    fn write(&mut self, (schema, name): &(String, String)) -> Result<Option<(Duration, u64)>> {
+    /// Takes the first rows of a table out and puts them in again: what the latter took. None for a table without rows or primary key.
+    fn write(&mut self, (schema, name): &(String, String)) -> Result<Option<Written>> {
         if self.writes.is_none() {
             self.writes = self.prepare_writes(schema, name)?;
         }
-        let Some(Writes { delete, insert }) = &self.writes else {
+        let Some(Writes {
+            delete,
+            insert,
+            row_bytes,
+        }) = &self.writes
+        else {
             return Ok(None);
         };
-        let (delete, insert) = (delete.clone(), insert.clone());
+        let (delete, insert, row_bytes) = (delete.clone(), insert.clone(), *row_bytes);
         self.session.set("statement_timeout", "0")?;
         self.rows(&delete, &[])?;
         let clock = SystemClock::default();
         let (before, bytes) = (clock.monotonic(), self.database.log_bytes());
         self.rows(&insert, &[])?;
         let elapsed = clock.monotonic().saturating_sub(before);
-        Ok(Some((elapsed, self.database.log_bytes().saturating_sub(bytes))))
+        Ok(Some(Written {
+            elapsed,
+            bytes: self.database.log_bytes().saturating_sub(bytes),
+            row_bytes,
+        }))
     }
 
     /// Keeps the first rows of a table, to be taken out and put in again; None for a table without rows or primary key.
@@ -556,6 +546,7 @@ impl Side<'_> {
         Ok(Some(Writes {
             delete: self.prepare_text(&delete)?,
             insert: self.prepare_text(&insert)?,
+            row_bytes: self.database.bytes_of_first_rows(table.id, WRITTEN_ROWS)?,
         }))
     }
 

@@ -65,6 +65,9 @@ struct Run {
     rounds: usize,
 }
 
+/// The name that EXPLAIN shows.
+pub const VECTOR_SEARCH: &str = "Vector Search";
+
 /// See the module's header.
 #[derive(Debug)]
 pub struct NearestExec {
@@ -108,7 +111,7 @@ impl NearestExec {
             };
             properties.push(("Search", Property::Text(searched)));
         }
-        ("Vector Search".to_owned(), properties)
+        (VECTOR_SEARCH.to_owned(), properties)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What of a statement an observer is told (see `observe`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,44 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::observation::{Fingerprint, Observation};
 use aion_catalog::Value;
 use datafusion::physical_plan::ExecutionPlan;
+use parking_lot::Mutex;
 
 use super::{Prepared, Session};
 use crate::observe::{Observing, fingerprint};
 
+/// Texts that are known, and their bytes: when either is reached, all are forgotten.
+const TEXTS_MAX: usize = 1_000;
+const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Statements of texts that came before: taking a text apart takes as long as asking a model, and drivers send the same ones.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTexts {
+    /// By text, and the statement's number in it.
+    known: Mutex<(HashMap<(Arc<str>, usize), Option<Known>>, usize)>,
+}
+
+impl KnownTexts {
+    fn of(&self, prepared: &Prepared) -> Option<Known> {
+        let statement = &prepared.statement;
+        let key = (statement.text.clone(), statement.ordinal);
+        if let Some(known) = self.known.lock().0.get(&key) {
+            return known.clone();
+        }
+        let found = known(prepared);
+        let mut known = self.known.lock();
+        let (texts, bytes) = &mut *known;
+        if texts.len() >= TEXTS_MAX || *bytes >= TEXT_BYTES_MAX {
+            texts.clear();
+            *bytes = 0;
+        }
+        *bytes += statement.text.len() * 2;
+        texts.insert(key, found.clone());
+        found
+    }
+}
+
 /// A statement without its literals, and by itself, without the others that came with it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     fingerprint: Fingerprint,
     text: Arc<str>,
@@ -44,7 +77,10 @@ impl Session {
             .filter(|observer| observer.is_on())?;
         let clock = SystemClock::default();
         let begin = clock.monotonic();
-        let known = prepared.known.get_or_init(|| known(prepared)).as_ref()?;
+        let known = prepared
+            .known
+            .get_or_init(|| self.engine.known_texts.of(prepared))
+            .as_ref()?;
         let parameters = values.iter().zip(&prepared.parameters).map(|(value, sql_type)| {
             let mut text = String::new();
             (*value != Value::Null).then(|| {

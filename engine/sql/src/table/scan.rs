@@ -103,19 +103,31 @@ pub struct ScanPlan {
     pub schema: SchemaRef,
 }
 
+/// All rows, in their order.
+const SEQ_SCAN: &str = "Seq Scan";
+
 impl ScanPlan {
+    /// The name that EXPLAIN shows.
+    pub fn name(&self) -> &'static str {
+        match &self.access {
+            Access::Rows { range, .. } if *range == KeyRange::index(self.shape.descriptor.id, ROWS) => SEQ_SCAN,
+            Access::Rows { .. } => "Index Scan",
+            Access::Keys { .. } => "Key Lookup",
+            Access::Index { is_covering: true, .. } => "Index Only Scan",
+            Access::Index { .. } => "Index Scan",
+        }
+    }
+
     /// The name and the properties that EXPLAIN shows.
     pub fn describe(&self) -> (String, Vec<(&'static str, Property)>) {
         let table = &self.shape.descriptor;
         let text = |text: &str| Property::Text(text.to_owned());
-        let (name, index) = match &self.access {
-            Access::Rows { range, .. } if *range == KeyRange::index(table.id, ROWS) => ("Seq Scan", None),
-            Access::Rows { .. } => ("Index Scan", table.primary_key_name.as_deref()),
-            Access::Keys { .. } => ("Key Lookup", None),
-            Access::Index { keys, is_covering, .. } => {
-                let name = if *is_covering { "Index Only Scan" } else { "Index Scan" };
-                (name, Some(keys.name()))
-            }
+        let name = self.name();
+        let index = match &self.access {
+            Access::Rows { .. } if name == SEQ_SCAN => None,
+            Access::Rows { .. } => table.primary_key_name.as_deref(),
+            Access::Keys { .. } => None,
+            Access::Index { keys, .. } => Some(keys.name()),
         };
         let direction = match self.direction {
             Direction::Forward => "Forward",

@@ -15,8 +15,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use self::show::{Ai, Times};
-use self::tree::Node;
-pub(crate) use self::tree::{Property, operators_of, predict};
+pub(crate) use self::tree::{Node, Property, operators_of, predict};
 use super::query::run;
 use super::setting::text_rows;
 use super::{Prepared, Session, parameters};
@@ -153,7 +152,7 @@ impl Session {
         let planned_at = clock.monotonic();
         let observer = self.engine.options.observer.clone();
         let observer = observer.filter(|observer| request.with_ai && self.is_observed() && observer.is_on());
-        let predicted = observer.and_then(|observer| predict(&*observer, &*physical));
+        let predicted = observer.and_then(|observer| predict(&*observer, &Node::expected(&*physical)));
         let took = clock.monotonic().saturating_sub(planned_at);
         let mut times = Times {
             planning_ms: milliseconds(clock.monotonic().saturating_sub(begin)),

@@ -7,6 +7,7 @@
 //! all threads, in milliseconds: not the time by the clock.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::observation::{Observer, OperatorObservation, Predicted, PredictedRows};
@@ -22,7 +23,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
 use super::sub_plan::sub_plan;
-use crate::nearest::{KeptExec, NearestExec};
+use crate::nearest::{KeptExec, NearestExec, VECTOR_SEARCH};
 use crate::table::ScanExec;
 
 /// Operators that change no rows.
@@ -70,64 +71,79 @@ pub struct Actual {
     pub total_ms: f64,
 }
 
+/// How much of an operator is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// All that EXPLAIN shows.
+    All,
+    /// Its name and its table: what is told of each statement must cost little.
+    Names,
+}
+
 impl Node {
     /// The tree of a plan; with what happened, if it ran.
     pub fn of(plan: &dyn ExecutionPlan, has_run: bool) -> Self {
-        let statistics = StatisticsContext::new();
-        Self::build(plan, has_run, &statistics)
+        let mut root = Self::build(plan, Detail::All, &StatisticsContext::new());
+        if has_run {
+            root.ran(plan);
+        }
+        root
     }
 
-    fn build(plan: &dyn ExecutionPlan, has_run: bool, statistics: &StatisticsContext) -> Self {
-        let any: &dyn Any = plan;
-        if let Some(kept) = any.downcast_ref::<KeptExec>() {
-            return Self::build(kept.shown().as_ref(), has_run, statistics);
-        }
-        let children: Vec<_> = plan.children().into_iter().cloned().collect();
-        if LEFT_OUT.contains(&plan.name()) && children.len() == 1 {
-            let mut child = Self::build(children[0].as_ref(), has_run, statistics);
-            if let Some(actual) = &mut child.actual {
-                actual.total_ms += own_ms(plan);
-            }
-            return child;
-        }
+    /// The tree of a plan before it runs, with the names of its operators and nothing else of them.
+    pub fn expected(plan: &dyn ExecutionPlan) -> Self {
+        Self::build(plan, Detail::Names, &StatisticsContext::new())
+    }
+
+    fn build(plan: &dyn ExecutionPlan, detail: Detail, statistics: &StatisticsContext) -> Self {
+        let inputs = match shown(plan) {
+            Shown::Instead(other) => return Self::build(other.as_ref(), detail, statistics),
+            Shown::Operator(inputs) => inputs,
+        };
         let known = statistics.compute(plan, &StatisticsArgs::new()).ok();
         let rows = known.and_then(|known| known.num_rows.get_value().map(|&rows| rows as f64));
-        let (name, properties) = describe(plan);
-        let children = match any.downcast_ref::<NearestExec>() {
-            Some(nearest) => vec![nearest.shown()],
-            None => children,
-        };
-        let children: Vec<Node> = children
+        let (name, properties) = describe(plan, detail);
+        let children: Vec<Node> = inputs
             .iter()
-            .map(|child| Self::build(child.as_ref(), has_run, statistics))
+            .map(|child| Self::build(child.as_ref(), detail, statistics))
             .collect();
-        let actual = has_run.then(|| Actual {
-            rows: plan
-                .metrics()
-                .and_then(|metrics| metrics.output_rows())
-                .map_or(0.0, |rows| rows as f64),
-            total_ms: own_ms(plan)
-                + children
-                    .iter()
-                    .filter_map(|child| child.actual)
-                    .map(|there| there.total_ms)
-                    .sum::<f64>(),
-        });
         let sub_plan = sub_plan(plan, rows, &children);
-        let mut node = Self {
+        Self {
             name,
             properties,
             rows,
-            actual,
+            actual: None,
             sub_plan,
             is_censored: false,
             predicted: None,
             children,
-        };
-        if has_run {
-            node.censor(any);
         }
-        node
+    }
+
+    /// Adds what happened, of the plan that this is the tree of.
+    pub fn ran(&mut self, plan: &dyn ExecutionPlan) {
+        let inputs = match shown(plan) {
+            Shown::Instead(other) => {
+                self.ran(other.as_ref());
+                let is_kept = (plan as &dyn Any).is::<KeptExec>();
+                if let Some(actual) = self.actual.as_mut().filter(|_| !is_kept) {
+                    actual.total_ms += own_ms(plan);
+                }
+                return;
+            }
+            Shown::Operator(inputs) => inputs,
+        };
+        let mut total_ms = own_ms(plan);
+        for (child, input) in self.children.iter_mut().zip(&inputs) {
+            child.ran(input.as_ref());
+            total_ms += child.actual.map_or(0.0, |there| there.total_ms);
+        }
+        let rows = plan.metrics().and_then(|metrics| metrics.output_rows());
+        self.actual = Some(Actual {
+            rows: rows.map_or(0.0, |rows| rows as f64),
+            total_ms,
+        });
+        self.censor(plan);
     }
 
     /// Marks what may have been ended early: what is below a limit, and what a join did not ask for because its other side was empty.
@@ -154,6 +170,10 @@ impl Node {
         self.children.iter_mut().for_each(Self::censor_all);
     }
 
+    fn has_vector_search(&self) -> bool {
+        self.name == VECTOR_SEARCH || self.children.iter().any(Self::has_vector_search)
+    }
+
     /// All operators, the topmost first.
     pub fn each<'a>(&'a self, into: &mut Vec<&'a Self>) {
         into.push(self);
@@ -167,45 +187,75 @@ impl Node {
     }
 }
 
+/// What stands in the tree for an operator of a plan.
+enum Shown {
+    /// Another one.
+    Instead(Arc<dyn ExecutionPlan>),
+    /// Itself, with these inputs.
+    Operator(Vec<Arc<dyn ExecutionPlan>>),
+}
+
+fn shown(plan: &dyn ExecutionPlan) -> Shown {
+    let any: &dyn Any = plan;
+    if let Some(kept) = any.downcast_ref::<KeptExec>() {
+        return Shown::Instead(kept.shown());
+    }
+    if let Some(nearest) = any.downcast_ref::<NearestExec>() {
+        return Shown::Operator(vec![nearest.shown()]);
+    }
+    match plan.children()[..] {
+        [only] if LEFT_OUT.contains(&plan.name()) => Shown::Instead(only.clone()),
+        ref inputs => Shown::Operator(inputs.iter().copied().cloned().collect()),
+    }
+}
+
 /// What a model predicts of the operators of a plan that did not run yet.
-pub(crate) fn predict(observer: &dyn Observer, plan: &dyn ExecutionPlan) -> Option<Predicted> {
-    let root = Node::of(plan, false);
+pub(crate) fn predict(observer: &dyn Observer, root: &Node) -> Option<Predicted> {
     let mut nodes = Vec::new();
     root.each(&mut nodes);
     let sub_plans: Vec<&SubPlan> = nodes.iter().map(|node| &node.sub_plan).collect();
     observer.predict(&sub_plans)
 }
 
-/// What the operators of a plan that ran were expected to do, and did, the topmost first.
-pub(crate) fn operators_of(plan: &dyn ExecutionPlan, predicted: Option<&Predicted>) -> Vec<OperatorObservation> {
-    let mut operators = Vec::new();
-    let mut root = Node::of(plan, true);
+/// What the operators of a plan that ran were expected to do, and did, the topmost first. `root` is its tree from before it ran.
+pub(crate) fn operators_of(
+    root: Node,
+    plan: &dyn ExecutionPlan,
+    predicted: Option<&Predicted>,
+) -> Vec<OperatorObservation> {
+    // Below a vector search stands what it ran in the end, which is not known before.
+    let mut root = match root.has_vector_search() {
+        true => Node::expected(plan),
+        false => root,
+    };
+    root.ran(plan);
     if let Some(predicted) = predicted {
         root.predict(&mut predicted.rows.iter().copied());
     }
-    add_operators(&root, 0, &mut operators);
+    let mut operators = Vec::new();
+    add_operators(root, 0, &mut operators);
     operators
 }
 
-fn add_operators(node: &Node, depth: usize, operators: &mut Vec<OperatorObservation>) {
-    let relation = node.properties.iter().find_map(|(key, value)| match (*key, value) {
-        ("Relation Name", Property::Text(name)) => Some(name.clone()),
+fn add_operators(node: Node, depth: usize, operators: &mut Vec<OperatorObservation>) {
+    let relation = node.properties.into_iter().find_map(|(key, value)| match (key, value) {
+        ("Relation Name", Property::Text(name)) => Some(name),
         _ => None,
     });
     if let Some(actual) = node.actual {
         operators.push(OperatorObservation {
             depth,
-            name: node.name.clone(),
+            name: node.name,
             relation,
             estimated_rows: node.rows,
             actual_rows: actual.rows,
             time: Duration::from_secs_f64(actual.total_ms.max(0.0) / 1_000.0),
-            sub_plan: node.sub_plan.clone(),
+            sub_plan: node.sub_plan,
             is_censored: node.is_censored,
             predicted: node.predicted,
         });
     }
-    for child in &node.children {
+    for child in node.children {
         add_operators(child, depth + 1, operators);
     }
 }
@@ -215,14 +265,24 @@ fn own_ms(plan: &dyn ExecutionPlan) -> f64 {
     nanos.unwrap_or(0) as f64 / 1e6
 }
 
-fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>) {
+fn describe(plan: &dyn ExecutionPlan, detail: Detail) -> (String, Vec<(&'static str, Property)>) {
     let text = |text: String| Property::Text(text);
     let any: &dyn Any = plan;
     if let Some(scan) = any.downcast_ref::<ScanExec>() {
-        return scan.plan().describe();
+        return match detail {
+            Detail::All => scan.plan().describe(),
+            Detail::Names => {
+                let table = &scan.plan().shape.descriptor.name;
+                let relation = ("Relation Name", text(table.clone()));
+                (scan.plan().name().to_owned(), vec![relation])
+            }
+        };
     }
     if let Some(nearest) = any.downcast_ref::<NearestExec>() {
         return nearest.describe();
+    }
+    if detail == Detail::Names {
+        return (name(plan).to_owned(), Vec::new());
     }
     if let Some(join) = any.downcast_ref::<HashJoinExec>() {
         let on = join.on().iter().map(|(left, right)| format!("({left} = {right})"));
@@ -231,18 +291,18 @@ fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>)
             ("Hash Cond", text(on.collect::<Vec<_>>().join(" AND "))),
         ];
         properties.extend(join.filter().map(|filter| ("Join Filter", text(join_filter(filter)))));
-        return ("Hash Join".to_owned(), properties);
+        return (name(plan).to_owned(), properties);
     }
     if let Some(join) = any.downcast_ref::<NestedLoopJoinExec>() {
         let mut properties = vec![("Join Type", text(join_type(*join.join_type())))];
         properties.extend(join.filter().map(|filter| ("Join Filter", text(join_filter(filter)))));
-        return ("Nested Loop".to_owned(), properties);
+        return (name(plan).to_owned(), properties);
     }
     if let Some(sort) = any.downcast_ref::<SortExec>() {
         let keys = sort.expr().iter().map(ToString::to_string).collect();
         let mut properties = vec![("Sort Key", Property::List(keys))];
         properties.extend(sort.fetch().map(|fetch| ("Limit", Property::Number(fetch as f64))));
-        return ("Sort".to_owned(), properties);
+        return (name(plan).to_owned(), properties);
     }
     if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
         let keys: Vec<_> = aggregate
@@ -266,9 +326,34 @@ fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>)
         if !keys.is_empty() {
             properties.push(("Group Key", Property::List(keys)));
         }
-        return ("Aggregate".to_owned(), properties);
+        return (name(plan).to_owned(), properties);
     }
-    let name = match plan.name() {
+    let line = displayable(plan).one_line().to_string();
+    let details = line.trim().split_once(": ").map(|(_, details)| details.to_owned());
+    let properties = match (plan.name(), details) {
+        ("FilterExec", Some(details)) => vec![("Filter", text(details))],
+        (_, Some(details)) => vec![("Details", text(details))],
+        (_, None) => Vec::new(),
+    };
+    (name(plan).to_owned(), properties)
+}
+
+/// PostgreSQL's name for what an operator does.
+fn name(plan: &dyn ExecutionPlan) -> &str {
+    let any: &dyn Any = plan;
+    if any.is::<HashJoinExec>() {
+        return "Hash Join";
+    }
+    if any.is::<NestedLoopJoinExec>() {
+        return "Nested Loop";
+    }
+    if any.is::<SortExec>() {
+        return "Sort";
+    }
+    if any.is::<AggregateExec>() {
+        return "Aggregate";
+    }
+    match plan.name() {
         "FilterExec" => "Result",
         "GlobalLimitExec" | "LocalLimitExec" => "Limit",
         "CrossJoinExec" => "Nested Loop",
@@ -282,15 +367,7 @@ fn describe(plan: &dyn ExecutionPlan) -> (String, Vec<(&'static str, Property)>)
         "DataSourceExec" => "Values Scan",
         "UnnestExec" => "ProjectSet",
         other => other,
-    };
-    let line = displayable(plan).one_line().to_string();
-    let details = line.trim().split_once(": ").map(|(_, details)| details.to_owned());
-    let properties = match (plan.name(), details) {
-        ("FilterExec", Some(details)) => vec![("Filter", text(details))],
-        (_, Some(details)) => vec![("Details", text(details))],
-        (_, None) => Vec::new(),
-    };
-    (name.to_owned(), properties)
+    }
 }
 
 fn join_type(join_type: JoinType) -> String {
