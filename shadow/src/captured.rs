@@ -433,6 +433,7 @@ mod tests {
             is_complete: true,
             planning: Duration::from_micros(500),
             added: Duration::ZERO,
+            told: Duration::ZERO,
             model: None,
             execution: Duration::from_millis(ms),
             rows: 2,

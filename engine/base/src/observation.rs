@@ -38,8 +38,10 @@ pub struct Observation {
     pub is_complete: bool,
     /// From the text to an executable plan.
     pub planning: Duration,
-    /// What observing added before it ran: its fingerprint, its parameters, and a model's predictions.
+    /// What observing added before it ran: its fingerprint and its parameters.
     pub added: Duration,
+    /// What observing added after its last row: its operators, and a model's predictions of them.
+    pub told: Duration,
     /// The model that was asked.
     pub model: Option<Arc<str>>,
     /// Running it, without what the client took between batches.

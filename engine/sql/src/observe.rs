@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use aion_base::Result;
 use aion_base::clock::{Clock, SystemClock};
-use aion_base::observation::{Fingerprint, Observation, Observer, Predicted};
+use aion_base::observation::{Fingerprint, Observation, Observer};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
@@ -235,10 +235,8 @@ pub struct Observing {
     observer: Arc<dyn Observer>,
     /// Taken when it is told.
     observation: Option<Observation>,
-    /// Asked for its operators in the end, and its tree from before it ran.
-    physical: Option<(Arc<dyn ExecutionPlan>, PlanNode)>,
-    /// What a model predicted of its operators.
-    predicted: Option<Predicted>,
+    /// Asked for its operators in the end.
+    physical: Option<Arc<dyn ExecutionPlan>>,
     clock: SystemClock,
 }
 
@@ -252,25 +250,9 @@ impl Observing {
         Self {
             observer,
             observation: Some(observation),
-            physical: physical.map(|plan| {
-                let tree = PlanNode::expected(plan.as_ref());
-                (plan, tree)
-            }),
-            predicted: None,
+            physical,
             clock: SystemClock::default(),
         }
-    }
-
-    /// Asks the model, if there is one, about the plan that is to be told of.
-    pub fn predict(&mut self) {
-        let (Some((_, tree)), Some(observation)) = (&self.physical, &mut self.observation) else {
-            return;
-        };
-        if !self.observer.predicts() {
-            return;
-        }
-        self.predicted = predict(&*self.observer, tree);
-        observation.model = self.predicted.as_ref().map(|predicted| predicted.model.clone());
     }
 
     /// What observing took before the statement runs.
@@ -306,9 +288,16 @@ impl Observing {
         let Some(mut observation) = self.observation.take() else {
             return;
         };
-        if let Some((plan, tree)) = self.physical.take().filter(|_| observation.is_complete) {
-            observation.operators = operators_of(tree, plan.as_ref(), self.predicted.as_ref());
+        let begin = self.now();
+        if let Some(plan) = self.physical.take().filter(|_| observation.is_complete) {
+            // In shadow a prediction changes nothing, so it need not hold up the plan: what it is made of was known before.
+            let tree = PlanNode::expected(plan.as_ref());
+            let predicts = self.observer.predicts();
+            let predicted = predicts.then(|| predict(&*self.observer, &tree)).flatten();
+            observation.model = predicted.as_ref().map(|predicted| predicted.model.clone());
+            observation.operators = operators_of(tree, plan.as_ref(), predicted.as_ref());
         }
+        observation.told = self.now().saturating_sub(begin);
         self.observer.observe(observation);
     }
 }

@@ -564,11 +564,11 @@ struct Committer {
 }
 
 impl Committer {
-    /// Appends, syncs and applies a group.
+    /// Appends and syncs a group: what is to be applied then.
     ///
     /// # Errors
-    /// 53100: nothing happened. With any other error the store must stop.
-    fn commit(&mut self, applier: &Mutex<Applier>, proposals: &mut [Vec<Vec<u8>>]) -> Result<Vec<Option<Outcome>>> {
+    /// 53100 while the log is not broken: nothing happened. With any other error the store must stop.
+    fn append(&mut self, proposals: &mut [Vec<Vec<u8>>]) -> Result<Vec<Unit>> {
         for entries in proposals.iter_mut() {
             self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
             entries
@@ -609,7 +609,7 @@ impl Committer {
                 new_stages,
             });
         }
-        applier.lock().apply(&units)
+        Ok(units)
     }
 
     fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {
@@ -685,28 +685,36 @@ fn run_commits(mut committer: Committer, shared: &Shared, on_fatal: &(dyn Fn(&Er
             .into_iter()
             .map(|proposal| (proposal.entries, proposal.answer))
             .unzip();
-        match committer.commit(&shared.applier, &mut entries) {
-            Ok(outcomes) => {
-                for (outcome, answer) in outcomes.into_iter().zip(answers) {
-                    let answered = outcome.ok_or_else(|| Error::internal("a commit has an outcome"));
-                    if let Ok(outcome) = &answered {
-                        committer.counters.count(outcome);
-                    }
-                    // Whoever dropped the ticket does not want to know.
-                    let _ = answer.send(answered);
-                }
-            }
+        let units = match committer.append(&mut entries) {
+            Ok(units) => units,
             Err(error) if error.state() == SqlState::DISK_FULL && !committer.log.is_broken() => {
                 for answer in answers {
                     let refused = Error::exhausted(SqlState::DISK_FULL, error.message())
                         .with_hint("Nothing was written. Free space on the disk.");
                     let _ = answer.send(Err(refused));
                 }
+                continue;
             }
             Err(error) => {
                 on_fatal(&error);
                 return Err(stop(shared, error));
             }
+        };
+        // The log has it: whatever keeps it from the rows now, a full disk too, it counts as done, and the next to open the store does it.
+        let outcomes = match shared.applier.lock().apply(&units) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                on_fatal(&error);
+                return Err(stop(shared, error));
+            }
+        };
+        for (outcome, answer) in outcomes.into_iter().zip(answers) {
+            let answered = outcome.ok_or_else(|| Error::internal("a commit has an outcome"));
+            if let Ok(outcome) = &answered {
+                committer.counters.count(outcome);
+            }
+            // Whoever dropped the ticket does not want to know.
+            let _ = answer.send(answered);
         }
         let is_idle = shared.state.lock().queue.is_empty();
         if is_idle && let Err(error) = committer.log.mark() {

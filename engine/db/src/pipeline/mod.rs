@@ -183,6 +183,8 @@ pub(crate) struct Pipeline {
     spent: AtomicU64,
     /// What observing added to statements before they ran.
     added: Latencies,
+    /// What it added after their last row.
+    told: Latencies,
 }
 
 /// What is stored, and kept in memory.
@@ -231,6 +233,7 @@ impl Pipeline {
             tuning: Tuning::default(),
             spent: AtomicU64::new(0),
             added: Latencies::default(),
+            told: Latencies::default(),
         });
         pipeline.restore_knobs();
         Ok(pipeline)
@@ -679,6 +682,7 @@ impl Observer for Pipeline {
 
     fn observe(&self, observation: Observation) {
         self.added.record(observation.added);
+        self.told.record(observation.told);
         if observation.is_complete {
             self.tuning.latencies.record(observation.execution);
             let (queryid, took) = (observation.fingerprint.queryid, observation.execution);

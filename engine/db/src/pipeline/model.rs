@@ -11,7 +11,7 @@
 //!    of the time split. From 200 samples on they are judged (`aion_shadow::contest`); the model is a recommendation whose rehearsal that is.
 //!
 //! **Guarantees.** A model that fails, or gives what is no number, predicts no more; its row in `aion.models` says why. Nothing of this
-//! is on the path of a statement but the prediction itself: features and one call for all operators of a plan.
+//! is on the path of a statement but the prediction itself, after its last row: features and one call for all operators of a plan.
 //!
 //! Left out: plans made with learned rows. A model that won its contest stays in shadow until the planner takes them.
 

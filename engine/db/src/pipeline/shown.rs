@@ -7,6 +7,7 @@ use aion_shadow::recommendation::Recommendation;
 use aion_shadow::state::State;
 
 use super::Pipeline;
+use super::tuning::Latencies;
 
 impl Pipeline {
     /// The rows of `aion.ai_status`.
@@ -20,7 +21,7 @@ impl Pipeline {
         let (bytes, dropped) = self.observed().map_or((0, 0), |observed| observed.size());
         let kinds: Vec<&str> = self.auto_kinds().into_iter().map(|kind| kind.name()).collect();
         let share = self.options.learning.processor_share * 100.0;
-        let added = match self.added.summary() {
+        let summary = |times: &Latencies| match times.summary() {
             Some((count, half, most)) => format!(
                 "p50 {:.0} us, p99 {:.0} us, of {count} statements",
                 half * 1_000.0,
@@ -56,7 +57,8 @@ impl Pipeline {
                     self.share_spent() * 100.0
                 ),
             ),
-            row("added_planning", added),
+            row("added_planning", summary(&self.added)),
+            row("added_afterwards", summary(&self.told)),
             row("observed", format!("{bytes} bytes")),
             row("observed_dropped", format!("{dropped} executions")),
             program,

@@ -65,9 +65,6 @@ struct Run {
     rounds: usize,
 }
 
-/// The name that EXPLAIN shows.
-pub const VECTOR_SEARCH: &str = "Vector Search";
-
 /// See the module's header.
 #[derive(Debug)]
 pub struct NearestExec {
@@ -111,7 +108,7 @@ impl NearestExec {
             };
             properties.push(("Search", Property::Text(searched)));
         }
-        (VECTOR_SEARCH.to_owned(), properties)
+        ("Vector Search".to_owned(), properties)
     }
 }
 

@@ -21,7 +21,7 @@ mod kept;
 mod rewrite;
 mod saved;
 
-pub(crate) use exec::{NearestExec, VECTOR_SEARCH};
+pub(crate) use exec::NearestExec;
 pub(crate) use followers::Followers;
 pub(crate) use kept::KeptExec;
 pub(crate) use rewrite::rewrite;

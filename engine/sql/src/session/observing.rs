@@ -97,6 +97,7 @@ impl Session {
             is_complete: false,
             planning,
             added: Duration::ZERO,
+            told: Duration::ZERO,
             model: None,
             execution: Duration::ZERO,
             rows: 0,
@@ -105,7 +106,6 @@ impl Session {
         let wants_operators = observer.wants_operators(known.fingerprint.queryid);
         let physical = physical.filter(|_| wants_operators).cloned();
         let mut observing = Observing::new(observer, observation, physical);
-        observing.predict();
         observing.added(clock.monotonic().saturating_sub(begin));
         Some(observing)
     }

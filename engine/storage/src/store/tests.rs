@@ -6,7 +6,7 @@ use aion_base::rng::SeededRng;
 
 use super::*;
 use crate::commit::{Change, Reason};
-use crate::rows::Direction;
+use crate::rows::{Applied, Batch, Direction, Note};
 
 fn small() -> StoreOptions {
     StoreOptions {
@@ -510,4 +510,95 @@ fn concurrent_transfers_keep_the_sum() {
             .sum::<u32>(),
         1_000
     );
+}
+
+/// Rows whose disk is full.
+#[derive(Debug, Default)]
+struct FullRows(MemoryRows);
+
+impl Rows for FullRows {
+    fn apply(&self, _: &Batch<'_>) -> Result<()> {
+        Err(Error::exhausted(SqlState::DISK_FULL, "no space left"))
+    }
+
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+        self.0.get(key, value)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.0.snapshot()
+    }
+
+    fn durable_applied(&self) -> Result<Applied> {
+        self.0.durable_applied()
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.0.flush()
+    }
+
+    fn clone_to(&self, dir: &Path) -> Result<()> {
+        self.0.clone_to(dir)
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        self.0.disk_bytes()
+    }
+
+    fn disk_bytes_of(&self, range: &KeyRange) -> u64 {
+        self.0.disk_bytes_of(range)
+    }
+
+    fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {
+        self.0.notes()
+    }
+}
+
+/// A commit that the log had, and the rows had no room for, was answered with "Nothing was written", and the store went on: the next to
+/// open it found the row.
+#[test]
+fn a_disk_that_fills_up_after_the_log_has_a_commit_ends_the_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = || Log::open(Arc::new(OsFiles), &dir.path().join("log"), LogOptions::default()).expect("a log");
+    let rows: Arc<dyn Rows> = Arc::new(FullRows::default());
+    let committer = Committer {
+        log: log(),
+        rows: rows.clone(),
+        stages: Stages::default(),
+        last_timestamp: Timestamp(0),
+        clock: Arc::new(SystemClock::default()),
+        counters: Arc::default(),
+    };
+    let shared = Shared {
+        state: Mutex::default(),
+        work: Condvar::new(),
+        room: Condvar::new(),
+        flush: Condvar::new(),
+        applier: Mutex::new(Applier::new(
+            rows,
+            Window::new(1 << 20, LogIndex(0)),
+            Applied::default(),
+            VecDeque::new(),
+        )),
+        flushed_at: AtomicU64::new(0),
+        flush_log_bytes: 1 << 30,
+    };
+    let mut one = Commit::new(TxnId(1), LogIndex(0));
+    one.write(*b"key", Change::Put(b"value".to_vec()));
+    let entries = entry::encode(&one, 1 << 20).expect("it fits");
+    let (answer, answered) = oneshot::channel();
+    shared
+        .enqueue(Proposal {
+            bytes: entries.iter().map(Vec::len).sum(),
+            entries,
+            answer,
+        })
+        .expect("there is room");
+    let fatal = Mutex::new(None);
+    let error = run_commits(committer, &shared, &|error| *fatal.lock() = Some(error.state())).expect_err("it ends");
+    assert_eq!(error.state(), SqlState::DISK_FULL);
+    assert_eq!(*fatal.lock(), Some(SqlState::DISK_FULL), "the process is told to end");
+    assert!(answered.recv().is_err(), "nobody says that nothing was written");
+    assert!(shared.state.lock().is_dead);
+    assert_eq!(log().last_index(), LogIndex(1));
 }

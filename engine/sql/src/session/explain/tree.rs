@@ -23,7 +23,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
 use super::sub_plan::sub_plan;
-use crate::nearest::{KeptExec, NearestExec, VECTOR_SEARCH};
+use crate::nearest::{KeptExec, NearestExec};
 use crate::table::ScanExec;
 
 /// Operators that change no rows.
@@ -90,7 +90,7 @@ impl Node {
         root
     }
 
-    /// The tree of a plan before it runs, with the names of its operators and nothing else of them.
+    /// The tree of a plan as it was expected, with the names of its operators and nothing else of them.
     pub fn expected(plan: &dyn ExecutionPlan) -> Self {
         Self::build(plan, Detail::Names, &StatisticsContext::new())
     }
@@ -170,10 +170,6 @@ impl Node {
         self.children.iter_mut().for_each(Self::censor_all);
     }
 
-    fn has_vector_search(&self) -> bool {
-        self.name == VECTOR_SEARCH || self.children.iter().any(Self::has_vector_search)
-    }
-
     /// All operators, the topmost first.
     pub fn each<'a>(&'a self, into: &mut Vec<&'a Self>) {
         into.push(self);
@@ -217,17 +213,12 @@ pub(crate) fn predict(observer: &dyn Observer, root: &Node) -> Option<Predicted>
     observer.predict(&sub_plans)
 }
 
-/// What the operators of a plan that ran were expected to do, and did, the topmost first. `root` is its tree from before it ran.
+/// What the operators of a plan that ran were expected to do, and did, the topmost first. `root` is its tree.
 pub(crate) fn operators_of(
-    root: Node,
+    mut root: Node,
     plan: &dyn ExecutionPlan,
     predicted: Option<&Predicted>,
 ) -> Vec<OperatorObservation> {
-    // Below a vector search stands what it ran in the end, which is not known before.
-    let mut root = match root.has_vector_search() {
-        true => Node::expected(plan),
-        false => root,
-    };
     root.ran(plan);
     if let Some(predicted) = predicted {
         root.predict(&mut predicted.rows.iter().copied());
