@@ -26,3 +26,4 @@ mod rehearsal;
 mod shell;
 mod sql;
 mod wire;
+mod writes;

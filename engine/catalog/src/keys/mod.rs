@@ -45,7 +45,7 @@ pub struct IndexKeys {
 }
 
 /// An index entry: a key and its value.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The key.
     pub key: Vec<u8>,

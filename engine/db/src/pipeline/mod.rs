@@ -337,7 +337,8 @@ impl Pipeline {
 
     /// Begins to rehearse.
     fn begin(&self) -> Result<MutexGuard<'_, Sandboxes>> {
-        self.work.try_lock().ok_or_else(|| {
+        // Whoever only looks at it has it for less than that.
+        self.work.try_lock_for(Duration::from_millis(100)).ok_or_else(|| {
             Error::unavailable(SqlState::OBJECT_IN_USE, "another recommendation is being rehearsed")
                 .with_hint("Ask again when that is done; aion.recommendations says which one it is.")
         })

@@ -113,9 +113,8 @@ impl Pipeline {
             let now = self.clock.monotonic();
             if now.saturating_sub(tidied) >= TICK && !self.worker.is_stopped() {
                 tidied = now;
-                if let Some(mut sandboxes) = self.work.try_lock() {
-                    sandboxes.tidy();
-                }
+                let unused = self.work.try_lock().and_then(|mut sandboxes| sandboxes.take_unused());
+                drop(unused);
                 if let Err(error) = self.tidy().and_then(|()| self.judge_model()).and_then(|()| self.tune()) {
                     tracing::warn!(%error, "decisions could not be carried out; it is tried again in a second");
                 }

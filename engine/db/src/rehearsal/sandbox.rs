@@ -238,16 +238,11 @@ impl Sandboxes {
         done
     }
 
-    /// Ends what was not used for a while.
-    pub fn tidy(&mut self) {
+    /// Takes out what was not used for a while; dropping it ends it, which takes longer than a look.
+    pub fn take_unused(&mut self) -> Option<Sandbox> {
         let now = self.clock.monotonic();
-        if self
-            .kept
-            .as_ref()
-            .is_some_and(|kept| now.saturating_sub(kept.used) >= KEEP)
-        {
-            self.kept = None;
-        }
+        let is_unused = |kept: &mut Kept| now.saturating_sub(kept.used) >= KEEP;
+        self.kept.take_if(is_unused).map(|kept| kept.sandbox)
     }
 
     /// Ends what is kept.

@@ -21,6 +21,8 @@ pub struct RowWrites<'a> {
     last_keys: Option<LastKeys>,
     key: Vec<u8>,
     entry: IndexEntry,
+    /// Of a row that is being replaced, which indexes' entries stay; empty otherwise.
+    kept: Vec<bool>,
 }
 
 /// The last committed key of the rows and of each index, empty where there is none: what lies behind it is absent
@@ -45,6 +47,7 @@ impl<'a> RowWrites<'a> {
             last_keys: None,
             key: Vec::new(),
             entry: IndexEntry::default(),
+            kept: Vec::new(),
         }
     }
 
@@ -57,6 +60,7 @@ impl<'a> RowWrites<'a> {
             last_keys: None,
             key: Vec::new(),
             entry: IndexEntry::default(),
+            kept: Vec::new(),
         }
     }
 
@@ -114,7 +118,6 @@ impl<'a> RowWrites<'a> {
     /// # Errors
     /// As [`RowWrites::insert`].
     pub fn update(&mut self, key: &[u8], old: &[u8], bytes: &[u8]) -> Result<()> {
-        self.remove_entries(key, old)?;
         let row = RowReader::new(&self.shape.layout, bytes)?;
         self.key.clear();
         if self.shape.descriptor.has_hidden_row_id() {
@@ -122,6 +125,7 @@ impl<'a> RowWrites<'a> {
         } else {
             self.shape.keys.row_key(&self.shape.layout, &row, 0, &mut self.key)?;
         }
+        self.remove_changed_entries(key, old, &row)?;
         if self.key == key {
             self.transaction.update(key, bytes)?;
         } else {
@@ -130,7 +134,28 @@ impl<'a> RowWrites<'a> {
                 return Err(self.duplicate_row(&row));
             }
         }
-        self.add_entries(&row)
+        let added = self.add_entries(&row);
+        self.kept.clear();
+        added
+    }
+
+    /// Deletes the entries of the row at `key`, which is `old`, but for those that `row`, with its key in `self.key`, has as well: these
+    /// are noted in `self.kept`. Who reads a row through an entry reads the row's key, too, so nobody misses the change.
+    fn remove_changed_entries(&mut self, key: &[u8], old: &[u8], row: &RowReader<'_>) -> Result<()> {
+        let old = RowReader::new(&self.shape.layout, old)?;
+        let (keys, layout) = (&self.shape.keys, &self.shape.layout);
+        let mut new = IndexEntry::default();
+        self.kept.clear();
+        for index in &self.indexes {
+            keys.index_entry(index, layout, &old, key, &mut self.entry)?;
+            keys.index_entry(index, layout, row, &self.key, &mut new)?;
+            let is_kept = new == self.entry;
+            if !is_kept {
+                self.transaction.delete(&self.entry.key)?;
+            }
+            self.kept.push(is_kept);
+        }
+        Ok(())
     }
 
     /// Adds the index entries of a row that is there already.
@@ -144,10 +169,13 @@ impl<'a> RowWrites<'a> {
         self.add_entries(&row)
     }
 
-    /// Adds the index entries of a row whose key is in `self.key`.
+    /// Adds the index entries of a row whose key is in `self.key`, but for those that were kept.
     fn add_entries(&mut self, row: &RowReader<'_>) -> Result<()> {
         let entry = &mut self.entry;
         for (at, index) in self.indexes.iter().enumerate() {
+            if self.kept.get(at) == Some(&true) {
+                continue;
+            }
             self.shape
                 .keys
                 .index_entry(index, &self.shape.layout, row, &self.key, entry)?;

@@ -17,30 +17,41 @@ use crate::observe::{Observing, fingerprint};
 const TEXTS_MAX: usize = 1_000;
 const TEXT_BYTES_MAX: usize = 4 << 20;
 
-/// Statements of texts that came before: taking a text apart takes as long as asking a model, and drivers send the same ones.
+/// Statements that came before and have no literals: taking a text apart takes as long as asking a model, and drivers send the same
+/// ones. One with literals is not kept, so that they can be forgotten.
 #[derive(Debug, Default)]
-pub(crate) struct KnownTexts {
+pub(crate) struct KnownTexts(Mutex<Texts>);
+
+#[derive(Debug, Default)]
+struct Texts {
     /// By text, and the statement's number in it.
-    known: Mutex<(HashMap<(Arc<str>, usize), Option<Known>>, usize)>,
+    known: HashMap<(Arc<str>, usize), Known>,
+    bytes: usize,
 }
 
 impl KnownTexts {
     fn of(&self, prepared: &Prepared) -> Option<Known> {
         let statement = &prepared.statement;
         let key = (statement.text.clone(), statement.ordinal);
-        if let Some(known) = self.known.lock().0.get(&key) {
-            return known.clone();
+        if let Some(known) = self.0.lock().known.get(&key) {
+            return Some(known.clone());
         }
-        let found = known(prepared);
-        let mut known = self.known.lock();
-        let (texts, bytes) = &mut *known;
-        if texts.len() >= TEXTS_MAX || *bytes >= TEXT_BYTES_MAX {
-            texts.clear();
-            *bytes = 0;
+        let found = known(prepared)?;
+        // Literals are numbered after the parameters.
+        let has_literals = found
+            .fingerprint
+            .query
+            .contains(&format!("${}", prepared.parameters.len() + 1));
+        let bytes = statement.text.len() * 2;
+        if !has_literals && bytes <= TEXT_BYTES_MAX / 64 {
+            let mut texts = self.0.lock();
+            if texts.known.len() >= TEXTS_MAX || texts.bytes + bytes > TEXT_BYTES_MAX {
+                *texts = Texts::default();
+            }
+            texts.bytes += bytes;
+            texts.known.insert(key, found.clone());
         }
-        *bytes += statement.text.len() * 2;
-        texts.insert(key, found.clone());
-        found
+        Some(found)
     }
 }
 
