@@ -3,10 +3,13 @@
 //! **Vocabulary.** A setting has a name (case does not count), a text value, and a default. *Reported* settings are told to
 //! clients when they change (ParameterStatus).
 //!
+//! What a transaction block sets is undone when it is rolled back ([`Settings::mark`]); what it sets with SET LOCAL, when it ends.
+//!
 //! One table, [`SETTINGS`], says what exists, what a value must look like, and whether it is ours to change. A name
 //! with a point that is not ours (`myapp.user`) is kept for the application, as PostgreSQL does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 
@@ -103,9 +106,18 @@ const SETTINGS: &[Setting] = &[
 /// The settings of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    changed: BTreeMap<String, String>,
+    changed: Arc<BTreeMap<String, String>>,
+    /// What stands when the transaction block commits, where that is something else: SET LOCAL was used.
+    after_commit: Option<Arc<BTreeMap<String, String>>>,
     version: u64,
     unreported: BTreeMap<String, String>,
+}
+
+/// The settings at one moment, to return to.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsMark {
+    changed: Arc<BTreeMap<String, String>>,
+    after_commit: Option<Arc<BTreeMap<String, String>>>,
 }
 
 /// A setting, its value and what it may be.
@@ -138,6 +150,14 @@ fn unknown(name: &str) -> Error {
     )
 }
 
+/// What RESET makes a setting.
+///
+/// # Errors
+/// 42704 for a name that does not exist.
+pub fn default_of(name: &str) -> Result<&'static str> {
+    find(name).map(|setting| setting.default).ok_or_else(|| unknown(name))
+}
+
 impl Settings {
     /// The value as SHOW prints it.
     ///
@@ -164,17 +184,72 @@ impl Settings {
             if !key.contains('.') || key.starts_with("aion.") || key.starts_with("hnsw.") {
                 return Err(unknown(name));
             }
-            self.changed.insert(key, value.to_owned());
-            self.version += 1;
+            self.put(key, value.to_owned());
             return Ok(());
         };
         let value = setting.kind.check(setting.name, value)?;
         if setting.is_reported && self.show(&key)? != value {
             self.unreported.insert(setting.name.to_owned(), value.clone());
         }
-        self.changed.insert(key, value);
-        self.version += 1;
+        self.put(key, value);
         Ok(())
+    }
+
+    fn put(&mut self, key: String, value: String) {
+        if let Some(after_commit) = &mut self.after_commit {
+            Arc::make_mut(after_commit).insert(key.clone(), value.clone());
+        }
+        Arc::make_mut(&mut self.changed).insert(key, value);
+        self.version += 1;
+    }
+
+    /// Sets a value until the transaction block ends.
+    ///
+    /// # Errors
+    /// As [`Settings::set`].
+    pub fn set_local(&mut self, name: &str, value: &str) -> Result<()> {
+        let after_commit = self.after_commit.clone().unwrap_or_else(|| self.changed.clone());
+        let set = self.set(name, value);
+        if set.is_ok() || self.after_commit.is_some() {
+            self.after_commit = Some(after_commit);
+        }
+        set
+    }
+
+    /// The settings now, to return to.
+    pub fn mark(&self) -> SettingsMark {
+        SettingsMark {
+            changed: self.changed.clone(),
+            after_commit: self.after_commit.clone(),
+        }
+    }
+
+    /// Undoes what was set since: a block, or a part of it, is rolled back.
+    pub fn return_to(&mut self, mark: SettingsMark) {
+        self.replace(mark.changed);
+        self.after_commit = mark.after_commit;
+    }
+
+    /// Undoes what was set for the block alone: it committed.
+    pub fn end_local(&mut self) {
+        if let Some(after_commit) = self.after_commit.take() {
+            self.replace(after_commit);
+        }
+    }
+
+    fn replace(&mut self, changed: Arc<BTreeMap<String, String>>) {
+        if Arc::ptr_eq(&self.changed, &changed) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.changed, changed);
+        self.version += 1;
+        for setting in SETTINGS.iter().filter(|setting| setting.is_reported) {
+            let value = self.changed.get(setting.name);
+            if before.get(setting.name) != value {
+                let value = value.map_or_else(|| setting.default.to_owned(), Clone::clone);
+                self.unreported.insert(setting.name.to_owned(), value);
+            }
+        }
     }
 
     /// Whether a setting of on and off is on.
@@ -191,7 +266,11 @@ impl Settings {
         match find(&key) {
             Some(setting) if !matches!(setting.kind, Kind::Fixed) => self.set(&key, setting.default),
             Some(_) => Ok(()),
-            None if self.changed.remove(&key).is_some() => {
+            None if self.changed.contains_key(&key) => {
+                if let Some(after_commit) = &mut self.after_commit {
+                    Arc::make_mut(after_commit).remove(&key);
+                }
+                Arc::make_mut(&mut self.changed).remove(&key);
                 self.version += 1;
                 Ok(())
             }
@@ -210,7 +289,7 @@ impl Settings {
             .iter()
             .map(|setting| (setting.name.to_owned(), setting.default.to_owned()))
             .collect();
-        all.extend(self.changed.clone());
+        all.extend(self.changed.as_ref().clone());
         all.into_iter().collect()
     }
 

@@ -157,7 +157,11 @@ impl Sandbox {
                     record(&sample);
                     samples.push(sample);
                 }
-                Line::Done(done) => return Ok((done, samples)),
+                Line::Done(done) => {
+                    // It may have been over before anybody looked.
+                    self.clones.check_size()?;
+                    return Ok((done, samples));
+                }
                 Line::Failed { state, message } => return Err(told(&state, &message)),
             }
         }

@@ -34,6 +34,8 @@ pub(super) struct Choices {
     /// Of the settings that it was made from.
     version: Option<u64>,
     is_direct: bool,
+    /// Statements outside of a block may not change anything.
+    pub(super) is_read_only: bool,
     pub(super) is_observed: bool,
     /// The setting, as it is written.
     pub(super) search_path: Arc<str>,
@@ -67,6 +69,7 @@ impl Session {
                 version: Some(version),
                 // What was compiled knows nothing of tables that hide the catalog's.
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
+                is_read_only: self.settings.is_on("default_transaction_read_only"),
                 // What is planned without some indexes is an experiment, no workload.
                 is_observed: self.engine.options.observer.is_some()
                     && self.settings.show("aion.ai_mode")? != "off"

@@ -25,9 +25,13 @@ impl Session {
     /// Takes over what functions set. They run while rows are read, when nobody holds the session.
     pub(super) fn assign(&mut self) {
         let assigned = std::mem::take(&mut *self.assigned.lock());
-        for (name, value) in assigned {
-            // Checked by the function.
-            let _ = self.settings.set(&name, &value);
+        for (name, value, is_local) in assigned {
+            // Checked by the function. Outside of a block, what is for the transaction alone is over with the statement.
+            let _ = match (is_local, self.block.is_some()) {
+                (false, _) => self.settings.set(&name, &value),
+                (true, true) => self.settings.set_local(&name, &value),
+                (true, false) => Ok(()),
+            };
         }
     }
 }

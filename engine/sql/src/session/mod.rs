@@ -285,13 +285,18 @@ impl Session {
                 "current transaction is aborted, commands ignored until end of transaction block",
             ));
         }
-        if self.is_read_only {
+        self.refresh_choices()?;
+        if self.is_implicit && self.block.is_none() {
+            self.block = Some(Block::begin(&self.engine, &self.settings, true)?);
+        }
+        let is_read_only = match &self.block {
+            Some(block) => block.is_read_only,
+            None => self.choices.is_read_only,
+        };
+        if self.is_read_only || is_read_only {
             prepared.statement.refuse_change()?;
         }
-        if self.is_implicit && self.block.is_none() {
-            self.block = Some(Block::begin(&self.engine, true)?);
-        }
-        self.refresh_choices()
+        Ok(())
     }
 
     /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise. It begins with the first
@@ -307,8 +312,12 @@ impl Session {
     pub async fn end_implicit(&mut self) -> Result<()> {
         self.is_implicit = false;
         match self.block.take_if(|block| block.is_implicit) {
-            Some(block) if !block.is_failed => self.commit(&block.transaction).await,
-            _ => Ok(()),
+            Some(block) if !block.is_failed => self.end(block).await,
+            Some(block) => {
+                self.settings.return_to(block.settings);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

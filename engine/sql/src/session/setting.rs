@@ -9,7 +9,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
 
 use super::query::result_schema;
-use super::{Prepared, Session};
+use super::{Prepared, Session, TransactionStatus};
 use crate::alter_system;
 use crate::dml::normalize;
 use crate::response::{Column, Response, Rows, Verb};
@@ -74,6 +74,7 @@ impl Session {
                         vec![names, values]
                     }
                     "aion.ai_mode" => vec![vec![self.ai_mode()?]],
+                    "transaction_read_only" => vec![vec![self.transaction_read_only()]],
                     name => vec![vec![self.settings.show(name)?]],
                 };
                 text_rows(columns, cells, "SHOW")
@@ -163,25 +164,12 @@ impl Session {
                 ..
             } => {
                 let name = plain_name(variable);
-                if matches!(scope, Some(ast::ContextModifier::Local)) {
-                    return Err(Error::unsupported("SET LOCAL is not there yet"));
-                }
-                match values.as_slice() {
-                    [value] if is_default(value) => self.settings.reset(&name)?,
-                    values => {
-                        let values: Vec<_> = values.iter().map(value_text).collect::<Result<_>>()?;
-                        self.check_mode(&name, &values.join(", "))?;
-                        self.settings.set(&name, &values.join(", "))?;
-                    }
-                }
+                let is_local = matches!(scope, Some(ast::ContextModifier::Local));
+                self.assign_setting(&name, values, is_local)?;
                 done("SET")
             }
-            ast::Set::SetTimeZone { local: false, value } => {
-                if is_default(value) {
-                    self.settings.reset("timezone")?;
-                } else {
-                    self.settings.set("timezone", &value_text(value)?)?;
-                }
+            ast::Set::SetTimeZone { local, value } => {
+                self.assign_setting("timezone", std::slice::from_ref(value), *local)?;
                 done("SET")
             }
             ast::Set::SetNames { charset_name, .. } => {
@@ -189,24 +177,96 @@ impl Session {
                 done("SET")
             }
             ast::Set::SetTransaction {
-                modes, snapshot: None, ..
+                modes,
+                snapshot: None,
+                session,
             } => {
                 for mode in modes {
-                    let is_ours = matches!(
-                        mode,
-                        ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable)
-                            | ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite)
-                    );
-                    if !is_ours {
-                        return Err(Error::unsupported(format!(
-                            "{mode} is not there yet: every transaction is serializable"
-                        )));
-                    }
+                    self.set_transaction(mode, *session)?;
                 }
                 done("SET")
             }
             other => Err(Error::unsupported(format!("{other} is not there"))),
         }
+    }
+}
+
+impl Session {
+    /// SET and SET LOCAL.
+    fn assign_setting(&mut self, name: &str, values: &[ast::Expr], is_local: bool) -> Result<()> {
+        let value = match values {
+            [value] if is_default(value) => None,
+            values => {
+                let values: Vec<_> = values.iter().map(value_text).collect::<Result<_>>()?;
+                Some(values.join(", "))
+            }
+        };
+        if let Some(value) = &value {
+            self.check_mode(name, value)?;
+        }
+        if name == "transaction_read_only" {
+            let value = value.unwrap_or_else(|| "off".to_owned());
+            // Checks the value.
+            self.settings.clone().set(name, &value)?;
+            let is_read_only = matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "yes" | "1" | "t");
+            let mode = match is_read_only {
+                true => ast::TransactionAccessMode::ReadOnly,
+                false => ast::TransactionAccessMode::ReadWrite,
+            };
+            return self.set_transaction(&ast::TransactionMode::AccessMode(mode), false);
+        }
+        if is_local && self.status() == TransactionStatus::Idle {
+            self.notice(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            );
+            return Ok(());
+        }
+        match (value, is_local) {
+            (Some(value), false) => self.settings.set(name, &value),
+            (Some(value), true) => self.settings.set_local(name, &value),
+            (None, false) => self.settings.reset(name),
+            (None, true) => {
+                let default = settings::default_of(name)?;
+                self.settings.set_local(name, default)
+            }
+        }
+    }
+
+    /// SET TRANSACTION, for the block that runs; SET SESSION CHARACTERISTICS, for those that follow.
+    fn set_transaction(&mut self, mode: &ast::TransactionMode, is_session: bool) -> Result<()> {
+        if !is_session {
+            return match &mut self.block {
+                Some(block) => block.take_mode(mode),
+                None => {
+                    self.notice(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION can only be used in transaction blocks",
+                    );
+                    Ok(())
+                }
+            };
+        }
+        match mode {
+            ast::TransactionMode::AccessMode(mode) => {
+                let is_read_only = matches!(mode, ast::TransactionAccessMode::ReadOnly);
+                let value = if is_read_only { "on" } else { "off" };
+                self.settings.set("default_transaction_read_only", value)
+            }
+            ast::TransactionMode::IsolationLevel(level) => {
+                let level = level.to_string().to_ascii_lowercase();
+                self.settings.set("default_transaction_isolation", &level)
+            }
+        }
+    }
+
+    /// Whether the transaction that runs, or the next one, may only read.
+    fn transaction_read_only(&self) -> String {
+        let is_read_only = match &self.block {
+            Some(block) => block.is_read_only,
+            None => self.choices.is_read_only,
+        };
+        if is_read_only || self.is_read_only { "on" } else { "off" }.to_owned()
     }
 }
 

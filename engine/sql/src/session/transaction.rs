@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast;
 use super::{Engine, Session};
 use crate::dml::normalize;
 use crate::response::Response;
+use crate::settings::{Settings, SettingsMark};
 use crate::transaction::{Mark, Transaction};
 
 /// An open transaction block.
@@ -21,6 +22,10 @@ pub struct Block {
     pub is_implicit: bool,
     pub is_failed: bool,
     pub has_changed_catalog: bool,
+    /// Statements that change something are refused.
+    pub is_read_only: bool,
+    /// The session's settings when it began.
+    pub settings: SettingsMark,
     /// The oldest first.
     savepoints: Vec<Savepoint>,
 }
@@ -30,6 +35,7 @@ pub struct Block {
 struct Savepoint {
     name: String,
     mark: Mark,
+    settings: SettingsMark,
     has_changed_catalog: bool,
 }
 
@@ -37,18 +43,20 @@ struct Savepoint {
 const SAVEPOINTS_MAX: usize = 10_000;
 
 impl Block {
-    pub fn begin(engine: &Engine, is_implicit: bool) -> Result<Self> {
+    pub fn begin(engine: &Engine, settings: &Settings, is_implicit: bool) -> Result<Self> {
         let transaction = Arc::new(engine.begin(true)?);
         Ok(Self {
             transaction,
             is_implicit,
             is_failed: false,
             has_changed_catalog: false,
+            is_read_only: settings.is_on("default_transaction_read_only"),
+            settings: settings.mark(),
             savepoints: Vec::new(),
         })
     }
 
-    fn savepoint(&mut self, name: &ast::Ident) -> Result<()> {
+    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -59,6 +67,7 @@ impl Block {
         self.savepoints.push(Savepoint {
             name: normalize(name),
             mark: self.transaction.mark(),
+            settings,
             has_changed_catalog: self.has_changed_catalog,
         });
         Ok(())
@@ -84,14 +93,36 @@ impl Block {
         Ok(())
     }
 
-    /// Takes back what came after a savepoint, which stays.
-    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<()> {
+    /// Takes back what came after a savepoint, which stays; the settings that it had.
+    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<SettingsMark> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
         self.transaction.return_to(savepoint.mark);
         self.has_changed_catalog = savepoint.has_changed_catalog;
         self.is_failed = false;
+        Ok(self.savepoints[at].settings.clone())
+    }
+
+    /// What BEGIN or SET TRANSACTION asks for.
+    ///
+    /// # Errors
+    /// 0A000 for an isolation level that is not there; 25001 for leave to write that was given up.
+    pub fn take_mode(&mut self, mode: &ast::TransactionMode) -> Result<()> {
+        check_mode(mode)?;
+        match mode {
+            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => self.is_read_only = true,
+            ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => {
+                if self.is_read_only && self.transaction.is_used() {
+                    return Err(Error::invalid(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "transaction read-write mode must be set before any query",
+                    ));
+                }
+                self.is_read_only = false;
+            }
+            ast::TransactionMode::IsolationLevel(_) => {}
+        }
         Ok(())
     }
 }
@@ -109,7 +140,7 @@ impl Session {
                 }
                 modes.iter().try_for_each(check_mode)?;
                 match &mut self.block {
-                    None => self.block = Some(Block::begin(&self.engine, false)?),
+                    None => self.block = Some(Block::begin(&self.engine, &self.settings, false)?),
                     Some(block) if block.is_implicit => block.is_implicit = false,
                     Some(_) => {
                         self.notice(
@@ -117,6 +148,9 @@ impl Session {
                             "there is already a transaction in progress",
                         );
                     }
+                }
+                if let Some(block) = &mut self.block {
+                    modes.iter().try_for_each(|mode| block.take_mode(mode))?;
                 }
                 Ok(done("BEGIN"))
             }
@@ -129,29 +163,35 @@ impl Session {
                     Ok(done("COMMIT"))
                 }
                 // As PostgreSQL answers the COMMIT of a failed transaction.
-                Some(block) if block.is_failed => Ok(done("ROLLBACK")),
-                Some(block) => self.commit(&block.transaction).await.map(|()| done("COMMIT")),
+                Some(block) if block.is_failed => {
+                    self.settings.return_to(block.settings);
+                    Ok(done("ROLLBACK"))
+                }
+                Some(block) => self.end(block).await.map(|()| done("COMMIT")),
             },
             ast::Statement::Rollback {
                 chain: false,
                 savepoint: None,
             } => {
-                if self.block.take().is_none() {
-                    self.notice(
+                match self.block.take() {
+                    Some(block) => self.settings.return_to(block.settings),
+                    None => self.notice(
                         SqlState::NO_ACTIVE_SQL_TRANSACTION,
                         "there is no transaction in progress",
-                    );
+                    ),
                 }
                 Ok(done("ROLLBACK"))
             }
             ast::Statement::Rollback {
                 savepoint: Some(name), ..
             } => {
-                self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                let settings = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                self.settings.return_to(settings);
                 Ok(done("ROLLBACK"))
             }
             ast::Statement::Savepoint { name } => {
-                self.explicit_block("SAVEPOINT")?.savepoint(name)?;
+                let settings = self.settings.mark();
+                self.explicit_block("SAVEPOINT")?.savepoint(name, settings)?;
                 Ok(done("SAVEPOINT"))
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -162,8 +202,21 @@ impl Session {
         }
     }
 
+    /// Commits a block: its settings stay then, but for those that were its own.
+    ///
+    /// # Errors
+    /// As [`Session::commit`]; what it set is undone then.
+    pub(super) async fn end(&mut self, block: Block) -> Result<()> {
+        let committed = self.commit(&block.transaction).await;
+        match committed {
+            Ok(()) => self.settings.end_local(),
+            Err(_) => self.settings.return_to(block.settings),
+        }
+        committed
+    }
+
     /// The transaction block that BEGIN began.
-    fn explicit_block(&mut self, statement: &str) -> Result<&mut Block> {
+    pub(super) fn explicit_block(&mut self, statement: &str) -> Result<&mut Block> {
         self.block.as_mut().filter(|block| !block.is_implicit).ok_or_else(|| {
             Error::invalid(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -223,7 +276,7 @@ impl Session {
 fn check_mode(mode: &ast::TransactionMode) -> Result<()> {
     match mode {
         ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable)
-        | ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => Ok(()),
+        | ast::TransactionMode::AccessMode(_) => Ok(()),
         other => Err(Error::unsupported(format!(
             "{other} is not there yet: every transaction is serializable"
         ))),

@@ -36,8 +36,8 @@ pub struct Identity {
     pub pipeline: Option<Arc<dyn Pipeline>>,
 }
 
-/// Settings and values, to be set once the statement is over.
-pub type Assigned = Arc<Mutex<Vec<(String, String)>>>;
+/// Settings and values, to be set once the statement is over, and whether for the transaction alone.
+pub type Assigned = Arc<Mutex<Vec<(String, String, bool)>>>;
 
 /// See the module's header.
 #[derive(Debug)]

@@ -364,6 +364,12 @@ impl Transaction {
         self.state.lock().take_back(mark.0);
     }
 
+    /// Whether a statement read or wrote something.
+    pub fn is_used(&self) -> bool {
+        let state = self.state.lock();
+        !state.reads.is_empty() || !state.writes.is_empty()
+    }
+
     /// Nobody will come back to a mark.
     pub fn forget_marks(&self) {
         self.state.lock().is_marked = false;

@@ -28,6 +28,11 @@ fn later(left: Option<Vec<u8>>, right: Option<Vec<u8>>) -> Option<Vec<u8>> {
 }
 
 impl ReadSet {
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Adds one key.
     pub fn point(&mut self, key: &[u8]) {
         let before = self.up_to(key);

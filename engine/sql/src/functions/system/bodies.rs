@@ -50,17 +50,16 @@ pub fn set_config(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let [name, value, is_local] = arguments else {
         return Err(Error::internal("set_config has three arguments"));
     };
-    if *is_local == Cell::Bool(true) {
-        return Err(
-            Error::unsupported("set_config for the transaction alone is not there yet")
-                .with_hint("Set it for the session: the third argument is false."),
-        );
-    }
+    let is_local = *is_local == Cell::Bool(true);
     let (name, value) = (name.text().unwrap_or_default(), value.text().unwrap_or_default());
     // What it refuses, it refuses here.
     let mut settings = facts.identity.settings.clone();
     settings.set(name, value)?;
-    facts.identity.assigned.lock().push((name.to_owned(), value.to_owned()));
+    facts
+        .identity
+        .assigned
+        .lock()
+        .push((name.to_owned(), value.to_owned(), is_local));
     Ok(Cell::from(settings.show(name)?))
 }
 
