@@ -4,7 +4,7 @@
 //!
 //! 1. An answer differed: rejected, whatever was gained.
 //! 2. Nothing could be compared: rejected.
-//! 3. The change costs more than its budget, in bytes, in memory or, with its whole interval, in the time of writes: rejected.
+//! 3. The change costs more than its budget, in bytes, in memory, in bytes of writes or, with its whole interval, in their time: rejected.
 //! 4. A statement is slower than [`Budget::slowdown_max`] allows, with its whole interval: rejected. Looked at after each pair, a
 //!    statement that is unchanged seems slower now and then; so what only its point says waits for more pairs.
 //! 5. The lower bound of the workload's speed-up reaches [`Budget::speedup_min`], no statement may still be slower than allowed

@@ -13,8 +13,8 @@
 //! 8. **What it comes to**: what was refused, estimated wrongly, slower than by hand; what it cost, and how to undo it.
 //!
 //! All is drawn from one seed, printed first. The evidence is left in `--out`: `samples.csv` with one line for each execution,
-//! `plans/`, `acked.log`, `env.json`, and `ledger.jsonl`, `decisions.jsonl`, `evidence.jsonl` with `verify.py`, which computes the
-//! verdicts again. Exit code 1 when a comparison, a verdict or a kill shows anything wrong.
+//! `plans/`, `acked.log`, `env.json`, and `ledger.jsonl`, `decisions.jsonl`, `evidence.jsonl`, `SHA256SUMS` with `verify.py`, which
+//! computes the verdicts again. Exit code 1 when a comparison, a verdict or a kill shows anything wrong.
 
 mod compare;
 mod durability;

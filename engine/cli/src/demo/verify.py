@@ -23,7 +23,8 @@ How a verdict is recomputed
      again; 2.5 % of the results lie below the lower bound and 2.5 % above the upper (a stratified bootstrap). The draws come from
      SplitMix64 with the ledger's seed, so the bounds must be the same to rounding.
   4. Worst statement. The one with the least speed-up; its interval is drawn with the seed + 1 + its place among those that count.
-  5. Writes. How much longer the median of the candidate's writes takes, in per cent.
+  5. Writes. How much longer the median of the candidate's writes takes, in per cent; and how many more bytes they put into the log,
+     in per cent of the rows' own.
   6. Answers. Where the ledger says that answers were equal, each pair's row counts and hashes must be equal.
   7. Verdict. The rules of judge() below, in their order; verdict and reason must be the ledger's.
   8. Chain. Each decision's hash is the SHA-256 over its fields and the hash before it. The decisions must lead to the states that

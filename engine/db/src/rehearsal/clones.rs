@@ -1,4 +1,4 @@
-//! The clones of one rehearsal, removed with it.
+//! A pair of clones, removed with whoever holds them ([`super::sandbox`]).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
