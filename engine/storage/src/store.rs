@@ -47,6 +47,7 @@ use crate::window::Window;
 
 use self::recovery::{check_ends, recover};
 
+mod clear;
 mod clone;
 mod knobs;
 mod recovery;

@@ -1,8 +1,11 @@
 //! Rows in memory, for databases that live as long as their process.
 //!
-//! Each key has its versions, newest last. A snapshot registers its read point; a version is dropped once a newer
+//! Each key has its versions, newest last. A snapshot registers its moment; a version is dropped once a newer
 //! one exists that every registered snapshot, and every future one, sees. Scans copy a few keys at a time under the lock,
-//! so a long scan blocks nobody.
+//! so a long scan blocks nobody; clearing a range deletes as many at a time.
+//!
+//! A *moment* is an entry of the log and how often anything was cleared by then: clearing is no entry, and a snapshot taken
+//! before it must not lose what it saw at the same entry.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -10,13 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::id::{LogIndex, Timestamp};
-use aion_base::range::KeyRange;
+use aion_base::range::{KeyRange, successor};
 use aion_base::{Error, Result};
 use parking_lot::RwLock;
 
 use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
 
-/// Keys that a scan copies at a time.
+/// Keys that a scan copies, and a clearing deletes, at a time.
 const CHUNK: usize = 256;
 
 /// See the module's header.
@@ -28,18 +31,23 @@ pub struct MemoryRows {
 /// Key, commit time and value.
 type Item = (Arc<[u8]>, Timestamp, Arc<[u8]>);
 
+/// The last entry applied, and the number of clearings; see the module's header. Both only rise.
+type Moment = (LogIndex, u64);
+
 /// The versions of a key, newest last; no value where it was deleted.
-type Chain = Vec<(LogIndex, Timestamp, Option<Arc<[u8]>>)>;
+type Chain = Vec<(Moment, Timestamp, Option<Arc<[u8]>>)>;
 
 #[derive(Debug, Default)]
 struct State {
     keys: BTreeMap<Arc<[u8]>, Chain>,
     applied: Applied,
+    /// Chunks of keys that were cleared so far.
+    clearings: u64,
     notes: BTreeMap<LogIndex, Note>,
-    /// Read points in use, with the number of snapshots at each.
-    read_points: BTreeMap<LogIndex, usize>,
-    /// Keys with a version to drop once every snapshot sees the entry.
-    garbage: VecDeque<(LogIndex, Arc<[u8]>)>,
+    /// Moments in use, with the number of snapshots at each.
+    moments: BTreeMap<Moment, usize>,
+    /// Keys with a version to drop once every snapshot sees the moment.
+    garbage: VecDeque<(Moment, Arc<[u8]>)>,
 }
 
 #[cfg(test)]
@@ -51,20 +59,53 @@ impl MemoryRows {
     }
 }
 
-fn visible(chain: &Chain, at: LogIndex) -> Option<(Timestamp, &Arc<[u8]>)> {
-    let (_, timestamp, value) = chain.iter().rfind(|(index, ..)| *index <= at)?;
+fn visible(chain: &Chain, at: Moment) -> Option<(Timestamp, &Arc<[u8]>)> {
+    let (_, timestamp, value) = chain.iter().rfind(|(moment, ..)| *moment <= at)?;
     value.as_ref().map(|value| (*timestamp, value))
 }
 
+fn range_of<'a>(
+    keys: &'a BTreeMap<Arc<[u8]>, Chain>,
+    range: &KeyRange,
+) -> std::collections::btree_map::Range<'a, Arc<[u8]>, Chain> {
+    let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    keys.range::<[u8], _>((Bound::Included(range.start.as_slice()), end))
+}
+
 impl State {
+    fn now(&self) -> Moment {
+        (self.applied.index, self.clearings)
+    }
+
+    /// Deletes the first keys of a range; what is left of it, or None once it is done.
+    fn clear_chunk(&mut self, range: &KeyRange) -> Option<KeyRange> {
+        self.clearings += 1;
+        let now = self.now();
+        let keys: Vec<Arc<[u8]>> = range_of(&self.keys, range)
+            .take(CHUNK)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &keys {
+            let chain = self.keys.get_mut(key).expect("found above, under the same lock");
+            let is_there = chain.last().is_some_and(|(.., value)| value.is_some());
+            if is_there {
+                chain.push((now, self.applied.timestamp, None));
+                self.garbage.push_back((now, key.clone()));
+            }
+        }
+        self.collect_garbage();
+        let last = (keys.len() == CHUNK).then(|| keys.last()).flatten()?;
+        Some(KeyRange::new(successor(last), range.end.clone()))
+    }
+
     fn collect_garbage(&mut self) {
-        let oldest = self.read_points.keys().next().copied().unwrap_or(self.applied.index);
-        while self.garbage.front().is_some_and(|(index, _)| *index <= oldest) {
+        let oldest = self.moments.keys().next().copied().unwrap_or(self.now());
+        while self.garbage.front().is_some_and(|(moment, _)| *moment <= oldest) {
             let Some((_, key)) = self.garbage.pop_front() else {
                 break;
             };
             let Some(chain) = self.keys.get_mut(&key) else { continue };
-            let seen_by_all = chain.iter().rposition(|(index, ..)| *index <= oldest).unwrap_or(0);
+            let seen_by_all = chain.iter().rposition(|(moment, ..)| *moment <= oldest).unwrap_or(0);
             chain.drain(..seen_by_all);
             if chain.len() == 1 && chain[0].2.is_none() && chain[0].0 <= oldest {
                 self.keys.remove(&key);
@@ -76,7 +117,7 @@ impl State {
 impl Rows for MemoryRows {
     fn apply(&self, batch: &Batch<'_>) -> Result<()> {
         let mut state = self.state.write();
-        let index = batch.applied.index;
+        let moment = (batch.applied.index, state.clearings);
         for write in &batch.writes {
             let key: Arc<[u8]> = match state.keys.get_key_value(write.key) {
                 Some((key, _)) => key.clone(),
@@ -84,12 +125,12 @@ impl Rows for MemoryRows {
             };
             let chain = state.keys.entry(key.clone()).or_default();
             let is_first = chain.is_empty();
-            if let Some(at) = chain.iter().position(|(there, ..)| *there == index) {
+            if let Some(at) = chain.iter().position(|(there, ..)| *there == moment) {
                 chain.remove(at); // Written twice by one batch: the later one counts.
             }
-            chain.push((index, write.timestamp, write.value.map(Into::into)));
+            chain.push((moment, write.timestamp, write.value.map(Into::into)));
             if !is_first || write.value.is_none() {
-                state.garbage.push_back((index, key));
+                state.garbage.push_back((moment, key));
             }
         }
         state.notes.extend(batch.notes.iter().cloned());
@@ -103,10 +144,7 @@ impl Rows for MemoryRows {
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
         let state = self.state.read();
-        let found = state
-            .keys
-            .get(key)
-            .and_then(|chain| visible(chain, state.applied.index));
+        let found = state.keys.get(key).and_then(|chain| visible(chain, state.now()));
         Ok(found.map(|(timestamp, bytes)| {
             value.clear();
             value.extend_from_slice(bytes);
@@ -116,8 +154,8 @@ impl Rows for MemoryRows {
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let mut state = self.state.write();
-        let applied = state.applied;
-        *state.read_points.entry(applied.index).or_default() += 1;
+        let (applied, moment) = (state.applied, state.now());
+        *state.moments.entry(moment).or_default() += 1;
         drop(state);
         let read_point = ReadPoint {
             index: applied.index,
@@ -127,6 +165,7 @@ impl Rows for MemoryRows {
             pin: Arc::new(Pin {
                 state: self.state.clone(),
                 read_point,
+                moment,
             }),
         })
     }
@@ -138,6 +177,19 @@ impl Rows for MemoryRows {
     fn flush(&self) -> Result<()> {
         Ok(())
     }
+
+    fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            let mut rest = Some(range.clone());
+            while let Some(range) = rest {
+                rest = self.state.write().clear_chunk(&range);
+            }
+        }
+        Ok(())
+    }
+
+    /// What nobody sees any more is gone already.
+    fn compact(&self, _: &[KeyRange]) {}
 
     fn disk_bytes(&self) -> Result<u64> {
         Ok(0)
@@ -162,20 +214,21 @@ impl Rows for MemoryRows {
     }
 }
 
-/// Keeps the versions that a read point sees.
+/// Keeps the versions that a moment sees.
 #[derive(Debug)]
 struct Pin {
     state: Arc<RwLock<State>>,
     read_point: ReadPoint,
+    moment: Moment,
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut state = self.state.write();
-        if let Some(count) = state.read_points.get_mut(&self.read_point.index) {
+        if let Some(count) = state.moments.get_mut(&self.moment) {
             *count -= 1;
             if *count == 0 {
-                state.read_points.remove(&self.read_point.index);
+                state.moments.remove(&self.moment);
                 state.collect_garbage();
             }
         }
@@ -194,10 +247,7 @@ impl Snapshot for MemorySnapshot {
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
         let state = self.pin.state.read();
-        let found = state
-            .keys
-            .get(key)
-            .and_then(|chain| visible(chain, self.pin.read_point.index));
+        let found = state.keys.get(key).and_then(|chain| visible(chain, self.pin.moment));
         Ok(found.map(|(timestamp, bytes)| {
             value.clear();
             value.extend_from_slice(bytes);
@@ -238,10 +288,7 @@ impl MemoryScan {
     fn fill(&mut self) {
         let Some(range) = self.rest.take() else { return };
         let state = self.pin.state.read();
-        let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let keys = state
-            .keys
-            .range::<[u8], _>((Bound::Included(range.start.as_slice()), end));
+        let keys = range_of(&state.keys, &range);
         let keys: Box<dyn Iterator<Item = _>> = match self.direction {
             Direction::Forward => Box::new(keys),
             Direction::Backward => Box::new(keys.rev()),
@@ -254,7 +301,7 @@ impl MemoryScan {
                 });
                 return;
             }
-            if let Some((timestamp, value)) = visible(chain, self.pin.read_point.index) {
+            if let Some((timestamp, value)) = visible(chain, self.pin.moment) {
                 self.chunk.push_back((key.clone(), timestamp, value.clone()));
             }
         }

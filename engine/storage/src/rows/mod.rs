@@ -142,6 +142,16 @@ pub trait Rows: Send + Sync + fmt::Debug {
     /// Makes what is applied durable. Waits.
     fn flush(&self) -> Result<()>;
 
+    /// Removes the keys of these ranges, older versions too, for snapshots taken from now on; those that are open keep seeing them. Each
+    /// range holds all keys that begin with its start. Durable with the next [`Rows::flush`], and not before what was applied by now.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn clear(&self, ranges: &[KeyRange]) -> Result<()>;
+
+    /// Gives the disk back that keys of these ranges took which no snapshot sees. Takes as long as reading what is there.
+    fn compact(&self, ranges: &[KeyRange]);
+
     /// Makes a clone of what is applied in `dir`, which is not there yet: a storage of its own that shares the files that never
     /// change. What is applied meanwhile may or may not be in it.
     ///

@@ -15,12 +15,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aion_base::id::{LogIndex, Term, Timestamp};
-use aion_base::range::KeyRange;
+use aion_base::range::{KeyRange, successor};
 use aion_base::{Error, Result, SqlState};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, FlushOptions, Options,
-    ReadOptions, ReadTier, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBCompressionType, FlushOptions,
+    Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
 use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
@@ -140,6 +140,19 @@ impl RocksRows {
             read_options: ReadOptions::default(),
             knobs,
         })
+    }
+
+    /// The key before which the keys of a range end in a family; None where it has no keys from the range's start on.
+    fn end_of(&self, range: &KeyRange, name: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(end) = &range.end {
+            return Ok(Some(end.clone()));
+        }
+        // A removed range needs an end, and there is no last key; but nobody writes in it any more.
+        let mut iterator = self.db.raw_iterator_cf(family(&self.db, name));
+        iterator.seek_to_last();
+        let end = iterator.key().map(successor);
+        iterator.status().map_err(|error| failed(&self.dir, "read", &error))?;
+        Ok(end.filter(|end| *end > range.start))
     }
 
     fn families(&self) -> [&ColumnFamily; FAMILIES.len()] {
@@ -307,6 +320,40 @@ impl Rows for RocksRows {
         self.db
             .flush_cfs_opt(&families, &options)
             .map_err(|error| failed(&self.dir, "flush", &error))
+    }
+
+    fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
+        let mut out = WriteBatch::default();
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            for name in [ROW, HISTORY] {
+                if let Some(end) = self.end_of(range, name)? {
+                    out.delete_range_cf(family(&self.db, name), range.start.as_slice(), end.as_slice());
+                }
+            }
+        }
+        self.db
+            .write_opt(out, &self.write_options)
+            .map_err(|error| failed(&self.dir, "clear ranges of", &error))
+    }
+
+    /// A compaction of those ranges, by the threads that compact in any case; flushes and other compactions go on beside it.
+    ///
+    /// Not `DeleteFilesInRange`, though it would read nothing: "snapshots before the delete might not see the data in the given range", and
+    /// it takes a file with the mark of a removed range as well as one with rows, so that rows of a file across the range's
+    /// border would come back. Nor is it left to RocksDB: a mark on level 0 waits there until enough others have come.
+    fn compact(&self, ranges: &[KeyRange]) {
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            for name in [ROW, HISTORY] {
+                self.db.compact_range_cf_opt(
+                    family(&self.db, name),
+                    Some(range.start.as_slice()),
+                    range.end.as_deref(),
+                    &options,
+                );
+            }
+        }
     }
 
     /// Hard links, and a flush of what is in memory.

@@ -162,6 +162,81 @@ fn notes_are_kept_until_forgotten(rows: &dyn Rows) {
     assert_eq!(rows.notes().expect("readable"), notes[2..]);
 }
 
+/// Ranges cleared among batches, against a map of which they are removed; snapshots of before see what they saw.
+fn cleared_ranges_are_gone_for_later_snapshots_only(rows: &dyn Rows) {
+    let seed = 11;
+    println!("seed {seed}");
+    let mut rng = SeededRng::new(seed);
+    let mut model = Model::new();
+    let mut kept: Vec<(Arc<dyn Snapshot>, Model)> = Vec::new();
+    for step in 1..=60 {
+        let applied = Applied {
+            index: LogIndex(step),
+            term: Term(1),
+            timestamp: Timestamp(1_000 + step),
+        };
+        // Four bytes of a table, the last of them up to 0xff, and a row: as many as a clearing takes at a time, and more.
+        let keys: Vec<_> = (0..rng.below(400))
+            .map(|_| {
+                let table = if rng.chance(1, 4) { 0xff } else { rng.below(3) as u8 };
+                let row = rng.below(700).to_be_bytes();
+                [&[0xff, 0xff, 0xff, table], &row[6..]].concat()
+            })
+            .collect();
+        let writes = keys.iter().map(|key| RowWrite {
+            key,
+            timestamp: applied.timestamp,
+            value: Some(&key[4..]),
+        });
+        rows.apply(&Batch {
+            writes: writes.collect(),
+            applied,
+            ..Batch::default()
+        })
+        .expect("applied");
+        model.extend(
+            keys.iter()
+                .map(|key| (key.clone(), (applied.timestamp, key[4..].to_vec()))),
+        );
+        kept.push((rows.snapshot(), model.clone()));
+        if rng.chance(1, 2) {
+            let table = if rng.chance(1, 4) { 0xff } else { rng.below(4) as u8 };
+            let range = KeyRange::prefix(&[0xff, 0xff, 0xff, table]);
+            let nothing = KeyRange::new(vec![9], Some(vec![3]));
+            rows.clear(&[range.clone(), nothing, range.clone()]).expect("cleared");
+            model.retain(|key, _| !range.contains(key));
+            if rng.chance(1, 3) {
+                rows.flush().expect("flushed");
+                rows.compact(&[range]);
+            }
+            kept.push((rows.snapshot(), model.clone()));
+        }
+        if kept.len() > 8 {
+            kept.swap_remove(rng.below(8) as usize);
+        }
+        let (snapshot, model) = &kept[rng.below(kept.len() as u64) as usize];
+        let expected: Vec<_> = model
+            .iter()
+            .map(|(key, (at, value))| (key.clone(), *at, value.clone()))
+            .collect();
+        assert_eq!(read_all(&**snapshot, &KeyRange::ALL, Direction::Forward), expected);
+    }
+    let mut value = Vec::new();
+    for table in 0..=255 {
+        rows.clear(&[KeyRange::prefix(&[0xff, 0xff, 0xff, table])])
+            .expect("cleared");
+    }
+    for key in model.keys() {
+        assert_eq!(rows.get(key, &mut value).expect("readable"), None);
+    }
+    let (snapshot, model) = kept.pop().expect("one at least");
+    assert_eq!(
+        read_all(&*snapshot, &KeyRange::ALL, Direction::Forward).len(),
+        model.len()
+    );
+    assert!(read_all(&*rows.snapshot(), &KeyRange::ALL, Direction::Forward).is_empty());
+}
+
 fn rocks(dir: &tempfile::TempDir) -> RocksRows {
     RocksRows::open(
         dir.path(),
@@ -177,6 +252,9 @@ fn rocks(dir: &tempfile::TempDir) -> RocksRows {
 fn memory_rows() {
     suite(&MemoryRows::default(), false);
     notes_are_kept_until_forgotten(&MemoryRows::default());
+    let rows = MemoryRows::default();
+    cleared_ranges_are_gone_for_later_snapshots_only(&rows);
+    assert_eq!(rows.counts(), (0, 0), "keys and versions, once no snapshot is left");
 }
 
 #[test]
@@ -185,6 +263,8 @@ fn rocks_rows() {
     suite(&rocks(&dir), true);
     let dir = tempfile::tempdir().expect("a directory");
     notes_are_kept_until_forgotten(&rocks(&dir));
+    let dir = tempfile::tempdir().expect("a directory");
+    cleared_ranges_are_gone_for_later_snapshots_only(&rocks(&dir));
 }
 
 /// Memory does not grow with the number of overwrites, or with keys that came and went.

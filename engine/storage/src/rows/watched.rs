@@ -87,6 +87,18 @@ impl Rows for WatchedRows {
         self.rows.flush()
     }
 
+    fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
+        let is_watched = |range: &KeyRange| ranges.iter().any(|cleared| cleared.intersects(range));
+        if self.range.get().is_some_and(is_watched) {
+            return Err(Error::internal("a range that is watched is cleared"));
+        }
+        self.rows.clear(ranges)
+    }
+
+    fn compact(&self, ranges: &[KeyRange]) {
+        self.rows.compact(ranges);
+    }
+
     fn clone_to(&self, dir: &Path) -> Result<()> {
         self.rows.clone_to(dir)
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::commit::{Change, Reason};
 use crate::rows::{Applied, Batch, Direction, Note};
 
-fn small() -> StoreOptions {
+pub(super) fn small() -> StoreOptions {
     StoreOptions {
         log: LogOptions {
             segment_bytes: 64 << 10,
@@ -20,31 +20,31 @@ fn small() -> StoreOptions {
     }
 }
 
-fn open(dir: &tempfile::TempDir) -> Store {
+pub(super) fn open(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path(), small()).expect("opens")
 }
 
-fn begin(store: &Store, txn: u128) -> Commit {
+pub(super) fn begin(store: &Store, txn: u128) -> Commit {
     Commit::new(TxnId(txn), store.snapshot().read_point().expect("a read point").index)
 }
 
-fn commit(store: &Store, commit: Commit) -> Outcome {
+pub(super) fn commit(store: &Store, commit: Commit) -> Outcome {
     store.propose(commit).expect("queued").wait().expect("answered")
 }
 
-fn reason(outcome: &Outcome) -> Option<Reason> {
+pub(super) fn reason(outcome: &Outcome) -> Option<Reason> {
     match outcome {
         Outcome::Committed { .. } => None,
         Outcome::Rejected(rejection) => Some(rejection.reason),
     }
 }
 
-fn get(store: &Store, key: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn get(store: &Store, key: &[u8]) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     store.snapshot().get(key, &mut value).expect("readable").map(|_| value)
 }
 
-fn content(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn content(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut scan = store.snapshot().scan(&KeyRange::ALL, Direction::Forward);
     let mut found = Vec::new();
     while scan.advance().expect("readable") {
@@ -535,6 +535,14 @@ impl Rows for FullRows {
 
     fn flush(&self) -> Result<()> {
         self.0.flush()
+    }
+
+    fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
+        self.0.clear(ranges)
+    }
+
+    fn compact(&self, ranges: &[KeyRange]) {
+        self.0.compact(ranges);
     }
 
     fn clone_to(&self, dir: &Path) -> Result<()> {
