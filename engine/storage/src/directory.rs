@@ -5,6 +5,7 @@
 //! FORMAT    text: what this is, the format's version, properties fixed when it was made, and a checksum
 //! data/     the rows (RocksDB)
 //! log/      the log
+//! staging-N what a backup copies: links to files of the rows, gone once it has; what a killed process left goes at the next open
 //! ```
 //!
 //! FORMAT is written first and last changed by a migration. A directory without it that is not empty is not ours and is
@@ -19,7 +20,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aion_base::files::{FileLock, Files, Open, OsFiles, read_all};
+use aion_base::files::{EntryKind, FileLock, Files, Open, OsFiles, read_all};
 use aion_base::{Error, ErrorKind, Result, SqlState};
 
 /// The version that this code writes.
@@ -28,12 +29,17 @@ pub const FORMAT_VERSION: u32 = 1;
 const TITLE: &str = "aion data directory";
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
+const ROWS: &str = "data";
+const LOG: &str = "log";
+const STAGING: &str = "staging-";
 
 /// An open, locked data directory.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     lock: FileLock,
+    /// How many names of [`Directory::staging`] were given.
+    stagings: u64,
     /// Bytes of log that a commit's read point may lie back; see [`crate::window`].
     pub window_bytes: u64,
 }
@@ -65,12 +71,14 @@ impl Directory {
         let window_bytes = if is_ours {
             read_format(path)?
         } else {
-            write_format(path, window_bytes).map_err(|error| failed("write FORMAT in", error))?;
+            write_format(&files, path, FORMAT_VERSION, window_bytes)?;
             window_bytes
         };
+        remove_staging(path).map_err(|error| failed("remove what a backup left in", error))?;
         Ok(Self {
             path: path.to_path_buf(),
             lock,
+            stagings: 0,
             window_bytes,
         })
     }
@@ -89,14 +97,25 @@ impl Directory {
         Self::open(path, self.window_bytes)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the rows are.
     pub fn rows(&self) -> PathBuf {
-        self.path.join("data")
+        rows_in(&self.path)
     }
 
     /// Where the log is.
     pub fn log(&self) -> PathBuf {
-        self.path.join("log")
+        log_in(&self.path)
+    }
+
+    /// A name that is not there yet, on the disk of the rows, for what is needed for a while.
+    pub fn staging(&mut self) -> PathBuf {
+        self.stagings += 1;
+        self.path.join(format!("{STAGING}{}", self.stagings))
     }
 
     /// Says to whoever finds the directory locked how to connect.
@@ -108,8 +127,32 @@ impl Directory {
     }
 }
 
+/// Where the rows of a data directory are.
+pub fn rows_in(path: &Path) -> PathBuf {
+    path.join(ROWS)
+}
+
+/// Where the log of a data directory is.
+pub fn log_in(path: &Path) -> PathBuf {
+    path.join(LOG)
+}
+
+/// Whether the store makes what has this name in a data directory.
+pub fn is_own_part(name: &str) -> bool {
+    [ROWS, LOG, LOCK_FILE, FORMAT_FILE, "FORMAT.new"].contains(&name) || name.starts_with(STAGING)
+}
+
 fn has_parts(path: &Path) -> bool {
-    path.join("data").exists() || path.join("log").exists()
+    rows_in(path).exists() || log_in(path).exists()
+}
+
+fn remove_staging(path: &Path) -> std::io::Result<()> {
+    for (name, kind) in OsFiles.entries(path)? {
+        if name.starts_with(STAGING) && kind == EntryKind::Directory {
+            OsFiles.remove_dir_all(&path.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn format_text(version: u32, window_bytes: u64) -> String {
@@ -118,18 +161,28 @@ fn format_text(version: u32, window_bytes: u64) -> String {
     format!("{text}crc32c {crc:08x}\n")
 }
 
-fn write_format(path: &Path, window_bytes: u64) -> std::io::Result<()> {
-    let files = OsFiles;
-    let unfinished = path.join("FORMAT.new");
+/// Makes a data directory of what is in `path`, all or nothing.
+///
+/// # Errors
+/// An IO error.
+pub fn write_format(files: &dyn Files, path: &Path, version: u32, window_bytes: u64) -> Result<()> {
+    let text = format_text(version, window_bytes);
+    write_whole(files, path, FORMAT_FILE, text.as_bytes())
+        .map_err(|error| Error::io(format_args!("write {FORMAT_FILE} in {}", path.display()), error))
+}
+
+/// Writes a file in `dir` durably, under its name once it is whole.
+pub fn write_whole(files: &dyn Files, dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let unfinished = dir.join(format!("{name}.new"));
     match files.remove(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = files.open(&unfinished, Open::New)?;
-    file.write_at(format_text(FORMAT_VERSION, window_bytes).as_bytes(), 0)?;
+    file.write_at(bytes, 0)?;
     file.sync_data()?;
-    files.rename(&unfinished, &path.join(FORMAT_FILE))?;
-    files.sync_dir(path)
+    files.rename(&unfinished, &dir.join(name))?;
+    files.sync_dir(dir)
 }
 
 fn read_format(path: &Path) -> Result<u64> {

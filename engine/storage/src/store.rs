@@ -47,6 +47,7 @@ use crate::window::Window;
 
 use self::recovery::{check_ends, recover};
 
+pub mod backup;
 mod clear;
 mod clone;
 mod knobs;
@@ -224,6 +225,7 @@ struct Durable {
     commit_thread: Option<JoinHandle<Result<()>>>,
     flush_thread: Option<JoinHandle<()>>,
     directory: Mutex<Directory>,
+    clock: Arc<dyn Clock>,
     transaction_bytes_max: usize,
 }
 
@@ -344,6 +346,7 @@ impl Store {
             commit_thread: Some(commit_thread),
             flush_thread: Some(flush_thread),
             directory: Mutex::new(directory),
+            clock: options.clock.clone(),
             transaction_bytes_max: transaction_bytes_max(&options, window_bytes),
         };
         Ok(Self {

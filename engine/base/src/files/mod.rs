@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use lock::FileLock;
-pub use os::OsFiles;
+pub use os::{EntryKind, OsFiles};
 pub use power_cut::PowerCutFiles;
 
 /// How to open a file.
@@ -26,6 +26,8 @@ pub use power_cut::PowerCutFiles;
 pub enum Open {
     /// It must exist; for reading and writing.
     Existing,
+    /// It must exist; for reading, so that it may be where nobody can write.
+    ReadOnly,
     /// It must not exist; for reading and writing.
     New,
 }

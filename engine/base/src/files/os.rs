@@ -16,6 +16,17 @@ use super::{File, Files, Open};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsFiles;
 
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A link, a socket, a device: nothing of ours.
+    Other,
+}
+
 #[derive(Debug)]
 struct OsFile(fs::File);
 
@@ -27,6 +38,27 @@ impl OsFiles {
     pub fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::remove_dir_all(dir)
     }
+
+    /// Everything in `dir`, sorted, and not only its files. A name that is no UTF-8 comes with its wrong bytes replaced: good for
+    /// naming what should not be there.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn entries(&self, dir: &Path) -> io::Result<Vec<(String, EntryKind)>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let kind = match (kind.is_file(), kind.is_dir()) {
+                (true, _) => EntryKind::File,
+                (_, true) => EntryKind::Directory,
+                _ => EntryKind::Other,
+            };
+            entries.push((entry.file_name().to_string_lossy().into_owned(), kind));
+        }
+        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(entries)
+    }
 }
 
 impl Files for OsFiles {
@@ -34,17 +66,22 @@ impl Files for OsFiles {
         if dir.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(dir)?;
-        match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => self.sync_dir(parent),
-            None => self.sync_dir(Path::new(".")),
+        // One after the other: a directory is durable once the one that it is in was synced.
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        self.create_dir_all(parent)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            Err(error) => return Err(error),
+            Ok(()) => {}
         }
+        self.sync_dir(parent)
     }
 
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
         let file = fs::OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(how != Open::ReadOnly)
             .create_new(how == Open::New)
             .open(path)?;
         Ok(Box::new(OsFile(file)))

@@ -61,6 +61,7 @@ struct Overlay {
 struct PowerCutFile {
     state: Arc<State>,
     inode: Arc<Inode>,
+    is_read_only: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,8 +168,8 @@ impl Files for PowerCutFiles {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
         let (dir, name) = split(path)?;
         let inode = self.in_dir(&dir, |names| match (how, names.get(&name)) {
-            (Open::Existing, Some(inode)) => Ok(inode.clone()),
-            (Open::Existing, None) => Err(not_found(path)),
+            (Open::Existing | Open::ReadOnly, Some(inode)) => Ok(inode.clone()),
+            (Open::Existing | Open::ReadOnly, None) => Err(not_found(path)),
             (Open::New, Some(_)) => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 format!("{} exists", path.display()),
@@ -185,6 +186,7 @@ impl Files for PowerCutFiles {
         Ok(Box::new(PowerCutFile {
             state: self.state.clone(),
             inode,
+            is_read_only: how == Open::ReadOnly,
         }))
     }
 
@@ -274,6 +276,12 @@ impl File for PowerCutFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.state.check()?;
+        if self.is_read_only {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the file was opened for reading",
+            ));
+        }
         let mut overlay = lock(&self.inode.overlay);
         let mut rng = lock(&self.state.rng);
         let mut written = 0;

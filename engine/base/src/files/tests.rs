@@ -47,6 +47,45 @@ fn reads_see_writes_before_and_after_sync() {
 }
 
 #[test]
+fn files_open_for_reading_only_are_not_written() {
+    for files in [Box::new(OsFiles) as Box<dyn Files>, Box::new(PowerCutFiles::new(1))] {
+        let holder = directory();
+        let path = holder.path().join("a");
+        assert_eq!(
+            files.open(&path, Open::ReadOnly).expect_err("missing").kind(),
+            io::ErrorKind::NotFound
+        );
+        write(&*files, &path, b"hello");
+        let file = files.open(&path, Open::ReadOnly).expect("a file");
+        assert_eq!(read_all(&*file).expect("all"), b"hello");
+        file.write_at(b"x", 0).expect_err("for reading only");
+        assert_eq!(read_all(&*file).expect("all"), b"hello");
+    }
+}
+
+#[test]
+fn nested_directories_are_made_and_everything_in_them_is_listed() {
+    let holder = directory();
+    let dir = holder.path();
+    for _ in 0..2 {
+        OsFiles.create_dir_all(&dir.join("a/b/c/")).expect("made, or there");
+    }
+    write(&OsFiles, &dir.join("a/file"), b"x");
+    std::os::unix::fs::symlink("file", dir.join("a/link")).expect("a link");
+    OsFiles
+        .create_dir_all(&dir.join("a/file/below"))
+        .expect_err("a file is no directory");
+    let entries = OsFiles.entries(&dir.join("a")).expect("names");
+    let expected = [
+        ("b", EntryKind::Directory),
+        ("file", EntryKind::File),
+        ("link", EntryKind::Other),
+    ];
+    assert_eq!(entries, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    assert_eq!(OsFiles.list(&dir.join("a")).expect("names"), ["file"]);
+}
+
+#[test]
 fn a_power_cut_keeps_what_was_synced_and_no_name_that_was_not() {
     let holder = directory();
     let dir = holder.path();
