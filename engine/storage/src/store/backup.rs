@@ -17,7 +17,8 @@
 //!
 //! **How a backup is made.**
 //! 1. The rows are flushed. Then, while commits wait, a checkpoint is made: hard links to the files of the rows and a flush of the
-//!    rest, in a folder of the data directory, so `applied` of the checkpoint is the last entry there is.
+//!    rest, in a folder of the data directory, so `applied` of the checkpoint is the last entry there is. Until the end the disk keeps
+//!    what compactions replace meanwhile.
 //! 2. Its files and then the caller's are copied; each is hashed, and durable before the next.
 //! 3. The copy is opened for reading, and every block in it is read against RocksDB's checksums: damage that the store's own
 //!    files had already is found now, and not when the backup is needed.
@@ -29,16 +30,17 @@
 //!
 //! Left out: backups of what changed since another, compression (the rows are compressed), other places than a directory.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aion_base::files::{Files, OsFiles};
+use aion_base::files::{Files, Open, OsFiles};
 use aion_base::id::{LogIndex, Timestamp};
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, ErrorKind, Result, SqlState};
 
 use self::copy::{Copier, check_room, folders, walk};
-use self::manifest::{FileEntry, MANIFEST_FILE, Manifest, is_inside};
+use self::manifest::{FileEntry, MANIFEST_FILE, Manifest, is_extra};
 use super::{Core, Durable, Store};
 use crate::directory;
 use crate::log::{Log, LogOptions};
@@ -81,7 +83,7 @@ pub struct Progress {
 }
 
 /// Told how far it is, every few milliseconds; to break cancels (57014).
-pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+pub type Listener<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 impl Store {
     /// Makes a backup in `path`, which is empty or not there and not in the data directory; see the module's header. `extra` are further files
@@ -92,8 +94,8 @@ impl Store {
     /// 0A000 for a store in memory; 22023 for a wrong `path` or `extra`; 53100 where the disk is too small; 57014 when cancelled; 58P01 for an
     /// `extra` that is not there; corrupt, naming the file, when the rows are damaged. What was made by then is no backup, and for
     /// the caller to remove.
-    pub fn backup_to(&self, path: &Path, extra: &[PathBuf], watch: Watch<'_>) -> Result<BackupReport> {
-        self.backup_through(&OsFiles, path, extra, watch)
+    pub fn backup_to(&self, path: &Path, extra: &[PathBuf], listener: Listener<'_>) -> Result<BackupReport> {
+        self.backup_through(&OsFiles, path, extra, listener)
     }
 
     fn backup_through(
@@ -101,7 +103,7 @@ impl Store {
         files: &dyn Files,
         path: &Path,
         extra: &[PathBuf],
-        watch: Watch<'_>,
+        listener: Listener<'_>,
     ) -> Result<BackupReport> {
         let Core::Durable(durable) = &self.core else {
             return Err(
@@ -120,7 +122,6 @@ impl Store {
         check_target(path, &home, "the data directory")?;
         let applied = self.checkpoint(durable, &staging.0)?;
 
-        let rows_at = directory::rows_in(path);
         let mut sources = Vec::new();
         for name in walk(&staging.0)?.0 {
             sources.push((staging.0.join(&name), format!("data/{name}")));
@@ -129,7 +130,7 @@ impl Store {
         let bytes = length_of(sources.iter().map(|(source, _)| source.as_path()))?;
         check_room(path, bytes + SPARE_BYTES)?;
 
-        let mut copier = Copier::new(files, bytes, watch);
+        let mut copier = Copier::new(files, bytes, listener);
         let paths = || sources.iter().map(|(_, path)| path.as_str());
         copier.make_folders(path, paths())?;
         let copied: Result<Vec<FileEntry>> = sources
@@ -138,14 +139,7 @@ impl Store {
             .collect();
         let copied = copied?;
         copier.sync(path, paths())?;
-        let (applied_there, rows) = RocksRows::check(&rows_at, &mut || copier.go_on()).map_err(|error| {
-            if error.kind() == aion_base::ErrorKind::Corrupt {
-                damaged_source(error)
-            } else {
-                error
-            }
-        })?;
-        check_applied(&rows_at, applied, applied_there)?;
+        let rows = check_copy(&directory::rows_in(path), applied, &mut copier)?;
         let manifest = Manifest::new(window_bytes, durable.clock.wall_micros(), applied, rows, copied);
         manifest.write(files, path)?;
         Ok(manifest.report())
@@ -161,15 +155,16 @@ impl Store {
     }
 }
 
-/// Reads a backup from one end to the other and compares it with what it says of itself. Changes nothing.
+/// Reads a backup from one end to the other and compares it with what it says of itself. Changes nothing. What the operating system
+/// still has in memory is not read from the disk: verifying a backup again after a day says more.
 ///
 /// # Errors
 /// 58P01 where there is nothing; 22023 for what is no finished backup; 0A000 for a newer format; 57014 when cancelled; corrupt, naming
 /// the file that is damaged, missing or too many.
-pub fn verify(path: &Path, watch: Watch<'_>) -> Result<BackupReport> {
+pub fn verify(path: &Path, listener: Listener<'_>) -> Result<BackupReport> {
     let manifest = Manifest::read(&OsFiles, path)?;
     check_names(path, &manifest)?;
-    let mut copier = Copier::new(&OsFiles, manifest.bytes(), watch);
+    let mut copier = Copier::new(&OsFiles, manifest.bytes(), listener);
     for expected in &manifest.files {
         let found = copier.read(path, &expected.path)?;
         check_file(path, expected, &found)?;
@@ -185,11 +180,11 @@ pub fn verify(path: &Path, watch: Watch<'_>) -> Result<BackupReport> {
 /// # Errors
 /// As [`verify`]; 22023 where something is in `to`; 53100 where the disk is too small. What was made by then opens as no store, and is for
 /// the caller to remove.
-pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<BackupReport> {
-    restore_through(&(Arc::new(OsFiles) as Arc<dyn Files>), from, to, watch)
+pub fn restore(from: &Path, to: &Path, listener: Listener<'_>) -> Result<BackupReport> {
+    restore_through(&(Arc::new(OsFiles) as Arc<dyn Files>), from, to, listener)
 }
 
-fn restore_through(files: &Arc<dyn Files>, from: &Path, to: &Path, watch: Watch<'_>) -> Result<BackupReport> {
+fn restore_through(files: &Arc<dyn Files>, from: &Path, to: &Path, listener: Listener<'_>) -> Result<BackupReport> {
     let manifest = Manifest::read(&OsFiles, from)?;
     check_names(from, &manifest)?;
     check_target(to, from, "the backup")?;
@@ -197,7 +192,7 @@ fn restore_through(files: &Arc<dyn Files>, from: &Path, to: &Path, watch: Watch<
     check_room(to, manifest.bytes() + log_options.segment_bytes + SPARE_BYTES)?;
 
     let rows = directory::rows_in(to);
-    let mut copier = Copier::new(&**files, manifest.bytes(), watch);
+    let mut copier = Copier::new(&**files, manifest.bytes(), listener);
     let paths = || manifest.files.iter().map(|file| file.path.as_str());
     // The folder of the rows is the first thing there: with it, and without FORMAT, a directory is not taken for an empty one.
     copier.make_folders(to, ["data/CURRENT"].into_iter())?;
@@ -269,14 +264,9 @@ fn check_target(path: &Path, source: &Path, what: &str) -> Result<()> {
 fn extra_paths(extra: &[PathBuf]) -> Result<Vec<String>> {
     let mut paths = Vec::with_capacity(extra.len());
     for path in extra {
-        let first = path
-            .components()
-            .next()
-            .map(|part| part.as_os_str().to_string_lossy().into_owned());
-        let is_free = first.is_some_and(|first| !directory::is_own_part(&first) && !first.starts_with(MANIFEST_FILE));
-        let text: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
-        match text {
-            Some(parts) if is_free && is_inside(path) => paths.push(parts.join("/")),
+        let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
+        match parts {
+            Some(parts) if is_extra(path) => paths.push(parts.join("/")),
             _ => {
                 return Err(wrong(format!(
                     "{} is no path of a file of the data directory that a backup could take along",
@@ -293,18 +283,31 @@ fn extra_paths(extra: &[PathBuf]) -> Result<Vec<String>> {
 fn length_of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<u64> {
     let mut bytes = 0;
     for path in paths {
-        let length = OsFiles
-            .open(path, aion_base::files::Open::ReadOnly)
-            .and_then(|file| file.len());
+        let length = OsFiles.open(path, Open::ReadOnly).and_then(|file| file.len());
         bytes += length.map_err(|error| Error::io(format_args!("read {}", path.display()), error))?;
     }
     Ok(bytes)
 }
 
-fn damaged_source(error: Error) -> Error {
-    Error::corrupt(format!("the copy of the rows is damaged: {}", error.message())).with_hint(
-        "Keep the backups that there are. If it happens again, the files of the store itself are damaged: restore the newest backup that verifies.",
-    )
+/// Reads every block of a copy of the rows; how many rows there are.
+fn check_copy(rows: &Path, applied: Applied, copier: &mut Copier<'_>) -> Result<u64> {
+    let (found, count) = match RocksRows::check(rows, &mut || copier.go_on()) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            return Err(
+                Error::corrupt(format!("the copy of the rows is damaged: {}", error.message())).with_hint(
+                    "Keep the backups that there are. If it happens again, the store's own files are damaged: restore the newest backup that verifies.",
+                ),
+            );
+        }
+        checked => checked?,
+    };
+    if found != applied {
+        return Err(Error::internal(format!(
+            "a checkpoint at entry {} of the log holds what is up to entry {}",
+            applied.index, found.index
+        )));
+    }
+    Ok(count)
 }
 
 fn damaged(message: String) -> Error {
@@ -317,7 +320,7 @@ fn check_names(path: &Path, manifest: &Manifest) -> Result<()> {
     found.remove(MANIFEST_FILE);
     let names = || manifest.files.iter().map(|file| file.path.as_str());
     let missing: Vec<&str> = names().filter(|name| !found.contains(*name)).collect();
-    let known: std::collections::BTreeSet<&str> = names().collect();
+    let known: BTreeSet<&str> = names().collect();
     let known_folders = folders(names());
     let unknown_folders = found_folders.iter().filter(|folder| !known_folders.contains(*folder));
     let unknown: Vec<&str> = found

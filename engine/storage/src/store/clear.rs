@@ -30,7 +30,7 @@ use crate::rows::Rows;
 impl Store {
     /// Removes all keys of `ranges`, durably, and gives their disk back as far as no snapshot sees them. Each range holds all keys
     /// that begin with its start, as those of a table do, and is used by nobody any more; see the module's header. Takes about as long as
-    /// reading the ranges from disk; commits do not wait for it.
+    /// reading the ranges from disk, and nothing ends it early; commits do not wait for it.
     ///
     /// # Errors
     /// 53100 where the disk is full, or another IO error: whether the keys are gone is unknown then, and clearing again is harmless.

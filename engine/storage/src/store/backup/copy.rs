@@ -12,7 +12,7 @@ use aion_base::{Error, Result, SqlState};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{FileEntry, hex};
-use super::{Progress, Watch};
+use super::{Listener, Progress};
 
 /// Bytes that are read at a time; between two of them it can be cancelled.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -20,17 +20,17 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Reads and copies files, and says how far it is.
 pub struct Copier<'a> {
     files: &'a dyn Files,
-    watch: Watch<'a>,
+    listener: Listener<'a>,
     progress: Progress,
     buffer: Vec<u8>,
 }
 
 impl<'a> Copier<'a> {
     /// One that will read `bytes` in all.
-    pub fn new(files: &'a dyn Files, bytes: u64, watch: Watch<'a>) -> Self {
+    pub fn new(files: &'a dyn Files, bytes: u64, listener: Listener<'a>) -> Self {
         Self {
             files,
-            watch,
+            listener,
             progress: Progress { bytes: 0, of: bytes },
             buffer: vec![0; CHUNK_BYTES],
         }
@@ -89,7 +89,7 @@ impl<'a> Copier<'a> {
     /// # Errors
     /// 57014 where that is far enough.
     pub fn go_on(&mut self) -> Result<()> {
-        match (self.watch)(self.progress) {
+        match (self.listener)(self.progress) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::unavailable(SqlState::QUERY_CANCELED, "it was cancelled")
                 .with_hint("Remove what was made by then.")),

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BackupReport;
-use crate::directory::{FORMAT_VERSION, write_whole};
+use crate::directory::{FORMAT_VERSION, is_own_part, rows_in, write_whole};
 use crate::rows::Applied;
 
 /// The name of the manifest in a backup.
@@ -183,7 +183,7 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_str(&object).map_err(|error| damaged(&error.to_string()))?;
         let are_in_order = manifest.files.windows(2).all(|pair| pair[0].path < pair[1].path);
-        if !are_in_order || !manifest.files.iter().all(|file| is_inside(Path::new(&file.path))) {
+        if !are_in_order || !manifest.files.iter().all(|file| may_hold(Path::new(&file.path))) {
             return Err(damaged("a path in it is not one of a file in a backup"));
         }
         Ok(manifest)
@@ -194,8 +194,20 @@ fn last_line(body: &str) -> String {
     format!("{HASH_LINE}{}\"\n}}\n", hex(Sha256::digest(body.as_bytes()).as_slice()))
 }
 
+/// Whether a backup may hold a file with this path: one of the rows, or one that is not the store's.
+fn may_hold(path: &Path) -> bool {
+    let is_of_rows = is_below(path) && path.starts_with(rows_in(Path::new(""))) && path.components().count() > 1;
+    is_of_rows || is_extra(path)
+}
+
+/// Whether a path is one of a file in the data directory that is not the store's.
+pub fn is_extra(path: &Path) -> bool {
+    let first = path.iter().next().unwrap_or_default().to_string_lossy();
+    is_below(path) && !is_own_part(&first) && !first.starts_with(MANIFEST_FILE)
+}
+
 /// Whether a path stays below the directory that it is relative to.
-pub fn is_inside(path: &Path) -> bool {
+fn is_below(path: &Path) -> bool {
     path.components().next().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
@@ -294,7 +306,17 @@ mod tests {
         newer.store_format += 1;
         let error = decode(newer.encode().as_bytes()).expect_err("newer");
         assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED);
-        for path in ["/etc/passwd", "../x", "data/../../x", "", "data/./../x"] {
+        for path in [
+            "/etc/passwd",
+            "../x",
+            "data/../../x",
+            "",
+            "data/./../x",
+            "data",
+            "log/x",
+            "FORMAT",
+            MANIFEST_FILE,
+        ] {
             let mut outside = manifest();
             outside.files[0].path = path.to_owned();
             let error = decode(outside.encode().as_bytes()).expect_err("outside");

@@ -3,8 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use aion_base::ErrorKind;
-use aion_base::files::{EntryKind, File, Open, PowerCutFiles, SkipSyncFiles, read_all};
+use aion_base::files::{EntryKind, File, PowerCutFiles, SkipSyncFiles, read_all};
 use aion_base::rng::SeededRng;
 
 use super::super::tests::{begin, commit, content, get, open, reason, small};
