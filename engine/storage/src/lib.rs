@@ -11,6 +11,7 @@ pub mod commit;
 mod derived;
 mod directory;
 mod entry;
+mod locks;
 mod log;
 mod rows;
 mod store;
@@ -19,6 +20,9 @@ mod window;
 pub use commit::{Change, Check, Commit, Isolation, Outcome, Precondition, Reason, Rejection, Write};
 pub use derived::{Derived, RowWrite};
 pub use directory::FORMAT_VERSION;
+pub use locks::{
+    Attempt, Grant, KeyHash, LockEntry, LockMark, LockMode, LockOptions, LockOwner, LockTable, LockWait, OwnerId,
+};
 pub use log::LogOptions;
 pub use rows::knobs::{RowsKnob, RowsSignals};
 pub use rows::rocks::RocksOptions;
