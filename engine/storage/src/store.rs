@@ -52,6 +52,7 @@ mod clear;
 mod clone;
 mod knobs;
 mod recovery;
+mod refresh;
 
 /// Bytes of entries that one sync makes durable, at most; a larger proposal goes alone.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -399,10 +400,7 @@ impl Store {
 
     /// What became of a transaction. None when it is unknown: never proposed, or too long ago.
     pub fn outcome(&self, txn: TxnId) -> Option<Outcome> {
-        match &self.core {
-            Core::Memory { applier, .. } => applier.lock().applier.window().outcome(txn).cloned(),
-            Core::Durable(durable) => durable.shared.applier.lock().window().outcome(txn).cloned(),
-        }
+        self.with_window(|window| window.outcome(txn).cloned())
     }
 
     /// Says to whoever finds the directory locked how to connect.

@@ -33,6 +33,8 @@ use aion_base::range::KeyRange;
 use crate::commit::{Isolation, Outcome, Reason, Rejection};
 use crate::entry::{ChangeView, CheckView, Header, Part, RangeView, Span};
 
+pub mod written;
+
 /// With at most this many keys since the read point, a range is checked against them instead of against all that are
 /// remembered.
 const FEW_KEYS: usize = 4096;

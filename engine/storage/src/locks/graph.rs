@@ -112,7 +112,7 @@ impl Table {
             return Ok(grant);
         };
         let error = self.deadlock(&cycle);
-        asked.owner.upgrade_undone(asked.hash);
+        // What the owner noted of the upgrade may stay: undone once more, it changes nothing.
         let woken = self.keys(asked.hash).lock().downgrade(asked.hash, asked.owner.id, from);
         drop(graph);
         wake(woken);

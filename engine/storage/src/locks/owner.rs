@@ -248,14 +248,6 @@ impl OwnerState {
         }
     }
 
-    /// Takes back the last such note on a key.
-    pub fn upgrade_undone(&self, hash: KeyHash) {
-        let upgrades = &mut self.held.lock().upgrades;
-        if let Some(at) = upgrades.iter().rposition(|(upgraded, _)| *upgraded == hash) {
-            upgrades.remove(at);
-        }
-    }
-
     pub fn has_locks(&self) -> bool {
         !self.held.lock().keys.is_empty()
     }
