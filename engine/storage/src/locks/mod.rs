@@ -16,12 +16,15 @@
 //! **What a caller does.** It locks a row before it changes it, and keeps its [`LockOwner`] until the commit's outcome is known: a
 //! snapshot that the next owner takes then sees it. It chooses its timeout and drops the [`LockWait`] when that is over.
 //!
-//! **Memory.** A lock is the 64-bit hash of its key, not the key: 16 bytes in a hash table (with its control byte and free places 27 to 39), and 8
-//! in the list of its owner. An UPDATE of five million rows takes 185 MB. Two keys of one hash exclude each other like one key: somebody
-//! waits, or skips a row, or runs again without need. Beside five million locks that happens once in 4e12 locks, and as the hash is
-//! SipHash with a secret of this table, nobody can bring it about. What several hold or wait for takes some hundred bytes more.
+//! **Memory.** A lock is the 64-bit hash of its key, not the key: 16 bytes in a hash table (with its control byte and free places 20 to 39), and
+//! 8 in the list of its owner. 3, 5 and 8 million locks of one owner took 33, 39 and 42 resident bytes each: an UPDATE of five million
+//! rows takes 195 MB. Two keys of one hash exclude each other like one key: somebody waits, or skips a row, or runs again without
+//! need. Beside five million locks that happens to one in 4e12, and as the hash is SipHash with a secret of this table, nobody can bring it
+//! about. What several hold or wait for takes some hundred bytes more.
 //!
-//! **Speed.** 256 shards by hash, each with its own mutex on its own cache line. Figures are printed by `cargo bench -p aion-storage`.
+//! **Speed.** 256 shards by hash, each with its own mutex on its own cache lines. On two cores that seven other processes wanted too: 0.15 us
+//! for a lock and its release, 0.21 us with a new owner for each; 5 us to begin to wait as the 64th for a key, 0.1 to 0.2 ms as the 1000th,
+//! where all hold other keys, so that the search is needed. `cargo bench -p aion-storage --bench locks` prints these.
 //!
 //! Deliberately absent: locks on ranges or tables, locks that outlive the process, timeouts.
 
@@ -51,7 +54,8 @@ use self::graph::Graph;
 use self::keys::Keys;
 use self::owner::OwnerState;
 
-/// What a lock counts for in [`LockOptions::bytes_max`]: 17 bytes in a hash table that is at least 7/16 full, 8 in its owner's list.
+/// What a lock counts for in [`LockOptions::bytes_max`]: 17 bytes in a hash table that is at least 7/16 full, 8 in its
+/// owner's list.
 const LOCK_BYTES: usize = 48;
 
 /// What a key counts for beyond its locks while several hold it or wait for it.

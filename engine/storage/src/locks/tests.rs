@@ -45,6 +45,16 @@ fn is_granted(wait: &mut LockWait) -> bool {
     wait.wait_timeout(Duration::ZERO).expect("the owner lives")
 }
 
+/// Partitions of a statement run on several threads, and wait as tasks that move between them.
+#[test]
+fn owners_are_shared_between_threads_and_waits_move() {
+    fn is_shared<T: Send + Sync + 'static>() {}
+    fn moves<T: Send + 'static>() {}
+    is_shared::<LockTable>();
+    is_shared::<LockOwner>();
+    moves::<LockWait>();
+}
+
 #[test]
 fn two_owners_hold_a_key_together_unless_their_modes_conflict() {
     for held in LockMode::ALL {

@@ -5,7 +5,8 @@
 //!
 //! **How.** The window of recent commits hands out what they wrote, [`STEPS_MAX`] keys at a time, under the lock that the commit
 //! thread needs. The keys are compared with the ranges outside it: a binary search for each. So however large the read set, and
-//! however much was written, a commit waits for no more than one such handful. A debug build hands one out in about 0.2 ms.
+//! however much was written, a commit waits for no more than one such handful. Half a million keys against 16,384 ranges took 0.65 s on a
+//! busy machine, one commit against ten ranges 0.3 us (`cargo bench -p aion-storage --bench locks`).
 //!
 //! **Exact, with one exception.** A key that was written again after the later read point counts for what happened between the two, and for
 //! that alone. But of a staged commit only the spans of its keys are known; a range that meets one counts as written. That is
