@@ -7,8 +7,8 @@
 //! - [`certificate`]: the hash of a server's certificate that channel binding takes.
 //!
 //! **Guarantees.** Nothing here does IO or waits; randomness comes from the operating system, the time from the caller. No
-//! `Debug`, error or detail shows a password, a key or a salt. Secrets are compared in constant time. Whether a role exists is
-//! not told before its password was shown, wherever some role has a password.
+//! `Debug`, error or detail shows a password, a key or a salt. Secrets are compared in constant time. Whether a role with a
+//! password exists is not told before the password was shown.
 //!
 //! **Left out.** TLS, files, keys of the catalog, and sockets are the callers'. Memory that held a password is not wiped.
 

@@ -1,3 +1,7 @@
+//! The table of the header, what a stranger can see of an exchange, and who is let in.
+
+use std::sync::LazyLock;
+
 use super::*;
 use crate::role::RoleId;
 use crate::scram::{ChannelBinding, Client, Exchange, Mechanism, Step};
@@ -22,8 +26,10 @@ fn mock() -> Mock {
     Mock::new(SECRET, Hashing::default())
 }
 
+/// Hashed once: a Hi() takes long without optimisation.
 fn verifier() -> Verifier {
-    Verifier::with_salt(b"pencil", &[1; 16], 4096)
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::with_salt(b"pencil", &[1; 16], 4096));
+    VERIFIER.clone()
 }
 
 /// `open` has a password, `bare` none, `expired` one that was valid until yesterday, `future` one until tomorrow.

@@ -1,3 +1,5 @@
+//! Who may do what to whom, statement by statement, and invariants under statements at random.
+
 use aion_base::rng::SeededRng;
 
 use super::*;

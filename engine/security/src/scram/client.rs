@@ -18,6 +18,7 @@ use crate::saslprep::saslprep;
 use crate::verifier::{self, ITERATIONS_DEFAULT, ITERATIONS_MAX, PASSWORD_BYTES_MAX, SALT_BYTES_MAX, parse_iterations};
 
 /// See the module's header.
+#[cfg_attr(test, derive(Clone))]
 pub struct Client {
     mechanism: Mechanism,
     /// What SASLprep made of it.
@@ -31,6 +32,7 @@ pub struct Client {
     state: State,
 }
 
+#[cfg_attr(test, derive(Clone))]
 enum State {
     /// The first message waits for its answer.
     Asking,

@@ -1,3 +1,5 @@
+//! Verifiers of PostgreSQL, limits, what PASSWORD means, damaged stored forms, and what `Debug` hides.
+
 use super::*;
 
 /// Made by PostgreSQL 15.18 with CREATE ROLE ... PASSWORD, read from pg_authid.

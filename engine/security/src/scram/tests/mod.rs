@@ -5,6 +5,8 @@ mod downgrade;
 mod grammar;
 mod mutation;
 
+use std::sync::LazyLock;
+
 use aion_base::Result;
 use postgres_protocol::authentication::sasl::{self, ScramSha256};
 
@@ -23,9 +25,13 @@ const RFC: [&str; 4] = [
 const RFC_CLIENT_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
 const RFC_SERVER_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 
+/// Hashed once: a Hi() takes long without optimisation.
 fn rfc_verifier() -> Verifier {
-    let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
-    Verifier::with_salt(PASSWORD, &salt, 4096)
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+        let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        Verifier::with_salt(PASSWORD, &salt, 4096)
+    });
+    VERIFIER.clone()
 }
 
 fn rfc_exchange() -> Exchange {
