@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
+use aion_base::range::KeyRange;
 use aion_base::recommendation::Pipeline;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
@@ -21,7 +22,9 @@ use parking_lot::Mutex;
 
 use crate::nearest::{Followers, SavedGraphs};
 use crate::planner::Shapes;
+use crate::sequences::Sequences;
 use crate::session::KnownTexts;
+use crate::storages::Storages;
 use crate::transaction::Transaction;
 use crate::{functions, rules};
 
@@ -60,6 +63,8 @@ pub struct Engine {
     pub(crate) options: EngineOptions,
     pub(crate) shapes: Shapes,
     pub(crate) followers: Arc<Followers>,
+    pub(crate) storages: Arc<Storages>,
+    pub(crate) sequences: Arc<Sequences>,
     pub(crate) known_texts: KnownTexts,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
@@ -127,6 +132,8 @@ impl Engine {
         );
         store.watch(&objects::range())?;
         Ok(Arc::new(Self {
+            storages: Storages::new(store.clone()),
+            sequences: Arc::new(Sequences::new(store.clone())),
             store,
             state,
             options,
@@ -137,16 +144,10 @@ impl Engine {
         }))
     }
 
-    /// A transaction that sees everything acknowledged so far, and knows which generation of the catalog that is unless
-    /// the catalog is changed at this moment.
-    ///
-    /// # Errors
-    /// When the snapshot's place in the log cannot be read.
-    pub(crate) fn begin(&self, records_reads: bool) -> Result<Transaction> {
-        let before = self.store.generation();
-        let snapshot = self.store.snapshot();
-        let generation = before.filter(|_| before == self.store.generation());
-        Transaction::begin(snapshot, records_reads, generation)
+    /// A transaction that sees everything acknowledged before its first statement, and knows which generation of the catalog that is
+    /// unless the catalog is changed at that moment.
+    pub(crate) fn begin(&self, may_write: bool) -> Transaction {
+        Transaction::begin(self.store.clone(), may_write)
     }
 
     /// The catalog as a transaction sees it that has not changed it.
@@ -154,8 +155,8 @@ impl Engine {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
-        let Some(generation) = transaction.generation() else {
-            return self.catalog_at(transaction.snapshot());
+        let Some(generation) = transaction.generation()? else {
+            return self.catalog_at(&*transaction.snapshot()?);
         };
         {
             let known = self.catalog.lock();
@@ -163,7 +164,7 @@ impl Engine {
                 return Ok(known.catalog.clone());
             }
         }
-        let catalog = self.catalog_at(transaction.snapshot())?;
+        let catalog = self.catalog_at(&*transaction.snapshot()?)?;
         let mut known = self.catalog.lock();
         if known.catalog.version() == catalog.version() {
             known.generation = Some(generation);
@@ -222,9 +223,10 @@ impl Engine {
         self.catalog.lock().statistics.get(&table).cloned()
     }
 
-    /// Lets the vector indexes catch up with the commits, on a thread that may block. Nothing waits for it.
+    /// Lets the vector indexes catch up with the commits, and clears away what was dropped, on a thread that may block. Nothing waits
+    /// for it.
     pub(crate) fn maintain(&self) {
-        if !self.followers.has_work() {
+        if !self.followers.has_work() && !self.storages.has_work() {
             return;
         }
         drop(self.work(&tokio::runtime::Handle::current()));
@@ -253,8 +255,13 @@ impl Engine {
     }
 
     fn work(&self, runtime: &tokio::runtime::Handle) -> tokio::task::JoinHandle<Result<()>> {
-        let followers = self.followers.clone();
+        let (followers, storages) = (self.followers.clone(), self.storages.clone());
         runtime.spawn_blocking(move || {
+            if let Err(error) = storages.sweep()
+                && error.state() != SqlState::ADMIN_SHUTDOWN
+            {
+                tracing::warn!(%error, "what was dropped could not be cleared away yet");
+            }
             followers.work().inspect_err(|error| {
                 // A build that the end of the database cut short is no news.
                 if error.state() == SqlState::ADMIN_SHUTDOWN {
@@ -279,6 +286,10 @@ impl Engine {
     /// # Errors
     /// An IO error: what has no file is built again.
     pub fn save_indexes(&self) -> Result<()> {
+        // Whoever closed in order leaves no gap; one that cannot be avoided is allowed.
+        if let Err(error) = self.sequences.put_back() {
+            tracing::warn!(%error, "numbers that sequences had ready are left out");
+        }
         // An index that was dropped last may not have been missed yet.
         self.catalog_at(&*self.store.snapshot())?;
         self.followers.save()
@@ -299,8 +310,10 @@ impl Engine {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn catalog_in(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
+        // Whoever changes the catalog changes its version; ranges that are retired meanwhile are nobody's concern.
+        transaction.rely_on(&KeyRange::point(&objects::version_key()));
         let mut entries = Vec::new();
-        let mut scan = transaction.scan(&objects::range(), Direction::Forward);
+        let mut scan = transaction.glance(&objects::range(), Direction::Forward)?;
         while scan.advance()? {
             entries.push((scan.key().to_vec(), scan.value().to_vec()));
         }

@@ -30,11 +30,14 @@ mod parse;
 mod planner;
 mod response;
 mod rules;
+mod sequences;
 mod session;
 mod settings;
+mod storages;
 mod system;
 mod table;
 mod transaction;
+mod utility;
 mod views;
 
 pub use cancel::Canceller;

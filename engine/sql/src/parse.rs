@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use crate::{alter_system, graph};
+use crate::{alter_system, graph, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -54,6 +54,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     if alter_system::is_mentioned(text) {
         tokens = alter_system::carry(tokens);
+    }
+    if utility::is_mentioned(text) {
+        tokens = utility::carry(tokens, text)?;
     }
     let statements = parse_tokens(tokens).map_err(|error| syntax_error(error, text))?;
     if statements.len() > STATEMENTS_MAX {

@@ -26,13 +26,15 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, EmptyRelation, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, EmptyRelation, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
+use crate::dml::{RowRules, TARGET, select, target_as};
 use crate::error::{translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
@@ -317,6 +319,56 @@ impl<'a> Names<'a> {
         self.defaults(table).map(drop).map_err(|error| translate(error, ""))
     }
 
+    /// What each row of a table must fulfil; None where that is nothing.
+    ///
+    /// # Errors
+    /// 42xxx for a condition that is none over the table's columns.
+    pub fn row_rules(&self, shape: &Arc<TableShape>) -> Result<Option<Arc<RowRules>>> {
+        RowRules::new(&shape.descriptor, |text| self.condition(shape, text))
+    }
+
+    /// A condition over the columns of a table.
+    fn condition(&self, shape: &Arc<TableShape>, text: &str) -> Result<Arc<dyn PhysicalExpr>> {
+        let expr = parse::parse_expression(text)?;
+        let has_query = ast::visit_expressions(&expr, |expr| match expr {
+            ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        if has_query.is_break() {
+            return Err(Error::unsupported("cannot use subquery in check constraint"));
+        }
+        let mut names = self.within_view(self.search_path);
+        names.bind(TARGET, Arc::new(Table::new(shape.clone(), Vec::new())));
+        let alias = ast::Ident::with_quote('"', shape.descriptor.name.clone());
+        let mut statement = select(vec![ast::SelectItem::UnnamedExpr(expr)], vec![target_as(&alias)?], None)?;
+        parse::write_out_exponents(&mut statement);
+        let plan = names.plan(statement, Vec::new(), "")?.plan;
+        let failed = |error| translate(error, "");
+        let config = self.state.config_options();
+        let plan = self
+            .state
+            .analyzer()
+            .execute_and_check(plan, config, |_, _| {})
+            .map_err(failed)?;
+        let LogicalPlan::Projection(projection) = plan else {
+            return Err(Error::internal("a condition is planned as something else"));
+        };
+        let [condition] = projection.expr.as_slice() else {
+            return Err(Error::internal("a condition is one expression"));
+        };
+        let schema = projection.input.schema();
+        let found = condition.get_type(schema).map_err(failed)?;
+        if !matches!(found, DataType::Boolean | DataType::Null) {
+            return Err(Error::invalid(
+                SqlState::DATATYPE_MISMATCH,
+                format!("argument of CHECK must be type boolean: ({text})"),
+            ));
+        }
+        self.state
+            .create_physical_expr(condition.clone(), schema)
+            .map_err(failed)
+    }
+
     /// The DEFAULT expressions of a table's columns.
     ///
     /// # Errors
@@ -436,6 +488,10 @@ impl ContextProvider for Names<'_> {
             Object::Graph(graph) => Err(wrap(Error::invalid(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is a property graph: ask it with GRAPH_TABLE", graph.name),
+            ))),
+            Object::Sequence(sequence) => Err(wrap(Error::invalid(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is a sequence: ask it with nextval and currval", sequence.name),
             ))),
         }
     }

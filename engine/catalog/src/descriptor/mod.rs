@@ -1,13 +1,16 @@
 //! What the catalog knows of an object.
 //!
-//! **Vocabulary.** A *descriptor* describes one table, view or graph. A *column id* is given once and never again in its
+//! **Vocabulary.** A *descriptor* describes one table, view, graph or sequence. A *column id* is given once and never again in its
 //! table; a column's *position* is its place in the descriptor's list. An index's columns and a table's primary key
 //! name columns by id, so that they survive a rename and a dropped column before them.
 //!
-//! **Format.** A descriptor is stored as one byte, the version of its encoding (1), followed by JSON with the fields below.
-//! A field that a later version adds has a default; a later version byte is refused.
+//! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
+//! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
+//! than forget, say, a CHECK. Tables have version 2, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
+mod sequence;
 mod table;
 
 use aion_base::{Error, Result, SqlState};
@@ -15,8 +18,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use graph::{EdgeTable, GraphDescriptor, Property, VertexTable};
+pub use sequence::SequenceDescriptor;
 pub use table::{
-    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
+    Action, CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, Distance, DroppedColumn, ForeignKey, Identity,
+    IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
 };
 
 /// A view: a name for a query.
@@ -41,24 +46,27 @@ pub struct ViewDescriptor {
     pub uses: Vec<(String, String)>,
 }
 
-/// The version of the encoding that this code writes.
-const VERSION: u8 = 1;
+/// The version of the encoding of all but tables.
+pub(crate) const VERSION: u8 = 1;
+/// That of tables.
+pub(crate) const TABLE_VERSION: u8 = 2;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
 
-pub(crate) fn encode(descriptor: &impl Serialize) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+pub(crate) fn encode(version: u8, descriptor: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![version];
     serde_json::to_writer(&mut bytes, descriptor).expect("descriptors hold text, numbers and lists of them");
     bytes
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+/// What [`encode`] wrote with this version or an older one.
+pub(crate) fn decode<T: DeserializeOwned>(newest: u8, bytes: &[u8], what: &str) -> Result<T> {
     match bytes.split_first() {
-        Some((&VERSION, json)) => serde_json::from_slice(json)
+        Some((&version, json)) if (1..=newest).contains(&version) => serde_json::from_slice(json)
             .map_err(|error| Error::corrupt(format!("the descriptor of {what} is damaged: {error}"))),
         Some((&version, _)) => Err(Error::corrupt(format!(
-            "the descriptor of {what} has version {version}; this version of aion reads {VERSION}"
+            "the descriptor of {what} has version {version}; this version of aion reads 1 to {newest}"
         ))),
         None => Err(Error::corrupt(format!("the descriptor of {what} is empty"))),
     }

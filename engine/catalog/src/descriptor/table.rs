@@ -25,14 +25,117 @@ pub struct ColumnDescriptor {
     /// The text of its DEFAULT expression.
     #[serde(default)]
     pub default: Option<String>,
+    /// What it holds in rows that were written before it was added, as text; None for NULL.
+    #[serde(default)]
+    pub missing: Option<String>,
+    /// GENERATED ... AS IDENTITY: its values come from the sequence that its default names.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (expression) STORED: the text of the expression.
+    #[serde(default)]
+    pub generated: Option<String>,
+    /// COMMENT ON COLUMN.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// Who may give an identity column its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// The sequence, unless OVERRIDING SYSTEM VALUE is said.
+    Always,
+    /// Whoever inserts, or else the sequence.
+    ByDefault,
+}
+
+/// A column that is gone, of which rows still have the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedColumn {
+    /// As it was given.
+    pub id: ColumnId,
+    /// Says how many bytes it takes.
+    #[serde(serialize_with = "write_type", deserialize_with = "read_type")]
+    pub sql_type: SqlType,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckDescriptor {
+    /// Unique among the table's constraints.
+    pub name: String,
+    /// The text of the expression; a row for which it is false is refused.
+    pub expression: String,
+    /// The columns that it names.
+    pub columns: Vec<ColumnId>,
+}
+
+/// A FOREIGN KEY constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// Unique among the table's constraints.
+    pub name: String,
+    /// The columns that refer.
+    pub columns: Vec<ColumnId>,
+    /// The table referred to.
+    #[serde(serialize_with = "write_table_id", deserialize_with = "read_table_id")]
+    pub parent: TableId,
+    /// Its columns, in the order of `columns`: a primary key or unique.
+    pub parent_columns: Vec<ColumnId>,
+    /// What becomes of rows whose parent goes.
+    pub on_delete: Action,
+    /// What becomes of rows whose parent's columns change.
+    pub on_update: Action,
+    /// May be checked at the end of the transaction.
+    #[serde(default)]
+    pub is_deferrable: bool,
+    /// Is, unless SET CONSTRAINTS says otherwise.
+    #[serde(default)]
+    pub is_deferred: bool,
+}
+
+/// What a foreign key does when the row referred to goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Refuses, at the end of the statement or transaction.
+    NoAction,
+    /// Refuses at once.
+    Restrict,
+    /// Does the same to the rows that refer.
+    Cascade,
+    /// Makes them refer to nothing.
+    SetNull,
+    /// Makes them refer to what their columns' defaults say.
+    SetDefault,
+}
+
+impl ColumnDescriptor {
+    /// A column that may be NULL, and has nothing else.
+    pub fn new(id: ColumnId, name: impl Into<String>, sql_type: SqlType) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            sql_type,
+            is_nullable: true,
+            default: None,
+            missing: None,
+            identity: None,
+            generated: None,
+            comment: None,
+        }
+    }
 }
 
 /// A table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDescriptor {
-    /// The first part of its keys.
+    /// Given once: what it is known by, whatever its name.
     #[serde(serialize_with = "write_table_id", deserialize_with = "read_table_id")]
     pub id: TableId,
+    /// The first part of its keys: another one after each TRUNCATE and rewrite. 0 in version 1, for the id.
+    #[serde(default, serialize_with = "write_table_id", deserialize_with = "read_table_id")]
+    pub storage: TableId,
     /// Its schema.
     pub schema: String,
     /// Its name.
@@ -53,6 +156,21 @@ pub struct TableDescriptor {
     pub next_column: u32,
     /// The next index id to give.
     pub next_index: u16,
+    /// Columns that its rows still have room for.
+    #[serde(default)]
+    pub dropped: Vec<DroppedColumn>,
+    /// What each row must fulfil.
+    #[serde(default)]
+    pub checks: Vec<CheckDescriptor>,
+    /// Which rows of other tables its rows need.
+    #[serde(default)]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// COMMENT ON TABLE.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Storage parameters that were given and have no effect here, `fillfactor` for instance, by name.
+    #[serde(default)]
+    pub options: Vec<(String, String)>,
 }
 
 /// An index of a table.
@@ -71,6 +189,48 @@ pub struct IndexDescriptor {
     pub method: IndexMethod,
     /// Who may use it.
     pub state: IndexState,
+    /// The constraint that it is there for; it goes with that, and not by itself.
+    #[serde(default)]
+    pub constraint: Option<Constraint>,
+    /// NULLS NOT DISTINCT: a unique index for which NULL equals NULL.
+    #[serde(default)]
+    pub is_nulls_equal: bool,
+    /// INCLUDE: columns that it holds and does not order by.
+    #[serde(default)]
+    pub included: Vec<ColumnId>,
+    /// WHERE: the text of the condition for a row to be in it.
+    #[serde(default)]
+    pub predicate: Option<String>,
+    /// COMMENT ON INDEX.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// What an index is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    /// UNIQUE
+    Unique,
+}
+
+impl IndexDescriptor {
+    /// An ordered index that was asked for by CREATE INDEX, complete, of a table.
+    pub fn new(id: IndexId, name: impl Into<String>, columns: Vec<IndexColumn>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            columns,
+            is_unique: false,
+            method: IndexMethod::Ordered,
+            state: IndexState::Readable,
+            constraint: None,
+            is_nulls_equal: false,
+            included: Vec::new(),
+            predicate: None,
+            comment: None,
+        }
+    }
 }
 
 /// A column of an index.
@@ -128,6 +288,28 @@ pub enum IndexState {
 }
 
 impl TableDescriptor {
+    /// A table without columns, whose ids are to be given.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: TableId(0),
+            storage: TableId(0),
+            schema: schema.into(),
+            name: name.into(),
+            version: 0,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            primary_key_name: None,
+            indexes: Vec::new(),
+            next_column: 1,
+            next_index: 1,
+            dropped: Vec::new(),
+            checks: Vec::new(),
+            foreign_keys: Vec::new(),
+            comment: None,
+            options: Vec::new(),
+        }
+    }
+
     /// The position of a column by name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -151,6 +333,14 @@ impl TableDescriptor {
     /// The index of that name.
     pub fn index(&self, name: &str) -> Option<&IndexDescriptor> {
         self.indexes.iter().find(|index| index.name == name)
+    }
+
+    /// Whether a constraint, or an index, of the table has the name.
+    pub fn has_constraint(&self, name: &str) -> bool {
+        self.primary_key_name.as_deref() == Some(name)
+            || self.index(name).is_some()
+            || self.checks.iter().any(|check| check.name == name)
+            || self.foreign_keys.iter().any(|key| key.name == name)
     }
 
     /// The types of the columns, by position.

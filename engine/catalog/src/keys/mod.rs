@@ -72,15 +72,13 @@ impl TableKeys {
     /// The keys of a table.
     pub fn new(table: &TableDescriptor) -> Self {
         Self {
-            table: table.id,
+            table: table.storage,
             name: table.name.clone(),
             primary_key: table.primary_key_positions(),
         }
     }
 
     /// Appends the key of a row. `row_id` is the hidden one, for a table without a primary key.
-    ///
-    /// A column that is absent from an old row counts as NULL: the caller has refused NULLs and rewritten such rows before.
     ///
     /// # Errors
     /// 54000 for a key that is too long.

@@ -1,40 +1,31 @@
 //! Keys of rows and of index entries.
 
 use super::*;
-use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexMethod, IndexState};
+use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
 use crate::row::RowWriter;
 use crate::value::Value;
 
 fn table(primary_key: &[u32], is_unique: bool) -> TableDescriptor {
-    let column = |id, name: &str, sql_type| ColumnDescriptor {
-        id: ColumnId(id),
-        name: name.to_owned(),
-        sql_type,
-        is_nullable: true,
-        default: None,
+    let column = |id, name: &str, sql_type| ColumnDescriptor::new(ColumnId(id), name, sql_type);
+    let by_b = IndexColumn {
+        column: ColumnId(2),
+        is_descending: false,
+        is_nulls_first: false,
     };
     TableDescriptor {
-        id: TableId(1000),
-        schema: "public".to_owned(),
-        name: "t".to_owned(),
+        // The keys begin with the storage id, whatever the table's own.
+        id: TableId(7),
+        storage: TableId(1000),
         version: 1,
         columns: vec![column(1, "a", SqlType::Integer), column(2, "b", SqlType::Text)],
         primary_key: primary_key.iter().map(|&id| ColumnId(id)).collect(),
-        primary_key_name: None,
         indexes: vec![IndexDescriptor {
-            id: IndexId(1),
-            name: "t_b".to_owned(),
-            columns: vec![IndexColumn {
-                column: ColumnId(2),
-                is_descending: false,
-                is_nulls_first: false,
-            }],
             is_unique,
-            method: IndexMethod::Ordered,
-            state: IndexState::Readable,
+            ..IndexDescriptor::new(IndexId(1), "t_b", vec![by_b])
         }],
         next_column: 3,
         next_index: 2,
+        ..TableDescriptor::new("public", "t")
     }
 }
 

@@ -9,11 +9,18 @@
 //! table 0, index 2   | schema text | name text   -> descriptor of a view
 //! table 0, index 3   | schema text | name text   -> descriptor of a graph
 //! table 0, index 4   | schema text               -> empty: a schema that a user made
+//! table 0, index 5   | schema text | name text   -> descriptor of a sequence
+//! table 0, index 6   | first key bytes           -> end of the range: keys of nobody, to be cleared away; no part of the version
 //! table 0, index 10                              -> u64 LE: version, raised by every DDL
 //! table 0, index 11                              -> u32 LE: next table id
+//!
+//! table 3, index 1                               -> u32 LE: next storage id
+//! table 3, index 2   | sequence id i64           -> i64 LE, u8: the last number taken, and whether it was given out
 //! ```
 //!
-//! Names of tables, views and indexes share one space in their schema, as in PostgreSQL; graphs too.
+//! What stands in table 3 is changed by commits of its own, whatever becomes of the transaction that asked.
+//!
+//! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too.
 //! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
 //! `public` and in schemas of their own only.
 
@@ -25,12 +32,17 @@ use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 
-use crate::descriptor::{self, GraphDescriptor, TableDescriptor, ViewDescriptor, check_name};
+use crate::descriptor::{self, GraphDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor, check_name};
+use crate::row::RowLayout;
 
 /// The table id under which the catalog lies.
 pub const CATALOG_TABLE: TableId = TableId(0);
+/// The table id under which storage ids are counted and sequences have their numbers.
+pub const COUNTERS_TABLE: TableId = TableId(3);
 /// The first table id of a user's table.
 pub const FIRST_TABLE: TableId = TableId(1000);
+/// The first storage id: far from the ids of tables, which were storage ids before there were others.
+pub const FIRST_STORAGE: TableId = TableId(1 << 30);
 /// Columns of a table, at most: PostgreSQL's limit. Rows count them in 16 bits.
 pub const COLUMNS_MAX: usize = 1600;
 /// Where users' objects go when they name no schema.
@@ -42,6 +54,8 @@ const TABLES: IndexId = IndexId(1);
 const VIEWS: IndexId = IndexId(2);
 const GRAPHS: IndexId = IndexId(3);
 const SCHEMAS: IndexId = IndexId(4);
+const SEQUENCES: IndexId = IndexId(5);
+const RETIRED: IndexId = IndexId(6);
 const VERSION: IndexId = IndexId(10);
 const NEXT_TABLE: IndexId = IndexId(11);
 
@@ -65,6 +79,7 @@ pub struct Catalog {
     tables: BTreeMap<QualifiedName, Arc<TableDescriptor>>,
     views: BTreeMap<QualifiedName, Arc<ViewDescriptor>>,
     graphs: BTreeMap<QualifiedName, Arc<GraphDescriptor>>,
+    sequences: BTreeMap<QualifiedName, Arc<SequenceDescriptor>>,
     schemas: Vec<String>,
 }
 
@@ -77,6 +92,7 @@ impl Default for Catalog {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             graphs: BTreeMap::new(),
+            sequences: BTreeMap::new(),
             schemas: Vec::new(),
         }
     }
@@ -91,6 +107,8 @@ pub enum Object {
     View(Arc<ViewDescriptor>),
     /// A graph.
     Graph(Arc<GraphDescriptor>),
+    /// A sequence.
+    Sequence(Arc<SequenceDescriptor>),
 }
 
 /// The key whose value is the catalog's version: one read tells whether a catalog is the newest.
@@ -128,6 +146,77 @@ pub fn view_key(schema: &str, name: &str) -> Vec<u8> {
 /// The key of a graph's descriptor.
 pub fn graph_key(schema: &str, name: &str) -> Vec<u8> {
     name_key(GRAPHS, schema, Some(name))
+}
+
+/// The key of a sequence's descriptor.
+pub fn sequence_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(SEQUENCES, schema, Some(name))
+}
+
+/// The key of a schema that a user made.
+pub fn schema_key(name: &str) -> Vec<u8> {
+    name_key(SCHEMAS, name, None)
+}
+
+/// The key under which the next storage id stands.
+pub fn next_storage_key() -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key).table(COUNTERS_TABLE, IndexId(1));
+    key
+}
+
+/// The key under which a sequence has its number.
+pub fn sequence_state_key(sequence: u32) -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key)
+        .table(COUNTERS_TABLE, IndexId(2))
+        .i64(sequence.into(), ColumnOrder::ASC);
+    key
+}
+
+/// The change that says of a range that its keys are nobody's: whoever comes by clears them away, and takes the word back.
+///
+/// # Panics
+/// For a range without an end, which no table or index has.
+pub fn retire(range: &KeyRange) -> KeyChange {
+    let end = range.end.clone().expect("the range of a table or index ends");
+    KeyChange {
+        key: retired_key(range),
+        value: Some(end),
+    }
+}
+
+/// The change that takes back what [`retire`] says.
+pub fn unretire(range: &KeyRange) -> KeyChange {
+    KeyChange {
+        key: retired_key(range),
+        value: None,
+    }
+}
+
+/// The range of the keys that [`retire`] makes.
+pub fn retired_range() -> KeyRange {
+    KeyRange::index(CATALOG_TABLE, RETIRED)
+}
+
+/// The range that a key and its value say to be nobody's.
+///
+/// # Errors
+/// Corrupt, for what [`retire`] did not make.
+pub fn read_retired(key: &[u8], end: &[u8]) -> Result<KeyRange> {
+    let mut reader = KeyReader::new(key);
+    reader.table()?;
+    let start = reader.bytes(ColumnOrder::ASC)?;
+    let start = start.ok_or_else(|| Error::corrupt("a range in the catalog begins with NULL"))?;
+    Ok(KeyRange::new(start.into_owned(), Some(end.to_vec())))
+}
+
+fn retired_key(range: &KeyRange) -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key)
+        .table(CATALOG_TABLE, RETIRED)
+        .bytes(&range.start, ColumnOrder::ASC);
+    key
 }
 
 fn single_key(index: IndexId) -> Vec<u8> {
@@ -170,20 +259,32 @@ impl Catalog {
         match index {
             TABLES => {
                 let name = (text()?, text()?);
-                let table: TableDescriptor = descriptor::decode(value, &name.1)?;
+                let mut table: TableDescriptor = descriptor::decode(descriptor::TABLE_VERSION, value, &name.1)?;
+                if table.storage == TableId(0) {
+                    table.storage = table.id;
+                }
+                // Whoever reads its rows relies on this.
+                RowLayout::of(&table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;
                 self.tables.insert(name, Arc::new(table));
             }
             VIEWS => {
                 let name = (text()?, text()?);
-                let view: ViewDescriptor = descriptor::decode(value, &name.1)?;
+                let view: ViewDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
                 self.views.insert(name, Arc::new(view));
             }
             GRAPHS => {
                 let name = (text()?, text()?);
-                let graph: GraphDescriptor = descriptor::decode(value, &name.1)?;
+                let graph: GraphDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
                 self.graphs.insert(name, Arc::new(graph));
             }
             SCHEMAS => self.schemas.push(text()?),
+            SEQUENCES => {
+                let name = (text()?, text()?);
+                let sequence: SequenceDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
+                self.sequences.insert(name, Arc::new(sequence));
+            }
+            // It concerns no statement, and changes without a new version.
+            RETIRED => {}
             VERSION => self.version = read_version(Some(value))?,
             NEXT_TABLE => {
                 let bytes = value
@@ -213,6 +314,7 @@ impl Catalog {
         table
             .or_else(view)
             .or_else(|| self.graphs.get(&name).cloned().map(Object::Graph))
+            .or_else(|| self.sequences.get(&name).cloned().map(Object::Sequence))
     }
 
     /// The table of that name.
@@ -242,29 +344,64 @@ impl Catalog {
         self.graphs.values()
     }
 
-    /// Whether a table, view or graph may go, together with the views `going`.
-    ///
-    /// # Errors
-    /// 2BP01, naming the graph or view that uses it.
-    pub fn check_unused(&self, schema: &str, name: &str, kind: &str, going: &[Arc<ViewDescriptor>]) -> Result<()> {
-        let by_graph = self.graphs().find(|graph| graph.uses(schema, name));
-        let uses = |view: &&Arc<ViewDescriptor>| {
-            view.uses.iter().any(|(of, used)| of == schema && used == name) && !going.contains(view)
-        };
-        let by_view = self.views().find(uses);
-        let user = match (by_graph, by_view) {
-            (Some(graph), _) => format!("property graph {}", graph.name),
-            (None, Some(view)) => format!("view {}", view.name),
-            (None, None) => return Ok(()),
-        };
-        Err(Error::invalid(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop {kind} {name} because other objects depend on it"),
-        )
-        .with_detail(format!("{user} depends on {kind} {name}"))
-        .with_hint(format!("Drop {user} first."))
-        .with_schema(schema)
-        .with_table(name))
+    /// All sequences, by schema and name.
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<SequenceDescriptor>> {
+        self.sequences.values()
+    }
+
+    /// The sequence of that name.
+    pub fn sequence(&self, schema: &str, name: &str) -> Option<&Arc<SequenceDescriptor>> {
+        self.sequences.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// The table of that id.
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDescriptor>> {
+        self.tables.values().find(|table| table.id == id)
+    }
+
+    /// The graphs and views that use a table, view or graph.
+    pub fn dependents(&self, schema: &str, name: &str) -> Vec<Object> {
+        let graphs = self.graphs().filter(|graph| graph.uses(schema, name));
+        let views = self
+            .views()
+            .filter(|view| view.uses.iter().any(|(of, used)| of == schema && used == name));
+        let graphs = graphs.map(|graph| Object::Graph(graph.clone()));
+        graphs.chain(views.map(|view| Object::View(view.clone()))).collect()
+    }
+
+    /// What is in a schema.
+    pub fn objects_in(&self, schema: &str) -> Vec<Object> {
+        let tables = self
+            .tables()
+            .filter(|table| table.schema == schema)
+            .cloned()
+            .map(Object::Table);
+        let views = self
+            .views()
+            .filter(|view| view.schema == schema)
+            .cloned()
+            .map(Object::View);
+        let graphs = self
+            .graphs()
+            .filter(|graph| graph.schema == schema)
+            .cloned()
+            .map(Object::Graph);
+        let sequences = self
+            .sequences()
+            .filter(|there| there.schema == schema)
+            .cloned()
+            .map(Object::Sequence);
+        tables.chain(views).chain(graphs).chain(sequences).collect()
+    }
+
+    /// The catalog with another descriptor of one of its tables, which may have another name: to look what would become of the rest.
+    pub fn with_table(&self, before: &TableDescriptor, table: TableDescriptor) -> Self {
+        let mut catalog = self.clone();
+        catalog.tables.remove(&(before.schema.clone(), before.name.clone()));
+        catalog
+            .tables
+            .insert((table.schema.clone(), table.name.clone()), Arc::new(table));
+        catalog
     }
 
     /// All schemas, ours included.
@@ -278,7 +415,8 @@ impl Catalog {
         self.schemas().any(|schema| schema == name)
     }
 
-    /// The changes that create a table. `table` comes without id and version; they are given here.
+    /// The changes that create a table. `table` comes without id and version; they are given here. Without a storage id it lies
+    /// under its id.
     ///
     /// # Errors
     /// 42P07 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
@@ -293,25 +431,75 @@ impl Catalog {
         for column in &table.columns {
             check_name(&column.name, "column")?;
         }
-        table.id = TableId(self.next_table);
+        let (id, next) = self.next_id(0)?;
+        table.id = TableId(id);
+        if table.storage == TableId(0) {
+            table.storage = table.id;
+        }
         table.version = self.version + 1;
-        let next = self
-            .next_table
-            .checked_add(1)
-            .ok_or_else(|| Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "no table id is left"))?;
-        let mut changes = vec![KeyChange {
-            key: single_key(NEXT_TABLE),
-            value: Some(next.to_le_bytes().to_vec()),
-        }];
-        changes.push(put(table_key(&table.schema, &table.name), &table));
+        let mut changes = vec![next];
+        changes.push(put_table(&table));
         changes.push(self.next_version());
         Ok((Arc::new(table), changes))
+    }
+
+    /// An id that no table or sequence has had, `beyond` the next one, and the change that makes it taken.
+    ///
+    /// # Errors
+    /// 54000 when all are.
+    pub fn next_id(&self, beyond: u32) -> Result<(u32, KeyChange)> {
+        let id = self.next_table.checked_add(beyond);
+        let taken = id.filter(|id| *id < FIRST_STORAGE.0 - 1);
+        let id = taken.ok_or_else(|| Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "no table id is left"))?;
+        let change = KeyChange {
+            key: single_key(NEXT_TABLE),
+            value: Some((id + 1).to_le_bytes().to_vec()),
+        };
+        Ok((id, change))
+    }
+
+    /// The changes that give a sequence this descriptor, whether it is there or not.
+    pub fn put_sequence(&self, sequence: &SequenceDescriptor) -> Vec<KeyChange> {
+        vec![
+            put(sequence_key(&sequence.schema, &sequence.name), sequence),
+            self.next_version(),
+        ]
+    }
+
+    /// The changes that remove a sequence. Its number is the caller's.
+    pub fn drop_sequence(&self, sequence: &SequenceDescriptor) -> Vec<KeyChange> {
+        vec![
+            KeyChange {
+                key: sequence_key(&sequence.schema, &sequence.name),
+                value: None,
+            },
+            self.next_version(),
+        ]
+    }
+
+    /// The changes that give an existing table another name or schema with its descriptor.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_table`].
+    pub fn rename_table(
+        &self,
+        before: &TableDescriptor,
+        table: TableDescriptor,
+    ) -> Result<(Arc<TableDescriptor>, Vec<KeyChange>)> {
+        self.check_new(&table.schema, &table.name, "table")?;
+        let mut changes = vec![KeyChange {
+            key: table_key(&before.schema, &before.name),
+            value: None,
+        }];
+        let (table, put) = self.alter_table(table);
+        changes.extend(put);
+        Ok((table, changes))
     }
 
     /// The changes that give an existing table another descriptor of the same name.
     pub fn alter_table(&self, mut table: TableDescriptor) -> (Arc<TableDescriptor>, Vec<KeyChange>) {
         table.version = self.version + 1;
-        let changes = vec![put(table_key(&table.schema, &table.name), &table), self.next_version()];
+        let changes = vec![put_table(&table), self.next_version()];
         (Arc::new(table), changes)
     }
 
@@ -405,6 +593,17 @@ impl Catalog {
         ])
     }
 
+    /// The changes that remove a schema. What is in it is the caller's.
+    pub fn drop_schema(&self, name: &str) -> Vec<KeyChange> {
+        vec![
+            KeyChange {
+                key: schema_key(name),
+                value: None,
+            },
+            self.next_version(),
+        ]
+    }
+
     /// Whether a user may create something of that name.
     ///
     /// # Errors
@@ -447,7 +646,14 @@ impl Catalog {
 fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {
     KeyChange {
         key,
-        value: Some(descriptor::encode(descriptor)),
+        value: Some(descriptor::encode(descriptor::VERSION, descriptor)),
+    }
+}
+
+fn put_table(table: &TableDescriptor) -> KeyChange {
+    KeyChange {
+        key: table_key(&table.schema, &table.name),
+        value: Some(descriptor::encode(descriptor::TABLE_VERSION, table)),
     }
 }
 

@@ -1,22 +1,21 @@
 //! DDL as changes of keys, read back.
 
 use super::*;
-use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, IndexMethod, IndexState};
+use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor};
 use crate::types::SqlType;
 
 fn table(name: &str) -> TableDescriptor {
     let column = |id, name: &str, sql_type| ColumnDescriptor {
-        id: ColumnId(id),
-        name: name.to_owned(),
-        sql_type,
         is_nullable: id > 1,
         default: (id == 2).then(|| "'x'".to_owned()),
+        ..ColumnDescriptor::new(ColumnId(id), name, sql_type)
+    };
+    let by_note = IndexColumn {
+        column: ColumnId(2),
+        is_descending: true,
+        is_nulls_first: true,
     };
     TableDescriptor {
-        id: TableId(0),
-        schema: PUBLIC.to_owned(),
-        name: name.to_owned(),
-        version: 0,
         columns: vec![
             column(1, "id", SqlType::BigInt),
             column(2, "note", SqlType::Varchar(Some(10))),
@@ -24,20 +23,10 @@ fn table(name: &str) -> TableDescriptor {
         ],
         primary_key: vec![ColumnId(1)],
         primary_key_name: Some(format!("{name}_pkey")),
-        indexes: vec![IndexDescriptor {
-            id: IndexId(1),
-            name: format!("{name}_note"),
-            columns: vec![IndexColumn {
-                column: ColumnId(2),
-                is_descending: true,
-                is_nulls_first: true,
-            }],
-            is_unique: false,
-            method: IndexMethod::Ordered,
-            state: IndexState::Readable,
-        }],
+        indexes: vec![IndexDescriptor::new(IndexId(1), format!("{name}_note"), vec![by_note])],
         next_column: 5,
         next_index: 2,
+        ..TableDescriptor::new(PUBLIC, name)
     }
 }
 
@@ -98,12 +87,10 @@ fn objects_come_and_go_and_each_change_raises_the_version() {
         uses: vec![(PUBLIC.to_owned(), "t".to_owned())],
     };
     keys.apply(keys.catalog().create_view(&view, false).expect("new"));
-    let dropped = keys
-        .catalog()
-        .check_unused(PUBLIC, "t", "table", &[])
-        .expect_err("the view");
-    assert_eq!(dropped.state(), SqlState::DEPENDENT_OBJECTS_STILL_EXIST);
-    assert!(keys.catalog().check_unused(PUBLIC, "v", "view", &[]).is_ok());
+    let dependents = keys.catalog().dependents(PUBLIC, "t");
+    assert!(matches!(&dependents[..], [Object::View(found)] if **found == view));
+    assert!(keys.catalog().dependents(PUBLIC, "v").is_empty());
+    assert_eq!(keys.catalog().objects_in(PUBLIC).len(), 2);
     assert!(keys.catalog().create_view(&view, false).is_err());
     assert!(keys.catalog().create_view(&view, true).is_ok());
     assert!(matches!(keys.catalog().object(PUBLIC, "v"), Some(Object::View(found)) if *found == view));
@@ -148,7 +135,7 @@ fn damaged_and_newer_descriptors_are_refused() {
     keys.apply(keys.catalog().create_table(table("t")).expect("new").1);
     let key = table_key(PUBLIC, "t");
     let intact = keys.0[&key].clone();
-    for damaged in [Vec::new(), vec![2, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
+    for damaged in [Vec::new(), vec![3, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
         keys.0.insert(key.clone(), damaged);
         assert_eq!(Catalog::read(&keys.0).expect_err("refused").kind(), ErrorKind::Corrupt);
     }
@@ -161,18 +148,22 @@ fn the_bytes_are_the_format() {
         .expect("empty")
         .create_table(table("t"))
         .expect("new");
-    let bytes = descriptor::encode(&*table);
-    assert_eq!(bytes[0], 1);
+    let bytes = descriptor::encode(descriptor::TABLE_VERSION, &*table);
+    assert_eq!(bytes[0], 2);
     assert_eq!(
         str::from_utf8(&bytes[1..]).expect("JSON"),
         concat!(
-            r#"{"id":1000,"schema":"public","name":"t","version":1,"columns":["#,
-            r#"{"id":1,"name":"id","sql_type":"bigint","is_nullable":false,"default":null},"#,
-            r#"{"id":2,"name":"note","sql_type":"character varying(10)","is_nullable":true,"default":"'x'"},"#,
-            r#"{"id":4,"name":"at","sql_type":"vector(3)","is_nullable":true,"default":null}],"#,
+            r#"{"id":1000,"storage":1000,"schema":"public","name":"t","version":1,"columns":["#,
+            r#"{"id":1,"name":"id","sql_type":"bigint","is_nullable":false,"default":null,"missing":null,"identity":null,"#,
+            r#""generated":null,"comment":null},"#,
+            r#"{"id":2,"name":"note","sql_type":"character varying(10)","is_nullable":true,"default":"'x'","missing":null,"#,
+            r#""identity":null,"generated":null,"comment":null},"#,
+            r#"{"id":4,"name":"at","sql_type":"vector(3)","is_nullable":true,"default":null,"missing":null,"identity":null,"#,
+            r#""generated":null,"comment":null}],"#,
             r#""primary_key":[1],"primary_key_name":"t_pkey","indexes":[{"id":1,"name":"t_note","columns":["#,
             r#"{"column":2,"is_descending":true,"is_nulls_first":true}],"is_unique":false,"method":"ordered","#,
-            r#""state":"readable"}],"next_column":5,"next_index":2}"#
+            r#""state":"readable","constraint":null,"is_nulls_equal":false,"included":[],"predicate":null,"comment":null}],"#,
+            r#""next_column":5,"next_index":2,"dropped":[],"checks":[],"foreign_keys":[],"comment":null,"options":[]}"#
         )
     );
     let hex: String = table_key("public", "t")
@@ -180,4 +171,110 @@ fn the_bytes_are_the_format() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert_eq!(hex, "000000000001017075626c6963000001740000");
+}
+
+/// Version 1 lies on disks, too: a table lay under its own id, and nothing of what came later was there.
+#[test]
+fn a_table_of_version_1_is_read() {
+    let json = concat!(
+        r#"{"id":1000,"schema":"public","name":"t","version":1,"columns":["#,
+        r#"{"id":1,"name":"id","sql_type":"bigint","is_nullable":false,"default":null}],"#,
+        r#""primary_key":[1],"primary_key_name":"t_pkey","indexes":[{"id":1,"name":"t_note","columns":["#,
+        r#"{"column":1,"is_descending":true,"is_nulls_first":true}],"is_unique":false,"method":"ordered","#,
+        r#""state":"readable"}],"next_column":5,"next_index":2}"#
+    );
+    let bytes = [&[1], json.as_bytes()].concat();
+    let catalog = Catalog::read([(table_key(PUBLIC, "t"), bytes)]).expect("version 1");
+    let table = catalog.table(PUBLIC, "t").expect("there");
+    assert_eq!((table.storage, table.id), (TableId(1000), TableId(1000)));
+    assert_eq!(
+        table.columns[0],
+        ColumnDescriptor {
+            is_nullable: false,
+            ..ColumnDescriptor::new(ColumnId(1), "id", SqlType::BigInt)
+        }
+    );
+    assert_eq!(
+        (table.indexes[0].constraint, table.checks.len(), table.dropped.len()),
+        (None, 0, 0)
+    );
+}
+
+#[test]
+fn sequences_names_and_retired_ranges_are_changes_like_others() {
+    let mut keys = Keys::default();
+    let (first, changes) = keys.catalog().create_table(table("t")).expect("new");
+    keys.apply(changes);
+    let catalog = keys.catalog();
+    let (id, taken) = catalog.next_id(0).expect("left");
+    let sequence = SequenceDescriptor {
+        id,
+        schema: PUBLIC.to_owned(),
+        name: "t_id_seq".to_owned(),
+        data_type: "bigint".to_owned(),
+        start: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cache: 1,
+        is_cycle: false,
+        owned_by: Some((first.id.0, ColumnId(1))),
+        comment: None,
+    };
+    keys.apply(vec![taken]);
+    keys.apply(catalog.put_sequence(&sequence));
+    let catalog = keys.catalog();
+    assert_eq!(
+        catalog.next_id(0).expect("left").0,
+        id + 1,
+        "ids of tables and sequences are one"
+    );
+    assert!(
+        catalog
+            .sequences()
+            .any(|there| there.is_of(first.id, Some(ColumnId(1))))
+    );
+    assert!(!sequence.is_of(first.id, Some(ColumnId(2))) && sequence.is_of(first.id, None));
+    let taken = catalog
+        .check_new(PUBLIC, "t_id_seq", "table")
+        .expect_err("the sequence has it");
+    assert_eq!(taken.state(), SqlState::DUPLICATE_TABLE);
+
+    let renamed = TableDescriptor {
+        name: "u".to_owned(),
+        ..(*first).clone()
+    };
+    assert!(
+        catalog
+            .rename_table(
+                &first,
+                TableDescriptor {
+                    name: "t_id_seq".to_owned(),
+                    ..renamed.clone()
+                }
+            )
+            .is_err()
+    );
+    keys.apply(catalog.rename_table(&first, renamed).expect("free").1);
+    let catalog = keys.catalog();
+    assert!(catalog.table(PUBLIC, "t").is_none());
+    assert_eq!(
+        catalog.table_by_id(first.id).map(|table| table.name.as_str()),
+        Some("u")
+    );
+
+    let range = KeyRange::table(first.storage);
+    let version = keys.catalog().version();
+    keys.apply(vec![retire(&range)]);
+    let (key, end) = keys
+        .0
+        .iter()
+        .find(|(key, _)| retired_range().contains(key))
+        .expect("there");
+    assert_eq!(read_retired(key, end).expect("one of ours"), range);
+    keys.apply(vec![unretire(&range)]);
+    assert!(!keys.0.keys().any(|key| retired_range().contains(key)));
+    assert_eq!(keys.catalog().version(), version);
+    keys.apply(keys.catalog().drop_sequence(&sequence));
+    assert_eq!(keys.catalog().sequences().count(), 0);
 }

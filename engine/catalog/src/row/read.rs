@@ -28,7 +28,7 @@ impl<'a> RowReader<'a> {
             return Err(damaged("its version is unknown"));
         }
         let count = usize::from(u16::from_le_bytes([low, high]));
-        if count > layout.len() {
+        if count > layout.places.len() {
             return Err(damaged("it has more columns than its table"));
         }
         let parts = layout.parts(count);
@@ -45,12 +45,25 @@ impl<'a> RowReader<'a> {
 
     /// Whether the column was added after the row was written.
     pub fn is_absent(&self, column: usize) -> bool {
-        column >= self.count
+        self.layout.slots[column] >= self.count
     }
 
-    /// Whether the column is NULL or absent.
+    /// Whether the column is NULL, as one that is absent is where nothing else stands for it.
     pub fn is_null(&self, column: usize) -> bool {
-        self.is_absent(column) || self.bytes[HEADER_BYTES + column / 8] & (1 << (column % 8)) != 0
+        let slot = self.layout.slots[column];
+        match self.source(slot) {
+            Some((bytes, _)) => bytes[HEADER_BYTES + slot / 8] & (1 << (slot % 8)) != 0,
+            None => true,
+        }
+    }
+
+    /// Where a slot is read: this row, or the one of what stands for columns that it had not.
+    fn source(&self, slot: usize) -> Option<(&'a [u8], Parts)> {
+        if slot < self.count {
+            return Some((self.bytes, self.parts));
+        }
+        let missing = self.layout.missing.as_deref()?;
+        Some((missing, self.layout.parts(self.layout.places.len())))
     }
 
     /// A boolean that is not NULL.
@@ -98,18 +111,16 @@ impl<'a> RowReader<'a> {
     /// # Errors
     /// Corrupt, when they do not lie within the row.
     pub fn bytes(&self, column: usize) -> Result<&'a [u8]> {
-        let place = self.layout.columns[column];
-        assert!(
-            place.width.is_none() && !self.is_absent(column),
-            "column {column} is variable and there"
-        );
+        let place = self.layout.place(column);
+        assert!(place.width.is_none(), "column {column} is variable");
+        let (bytes, parts) = self.source(place.slot).expect("it is not NULL");
         let end_of = |variable: usize| {
-            let at = self.parts.ends + 4 * variable;
-            u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes")) as usize
+            let at = parts.ends + 4 * variable;
+            u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
         };
         let start = place.variable_before.checked_sub(1).map_or(0, end_of);
         let end = end_of(place.variable_before);
-        self.bytes[self.parts.variable..]
+        bytes[parts.variable..]
             .get(start..end)
             .ok_or_else(|| damaged("a column ends outside of it"))
     }
@@ -161,16 +172,11 @@ impl<'a> RowReader<'a> {
     }
 
     fn fixed<const N: usize>(&self, column: usize) -> [u8; N] {
-        let place = self.layout.columns[column];
-        assert!(
-            place.width == Some(N) && !self.is_absent(column),
-            "column {column} is a {}",
-            place.sql_type
-        );
-        let at = self.parts.fixed + place.fixed_before;
-        self.bytes[at..at + N]
-            .try_into()
-            .expect("N bytes, which new() has checked")
+        let place = self.layout.place(column);
+        assert!(place.width == Some(N), "column {column} is a {}", place.sql_type);
+        let (bytes, parts) = self.source(place.slot).expect("it is not NULL");
+        let at = parts.fixed + place.fixed_before;
+        bytes[at..at + N].try_into().expect("N bytes, which new() has checked")
     }
 }
 

@@ -160,3 +160,85 @@ fn the_bytes_are_the_format() {
         )
     );
 }
+
+/// What was dropped keeps its bytes, what was added reads as its descriptor says, whatever was there when the row was written.
+#[test]
+fn rows_outlive_changes_of_their_table() {
+    use crate::descriptor::{ColumnDescriptor, ColumnId, DroppedColumn};
+    use crate::value::Value;
+
+    let column = |id, sql_type| ColumnDescriptor::new(ColumnId(id), format!("c{id}"), sql_type);
+    let mut table = TableDescriptor::new("public", "t");
+    table.columns = vec![
+        column(1, SqlType::Integer),
+        column(2, SqlType::Text),
+        column(3, SqlType::Text),
+    ];
+    let layout = RowLayout::of(&table).expect("no values");
+    let mut old = Vec::new();
+    let mut writer = RowWriter::new(&layout, &mut old);
+    for (at, value) in [Value::I32(7), Value::Text("gone".into()), Value::Text("stays".into())]
+        .iter()
+        .enumerate()
+    {
+        writer.value(at, value);
+    }
+    writer.finish();
+
+    table.columns.remove(1);
+    table.dropped.push(DroppedColumn {
+        id: ColumnId(2),
+        sql_type: SqlType::Text,
+    });
+    table.columns.push(ColumnDescriptor {
+        missing: Some("2.50".into()),
+        ..column(
+            4,
+            SqlType::Numeric {
+                precision: Some(5),
+                scale: 2,
+            },
+        )
+    });
+    table.columns.push(column(5, SqlType::Boolean));
+    table.columns.push(ColumnDescriptor {
+        missing: Some("new".into()),
+        ..column(6, SqlType::Text)
+    });
+    let layout = RowLayout::of(&table).expect("of their types");
+    let values = |bytes: &[u8]| -> Vec<Value> {
+        let row = RowReader::new(&layout, bytes).expect("intact");
+        (0..layout.len())
+            .map(|column| row.value(column).expect("intact"))
+            .collect()
+    };
+    let new = Value::Text("new".into());
+    assert_eq!(
+        values(&old),
+        [
+            Value::I32(7),
+            Value::Text("stays".into()),
+            Value::Decimal(250, 2),
+            Value::Null,
+            new
+        ]
+    );
+
+    let written = [
+        Value::Null,
+        Value::Text("b".into()),
+        Value::Null,
+        Value::Bool(true),
+        Value::Null,
+    ];
+    let mut bytes = Vec::new();
+    let mut writer = RowWriter::new(&layout, &mut bytes);
+    for (at, value) in written.iter().enumerate() {
+        writer.value(at, value);
+    }
+    writer.finish();
+    assert_eq!(values(&bytes), written, "a NULL that was written stays one");
+
+    table.columns[2].missing = Some("no number".into());
+    assert!(RowLayout::of(&table).is_err());
+}

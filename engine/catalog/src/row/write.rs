@@ -1,6 +1,7 @@
 //! Writing a row.
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+use crate::value::Value;
 
 /// Appends one row to a buffer. Columns that are not set are NULL; variable columns are set in rising order.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl<'a> RowWriter<'a> {
     /// Begins a row at the end of `out`.
     pub fn new(layout: &'a RowLayout, out: &'a mut Vec<u8>) -> Self {
         let start = out.len();
-        let count = layout.len();
+        let count = layout.places.len();
         let parts = layout.parts(count);
         out.push(VERSION);
         // A table has at most 1600 columns, as in PostgreSQL.
@@ -94,6 +95,24 @@ impl<'a> RowWriter<'a> {
         self.end_variable();
     }
 
+    /// Sets a value that is of the column's type; NULL leaves it NULL.
+    pub fn value(&mut self, column: usize, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Bool(value) => self.bool(column, *value),
+            Value::I16(value) => self.i16(column, *value),
+            Value::I32(value) | Value::Date(value) => self.i32(column, *value),
+            Value::I64(value) | Value::Timestamp(value) => self.i64(column, *value),
+            Value::F32(value) => self.f32(column, *value),
+            Value::F64(value) => self.f64(column, *value),
+            Value::Decimal(value, _) => self.i128(column, *value),
+            Value::Text(value) | Value::Json(value) => self.bytes(column, value.as_bytes()),
+            Value::Bytes(value) => self.bytes(column, value),
+            Value::Uuid(value) => self.uuid(column, *value),
+            Value::Vector(value) => self.vector(column, value),
+        }
+    }
+
     /// Ends the row.
     pub fn finish(mut self) {
         let count = (self.parts.variable - self.parts.ends) / 4;
@@ -103,19 +122,19 @@ impl<'a> RowWriter<'a> {
     }
 
     fn fixed<const N: usize>(&mut self, column: usize, bytes: [u8; N]) {
-        let place = self.layout.columns[column];
+        let place = *self.layout.place(column);
         assert_eq!(place.width, Some(N), "column {column} is a {}", place.sql_type);
         let at = self.start + self.parts.fixed + place.fixed_before;
         self.out[at..at + N].copy_from_slice(&bytes);
-        self.clear_null(column);
+        self.clear_null(place.slot);
     }
 
-    fn clear_null(&mut self, column: usize) {
-        self.out[self.start + HEADER_BYTES + column / 8] &= !(1 << (column % 8));
+    fn clear_null(&mut self, slot: usize) {
+        self.out[self.start + HEADER_BYTES + slot / 8] &= !(1 << (slot % 8));
     }
 
     fn begin_variable(&mut self, column: usize) {
-        let place = self.layout.columns[column];
+        let place = *self.layout.place(column);
         assert_eq!(place.width, None, "column {column} is a {}", place.sql_type);
         assert!(
             self.ended <= place.variable_before,
@@ -124,7 +143,7 @@ impl<'a> RowWriter<'a> {
         while self.ended < place.variable_before {
             self.end_variable();
         }
-        self.clear_null(column);
+        self.clear_null(place.slot);
     }
 
     fn end_variable(&mut self) {

@@ -113,7 +113,7 @@ impl TableStatistics {
 
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
-        descriptor::encode(self)
+        descriptor::encode(descriptor::VERSION, self)
     }
 
     /// Reads stored bytes.
@@ -121,7 +121,7 @@ impl TableStatistics {
     /// # Errors
     /// Corrupt, for bytes that [`TableStatistics::encode`] did not write.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        descriptor::decode(bytes, "a table's statistics")
+        descriptor::decode(descriptor::VERSION, bytes, "a table's statistics")
     }
 
     /// The statistics of a column.

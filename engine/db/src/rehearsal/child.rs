@@ -546,7 +546,7 @@ impl Side<'_> {
         Ok(Some(Writes {
             delete: self.prepare_text(&delete)?,
             insert: self.prepare_text(&insert)?,
-            row_bytes: self.database.bytes_of_first_rows(table.id, WRITTEN_ROWS)?,
+            row_bytes: self.database.bytes_of_first_rows(table.storage, WRITTEN_ROWS)?,
         }))
     }
 

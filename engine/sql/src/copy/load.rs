@@ -18,8 +18,8 @@ use super::defaults::Defaults;
 use super::options::CopyOptions;
 use super::record::{Record, RecordReader};
 use crate::cancel::Cancellation;
-use crate::dml::{ColumnEncoder, RowEncoder, RowWrites, null_violation};
-use crate::table::TableShape;
+use crate::dml::{ColumnEncoder, ManyRows, RowEncoder, RowRules, null_violation};
+use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
 /// Rows between two looks at the cancellation, and rows whose defaults are computed together.
@@ -39,6 +39,8 @@ pub struct Load {
     pub is_listed: bool,
     /// What stands in the other columns.
     pub defaults: Defaults,
+    /// What its rows must fulfil.
+    pub rules: Option<Arc<RowRules>>,
     /// What it is written through.
     pub transaction: Arc<Transaction>,
     /// Whether to stop.
@@ -86,8 +88,14 @@ impl Load {
     ///
     /// # Errors
     /// When the table cannot be looked into.
-    pub fn writes(&self) -> Result<RowWrites<'_>> {
-        RowWrites::for_many(&self.shape, &self.transaction)
+    pub fn writes(&self) -> Result<ManyRows> {
+        ManyRows::new(&self.shape, &self.transaction)
+    }
+
+    /// Rows as a batch, for the rules.
+    fn builder(&self) -> BatchBuilder {
+        let projection: Vec<usize> = (0..self.shape.descriptor.columns.len()).collect();
+        BatchBuilder::new(&self.shape.layout, &projection, self.shape.schema.clone())
     }
 
     /// The error with its place in the data, as PostgreSQL's CONTEXT says it.
@@ -167,9 +175,17 @@ impl<'a> Records<'a> {
             return Ok(0);
         }
         let mut count = 0;
+        let mut checked = load.rules.as_ref().map(|rules| (rules, load.builder()));
+        let check = |checked: &mut Option<(&Arc<RowRules>, BatchBuilder)>, record: &Record| match checked {
+            Some((rules, rows)) if rows.len() > 0 => rules
+                .check(&load.shape, &rows.finish()?, 0)
+                .map_err(|error| load.context(error, &up_to_line(record), None, None)),
+            _ => Ok(()),
+        };
         while reader.read(&mut record)? {
             if self.next_in_batch == ROWS_PER_CHECK {
                 load.check_cancelled()?;
+                check(&mut checked, &record)?;
                 load.cancellation.note_rows(count);
                 if load.defaults.differ() {
                     self.batch = load.defaults.rows(ROWS_PER_CHECK)?;
@@ -178,12 +194,17 @@ impl<'a> Records<'a> {
             }
             row.clear();
             self.encode(&record, &mut row)?;
+            if let Some((_, rows)) = &mut checked {
+                rows.push(&load.shape.layout, &[], &row)?;
+            }
             rows.insert(&row)
                 .map_err(|error| load.context(error, &at_line(&record), None, None))?;
             self.next_in_batch += 1;
             count += 1;
         }
         load.check_cancelled()?;
+        check(&mut checked, &record)?;
+        rows.finish()?;
         Ok(count)
     }
 
@@ -225,6 +246,11 @@ impl<'a> Records<'a> {
         writer.finish();
         Ok(())
     }
+}
+
+/// Rows are checked some at a time.
+fn up_to_line(record: &Record) -> String {
+    format!("up to line {}", record.line())
 }
 
 fn at_line(record: &Record) -> String {
@@ -293,7 +319,12 @@ fn put(
 ///
 /// # Errors
 /// What a row may violate, with `place`.
-pub fn write_batch(load: &Load, rows: &mut RowWrites<'_>, batch: &RecordBatch, place: &str) -> Result<()> {
+pub fn write_batch(load: &Load, rows: &mut ManyRows, batch: &RecordBatch, place: &str) -> Result<()> {
+    if let Some(rules) = &load.rules {
+        rules
+            .check(&load.shape, batch, 0)
+            .map_err(|error| load.context(error, place, None, None))?;
+    }
     let encoder = RowEncoder::new(&load.shape, batch, 0)?;
     let mut row = Vec::new();
     for at in 0..batch.num_rows() {

@@ -72,6 +72,7 @@ pub fn load(load: &Load, file: File) -> Result<u64> {
             count += batch.num_rows() as u64;
         }
     }
+    rows.finish()?;
     Ok(count)
 }
 

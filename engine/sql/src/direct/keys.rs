@@ -75,7 +75,7 @@ impl Keys {
             return None;
         }
         let mut prefix = Vec::new();
-        KeyWriter::new(&mut prefix).table(shape.descriptor.id, ROWS);
+        KeyWriter::new(&mut prefix).table(shape.descriptor.storage, ROWS);
         Some(Self {
             shape: shape.clone(),
             prefix,

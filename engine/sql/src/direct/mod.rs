@@ -109,19 +109,19 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
         }
         ast::Statement::Insert(insert) => {
             let insert = shape::insert(insert)?;
-            let shape = table(names, &insert.target)?;
+            let shape = changed_table(names, &insert.target)?;
             let put = Put::insert(&insert, &shape, &mut parameters)?;
             (shape, Operation::Put(put))
         }
         ast::Statement::Update(update) => {
             let update = shape::update(update)?;
-            let shape = table(names, &update.target)?;
+            let shape = changed_table(names, &update.target)?;
             let put = Put::update(&update, &shape, &mut parameters)?;
             (shape, Operation::Put(put))
         }
         ast::Statement::Delete(delete) => {
             let delete = shape::delete(delete)?;
-            let shape = table(names, &delete.target)?;
+            let shape = changed_table(names, &delete.target)?;
             let put = Put::delete(&delete, &shape, &mut parameters)?;
             (shape, Operation::Put(put))
         }
@@ -141,4 +141,9 @@ fn table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
         Object::Table(table) if !table.has_hidden_row_id() => Some(names.shape(&table)),
         _ => None,
     }
+}
+
+/// As [`table`], if nothing but types and keys says what its rows may be.
+fn changed_table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
+    table(names, target).filter(|shape| shape.descriptor.checks.is_empty())
 }

@@ -123,6 +123,7 @@ impl Put {
         Self {
             change: Change {
                 kind,
+                rules: None,
                 shape: shape.clone(),
                 returning: None,
             },

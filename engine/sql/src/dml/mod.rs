@@ -13,13 +13,16 @@
 //! An UPDATE that joins one target row with several others changes it once, with one of them, as PostgreSQL does.
 
 mod encode;
+mod many;
 mod plan;
 mod rows;
+mod rules;
 mod write;
 
 pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
+pub(crate) use many::ManyRows;
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, normalize, plan_change, reference, select, target_as,
 };
-pub(crate) use rows::RowWrites;
+pub(crate) use rules::RowRules;
 pub(crate) use write::run;

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{LogicalPlan, WriteOp};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::rules::RowRules;
 use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned};
@@ -22,6 +23,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The table changed.
     pub shape: Arc<TableShape>,
+    /// What its rows must fulfil.
+    pub rules: Option<Arc<RowRules>>,
     /// What to return of the changed rows.
     pub returning: Option<Returning>,
 }
@@ -102,6 +105,7 @@ fn plan_insert(
         Some(source) => wrap_literals(source, &insert.columns, &shape)?,
         None => return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet")),
     }
+    let rules = names.row_rules(&shape)?;
     names.bind_for_insert(TARGET, &shape)?;
     insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
     let mut planned = names.plan(ast::Statement::Insert(insert), types, text)?;
@@ -115,6 +119,7 @@ fn plan_insert(
     };
     let change = Change {
         kind: ChangeKind::Insert,
+        rules,
         shape,
         returning,
     };
@@ -208,10 +213,12 @@ fn plan_update(
         None => {}
     }
     let returning = update.returning.map(|items| Returning { items, alias });
+    let rules = names.row_rules(&shape)?;
     let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
     Ok((
         Change {
             kind: ChangeKind::Update,
+            rules,
             shape,
             returning,
         },
@@ -245,6 +252,7 @@ fn plan_delete(
     Ok((
         Change {
             kind: ChangeKind::Delete,
+            rules: None,
             shape,
             returning,
         },
@@ -270,7 +278,7 @@ fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<T
                 "Views are read only: change the tables that it is made of.",
             )))
         }
-        Object::Graph(_) => {
+        Object::Graph(_) | Object::Sequence(_) => {
             let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a table"));
             Err(place(error.with_hint("Change the tables that it is made of.")))
         }

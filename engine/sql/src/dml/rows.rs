@@ -1,5 +1,6 @@
 //! Rows and their index entries, written into a transaction.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aion_base::clock::{Clock, SystemClock};
@@ -13,11 +14,11 @@ use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
 /// Writes rows, one by one, with their index entries.
-pub struct RowWrites<'a> {
-    shape: &'a TableShape,
-    transaction: &'a Transaction,
+pub struct RowWrites {
+    shape: Arc<TableShape>,
+    transaction: Arc<Transaction>,
     indexes: Vec<IndexKeys>,
-    /// For the rows and for each index the last key that is committed there; None where nobody looked.
+    /// For the rows and for each index the last key that is there; None where nobody looked.
     last_keys: Option<LastKeys>,
     key: Vec<u8>,
     entry: IndexEntry,
@@ -25,24 +26,24 @@ pub struct RowWrites<'a> {
     kept: Vec<bool>,
 }
 
-/// The last committed key of the rows and of each index, empty where there is none: what lies behind it is absent
-/// without a look.
+/// The last key of the rows and of each index that was committed, or was written here since, empty where there is none: what lies
+/// behind it is absent without a look.
 struct LastKeys {
     rows: Vec<u8>,
     indexes: Vec<Vec<u8>>,
 }
 
-impl<'a> RowWrites<'a> {
+impl RowWrites {
     /// Writes into a table.
-    pub fn new(shape: &'a TableShape, transaction: &'a Transaction) -> Self {
+    pub fn new(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Self {
         let table = &shape.descriptor;
         let ordered = table
             .indexes
             .iter()
             .filter(|index| index.method == IndexMethod::Ordered);
         Self {
-            shape,
-            transaction,
+            shape: shape.clone(),
+            transaction: transaction.clone(),
             indexes: ordered.map(|index| IndexKeys::new(table, index)).collect(),
             last_keys: None,
             key: Vec::new(),
@@ -52,10 +53,10 @@ impl<'a> RowWrites<'a> {
     }
 
     /// Fills one index of a table.
-    pub fn of_index(shape: &'a TableShape, index: IndexKeys, transaction: &'a Transaction) -> Self {
+    pub fn of_index(shape: &Arc<TableShape>, index: IndexKeys, transaction: &Arc<Transaction>) -> Self {
         Self {
-            shape,
-            transaction,
+            shape: shape.clone(),
+            transaction: transaction.clone(),
             indexes: vec![index],
             last_keys: None,
             key: Vec::new(),
@@ -68,9 +69,9 @@ impl<'a> RowWrites<'a> {
     ///
     /// # Errors
     /// When the rows cannot be read.
-    pub fn for_many(shape: &'a TableShape, transaction: &'a Transaction) -> Result<Self> {
+    pub fn for_many(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<Self> {
         let mut rows = Self::new(shape, transaction);
-        let table = shape.descriptor.id;
+        let table = shape.descriptor.storage;
         let last = |index| transaction.last_committed_key(&KeyRange::index(table, index));
         let indexes = shape.descriptor.indexes.iter();
         let ordered = indexes.filter(|index| index.method == IndexMethod::Ordered);
@@ -81,12 +82,23 @@ impl<'a> RowWrites<'a> {
         Ok(rows)
     }
 
+    /// Writes from here on into another transaction.
+    pub fn write_into(&mut self, transaction: &Arc<Transaction>) {
+        self.transaction = transaction.clone();
+    }
+
+    /// The table.
+    pub fn shape(&self) -> &Arc<TableShape> {
+        &self.shape
+    }
+
     /// Inserts a row by its bytes.
     ///
     /// # Errors
     /// 23505, and 54000 for a key or a transaction beyond a limit.
     pub fn insert(&mut self, bytes: &[u8]) -> Result<()> {
-        let row = RowReader::new(&self.shape.layout, bytes)?;
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, bytes)?;
         loop {
             self.key.clear();
             let row_id = if self.shape.descriptor.has_hidden_row_id() {
@@ -103,6 +115,9 @@ impl<'a> RowWrites<'a> {
                 false => self.transaction.insert(&self.key, bytes)?,
             };
             if is_new {
+                if let Some(last) = self.last_keys.as_mut().filter(|_| is_beyond) {
+                    last.rows.clone_from(&self.key);
+                }
                 break;
             }
             // A hidden id may have been given before the clock went back: take the next one.
@@ -118,7 +133,8 @@ impl<'a> RowWrites<'a> {
     /// # Errors
     /// As [`RowWrites::insert`].
     pub fn update(&mut self, key: &[u8], old: &[u8], bytes: &[u8]) -> Result<()> {
-        let row = RowReader::new(&self.shape.layout, bytes)?;
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, bytes)?;
         self.key.clear();
         if self.shape.descriptor.has_hidden_row_id() {
             self.key.extend_from_slice(key);
@@ -142,8 +158,9 @@ impl<'a> RowWrites<'a> {
     /// Deletes the entries of the row at `key`, which is `old`, but for those that `row`, with its key in `self.key`, has as well: these
     /// are noted in `self.kept`. Who reads a row through an entry reads the row's key, too, so nobody misses the change.
     fn remove_changed_entries(&mut self, key: &[u8], old: &[u8], row: &RowReader<'_>) -> Result<()> {
-        let old = RowReader::new(&self.shape.layout, old)?;
-        let (keys, layout) = (&self.shape.keys, &self.shape.layout);
+        let shape = self.shape.clone();
+        let (keys, layout) = (&shape.keys, &shape.layout);
+        let old = RowReader::new(layout, old)?;
         let mut new = IndexEntry::default();
         self.kept.clear();
         for index in &self.indexes {
@@ -163,7 +180,8 @@ impl<'a> RowWrites<'a> {
     /// # Errors
     /// 23505, and 54000 for a key or a transaction beyond a limit.
     pub fn index(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
-        let row = RowReader::new(&self.shape.layout, bytes)?;
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, bytes)?;
         self.key.clear();
         self.key.extend_from_slice(key);
         self.add_entries(&row)
@@ -185,6 +203,9 @@ impl<'a> RowWrites<'a> {
                 true => self.transaction.insert_beyond(&entry.key, &entry.value)?,
                 false => self.transaction.insert(&entry.key, &entry.value)?,
             };
+            if let Some(last) = self.last_keys.as_mut().filter(|_| is_beyond) {
+                last.indexes[at].clone_from(&entry.key);
+            }
             if !is_new {
                 if !entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
@@ -206,7 +227,8 @@ impl<'a> RowWrites<'a> {
     }
 
     fn remove_entries(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
-        let row = RowReader::new(&self.shape.layout, old)?;
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, old)?;
         for index in &self.indexes {
             self.shape
                 .keys
@@ -230,7 +252,7 @@ impl<'a> RowWrites<'a> {
             .iter()
             .map(|&column| table.columns[column].name.as_str())
             .collect();
-        let values: Vec<_> = columns.iter().map(|&column| show(self.shape, row, column)).collect();
+        let values: Vec<_> = columns.iter().map(|&column| show(&self.shape, row, column)).collect();
         Error::conflict(
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{constraint}\""),
@@ -249,7 +271,7 @@ impl<'a> RowWrites<'a> {
 /// A column's value as text.
 fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
     let mut builder = match shape.schema.project(&[column]) {
-        Ok(schema) => BatchBuilder::new(&shape.layout, &[column], std::sync::Arc::new(schema)),
+        Ok(schema) => BatchBuilder::new(&shape.layout, &[column], Arc::new(schema)),
         Err(_) => return "?".to_owned(),
     };
     let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());

@@ -26,12 +26,12 @@ pub struct Written {
 ///
 /// # Errors
 /// 23502, 23505 and what else a row may violate.
-pub fn run(change: &Change, source: &[RecordBatch], transaction: &Transaction) -> Result<Written> {
+pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<Written> {
     transaction.save();
     let mut writer = Writer::new(change, transaction);
     let result = source.iter().try_for_each(|batch| match change.kind {
-        ChangeKind::Insert => writer.insert(batch),
-        ChangeKind::Update => writer.update(batch),
+        ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
+        ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
         ChangeKind::Delete => writer.delete(batch),
     });
     let finished = result.and_then(|()| writer.finish());
@@ -41,10 +41,17 @@ pub fn run(change: &Change, source: &[RecordBatch], transaction: &Transaction) -
     finished
 }
 
+fn check(change: &Change, batch: &RecordBatch, first: usize) -> Result<()> {
+    match &change.rules {
+        Some(rules) => rules.check(&change.shape, batch, first),
+        None => Ok(()),
+    }
+}
+
 struct Writer<'a> {
     shape: &'a TableShape,
     transaction: &'a Transaction,
-    rows: RowWrites<'a>,
+    rows: RowWrites,
     returned: Option<BatchBuilder>,
     count: u64,
     /// Keys that an UPDATE or DELETE has met: a row is changed once.
@@ -53,8 +60,8 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(change: &'a Change, transaction: &'a Transaction) -> Self {
-        let shape = &*change.shape;
+    fn new(change: &'a Change, transaction: &'a Arc<Transaction>) -> Self {
+        let shape = &change.shape;
         let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
         Self {

@@ -228,10 +228,10 @@ impl Running {
 
     /// The graph at the statement's read point, and the vector; None where all rows are to be compared.
     fn graph(&self) -> Result<Option<(GraphAt, Vec<f32>)>> {
-        let read_point = self.statement.transaction.snapshot().read_point()?.index;
+        let read_point = self.statement.transaction.snapshot()?.read_point()?.index;
         let Some(graph) = self
             .followers
-            .graph_at(self.search.table.id, self.search.index.0, read_point)?
+            .graph_at(self.search.table.storage, self.search.index.0, read_point)?
         else {
             return Ok(None);
         };
@@ -268,7 +268,7 @@ impl Running {
         let Some(farthest) = hits.last().filter(|_| hits.len() == count) else {
             return Ok(None);
         };
-        let range = KeyRange::index(self.search.table.id, ROWS);
+        let range = KeyRange::index(self.search.table.storage, ROWS);
         let mut keys: Vec<Arc<[u8]>> = hits.iter().map(|hit| hit.key.clone()).collect();
         keys.extend(self.statement.transaction.own_keys(&range).into_iter().map(Arc::from));
         keys.sort_unstable();

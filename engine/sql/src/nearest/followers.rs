@@ -58,6 +58,7 @@ pub struct Followers {
     saved: Option<SavedGraphs>,
     /// Graphs that were read from files since the database was opened.
     restored: AtomicU64,
+    /// By the storage ids of the tables.
     by_table: RwLock<HashMap<TableId, Vec<Arc<Follower>>>>,
     told: Mutex<LogIndex>,
     was_told: Condvar,
@@ -73,10 +74,11 @@ pub struct Followers {
 /// One index; see the module's header.
 #[derive(Debug)]
 struct Follower {
+    /// The table's storage id.
     table: TableId,
     index: IndexId,
-    layout: RowLayout,
-    column: usize,
+    /// How its rows are read, and which column: both may change while the graph stays.
+    layout: RwLock<(RowLayout, usize)>,
     dimensions: usize,
     metric: Metric,
     options: HnswOptions,
@@ -207,13 +209,16 @@ impl Followers {
         let mut next: HashMap<TableId, Vec<Arc<Follower>>> = HashMap::new();
         for table in catalog.tables() {
             for index in &table.indexes {
-                let known = by_table.get(&table.id).into_iter().flatten();
+                let known = by_table.get(&table.storage).into_iter().flatten();
                 let known = known.into_iter().find(|there| there.index == index.id).cloned();
+                if let Some(known) = &known {
+                    known.read_as(table, index);
+                }
                 if let Some(follower) = known.or_else(|| Follower::new(table, index, self.threads).map(Arc::new)) {
                     if follower.built.read().is_none() {
                         self.has_work.store(true, Ordering::Release);
                     }
-                    next.entry(table.id).or_default().push(follower);
+                    next.entry(table.storage).or_default().push(follower);
                 }
             }
         }
@@ -332,10 +337,9 @@ impl Follower {
             return None;
         };
         Some(Self {
-            table: table.id,
+            table: table.storage,
             index: index.id,
-            layout: RowLayout::new(&table.types()),
-            column,
+            layout: RwLock::new((RowLayout::of(table).ok()?, column)),
             dimensions: usize::from(dimensions),
             metric: metric(distance)?,
             options: HnswOptions {
@@ -349,6 +353,17 @@ impl Follower {
             draining: Mutex::new(()),
             built: RwLock::default(),
         })
+    }
+
+    /// From now on reads rows as the table has them.
+    fn read_as(&self, table: &TableDescriptor, index: &IndexDescriptor) {
+        let column = index
+            .columns
+            .first()
+            .and_then(|column| table.position_of(column.column));
+        if let (Some(column), Ok(layout)) = (column, RowLayout::of(table)) {
+            *self.layout.write() = (layout, column);
+        }
     }
 
     /// Notes a change; on the thread that commits.
@@ -375,11 +390,13 @@ impl Follower {
     }
 
     fn vector(&self, row: &[u8]) -> Result<Option<Box<[f32]>>> {
-        let row = RowReader::new(&self.layout, row)?;
-        if row.is_null(self.column) {
+        let layout = self.layout.read();
+        let (layout, column) = &*layout;
+        let row = RowReader::new(layout, row)?;
+        if row.is_null(*column) {
             return Ok(None);
         }
-        Ok(Some(row.vector(self.column)?.collect()))
+        Ok(Some(row.vector(*column)?.collect()))
     }
 
     /// Brings the graph up to what was told, and builds it first where it is not there and a store is given. Without one:

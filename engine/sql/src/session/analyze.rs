@@ -115,7 +115,7 @@ async fn gather(shape: &TableShape, transaction: &Transaction, cancellation: &Ca
     let mut sample: Vec<Vec<u8>> = Vec::new();
     let mut sample_max = SAMPLE_ROWS;
     let (mut bytes, mut rows) = (0, 0_u64);
-    let mut scan = transaction.glance(&KeyRange::index(table.id, ROWS), Direction::Forward);
+    let mut scan = transaction.glance(&KeyRange::index(table.storage, ROWS), Direction::Forward)?;
     while scan.advance()? {
         rows += 1;
         let place = match sample.len() < sample_max {

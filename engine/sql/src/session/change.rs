@@ -39,7 +39,7 @@ impl Session {
             return self.change_in(&transaction, prepared, values, &cancellation).await;
         }
         for attempt in 1.. {
-            let transaction = Arc::new(self.engine.begin(true)?);
+            let transaction = Arc::new(self.engine.begin(true));
             let response = self.change_in(&transaction, prepared, values, &cancellation).await?;
             match self.commit(&transaction).await {
                 Ok(()) => return Ok(response),
@@ -70,7 +70,7 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let names = self.names(&catalog, &path);
         let (change, planned) = plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
-        self.depend(&planned, transaction);
+        self.depend(&planned, transaction)?;
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
         let source = self.collect(&plan, transaction, cancellation, text).await?;
         let written = dml::run(&change, &source, transaction)?;
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// All batches of a plan, accounted for in the memory of queries while they are gathered.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         plan: &LogicalPlan,
         transaction: &Arc<Transaction>,

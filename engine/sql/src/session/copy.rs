@@ -147,13 +147,15 @@ impl Session {
             Some((position, table.columns[position].sql_type, expr))
         });
         let defaults = Defaults::new(&self.engine.state, left_out.collect())?;
+        let rules = names.row_rules(&shape)?;
         let planned: Planned = names.nothing();
-        self.depend(&planned, transaction);
+        self.depend(&planned, transaction)?;
         Ok(Load {
             shape,
             columns,
             is_listed,
             defaults,
+            rules,
             transaction: transaction.clone(),
             cancellation,
         })
@@ -351,7 +353,7 @@ fn copied_table(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result
         .map_err(|error| at(error, name.span(), text))?
     {
         Object::Table(table) => Ok(table),
-        Object::View(_) | Object::Graph(_) => Err(Error::invalid(
+        Object::View(_) | Object::Graph(_) | Object::Sequence(_) => Err(Error::invalid(
             SqlState::WRONG_OBJECT_TYPE,
             format!("COPY cannot use \"{name}\": it is not a table"),
         )

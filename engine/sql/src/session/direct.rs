@@ -136,8 +136,8 @@ impl Session {
             return Ok(None);
         };
         if !get.keys.is_single() {
-            let transaction = self.engine.begin(false)?;
-            if transaction.generation() != Some(compiled.generation) {
+            let transaction = self.engine.begin(false);
+            if transaction.generation()? != Some(compiled.generation) {
                 return Ok(None);
             }
             return get_in(&transaction, &compiled, values);
@@ -166,7 +166,7 @@ impl Session {
         &self,
         prepared: &Prepared,
         values: &[Value],
-        transaction: &Transaction,
+        transaction: &Arc<Transaction>,
     ) -> Result<Option<Response>> {
         if !prepared.is_candidate || !self.choices.is_direct {
             return Ok(None);
@@ -185,7 +185,7 @@ impl Session {
         let Some(source) = put.source(values, transaction)? else {
             return Ok(None);
         };
-        transaction.require_unchanged(table_key.clone());
+        transaction.require_unchanged(table_key.clone())?;
         let written = dml::run(&put.change, &source, transaction)?;
         Ok(Some(Response::Done {
             tag: put.change.kind.tag(written.count),
@@ -196,7 +196,7 @@ impl Session {
     fn compile_now(&self, statement: &ast::Statement, given: &[Option<SqlType>]) -> Result<Option<Arc<Compiled>>> {
         match &self.block {
             Some(block) => self.compile(statement, given, &block.transaction),
-            None => self.compile(statement, given, &self.engine.begin(false)?),
+            None => self.compile(statement, given, &self.engine.begin(false)),
         }
     }
 
@@ -207,7 +207,7 @@ impl Session {
         transaction: &Transaction,
     ) -> Result<Option<Arc<Compiled>>> {
         let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
-        let Some(generation) = transaction.generation().filter(|_| !has_changed_catalog) else {
+        let Some(generation) = transaction.generation()?.filter(|_| !has_changed_catalog) else {
             return Ok(None);
         };
         let catalog = self.engine.catalog_of(transaction)?;
@@ -223,7 +223,7 @@ impl Session {
     /// The compiled statement for the catalog as a transaction sees it.
     fn compiled(&self, prepared: &Prepared, transaction: &Transaction) -> Result<Option<Arc<Compiled>>> {
         let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
-        let Some(generation) = transaction.generation().filter(|_| !has_changed_catalog) else {
+        let Some(generation) = transaction.generation()?.filter(|_| !has_changed_catalog) else {
             return Ok(None);
         };
         if let Some(known) = self.known(prepared, generation) {
@@ -240,7 +240,7 @@ impl Session {
         let known = self.engine.store.generation();
         match known.and_then(|generation| self.known(prepared, generation)) {
             Some(known) => Ok(Some(known)),
-            None => self.compiled(prepared, &self.engine.begin(false)?),
+            None => self.compiled(prepared, &self.engine.begin(false)),
         }
     }
 
@@ -270,7 +270,7 @@ fn get_in(transaction: &Transaction, compiled: &Compiled, values: &[Value]) -> R
     let Found::Keys(keys) = get.keys.all(values) else {
         return Ok(None);
     };
-    transaction.require_unchanged(direct.table_key.clone());
+    transaction.require_unchanged(direct.table_key.clone())?;
     let mut found = Vec::with_capacity(keys.len());
     for key in &keys {
         found.extend(transaction.get(key)?);

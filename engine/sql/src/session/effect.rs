@@ -8,6 +8,7 @@ use super::verbs::ask;
 use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
+use crate::utility;
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +145,10 @@ impl Statement {
             }
             ast::Statement::Copy { .. } => vec!["COPY"],
             ast::Statement::Set(_) | ast::Statement::Reset(_) => vec!["ALTER SYSTEM"],
-            ast::Statement::Call(call) => match crate::graph::carried_definition(call) {
-                Some((definition, _)) => definition.split_whitespace().take(3).collect(),
-                None => vec!["CALL"],
+            ast::Statement::Call(call) => match (utility::carried(call)?, crate::graph::carried_definition(call)) {
+                (Some(utility), _) => vec![utility::verb(&utility)],
+                (None, Some((definition, _))) => definition.split_whitespace().take(3).collect(),
+                (None, None) => vec!["CALL"],
             },
             _ => written.split_whitespace().take(2).collect(),
         };

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aion_base::{Error, ErrorKind, Result, SqlState};
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{EdgeTable, GraphDescriptor, Property, TableDescriptor, VertexTable};
 use aion_catalog::objects::{Catalog, Object, table_key};
@@ -84,37 +84,6 @@ impl Session {
             self.notice(SqlState::SUCCESSFUL_COMPLETION, notice);
         }
         Ok(response)
-    }
-
-    fn drop_graphs(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let mut definition = Definition::new("DROP PROPERTY GRAPH", Vec::new());
-        let path = self.search_path()?;
-        for name in names {
-            let place = |error| at(error, name.span(), text);
-            match self.names(catalog, &path).resolve(&reference(name)?) {
-                Ok(Object::Graph(graph)) => {
-                    let unused = catalog.check_unused(&graph.schema, &graph.name, "property graph", &[]);
-                    unused.map_err(place)?;
-                    definition.changes.extend(catalog.drop_graph(&graph));
-                }
-                Ok(_) => {
-                    let message = format!("\"{name}\" is not a property graph");
-                    return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
-                }
-                Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
-                    let notice = format!("property graph \"{name}\" does not exist, skipping");
-                    definition.notice = Some((SqlState::SUCCESSFUL_COMPLETION, notice));
-                }
-                Err(error) => return Err(place(error)),
-            }
-        }
-        Ok(definition)
     }
 
     fn describe_graph(

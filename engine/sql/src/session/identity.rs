@@ -17,6 +17,8 @@ impl Session {
             settings: self.settings.clone(),
             process_id: self.process_id,
             assigned: self.assigned.clone(),
+            sequences: self.engine.sequences.clone(),
+            numbers: self.numbers.clone(),
             observer: self.engine.options.observer.clone(),
             pipeline: self.engine.options.pipeline.clone(),
         }

@@ -11,7 +11,7 @@ use aion_base::id::IndexId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
+use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
 use aion_catalog::keys::{IndexKeys, ROWS, check_key_type};
 use aion_catalog::objects::{Catalog, Object};
 use aion_storage::Direction;
@@ -19,13 +19,11 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use super::table::{INDEX_COLUMNS_MAX, next_index};
 use crate::cancel::Cancellation;
-use crate::dml::{RowWrites, at, normalize, reference};
+use crate::dml::{ManyRows, at, normalize, reference};
 use crate::table::TableShape;
 use crate::transaction::Transaction;
-
-/// Columns of an index at most: PostgreSQL's limit.
-const COLUMNS_MAX: usize = 32;
 
 impl Session {
     pub(super) fn create_index(&self, create: &ast::CreateIndex, catalog: &Catalog, text: &str) -> Result<Definition> {
@@ -61,26 +59,18 @@ impl Session {
             })?;
         let mut changed = table.as_ref().clone();
         let index = IndexDescriptor {
-            id: IndexId(changed.next_index),
-            name,
-            columns,
             is_unique: create.unique,
             method,
-            state: IndexState::Readable,
+            ..IndexDescriptor::new(IndexId(changed.next_index), name, columns)
         };
-        changed.next_index = changed.next_index.checked_add(1).ok_or_else(|| {
-            Error::exhausted(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!("table \"{}\" has had as many indexes as it can", table.name),
-            )
-        })?;
+        changed.next_index = next_index(&changed)?;
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
         let mut definition = Definition::new("CREATE INDEX", changes);
         match method {
             IndexMethod::Ordered => {
                 let keys = IndexKeys::new(&changed, &index);
-                definition.filled.push((TableShape::new(changed), keys));
+                self.fill_privately(&mut definition, &TableShape::new(changed), keys)?;
             }
             IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }
@@ -103,7 +93,7 @@ impl Session {
                 Ok(found) => found,
                 Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
                     let notice = format!("index \"{name}\" does not exist, skipping");
-                    definition.notice = Some((SqlState::SUCCESSFUL_COMPLETION, notice));
+                    definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
                     continue;
                 }
                 Err(error) => return Err(at(error, name.span(), text)),
@@ -115,9 +105,23 @@ impl Session {
                     changed.len() - 1
                 }
             };
+            if index.constraint.is_some() {
+                let message = format!(
+                    "cannot drop index {} because constraint {} on table {} requires it",
+                    index.name, index.name, table.name
+                );
+                return Err(crate::dml::at(
+                    Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).with_hint(format!(
+                        "Use ALTER TABLE {} DROP CONSTRAINT {}.",
+                        table.name, index.name
+                    )),
+                    name.span(),
+                    text,
+                ));
+            }
             changed[at].indexes.retain(|there| there.id != index.id);
             if index.method == IndexMethod::Ordered {
-                definition.cleared.push(KeyRange::index(table.id, index.id));
+                definition.retire(KeyRange::index(table.storage, index.id));
             }
         }
         for table in changed {
@@ -126,7 +130,11 @@ impl Session {
         Ok(definition)
     }
 
-    fn find_index(&self, name: &ast::ObjectName, catalog: &Catalog) -> Result<(Arc<TableDescriptor>, IndexDescriptor)> {
+    pub(super) fn find_index(
+        &self,
+        name: &ast::ObjectName,
+        catalog: &Catalog,
+    ) -> Result<(Arc<TableDescriptor>, IndexDescriptor)> {
         let wanted = last_part(name)?;
         let schemas = match name.0.len() {
             1 => self.search_path()?,
@@ -158,35 +166,35 @@ impl Session {
 /// # Errors
 /// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit; 57014.
 pub async fn fill(
-    shape: &TableShape,
+    shape: &Arc<TableShape>,
     index: &IndexKeys,
-    transaction: &Transaction,
+    transaction: &Arc<Transaction>,
     cancellation: &Cancellation,
 ) -> Result<()> {
     let name = index.name().to_owned();
-    let mut writes = RowWrites::of_index(shape, index.clone(), transaction);
-    let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.id, ROWS), Direction::Forward);
+    let duplicated = |error: Error| {
+        if error.state() != SqlState::UNIQUE_VIOLATION {
+            return error;
+        }
+        let detail = error.detail();
+        let detail = detail.map(|detail| detail.replace("already exists", "is duplicated"));
+        Error::conflict(
+            SqlState::UNIQUE_VIOLATION,
+            format!("could not create unique index \"{name}\""),
+        )
+        .with_detail(detail.unwrap_or_default())
+        .with_table(shape.descriptor.name.clone())
+        .with_constraint(name.clone())
+    };
+    let mut writes = ManyRows::of_index(shape, index.clone(), transaction);
+    let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.storage, ROWS), Direction::Forward)?;
     let mut count = 0;
     while rows.advance()? {
         count += 1;
         cancellation.watch(count).await?;
-        writes.index(rows.key(), rows.value()).map_err(|error| {
-            if error.state() != SqlState::UNIQUE_VIOLATION {
-                return error;
-            }
-            let detail = error
-                .detail()
-                .map(|detail| detail.replace("already exists", "is duplicated"));
-            Error::conflict(
-                SqlState::UNIQUE_VIOLATION,
-                format!("could not create unique index \"{name}\""),
-            )
-            .with_detail(detail.unwrap_or_default())
-            .with_table(shape.descriptor.name.clone())
-            .with_constraint(name.clone())
-        })?;
+        writes.index(rows.key(), rows.value()).map_err(duplicated)?;
     }
-    Ok(())
+    writes.finish().map_err(duplicated)
 }
 
 fn method(create: &ast::CreateIndex) -> Result<IndexMethod> {
@@ -279,7 +287,7 @@ fn columns(
     text: &str,
 ) -> Result<Vec<IndexColumn>> {
     let is_ordered = method == IndexMethod::Ordered;
-    let limit = if is_ordered { COLUMNS_MAX } else { 1 };
+    let limit = if is_ordered { INDEX_COLUMNS_MAX } else { 1 };
     if create.columns.len() > limit {
         return Err(Error::exhausted(
             SqlState::PROGRAM_LIMIT_EXCEEDED,

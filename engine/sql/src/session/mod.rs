@@ -8,12 +8,14 @@
 //! are fetched. [`Session::begin_implicit`] lets several statements that came in one message be one
 //! transaction. After an error in a transaction block everything but ROLLBACK and COMMIT, which then rolls back, is 25P02. ROLLBACK TO a savepoint ends the failure.
 
+mod alter;
 mod analyze;
 mod change;
 pub(crate) mod columns;
 mod copy;
 mod ddl;
 mod direct;
+mod drop;
 mod effect;
 mod explain;
 mod graph;
@@ -23,9 +25,12 @@ mod local;
 mod observing;
 mod parameters;
 mod query;
+mod sequence;
 mod setting;
+mod table;
 mod template;
 mod transaction;
+mod upkeep;
 mod verbs;
 mod view;
 mod what_if;
@@ -45,8 +50,9 @@ use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
-use crate::system::Assigned;
+use crate::system::{Assigned, Numbers};
 use crate::transaction::Transaction;
+use crate::utility;
 pub(crate) use columns::{make_unique, of_query};
 pub use effect::{Effect, PhysicalChange};
 pub(crate) use explain::{Node as PlanNode, Property, operators_of, predict};
@@ -166,6 +172,8 @@ pub struct Session {
     process_id: i32,
     /// What `set_config` set in a statement, until the statement is over.
     assigned: Assigned,
+    /// The numbers that sequences gave it.
+    numbers: Arc<Numbers>,
     /// Indexes that statements are planned with as if they were there.
     hypothetical: Arc<[HypotheticalIndex]>,
 }
@@ -191,6 +199,7 @@ impl Session {
             local: LocalTables::default(),
             process_id: 0,
             assigned: Assigned::default(),
+            numbers: Arc::default(),
             hypothetical: [].into(),
         }
     }
@@ -258,7 +267,10 @@ impl Session {
             | ast::Statement::Discard { .. } => self.setting_statement(prepared).await,
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
-            ast::Statement::Call(_) => self.define_graph(&prepared.statement, cancellation).await,
+            ast::Statement::Call(call) => match utility::carried(call)? {
+                Some(utility) => self.utility(&utility, &prepared.statement, cancellation).await,
+                None => self.define_graph(&prepared.statement, cancellation).await,
+            },
             _ => self.define(&prepared.statement, &cancellation).await,
         }
     }
@@ -402,7 +414,7 @@ impl Session {
         match &self.block {
             Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
             Some(block) => self.engine.catalog_of(&block.transaction),
-            None => self.engine.catalog_of(&self.engine.begin(false)?),
+            None => self.engine.catalog_of(&self.engine.begin(false)),
         }
     }
 
@@ -418,7 +430,7 @@ impl Session {
     fn transaction(&self, may_write: bool) -> Result<Arc<Transaction>> {
         match &self.block {
             Some(block) => Ok(block.transaction.clone()),
-            None => self.engine.begin(may_write).map(Arc::new),
+            None => Ok(Arc::new(self.engine.begin(may_write))),
         }
     }
 

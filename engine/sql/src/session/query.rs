@@ -112,7 +112,7 @@ impl Session {
         let begin = clock.monotonic();
         let transaction = self.transaction(false)?;
         let template = self.template(prepared, query, &transaction)?;
-        self.depend(&template.planned, &transaction);
+        self.depend(&template.planned, &transaction)?;
         let columns = template.columns.clone();
         let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
         let context = StatementContext {
@@ -139,13 +139,14 @@ impl Session {
     }
 
     /// Notes that what the transaction writes is right only while the tables it planned upon are as they were.
-    pub(super) fn depend(&self, planned: &Planned, transaction: &Transaction) {
+    pub(super) fn depend(&self, planned: &Planned, transaction: &Transaction) -> Result<()> {
         for (schema, table) in &planned.tables {
-            transaction.require_unchanged(KeyRange::point(&table_key(schema, table)));
+            transaction.require_unchanged(KeyRange::point(&table_key(schema, table)))?;
         }
         for key in &planned.definitions {
-            transaction.require_unchanged(KeyRange::point(key));
+            transaction.require_unchanged(KeyRange::point(key))?;
         }
+        Ok(())
     }
 
     /// Optimises a plan and makes it executable.

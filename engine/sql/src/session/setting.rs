@@ -97,6 +97,9 @@ impl Session {
                 if matches!(object_type, ast::DiscardObject::ALL) {
                     self.reset_all()?;
                 }
+                if matches!(object_type, ast::DiscardObject::ALL | ast::DiscardObject::SEQUENCES) {
+                    self.numbers.forget();
+                }
                 done(&format!("DISCARD {object_type}"))
             }
             other => Err(Error::internal(format!("no setting: {other}"))),

@@ -49,7 +49,7 @@ impl Session {
         transaction: &Transaction,
     ) -> Result<Arc<Template>> {
         let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
-        let generation = transaction.generation().filter(|_| !has_changed_catalog);
+        let generation = transaction.generation()?.filter(|_| !has_changed_catalog);
         let known = prepared.template.lock().clone();
         let holds = |template: &Arc<Template>| {
             generation.is_some() && template.generation == generation && Arc::ptr_eq(&template.choices, &self.choices)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aion_base::id::{IndexId, TableId};
 use aion_base::key::KeyReader;
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects;
 use aion_storage::{Outcome, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
 
@@ -24,6 +25,8 @@ pub struct Block {
     pub has_changed_catalog: bool,
     /// Statements that change something are refused.
     pub is_read_only: bool,
+    /// Sequences whose numbers change with it.
+    pub restarted: Vec<u32>,
     /// The session's settings when it began.
     pub settings: SettingsMark,
     /// The oldest first.
@@ -44,13 +47,14 @@ const SAVEPOINTS_MAX: usize = 10_000;
 
 impl Block {
     pub fn begin(engine: &Engine, settings: &Settings, is_implicit: bool) -> Result<Self> {
-        let transaction = Arc::new(engine.begin(true)?);
+        let transaction = Arc::new(engine.begin(true));
         Ok(Self {
             transaction,
             is_implicit,
             is_failed: false,
             has_changed_catalog: false,
             is_read_only: settings.is_on("default_transaction_read_only"),
+            restarted: Vec::new(),
             settings: settings.mark(),
             savepoints: Vec::new(),
         })
@@ -208,6 +212,10 @@ impl Session {
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
         let committed = self.commit(&block.transaction).await;
+        block
+            .restarted
+            .into_iter()
+            .for_each(|id| self.engine.sequences.forget(id));
         match committed {
             Ok(()) => self.settings.end_local(),
             Err(_) => self.settings.return_to(block.settings),
@@ -233,6 +241,12 @@ impl Session {
         let Some(commit) = transaction.take_commit() else {
             return Ok(());
         };
+        // Keys of the catalog come first.
+        let retires = commit.writes.iter().map(|write| &write.key);
+        let retires = retires.take_while(|key| objects::range().contains(key));
+        if retires.into_iter().any(|key| objects::retired_range().contains(key)) {
+            self.engine.storages.note_retired();
+        }
         match self.engine.store.propose(commit)?.await? {
             Outcome::Committed { .. } => {
                 self.engine.maintain();
@@ -264,7 +278,7 @@ impl Session {
 
     fn constraint(&self, table: TableId, index: IndexId) -> Option<(String, String)> {
         let catalog = self.engine.catalog_at(&*self.engine.store.snapshot()).ok()?;
-        let table = catalog.tables().find(|there| there.id == table)?;
+        let table = catalog.tables().find(|there| there.storage == table)?;
         let constraint = match table.indexes.iter().find(|there| there.id == index) {
             Some(index) => index.name.clone(),
             None => table.primary_key_name.clone()?,

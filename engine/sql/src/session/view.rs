@@ -1,16 +1,13 @@
 //! CREATE and DROP VIEW.
 
-use std::sync::Arc;
-
-use aion_base::{Error, ErrorKind, Result, SqlState};
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{ViewDescriptor, check_name};
 use aion_catalog::objects::{Catalog, Object, table_key, view_key};
-use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Word};
 
 use super::{Session, columns};
-use crate::dml::{at, normalize, reference};
+use crate::dml::{at, normalize};
 use crate::error::translate;
 use crate::parse;
 use crate::planner::Planned;
@@ -97,55 +94,12 @@ impl Session {
         }
         Ok(())
     }
-
-    pub(super) fn drop_views(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let mut definition = Definition::new("DROP VIEW", Vec::new());
-        let path = self.search_path()?;
-        let mut going: Vec<(Arc<ViewDescriptor>, Span)> = Vec::new();
-        for name in names {
-            let place = |error| at(error, name.span(), text);
-            match self.names(catalog, &path).resolve(&reference(name)?) {
-                Ok(Object::View(view)) => going.push((view, name.span())),
-                Ok(_) => {
-                    let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a view"));
-                    return Err(place(error));
-                }
-                Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
-                    let notice = format!("view \"{name}\" does not exist, skipping");
-                    definition.notice = Some((SqlState::SUCCESSFUL_COMPLETION, notice));
-                }
-                Err(error) => return Err(place(missing_view(error, name))),
-            }
-        }
-        let views: Vec<_> = going.iter().map(|(view, _)| view.clone()).collect();
-        for (view, span) in going {
-            let unused = catalog.check_unused(&view.schema, &view.name, "view", &views);
-            unused.map_err(|error| at(error, span, text))?;
-            definition.changes.extend(catalog.drop_view(&view));
-        }
-        Ok(definition)
-    }
 }
 
 /// The keys of the descriptors that something was planned with.
 pub(super) fn descriptors(planned: &Planned) -> Vec<Vec<u8>> {
     let tables = planned.tables.iter().map(|(schema, table)| table_key(schema, table));
     tables.chain(planned.definitions.iter().cloned()).collect()
-}
-
-fn missing_view(error: Error, name: &ast::ObjectName) -> Error {
-    match reference(name) {
-        Ok(TableReference::Bare { table }) if error.state() == SqlState::UNDEFINED_TABLE => {
-            Error::not_found(SqlState::UNDEFINED_TABLE, format!("view \"{table}\" does not exist"))
-        }
-        _ => error,
-    }
 }
 
 /// The names of the view's columns, and those that its query gives them.

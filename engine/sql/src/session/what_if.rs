@@ -12,7 +12,7 @@ use std::sync::Arc;
 use aion_base::id::{IndexId, TableId};
 use aion_base::{Error, Result};
 use aion_catalog::Value;
-use aion_catalog::descriptor::{ColumnId, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
+use aion_catalog::descriptor::{ColumnId, IndexColumn, IndexDescriptor, TableDescriptor};
 use aion_catalog::objects::Catalog;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -151,14 +151,9 @@ impl AdjustedIndexes {
         for index in added {
             let id = IndexId(adjusted.next_index);
             adjusted.next_index = adjusted.next_index.saturating_add(1);
-            adjusted.indexes.push(IndexDescriptor {
-                id,
-                name: format!("hypothetical {id}"),
-                columns: index.columns.iter().copied().map(ascending).collect(),
-                is_unique: false,
-                method: IndexMethod::Ordered,
-                state: IndexState::Readable,
-            });
+            let columns = index.columns.iter().copied().map(ascending).collect();
+            let name = format!("hypothetical {id}");
+            adjusted.indexes.push(IndexDescriptor::new(id, name, columns));
         }
         Some(Arc::new(adjusted))
     }

@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
 use aion_base::recommendation::Pipeline;
-use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor, ViewDescriptor};
+use aion_catalog::descriptor::{IndexDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
 use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
 use super::{Definition, definitions, oids};
+use crate::sequences::Sequences;
 use crate::settings::Settings;
 
 /// What a session says of itself.
@@ -30,6 +31,10 @@ pub struct Identity {
     pub process_id: i32,
     /// Settings that a function of the statement sets.
     pub assigned: Assigned,
+    /// Who gives the numbers of sequences.
+    pub sequences: Arc<Sequences>,
+    /// The numbers that this session was given.
+    pub numbers: Arc<Numbers>,
     /// Who notes what ran.
     pub observer: Option<Arc<dyn Observer>>,
     /// Who recommends changes.
@@ -38,6 +43,37 @@ pub struct Identity {
 
 /// Settings and values, to be set once the statement is over, and whether for the transaction alone.
 pub type Assigned = Arc<Mutex<Vec<(String, String, bool)>>>;
+
+/// The last number that each sequence gave a session, by the sequence's id.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    given: Mutex<(HashMap<u32, i64>, Option<u32>)>,
+}
+
+impl Numbers {
+    /// A sequence gave a number.
+    pub fn note(&self, sequence: u32, number: i64) {
+        let mut given = self.given.lock();
+        given.0.insert(sequence, number);
+        given.1 = Some(sequence);
+    }
+
+    /// The last number of a sequence.
+    pub fn of(&self, sequence: u32) -> Option<i64> {
+        self.given.lock().0.get(&sequence).copied()
+    }
+
+    /// The last number of whatever sequence gave the last one.
+    pub fn last(&self) -> Option<i64> {
+        let given = self.given.lock();
+        given.0.get(&given.1?).copied()
+    }
+
+    /// DISCARD ALL, DISCARD SEQUENCES.
+    pub fn forget(&self) {
+        *self.given.lock() = Default::default();
+    }
+}
 
 /// See the module's header.
 #[derive(Debug)]
@@ -79,6 +115,7 @@ pub enum RelationKind {
     Index(Arc<TableDescriptor>, IndexDescriptor),
     View(Arc<ViewDescriptor>),
     Graph,
+    Sequence(Arc<SequenceDescriptor>),
     System(&'static Definition),
 }
 
@@ -91,6 +128,7 @@ impl Relation {
             RelationKind::View(_) => "v",
             // PostgreSQL 19's letter.
             RelationKind::Graph => "g",
+            RelationKind::Sequence(_) => "S",
             RelationKind::System(definition) if definition.is_view() => "v",
             RelationKind::System(_) => "r",
         }
@@ -233,6 +271,15 @@ impl Relations {
         for graph in catalog.graphs() {
             let oid = oids::hashed("graph", &graph.schema, &graph.name);
             add(oid, &graph.schema, &graph.name, RelationKind::Graph);
+        }
+        for sequence in catalog.sequences() {
+            let oid = oids::table(TableId(sequence.id));
+            add(
+                oid,
+                &sequence.schema,
+                &sequence.name,
+                RelationKind::Sequence(sequence.clone()),
+            );
         }
         for definition in definitions() {
             let kind = RelationKind::System(definition);

@@ -43,7 +43,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::wrap;
 use cells::Row;
-pub use facts::{Assigned, Facts, Identity, Relation, RelationKind, quoted, split_name};
+pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, split_name};
 pub use rewrite::{parameter_casts, rewrite};
 pub use server::function_oid;
 pub use show::{constraint_definition, index_column_name, index_definition, type_name};

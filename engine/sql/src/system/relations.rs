@@ -138,7 +138,7 @@ fn class(facts: &Facts, relation: &Relation) -> Row {
             };
             (method, facts.estimated_rows(table.id), false)
         }
-        RelationKind::View(_) | RelationKind::Graph => (0, 0, false),
+        RelationKind::View(_) | RelationKind::Graph | RelationKind::Sequence(_) => (0, 0, false),
         RelationKind::System(_) => (0, -1, false),
     };
     let file = if access_method == 0 { 0 } else { relation.oid };
@@ -239,7 +239,7 @@ pub(super) fn columns_of(facts: &Facts, relation: &Relation) -> Vec<Attribute> {
                     .collect(),
             )
         }
-        RelationKind::Graph => Vec::new(),
+        RelationKind::Graph | RelationKind::Sequence(_) => Vec::new(),
         RelationKind::View(view) => facts.columns_of_view(view).map(of_schema).unwrap_or_default(),
         RelationKind::System(definition) => of_schema(&cells::schema(definition.columns)),
     }

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aion_base::Result;
-use aion_base::id::{IndexId, TableId};
+use aion_base::id::IndexId;
 use aion_base::observation::{Fingerprint, Observation, Observer, Predicted, StatementFigures, TimeFigures};
 use aion_base::recommendation::{Asked, DecisionRow, KnobRow, ModelRow, Pipeline, Recommendation, StatusRow};
 use aion_base::subplan::SubPlan;
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
-    ViewDescriptor,
+    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor, ViewDescriptor,
 };
 use aion_catalog::objects::Catalog;
 
@@ -21,23 +20,20 @@ use crate::settings::Settings;
 
 fn catalog() -> Catalog {
     let column = |id, name: &str, sql_type| ColumnDescriptor {
-        id: ColumnId(id),
-        name: name.to_owned(),
-        sql_type,
         is_nullable: id != 1,
         default: (id == 2).then(|| "'none'".to_owned()),
+        ..ColumnDescriptor::new(ColumnId(id), name, sql_type)
     };
-    let index = |id, name: &str, column, method| IndexDescriptor {
-        id: IndexId(id),
-        name: name.to_owned(),
-        columns: vec![IndexColumn {
+    let index = |id, name: &str, column, method| {
+        let by = IndexColumn {
             column: ColumnId(column),
             is_descending: true,
             is_nulls_first: false,
-        }],
-        is_unique: false,
-        method,
-        state: IndexState::Readable,
+        };
+        IndexDescriptor {
+            method,
+            ..IndexDescriptor::new(IndexId(id), name, vec![by])
+        }
     };
     let hnsw = IndexMethod::Hnsw {
         m: 16,
@@ -45,10 +41,6 @@ fn catalog() -> Catalog {
         distance: Distance::Cosine,
     };
     let table = TableDescriptor {
-        id: TableId(0),
-        schema: "public".to_owned(),
-        name: "Flights".to_owned(),
-        version: 0,
         columns: vec![
             column(1, "id", SqlType::BigInt),
             column(2, "origin", SqlType::Varchar(Some(3))),
@@ -63,6 +55,7 @@ fn catalog() -> Catalog {
         ],
         next_column: 5,
         next_index: 3,
+        ..TableDescriptor::new("public", "Flights")
     };
     let view = ViewDescriptor {
         schema: "public".to_owned(),
@@ -218,6 +211,10 @@ fn facts() -> Facts {
         observer: Some(Arc::new(OneStatement)),
         pipeline: Some(Arc::new(OneRecommendation)),
         assigned: Assigned::default(),
+        sequences: Arc::new(crate::sequences::Sequences::new(Arc::new(
+            aion_storage::Store::in_memory(&aion_storage::StoreOptions::default()),
+        ))),
+        numbers: Arc::default(),
     };
     let functions = vec![("lower".to_owned(), 'f')];
     Facts::new(

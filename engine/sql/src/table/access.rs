@@ -112,7 +112,7 @@ fn primary_key(shape: &TableShape, comparisons: &[Comparison<'_>]) -> super::bou
         .map(|&at| column(shape, at, ColumnOrder::ASC))
         .collect();
     let mut prefix = Vec::new();
-    KeyWriter::new(&mut prefix).table(shape.descriptor.id, ROWS);
+    KeyWriter::new(&mut prefix).table(shape.descriptor.storage, ROWS);
     bounds(&prefix, &columns, comparisons)
 }
 

@@ -61,7 +61,8 @@ impl TableShape {
         let schema = Arc::new(Schema::new(fields.clone()));
         fields.push(Field::new(KEY_COLUMN, DataType::Binary, false));
         Arc::new(Self {
-            layout: RowLayout::new(&descriptor.types()),
+            layout: RowLayout::of(&descriptor)
+                .expect("whoever made the descriptor, or read it, has checked its values"),
             keys: TableKeys::new(&descriptor),
             descriptor,
             schema,

@@ -91,12 +91,15 @@ impl Kept {
 
 impl Reader {
     /// Begins to read.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
     pub fn new(
         plan: Arc<ScanPlan>,
         statement: Arc<StatementContext>,
         batch_rows: usize,
         metrics: BaselineMetrics,
-    ) -> Self {
+    ) -> Result<Self> {
         let builder = |columns: &[usize], schema: SchemaRef| BatchBuilder::new(&plan.shape.layout, columns, schema);
         let rows = match (&plan.access, &plan.filter) {
             (Access::Index { is_covering: true, .. }, filter) => {
@@ -115,11 +118,11 @@ impl Reader {
         };
         let source = match &plan.access {
             Access::Rows { range, .. } | Access::Index { range, .. } => {
-                Source::Scan(statement.transaction.scan(range, plan.direction))
+                Source::Scan(statement.transaction.scan(range, plan.direction)?)
             }
             Access::Keys { .. } => Source::List(0),
         };
-        Self {
+        Ok(Self {
             source,
             statement,
             metrics,
@@ -128,7 +131,7 @@ impl Reader {
             rest: plan.limit.unwrap_or(usize::MAX),
             rows,
             plan,
-        }
+        })
     }
 
     /// The next rows; None at the end.

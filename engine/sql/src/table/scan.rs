@@ -110,7 +110,7 @@ impl ScanPlan {
     /// The name that EXPLAIN shows.
     pub fn name(&self) -> &'static str {
         match &self.access {
-            Access::Rows { range, .. } if *range == KeyRange::index(self.shape.descriptor.id, ROWS) => SEQ_SCAN,
+            Access::Rows { range, .. } if *range == KeyRange::index(self.shape.descriptor.storage, ROWS) => SEQ_SCAN,
             Access::Rows { .. } => "Index Scan",
             Access::Keys { .. } => "Key Lookup",
             Access::Index { is_covering: true, .. } => "Index Only Scan",
@@ -211,7 +211,9 @@ impl DisplayAs for ScanExec {
         write!(f, "ScanExec: {}.{}", table.schema, table.name)?;
         match &plan.access {
             Access::Rows { range, .. } if range.is_empty() => write!(f, ", no rows")?,
-            Access::Rows { range, .. } if *range != KeyRange::index(table.id, ROWS) => write!(f, ", by primary key")?,
+            Access::Rows { range, .. } if *range != KeyRange::index(table.storage, ROWS) => {
+                write!(f, ", by primary key")?
+            }
             Access::Rows { .. } => {}
             Access::Keys { keys } => write!(f, ", {} keys", keys.len())?,
             Access::Index { keys, is_covering, .. } => {
@@ -283,7 +285,7 @@ impl ExecutionPlan for ScanExec {
         let statement = StatementContext::of(&task).map_err(wrap)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let batch_rows = task.session_config().batch_size();
-        let reader = Reader::new(self.plan.clone(), statement, batch_rows, metrics);
+        let reader = Reader::new(self.plan.clone(), statement, batch_rows, metrics).map_err(wrap)?;
         let stream = futures::stream::try_unfold(reader, |mut reader| async move {
             let batch = reader.next_batch().await.map_err(wrap)?;
             Ok(batch.map(|batch| (batch, reader)))

@@ -1,16 +1,22 @@
-//! A transaction over keys: one snapshot, what was written, what was read.
+//! A transaction over keys: where it reads, what was written, what was read.
 //!
-//! **Vocabulary.** The *write set* is what the transaction will change, visible to itself. The *read set* is the ranges of keys that it
-//! relied upon, gaps included.
+//! **Vocabulary.** The *view* is a snapshot and its read point. The *write set* is what the transaction will change, visible to itself.
+//! The *read set* is the ranges of keys that it relied upon, gaps included. A *private* range is one that this transaction made,
+//! and that nobody else reads or writes before it commits.
 //!
-//! **Guarantees.** Reads see the snapshot with the write set over it. At commit the read set and the write set become one
-//! [`Commit`]: it takes effect whole or not at all, and, as every level here is serializable, only if nothing
-//! of the read set was changed since the snapshot.
+//! **Guarantees.** Reads see the view with the write set over it. At commit the read set and the write set become one [`Commit`]: it
+//! takes effect whole or not at all, and when serializable only if nothing of the read set was changed since the view.
 //!
-//! **What is recorded.**
+//! **The view** is taken when it is first asked for, so a transaction sees what was committed before its first statement, and not only
+//! before BEGIN. READ COMMITTED takes a new one for each statement ([`Transaction::begin_statement`]). The other levels keep theirs; it
+//! can be moved forward where nothing that was read has changed since ([`Transaction::refresh`]): then all that was read would be
+//! read again, and all that was checked holds.
+//!
+//! **What is recorded**, when serializable:
 //! 1. A key that was looked up, found or not, as a point.
 //! 2. A scanned range, whole, when the scan begins.
 //! 3. An insert is no read: its own check (the key is absent) is part of the commit, and answers 23505, not 40001.
+//! 4. Of private ranges nothing. They are read through a view of their own, which is as new as what was loaded into them.
 //!
 //! A transaction that wrote nothing commits without the log: it read one snapshot, which is a serial order already.
 //!
@@ -19,6 +25,7 @@
 
 mod read_set;
 mod scan;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +34,14 @@ use aion_base::id::{LogIndex, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
-use aion_storage::{Change, Check, Commit, Direction, Generation, Precondition, Snapshot, Write};
+use aion_storage::{Change, Check, Commit, Direction, Generation, Isolation, Precondition, Snapshot, Store, Write};
 use parking_lot::Mutex;
 
+use crate::storages::PrivateRange;
 use read_set::ReadSet;
 use scan::OwnChange;
 pub use scan::TransactionScan;
+use view::View;
 
 /// Bytes of keys and values that a transaction may gather before it is refused: storage takes no more either.
 pub const WRITE_SET_BYTES_MAX: usize = 128 << 20;
@@ -40,12 +49,9 @@ pub const WRITE_SET_BYTES_MAX: usize = 128 << 20;
 /// See the module's header. Shared by the operators of a statement.
 #[derive(Debug)]
 pub struct Transaction {
-    snapshot: Arc<dyn Snapshot>,
-    read_point: LogIndex,
-    /// Of the catalog, as the snapshot sees it; None where that is not known.
-    generation: Option<Generation>,
-    /// Reads are recorded; false for a statement that is known to write nothing.
-    records_reads: bool,
+    store: Arc<Store>,
+    /// False for a statement that is known to write nothing: it records no reads, at no level.
+    may_write: bool,
     state: Mutex<State>,
 }
 
@@ -73,8 +79,15 @@ impl std::ops::Deref for Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(usize);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    isolation: Isolation,
+    /// None until something is read.
+    view: Option<View>,
+    /// Ranges that nobody else knows of.
+    private: Vec<PrivateRange>,
+    /// Where these are read.
+    private_view: Option<View>,
     writes: BTreeMap<Vec<u8>, Pending>,
     bytes: usize,
     /// The keys that were changed since the first mark, or by the running statement, in order, with what they were before.
@@ -89,6 +102,25 @@ struct State {
     preconditions: Vec<Precondition>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::Serializable,
+            view: None,
+            private: Vec::new(),
+            private_view: None,
+            writes: BTreeMap::new(),
+            bytes: 0,
+            undo: Vec::new(),
+            undo_bytes: 0,
+            statement: 0,
+            is_marked: false,
+            reads: ReadSet::default(),
+            preconditions: Vec::new(),
+        }
+    }
+}
+
 /// What becomes of a key.
 #[derive(Clone, Debug)]
 struct Pending {
@@ -96,27 +128,18 @@ struct Pending {
     value: Option<Arc<[u8]>>,
     /// The key was absent when this transaction first touched it.
     was_absent: bool,
+    /// Of the statement that changed it last.
+    read_point: LogIndex,
 }
 
 impl Transaction {
-    /// A transaction over `snapshot`, which sees this generation of the catalog.
-    ///
-    /// # Errors
-    /// When the snapshot's place in the log cannot be read.
-    pub fn begin(snapshot: Arc<dyn Snapshot>, records_reads: bool, generation: Option<Generation>) -> Result<Self> {
-        // Only a commit needs the read point; a statement that reads need not ask for it.
-        let read_point = if records_reads {
-            snapshot.read_point()?.index
-        } else {
-            LogIndex(0)
-        };
-        Ok(Self {
-            snapshot,
-            read_point,
-            generation,
-            records_reads,
+    /// A transaction that may write, or not, serializable.
+    pub fn begin(store: Arc<Store>, may_write: bool) -> Self {
+        Self {
+            store,
+            may_write,
             state: Mutex::default(),
-        })
+        }
     }
 
     /// The value of a key, None if it does not exist.
@@ -128,20 +151,20 @@ impl Transaction {
         if let Some(pending) = state.writes.get(key) {
             return Ok(pending.value.clone());
         }
-        if self.records_reads {
-            state.reads.point(key);
-        }
+        let snapshot = self.read_at(&mut state, key)?;
         drop(state);
-        self.get_committed(key)
+        get_committed(&*snapshot, key)
     }
 
-    /// The values of some keys, in their order, None for one that does not exist: as [`Transaction::get`], and cheaper for many.
+    /// The values of some keys of one table, in their order, None for one that does not exist: as [`Transaction::get`], and cheaper for
+    /// many.
     ///
     /// # Errors
     /// When the rows cannot be read.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Row>>> {
         let mut found: Vec<Option<Row>> = Vec::with_capacity(keys.len());
         let (mut wanted, mut places) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+        let mut snapshot = None;
         {
             let mut state = self.state.lock();
             for (place, key) in keys.iter().map(K::as_ref).enumerate() {
@@ -149,37 +172,53 @@ impl Transaction {
                     found.push(pending.value.clone().map(Row::Own));
                     continue;
                 }
-                if self.records_reads {
-                    state.reads.point(key);
-                }
+                snapshot = Some(self.read_at(&mut state, key)?);
                 found.push(None);
                 wanted.push(key);
                 places.push(place);
             }
         }
-        let committed = self.snapshot.multi_get(&wanted)?;
-        for (place, version) in places.into_iter().zip(committed) {
-            found[place] = version.map(|(_, value)| Row::Committed(value));
+        if let Some(snapshot) = snapshot {
+            let committed = snapshot.multi_get(&wanted)?;
+            for (place, version) in places.into_iter().zip(committed) {
+                found[place] = version.map(|(_, value)| Row::Committed(value));
+            }
         }
         Ok(found)
     }
 
-    fn get_committed(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>> {
-        let mut value = Vec::new();
-        Ok(self.snapshot.get(key, &mut value)?.map(|_| value.into()))
+    /// What a key is read through; that it is read is recorded.
+    fn read_at(&self, state: &mut State, key: &[u8]) -> Result<Arc<dyn Snapshot>> {
+        if state.is_private(key) {
+            return Ok(self.private_view(state)?.snapshot);
+        }
+        let snapshot = self.view(state)?.snapshot.clone();
+        if self.records(state) {
+            state.reads.point(key);
+        }
+        Ok(snapshot)
+    }
+
+    fn records(&self, state: &State) -> bool {
+        self.may_write && state.isolation == Isolation::Serializable
     }
 
     /// The keys of `range`, in order, with their values.
-    pub fn scan(&self, range: &KeyRange, direction: Direction) -> TransactionScan {
-        if self.records_reads {
-            self.state.lock().reads.range(range.clone());
-        }
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn scan(&self, range: &KeyRange, direction: Direction) -> Result<TransactionScan> {
+        self.rely_on(range);
         self.glance(range, direction)
     }
 
     /// As [`Transaction::scan`], for what the outcome does not rely upon: nothing is recorded.
-    pub fn glance(&self, range: &KeyRange, direction: Direction) -> TransactionScan {
-        let state = self.state.lock();
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn glance(&self, range: &KeyRange, direction: Direction) -> Result<TransactionScan> {
+        let mut state = self.state.lock();
+        let snapshot = self.view_of(&mut state, &range.start)?.snapshot;
         let mut own: Vec<OwnChange> = match range.is_empty() || state.writes.is_empty() {
             true => Vec::new(),
             false => {
@@ -197,7 +236,7 @@ impl Transaction {
         if direction == Direction::Backward {
             own.reverse();
         }
-        TransactionScan::new(self.snapshot.scan(range, direction), own, direction)
+        Ok(TransactionScan::new(snapshot.scan(range, direction), own, direction))
     }
 
     /// Keys of `range` that this transaction gave a value.
@@ -214,8 +253,9 @@ impl Transaction {
 
     /// Notes that the outcome relies on all of `range`, as a scan of it would.
     pub fn rely_on(&self, range: &KeyRange) {
-        if self.records_reads {
-            self.state.lock().reads.range(range.clone());
+        let mut state = self.state.lock();
+        if self.records(&state) && !state.is_private(&range.start) {
+            state.reads.range(range.clone());
         }
     }
 
@@ -224,7 +264,7 @@ impl Transaction {
     /// # Errors
     /// When the rows cannot be read; 54000 for a write set beyond the limit.
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.insert_unless(key, value, || Ok(self.get_committed(key)?.is_some()))
+        self.insert_unless(key, value, |snapshot| Ok(get_committed(snapshot, key)?.is_some()))
     }
 
     /// As [`Transaction::insert`], of a key that lies behind [`Transaction::last_committed_key`] of its range: it need not be
@@ -233,7 +273,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::insert`].
     pub fn insert_beyond(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.insert_unless(key, value, || Ok(false))
+        self.insert_unless(key, value, |_| Ok(false))
     }
 
     /// The last key of `range` in the snapshot, whatever this transaction wrote; empty where there is none. Like an insert it
@@ -242,15 +282,22 @@ impl Transaction {
     /// # Errors
     /// When the rows cannot be read.
     pub fn last_committed_key(&self, range: &KeyRange) -> Result<Vec<u8>> {
-        let mut scan = self.snapshot.scan(range, Direction::Backward);
+        let snapshot = self.view_of(&mut self.state.lock(), &range.start)?.snapshot;
+        let mut scan = snapshot.scan(range, Direction::Backward);
         Ok(match scan.advance()? {
             true => scan.key().to_vec(),
             false => Vec::new(),
         })
     }
 
-    fn insert_unless(&self, key: &[u8], value: &[u8], is_committed: impl FnOnce() -> Result<bool>) -> Result<bool> {
+    fn insert_unless(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        is_committed: impl FnOnce(&dyn Snapshot) -> Result<bool>,
+    ) -> Result<bool> {
         let mut state = self.state.lock();
+        let view = self.view_of(&mut state, key)?;
         // Rows that come in the order of their keys spare themselves a search.
         let is_behind_all = state
             .writes
@@ -262,9 +309,10 @@ impl Transaction {
             Some(Pending {
                 value: None,
                 was_absent,
+                ..
             }) => *was_absent,
             None => {
-                if is_committed()? {
+                if is_committed(&*view.snapshot)? {
                     return Ok(false);
                 }
                 true
@@ -275,6 +323,7 @@ impl Transaction {
             Pending {
                 value: Some(value.into()),
                 was_absent,
+                read_point: view.read_point,
             },
         )?;
         Ok(true)
@@ -286,12 +335,14 @@ impl Transaction {
     /// 54000 for a write set beyond the limit.
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
+        let view = self.view_of(&mut state, key)?;
         let was_absent = state.writes.get(key).is_some_and(|pending| pending.was_absent);
         state.put(
             key,
             Pending {
                 value: Some(value.into()),
                 was_absent,
+                read_point: view.read_point,
             },
         )
     }
@@ -302,6 +353,7 @@ impl Transaction {
     /// 54000 for a write set beyond the limit.
     pub fn delete(&self, key: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
+        let view = self.view_of(&mut state, key)?;
         match state.writes.get(key) {
             Some(pending) if pending.was_absent => {
                 // It came and went within the transaction: nobody else needs to know.
@@ -313,21 +365,35 @@ impl Transaction {
                 Pending {
                     value: None,
                     was_absent: false,
+                    read_point: view.read_point,
                 },
             ),
         }
     }
 
     /// Demands that nothing of `range` changes until the commit, whatever the isolation.
-    pub fn require_unchanged(&self, range: KeyRange) {
-        let precondition = Precondition {
-            read_point: self.read_point,
-            check: Check::Unchanged(range),
-        };
-        let mut state = self.state.lock();
-        if !state.preconditions.contains(&precondition) {
-            state.preconditions.push(precondition);
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn require_unchanged(&self, range: KeyRange) -> Result<()> {
+        self.require(Check::Unchanged(range))
+    }
+
+    /// Demands that what a check says, and what this transaction sees to hold, still does when it commits, whatever the isolation.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn require(&self, check: Check) -> Result<()> {
+        if !self.may_write {
+            return Ok(());
         }
+        let mut state = self.state.lock();
+        let read_point = self.view(&mut state)?.read_point;
+        // The oldest says more than a newer one.
+        if !state.preconditions.iter().any(|there| there.check == check) {
+            state.preconditions.push(Precondition { read_point, check });
+        }
+        Ok(())
     }
 
     /// Begins a statement: [`Transaction::restore`] comes back to here. Statements of a transaction run one after another.
@@ -364,6 +430,16 @@ impl Transaction {
         self.state.lock().take_back(mark.0);
     }
 
+    /// The store that it reads.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Bytes of the keys and values that it changes.
+    pub fn written_bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     /// Whether a statement read or wrote something.
     pub fn is_used(&self) -> bool {
         let state = self.state.lock();
@@ -375,26 +451,20 @@ impl Transaction {
         self.state.lock().is_marked = false;
     }
 
-    /// The generation of the catalog that the snapshot sees; None where that is not known. What the transaction itself changes
-    /// does not count.
-    pub fn generation(&self) -> Option<Generation> {
-        self.generation
-    }
-
-    /// What it reads through.
-    pub fn snapshot(&self) -> &dyn Snapshot {
-        &*self.snapshot
-    }
-
     /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect.
     pub fn take_commit(&self) -> Option<Commit> {
         let state = std::mem::take(&mut *self.state.lock());
         if state.writes.is_empty() {
             return None;
         }
-        assert!(self.records_reads, "a transaction that writes records its reads");
+        assert!(self.may_write, "a transaction that writes has said that it may");
         let id = TxnId(SeededRng::from_entropy().next_u128());
-        let mut commit = Commit::new(id, self.read_point);
+        let of_writes = state.writes.values().map(|pending| pending.read_point);
+        let of_checks = state.preconditions.iter().map(|precondition| precondition.read_point);
+        let of_reads = state.view.as_ref().map(|view| view.read_point);
+        let read_point = of_writes.chain(of_checks).chain(of_reads).min();
+        let mut commit = Commit::new(id, read_point.expect("a write has a read point"));
+        commit.isolation = state.isolation;
         commit.read_ranges = state.reads.into_ranges();
         commit.preconditions = state.preconditions;
         commit.writes = state
@@ -407,11 +477,16 @@ impl Transaction {
                     (Some(value), true) => Change::Insert(value.to_vec()),
                     (Some(value), false) => Change::Put(value.to_vec()),
                 },
-                read_point: self.read_point,
+                read_point: pending.read_point,
             })
             .collect();
         Some(commit)
     }
+}
+
+fn get_committed(snapshot: &dyn Snapshot, key: &[u8]) -> Result<Option<Arc<[u8]>>> {
+    let mut value = Vec::new();
+    Ok(snapshot.get(key, &mut value)?.map(|_| value.into()))
 }
 
 impl State {

@@ -98,6 +98,12 @@ impl ReadSet {
     }
 
     /// The ranges, sorted and disjoint.
+    pub fn ranges(&self) -> impl Iterator<Item = KeyRange> {
+        let ranges = self.ranges.iter();
+        ranges.map(|(start, end)| KeyRange::new(start.clone(), end.clone()))
+    }
+
+    /// As [`ReadSet::ranges`], for good.
     pub fn into_ranges(self) -> Vec<KeyRange> {
         self.ranges
             .into_iter()

@@ -7,8 +7,8 @@ use aion_storage::{Outcome, Replicator, Store, StoreOptions};
 
 use super::*;
 
-fn store() -> Store {
-    Store::in_memory(&StoreOptions::default())
+fn store() -> Arc<Store> {
+    Arc::new(Store::in_memory(&StoreOptions::default()))
 }
 
 fn commit(store: &Store, transaction: Transaction) -> bool {
@@ -33,7 +33,7 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
     let mut committed: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut rng = SeededRng::new(9);
     for _ in 0..60 {
-        let transaction = Transaction::begin(store.snapshot(), true, None).expect("begins");
+        let transaction = Transaction::begin(store.clone(), true);
         let mut model = committed.clone();
         for _ in 0..rng.below(25) {
             let key = key(&mut rng);
@@ -64,7 +64,7 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
             }
             let range = KeyRange::new(vec![rng.below(40) as u8], Some(vec![rng.below(40) as u8]));
             for direction in [Direction::Forward, Direction::Backward] {
-                let mut scan = transaction.scan(&range, direction);
+                let mut scan = transaction.scan(&range, direction).expect("read");
                 let mut found = Vec::new();
                 while scan.advance().expect("read") {
                     found.push((scan.key().to_vec(), scan.value().to_vec()));
@@ -90,7 +90,7 @@ fn reads_see_the_snapshot_with_the_own_changes_over_it() {
 #[test]
 fn what_a_statement_did_can_be_taken_back() {
     let store = store();
-    let transaction = Transaction::begin(store.snapshot(), true, None).expect("begins");
+    let transaction = Transaction::begin(store.clone(), true);
     assert!(transaction.insert(b"kept", b"1").expect("written"));
     transaction.save();
     assert!(transaction.insert(b"gone", b"2").expect("written"));
@@ -104,7 +104,7 @@ fn what_a_statement_did_can_be_taken_back() {
 #[test]
 fn write_skew_and_phantoms_do_not_commit() {
     let store = store();
-    let begin = || Transaction::begin(store.snapshot(), true, None).expect("begins");
+    let begin = || Transaction::begin(store.clone(), true);
     let setup = begin();
     assert!(setup.insert(b"a", b"1").expect("written") && setup.insert(b"b", b"1").expect("written"));
     assert!(commit(&store, setup));
@@ -121,6 +121,7 @@ fn write_skew_and_phantoms_do_not_commit() {
     assert!(
         !reader
             .scan(&KeyRange::prefix(b"room"), Direction::Forward)
+            .expect("read")
             .advance()
             .expect("read")
     );
@@ -189,7 +190,7 @@ fn a_large_read_set_gives_up_precision_and_no_key() {
 #[test]
 fn of_two_that_insert_beyond_the_last_key_one_is_refused() {
     let store = store();
-    let begin = || Transaction::begin(store.snapshot(), true, None).expect("begins");
+    let begin = || Transaction::begin(store.clone(), true);
     let (first, second) = (begin(), begin());
     assert!(first.last_committed_key(&KeyRange::ALL).expect("read").is_empty());
     assert!(first.insert_beyond(b"a", b"1").expect("written") && !first.insert_beyond(b"a", b"1").expect("written"));

@@ -2,6 +2,8 @@
 
 use aion_base::{Error, Result, SqlState};
 
+pub use super::numbers::{currval, lastval, nextval, serial_sequence, setval};
+
 use crate::system;
 use crate::system::cells::Cell;
 use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};

@@ -7,6 +7,7 @@
 //! Privileges: there is one role, the superuser, so every question about them is answered with true.
 
 mod bodies;
+mod numbers;
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -120,7 +121,13 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("pg_get_ruledef", &[Int, Bool], "text", b::nothing).requiring(1),
         F::new("pg_get_partkeydef", &[Int], "text", b::nothing),
         F::new("pg_get_statisticsobjdef_columns", &[Int], "text", b::nothing),
-        F::new("pg_get_serial_sequence", &[Text, Text], "text", b::nothing),
+        F::new("pg_get_serial_sequence", &[Text, Text], "text", b::serial_sequence),
+        F::new("nextval", &[Named], "int8", b::nextval).changing(),
+        F::new("currval", &[Named], "int8", b::currval).changing(),
+        F::new("lastval", &[], "int8", b::lastval).changing(),
+        F::new("setval", &[Named, Int, Bool], "int8", b::setval)
+            .requiring(2)
+            .changing(),
         F::new("pg_relation_is_publishable", &[Named], "bool", b::never),
         F::new("pg_table_is_visible", &[Named], "bool", b::relation_is_visible),
         F::new("pg_type_is_visible", &[Named], "bool", b::type_is_visible),
@@ -271,7 +278,8 @@ impl ScalarUDFImpl for Bound {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
         let definition = self.definition;
-        let is_scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        // What changes something does so for each row.
+        let is_scalar = !definition.changes && args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if is_scalar { 1 } else { args.number_rows };
         let columns: Vec<Vec<Cell>> = args
             .args

@@ -1,0 +1,168 @@
+//! Many rows into one table: into the transaction, or beside it.
+//!
+//! A transaction holds what it writes in memory, and one commit takes only so much. Rows of a storage that nobody else sees
+//! (see [`crate::storages`]) need neither: they are written by commits of their own, some MiB each, while the transaction goes on, and are the
+//! table's when it commits. As the log grows, the transaction's view is moved forward with it: it would otherwise be too old to be
+//! decided at its end.
+//!
+//! After a savepoint the rows go into the transaction: what was committed cannot be taken back alone.
+
+use std::sync::Arc;
+
+use aion_base::key::KeyReader;
+use aion_base::range::KeyRange;
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::keys::IndexKeys;
+use aion_storage::{Isolation, Outcome, Reason, Rejection, Replicator, Ticket};
+
+use super::rows::RowWrites;
+use crate::table::TableShape;
+use crate::transaction::Transaction;
+
+/// Bytes of one commit beside the transaction: one entry of the log.
+const CHUNK_BYTES: usize = 2 << 20;
+/// Chunks between two looks whether the transaction still holds.
+const CHUNKS_PER_REFRESH: usize = 16;
+
+/// See the module's header.
+pub struct ManyRows {
+    rows: RowWrites,
+    /// None where the rows go into the transaction itself.
+    beside: Option<Beside>,
+}
+
+struct Beside {
+    transaction: Arc<Transaction>,
+    chunk: Arc<Transaction>,
+    chunks: usize,
+    /// The answer to the chunk before.
+    waiting: Option<Ticket>,
+}
+
+impl ManyRows {
+    /// Rows of a table.
+    ///
+    /// # Errors
+    /// When the table cannot be looked into.
+    pub fn new(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<Self> {
+        let rows = RowWrites::for_many(shape, transaction)?;
+        Ok(Self::over(rows, KeyRange::table(shape.descriptor.storage), transaction))
+    }
+
+    /// Entries of one index of a table.
+    pub fn of_index(shape: &Arc<TableShape>, index: IndexKeys, transaction: &Arc<Transaction>) -> Self {
+        let range = KeyRange::index(shape.descriptor.storage, index.id());
+        Self::over(RowWrites::of_index(shape, index, transaction), range, transaction)
+    }
+
+    fn over(mut rows: RowWrites, range: KeyRange, transaction: &Arc<Transaction>) -> Self {
+        let beside = (transaction.is_private(&range) && !transaction.is_marked()).then(|| Beside {
+            transaction: transaction.clone(),
+            chunk: Arc::new(chunk(transaction)),
+            chunks: 0,
+            waiting: None,
+        });
+        if let Some(beside) = &beside {
+            rows.write_into(&beside.chunk);
+        }
+        Self { rows, beside }
+    }
+
+    /// Inserts a row by its bytes.
+    ///
+    /// # Errors
+    /// As [`RowWrites::insert`]; 40001 where the transaction no longer holds; what a commit may answer.
+    pub fn insert(&mut self, bytes: &[u8]) -> Result<()> {
+        self.rows.insert(bytes)?;
+        self.next_chunk_if_full()
+    }
+
+    /// Adds the index entries of a row that is there already.
+    ///
+    /// # Errors
+    /// As [`ManyRows::insert`].
+    pub fn index(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
+        self.rows.index(key, bytes)?;
+        self.next_chunk_if_full()
+    }
+
+    /// Waits until all rows are where they belong.
+    ///
+    /// # Errors
+    /// As [`ManyRows::insert`].
+    pub fn finish(mut self) -> Result<()> {
+        if let Some(beside) = &mut self.beside {
+            beside.send(self.rows.shape())?;
+            beside.wait(self.rows.shape())?;
+            beside.transaction.see_loaded();
+        }
+        Ok(())
+    }
+
+    fn next_chunk_if_full(&mut self) -> Result<()> {
+        let Some(beside) = &mut self.beside else {
+            return Ok(());
+        };
+        if beside.chunk.written_bytes() < CHUNK_BYTES {
+            return Ok(());
+        }
+        beside.send(self.rows.shape())?;
+        self.rows.write_into(&beside.chunk);
+        Ok(())
+    }
+}
+
+/// A transaction for some of the rows. What it reads is nobody's, so there is nothing to protect it from.
+fn chunk(transaction: &Transaction) -> Transaction {
+    let chunk = Transaction::begin(transaction.store().clone(), true);
+    chunk.set_isolation(Isolation::ReadCommitted);
+    chunk
+}
+
+impl Beside {
+    /// Hands the chunk over, once the one before it is committed, and begins another one.
+    fn send(&mut self, shape: &TableShape) -> Result<()> {
+        self.wait(shape)?;
+        let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
+        if let Some(commit) = sent.take_commit() {
+            self.waiting = Some(self.transaction.store().propose(commit)?);
+        }
+        self.chunks += 1;
+        if self.chunks.is_multiple_of(CHUNKS_PER_REFRESH) && !self.transaction.refresh()? {
+            return Err(Error::conflict(
+                SqlState::SERIALIZATION_FAILURE,
+                "something that this transaction has read was changed while it loaded rows",
+            )
+            .with_hint("Try the transaction again."));
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, shape: &TableShape) -> Result<()> {
+        match self.waiting.take().map(Ticket::wait).transpose()? {
+            None | Some(Outcome::Committed { .. }) => Ok(()),
+            Some(Outcome::Rejected(rejection)) => Err(rejected(rejection, shape)),
+        }
+    }
+}
+
+/// Two rows with the same key, in chunks that follow each other.
+fn rejected(rejection: Rejection, shape: &TableShape) -> Error {
+    if rejection.reason != Reason::Duplicate {
+        return rejection.into();
+    }
+    let table = &shape.descriptor;
+    let index = KeyReader::new(&rejection.key).table().ok().map(|(_, index)| index);
+    let name = table.indexes.iter().find(|there| Some(there.id) == index);
+    let name = name
+        .map(|index| index.name.as_str())
+        .or(table.primary_key_name.as_deref());
+    let name = name.unwrap_or("primary key");
+    Error::conflict(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{name}\""),
+    )
+    .with_schema(table.schema.clone())
+    .with_table(table.name.clone())
+    .with_constraint(name)
+}

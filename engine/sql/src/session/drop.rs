@@ -1,0 +1,441 @@
+//! DROP of tables, views and schemas, with what depends on them, TRUNCATE, and COMMENT ON.
+
+use std::collections::BTreeSet;
+
+use aion_base::range::KeyRange;
+use aion_base::{Error, ErrorKind, Result, SqlState};
+use aion_catalog::descriptor::{IndexMethod, TableDescriptor};
+use aion_catalog::objects::{Catalog, Object, PUBLIC, SYSTEM_SCHEMAS, sequence_state_key};
+use aion_catalog::stats::TableStatistics;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+
+use super::Session;
+use super::ddl::Definition;
+use crate::dml::{at, normalize, reference};
+use crate::sequences::State;
+
+/// What goes, in the order in which it was found.
+#[derive(Default)]
+struct Going {
+    objects: Vec<Object>,
+    names: BTreeSet<(String, String)>,
+    /// What nobody asked for by name, as PostgreSQL tells it.
+    cascaded: Vec<String>,
+}
+
+impl Going {
+    fn add(&mut self, object: Object) -> bool {
+        let is_new = self.names.insert(name_of(&object));
+        if is_new {
+            self.objects.push(object);
+        }
+        is_new
+    }
+
+    /// Adds what depends on the objects, and on that.
+    fn cascade(&mut self, catalog: &Catalog) {
+        let mut next = 0;
+        while let Some(object) = self.objects.get(next) {
+            let (schema, name) = name_of(object);
+            for dependent in catalog.dependents(&schema, &name) {
+                let told = format!("{} {}", kind_of(&dependent), name_of(&dependent).1);
+                if self.add(dependent) {
+                    self.cascaded.push(told);
+                }
+            }
+            next += 1;
+        }
+    }
+
+    /// That nothing else depends on what goes.
+    ///
+    /// # Errors
+    /// 2BP01, naming what does.
+    fn check(&self, catalog: &Catalog) -> Result<()> {
+        for object in &self.objects {
+            let (schema, name) = name_of(object);
+            let mut dependents = catalog.dependents(&schema, &name).into_iter();
+            if let Some(dependent) = dependents.find(|dependent| !self.names.contains(&name_of(dependent))) {
+                let kind = kind_of(object);
+                let user = format!("{} {}", kind_of(&dependent), name_of(&dependent).1);
+                return Err(Error::invalid(
+                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!("cannot drop {kind} {name} because other objects depend on it"),
+                )
+                .with_detail(format!("{user} depends on {kind} {name}"))
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+                .with_schema(schema)
+                .with_table(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn define(mut self, catalog: &Catalog, definition: &mut Definition) {
+        // A table takes its sequences along.
+        let tables = self.objects.iter().filter_map(|object| match object {
+            Object::Table(table) => Some(table.id),
+            _ => None,
+        });
+        let tables: Vec<_> = tables.collect();
+        for sequence in catalog.sequences() {
+            if tables.iter().any(|table| sequence.is_of(*table, None)) {
+                self.add(Object::Sequence(sequence.clone()));
+            }
+        }
+        for object in &self.objects {
+            match object {
+                Object::Table(table) => {
+                    definition.changes.extend(catalog.drop_table(table));
+                    definition.retire(KeyRange::table(table.storage));
+                    definition.cleared.push(TableStatistics::key(table.id));
+                }
+                Object::View(view) => definition.changes.extend(catalog.drop_view(view)),
+                Object::Graph(graph) => definition.changes.extend(catalog.drop_graph(graph)),
+                Object::Sequence(sequence) => {
+                    definition.changes.extend(catalog.drop_sequence(sequence));
+                    definition.cleared.push(sequence_state_key(sequence.id));
+                }
+            }
+        }
+        let notice = match self.cascaded.as_slice() {
+            [] => return,
+            [only] => format!("drop cascades to {only}"),
+            several => format!(
+                "drop cascades to {} other objects: {}",
+                several.len(),
+                several.join(", ")
+            ),
+        };
+        definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
+    }
+}
+
+/// Schema and name.
+fn name_of(object: &Object) -> (String, String) {
+    match object {
+        Object::Table(table) => (table.schema.clone(), table.name.clone()),
+        Object::View(view) => (view.schema.clone(), view.name.clone()),
+        Object::Graph(graph) => (graph.schema.clone(), graph.name.clone()),
+        Object::Sequence(sequence) => (sequence.schema.clone(), sequence.name.clone()),
+    }
+}
+
+fn kind_of(object: &Object) -> &'static str {
+    match object {
+        Object::Table(_) => "table",
+        Object::View(_) => "view",
+        Object::Graph(_) => "property graph",
+        Object::Sequence(_) => "sequence",
+    }
+}
+
+impl Session {
+    pub(super) fn drop_tables(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let is_table = |object: &Object| matches!(object, Object::Table(_));
+        self.drop_objects("DROP TABLE", names, if_exists, is_cascade, &is_table, catalog, text)
+    }
+
+    pub(super) fn drop_views(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let is_view = |object: &Object| matches!(object, Object::View(_));
+        self.drop_objects("DROP VIEW", names, if_exists, is_cascade, &is_view, catalog, text)
+    }
+
+    pub(super) fn drop_sequences(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let is_sequence = |object: &Object| matches!(object, Object::Sequence(_));
+        for name in names {
+            let place = |error| at(error, name.span(), text);
+            let Ok(sequence) = self.sequence_named(name, catalog) else {
+                continue;
+            };
+            let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+            let full = format!("{}.{}", quoted(&sequence.schema), quoted(&sequence.name));
+            let user = catalog.tables().find_map(|table| {
+                let uses = |default: &String| default.contains(&full);
+                let column = table
+                    .columns
+                    .iter()
+                    .find(|column| column.default.as_ref().is_some_and(uses))?;
+                Some(format!(
+                    "default value for column {} of table {}",
+                    column.name, table.name
+                ))
+            });
+            if let Some(user) = user {
+                let message = format!(
+                    "cannot drop sequence {} because other objects depend on it",
+                    sequence.name
+                );
+                let error = Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
+                return Err(place(
+                    error
+                        .with_detail(format!("{user} depends on sequence {}", sequence.name))
+                        .with_hint("Drop the default first: ALTER TABLE ... ALTER COLUMN ... DROP DEFAULT."),
+                ));
+            }
+        }
+        self.drop_objects(
+            "DROP SEQUENCE",
+            names,
+            if_exists,
+            is_cascade,
+            &is_sequence,
+            catalog,
+            text,
+        )
+    }
+
+    pub(super) fn drop_graphs(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let is_graph = |object: &Object| matches!(object, Object::Graph(_));
+        self.drop_objects("DROP PROPERTY GRAPH", names, if_exists, false, &is_graph, catalog, text)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one statement")]
+    fn drop_objects(
+        &self,
+        tag: &'static str,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        is_wanted: &dyn Fn(&Object) -> bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let kind = match tag {
+            "DROP VIEW" => "view",
+            "DROP PROPERTY GRAPH" => "property graph",
+            "DROP SEQUENCE" => "sequence",
+            _ => "table",
+        };
+        let mut definition = Definition::new(tag, Vec::new());
+        let mut going = Going::default();
+        let path = self.search_path()?;
+        for name in names {
+            let place = |error| at(error, name.span(), text);
+            match self.names(catalog, &path).resolve(&reference(name)?) {
+                Ok(object) if is_wanted(&object) => {
+                    let mut alone = Going::default();
+                    alone.add(object.clone());
+                    // With those that go with it the check is made again below; here it has the name's place.
+                    if !is_cascade && names.len() == 1 {
+                        alone.check(catalog).map_err(place)?;
+                    }
+                    going.add(object);
+                }
+                Ok(_) => {
+                    let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a {kind}"));
+                    return Err(place(error));
+                }
+                Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
+                    let notice = format!("{kind} \"{name}\" does not exist, skipping");
+                    definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
+                }
+                Err(error) => return Err(place(missing(error, name, kind))),
+            }
+        }
+        if is_cascade {
+            going.cascade(catalog);
+        }
+        going.check(catalog)?;
+        going.define(catalog, &mut definition);
+        Ok(definition)
+    }
+
+    pub(super) fn drop_schemas(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let mut definition = Definition::new("DROP SCHEMA", Vec::new());
+        let mut going = Going::default();
+        for name in names {
+            let place = |error| at(error, name.span(), text);
+            let schema = super::ddl::single_name(name).map_err(place)?;
+            if SYSTEM_SCHEMAS.contains(&schema.as_str()) || schema == PUBLIC {
+                return Err(place(Error::denied(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    format!("cannot drop schema \"{schema}\": it is always there"),
+                )));
+            }
+            if !catalog.has_schema(&schema) {
+                let message = format!("schema \"{schema}\" does not exist");
+                if !if_exists {
+                    return Err(place(Error::not_found(SqlState::INVALID_SCHEMA_NAME, message)));
+                }
+                let notice = (SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+                definition.notices.push(notice);
+                continue;
+            }
+            for object in catalog.objects_in(&schema) {
+                let told = format!("{} {}", kind_of(&object), name_of(&object).1);
+                if !is_cascade {
+                    return Err(place(
+                        Error::invalid(
+                            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                            format!("cannot drop schema {schema} because other objects depend on it"),
+                        )
+                        .with_detail(format!("{told} depends on schema {schema}"))
+                        .with_hint("Use DROP ... CASCADE to drop the dependent objects too."),
+                    ));
+                }
+                if going.add(object) {
+                    going.cascaded.push(told);
+                }
+            }
+            definition.changes.extend(catalog.drop_schema(&schema));
+        }
+        going.cascade(catalog);
+        going.define(catalog, &mut definition);
+        Ok(definition)
+    }
+
+    pub(super) fn truncate(&self, truncate: &ast::Truncate, catalog: &Catalog, text: &str) -> Result<Definition> {
+        if truncate.partitions.is_some() || truncate.on_cluster.is_some() || truncate.if_exists {
+            return Err(Error::unsupported("this TRUNCATE is not PostgreSQL's"));
+        }
+        let mut definition = Definition::new("TRUNCATE TABLE", Vec::new());
+        let path = self.search_path()?;
+        let mut met = BTreeSet::new();
+        for target in &truncate.table_names {
+            let place = |error| at(error, target.name.span(), text);
+            let resolved = self.names(catalog, &path).resolve(&reference(&target.name)?);
+            let Object::Table(table) = resolved.map_err(place)? else {
+                let message = format!("\"{}\" is not a table", target.name);
+                return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
+            };
+            if !met.insert(table.id) {
+                continue;
+            }
+            self.empty(&table, catalog, &mut definition)?;
+            if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
+                for sequence in catalog.sequences().filter(|sequence| sequence.is_of(table.id, None)) {
+                    definition.restart(sequence.id, State::start(sequence));
+                }
+            }
+        }
+        Ok(definition)
+    }
+
+    /// Gives a table another storage, with nothing in it.
+    fn empty(&self, table: &TableDescriptor, catalog: &Catalog, definition: &mut Definition) -> Result<()> {
+        let mut changed = table.clone();
+        changed.storage = match self.block.is_some() {
+            // What the block loads into it need not wait for the commit.
+            true => {
+                let (storage, private) = self.engine.storages.private_storage()?;
+                definition.keep(private);
+                storage
+            }
+            false => self.engine.storages.allocate()?,
+        };
+        let indexes = &changed.indexes;
+        definition.has_graph |= indexes.iter().any(|index| index.method != IndexMethod::Ordered);
+        definition.changes.extend(catalog.alter_table(changed).1);
+        definition.retire(KeyRange::table(table.storage));
+        Ok(())
+    }
+
+    pub(super) fn comment(
+        &self,
+        kind: ast::CommentObject,
+        name: &ast::ObjectName,
+        comment: Option<&str>,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let tag = "COMMENT";
+        let place = |error| at(error, name.span(), text);
+        let path = self.search_path()?;
+        let table_of = |name: &ast::ObjectName| -> Result<std::sync::Arc<TableDescriptor>> {
+            match self.names(catalog, &path).resolve(&reference(name)?)? {
+                Object::Table(table) => Ok(table),
+                _ => Err(Error::invalid(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{name}\" is not a table"),
+                )),
+            }
+        };
+        let comment = comment.filter(|comment| !comment.is_empty()).map(str::to_owned);
+        let changed = match kind {
+            ast::CommentObject::Table => {
+                let mut changed = TableDescriptor::clone(&*table_of(name).map_err(place)?);
+                changed.comment = comment;
+                changed
+            }
+            ast::CommentObject::Column => {
+                let Some((ast::ObjectNamePart::Identifier(column), of)) = name.0.split_last() else {
+                    return Err(place(Error::invalid(SqlState::SYNTAX_ERROR, "no column is named")));
+                };
+                let of = ast::ObjectName(of.to_vec());
+                let mut changed = TableDescriptor::clone(&*table_of(&of).map_err(place)?);
+                let column = normalize(column);
+                let position = changed.position(&column).ok_or_else(|| {
+                    place(Error::not_found(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{column}\" of relation \"{}\" does not exist", changed.name),
+                    ))
+                })?;
+                changed.columns[position].comment = comment;
+                changed
+            }
+            ast::CommentObject::Index => {
+                let (table, index) = self.find_index(name, catalog).map_err(place)?;
+                let mut changed = TableDescriptor::clone(&table);
+                for there in changed.indexes.iter_mut().filter(|there| there.id == index.id) {
+                    there.comment.clone_from(&comment);
+                }
+                changed
+            }
+            // What pg_dump says of what is always here.
+            ast::CommentObject::Extension | ast::CommentObject::Schema | ast::CommentObject::Database => {
+                return Ok(Definition::new(tag, Vec::new()));
+            }
+            other => {
+                return Err(place(Error::unsupported(format!(
+                    "COMMENT ON {other} is not there yet"
+                ))));
+            }
+        };
+        Ok(Definition::new(tag, catalog.alter_table(changed).1))
+    }
+}
+
+fn missing(error: Error, name: &ast::ObjectName, kind: &str) -> Error {
+    match name.0.as_slice() {
+        [ast::ObjectNamePart::Identifier(part)] if error.state() == SqlState::UNDEFINED_TABLE => {
+            let name = normalize(part);
+            Error::not_found(SqlState::UNDEFINED_TABLE, format!("{kind} \"{name}\" does not exist")).with_table(name)
+        }
+        _ => error,
+    }
+}

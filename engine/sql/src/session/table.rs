@@ -1,0 +1,414 @@
+//! CREATE TABLE, and what a table's columns and constraints are made of, for ALTER TABLE too.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use aion_base::id::{IndexId, TableId};
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::descriptor::{
+    CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, IndexColumn, IndexDescriptor, NAME_BYTES_MAX,
+    TableDescriptor, check_name,
+};
+use aion_catalog::keys::check_key_type;
+use aion_catalog::objects::Catalog;
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+
+use super::Session;
+use super::ddl::Definition;
+use super::sequence::{Counted, identity, options_of, serial};
+use crate::dml::{at, normalize};
+use crate::planner::sql_type;
+
+/// Columns of an index at most: PostgreSQL's limit.
+pub(super) const INDEX_COLUMNS_MAX: usize = 32;
+
+impl Session {
+    pub(super) fn create_table(&self, create: &ast::CreateTable, catalog: &Catalog, text: &str) -> Result<Definition> {
+        refuse_options(create)?;
+        let (schema, name) = self.new_name(&create.name)?;
+        if create.if_not_exists && catalog.object(&schema, &name).is_some() {
+            let notice = format!("relation \"{name}\" already exists, skipping");
+            return Ok(Definition::nothing("CREATE TABLE", SqlState::DUPLICATE_TABLE, notice));
+        }
+        let mut table = TableDescriptor::new(schema, name);
+        table.options = storage_parameters(&create.table_options)?;
+        let mut counted = Vec::new();
+        for column in &create.columns {
+            counted.extend(add_column(&mut table, column, catalog, text)?);
+        }
+        for constraint in &create.constraints {
+            add_constraint(&mut table, constraint, catalog, text)?;
+        }
+        self.check_expressions(&table, catalog)?;
+        let mut definition = Definition::new("CREATE TABLE", Vec::new());
+        table.id = TableId(catalog.next_id(0)?.0);
+        self.add_sequences(&mut definition, &mut table, counted, catalog)?;
+        table.storage = match self.block.is_some() {
+            // What the block loads into it need not wait for the commit.
+            true => {
+                let (storage, private) = self.engine.storages.private_storage()?;
+                definition.keep(private);
+                storage
+            }
+            false => self.engine.storages.allocate()?,
+        };
+        let (_, changes) = catalog
+            .create_table(table)
+            .map_err(|error| at(error, create.name.span(), text))?;
+        definition.changes.extend(changes);
+        Ok(definition)
+    }
+
+    /// DEFAULTs must be expressions over nothing, CHECKs conditions over the table's columns.
+    pub(super) fn check_expressions(&self, table: &TableDescriptor, catalog: &Catalog) -> Result<()> {
+        let path = self.search_path()?;
+        let names = self.names(catalog, &path);
+        names.check_defaults(table)?;
+        names
+            .row_rules(&crate::table::TableShape::new(std::sync::Arc::new(table.clone())))
+            .map(drop)
+    }
+}
+
+/// Adds a column with the constraints that are written behind it.
+pub(super) fn add_column(
+    table: &mut TableDescriptor,
+    definition: &ast::ColumnDef,
+    catalog: &Catalog,
+    text: &str,
+) -> Result<Option<Counted>> {
+    let name = normalize(&definition.name);
+    let place = |error| at(error, definition.name.span, text);
+    check_name(&name, "column").map_err(place)?;
+    if table.position(&name).is_some() {
+        let message = match table.id.0 {
+            0 => format!("column \"{name}\" specified more than once"),
+            _ => format!("column \"{name}\" of relation \"{}\" already exists", table.name),
+        };
+        return Err(place(Error::invalid(SqlState::DUPLICATE_COLUMN, message)));
+    }
+    let id = ColumnId(table.next_column);
+    table.next_column += 1;
+    let counter = serial(&definition.data_type);
+    let sql_type = counter
+        .map_or_else(|| sql_type(&definition.data_type), Ok)
+        .map_err(place)?;
+    let mut column = ColumnDescriptor::new(id, name.clone(), sql_type);
+    column.is_nullable = counter.is_none();
+    let mut counted = counter.map(|_| Counted {
+        column: id,
+        options: Vec::new(),
+    });
+    let mut constraints = Vec::new();
+    for option in &definition.options {
+        match &option.option {
+            ast::ColumnOption::Null => {}
+            ast::ColumnOption::NotNull => column.is_nullable = false,
+            ast::ColumnOption::Default(expr) => column.default = Some(expr.to_string()),
+            ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
+                constraints.push(option);
+            }
+            ast::ColumnOption::Generated {
+                generated_as,
+                sequence_options,
+                generation_expr: None,
+                ..
+            } if counted.is_none() => {
+                column.identity = identity(generated_as);
+                column.is_nullable = false;
+                counted = Some(Counted {
+                    column: id,
+                    options: options_of(sequence_options.as_deref().unwrap_or_default()).map_err(place)?,
+                });
+            }
+            // Text sorts by its bytes here.
+            ast::ColumnOption::Collation(collation) if is_bytewise(collation) => {}
+            other => {
+                return Err(place(Error::unsupported(format!(
+                    "column \"{name}\": {other} is not there yet"
+                ))));
+            }
+        }
+    }
+    table.columns.push(column);
+    let only = [name.clone()];
+    for option in constraints {
+        let given = option.name.as_ref();
+        let added = match &option.option {
+            ast::ColumnOption::PrimaryKey(_) => set_primary_key(table, &only, given),
+            ast::ColumnOption::Unique(unique) => add_unique(table, &only, unique, given, catalog),
+            ast::ColumnOption::Check(check) => add_check(table, &check.expr, given, Some(&name)),
+            _ => Ok(()),
+        };
+        added.map_err(place)?;
+    }
+    if counted.is_some() && table.columns.last().is_some_and(|column| column.default.is_some()) {
+        let message = format!(
+            "both default and identity specified for column \"{name}\" of table \"{}\"",
+            table.name
+        );
+        return Err(place(Error::invalid(SqlState::SYNTAX_ERROR, message)));
+    }
+    Ok(counted)
+}
+
+fn is_bytewise(collation: &ast::ObjectName) -> bool {
+    let last = collation.0.last().and_then(ast::ObjectNamePart::as_ident);
+    last.is_some_and(|name| matches!(name.value.as_str(), "C" | "POSIX" | "default" | "ucs_basic"))
+}
+
+/// Adds a constraint of the table.
+pub(super) fn add_constraint(
+    table: &mut TableDescriptor,
+    constraint: &ast::TableConstraint,
+    catalog: &Catalog,
+    text: &str,
+) -> Result<()> {
+    let added = match constraint {
+        ast::TableConstraint::PrimaryKey(key) => {
+            columns_of(&key.columns).and_then(|columns| set_primary_key(table, &columns, key.name.as_ref()))
+        }
+        ast::TableConstraint::Unique(unique) => columns_of(&unique.columns)
+            .and_then(|columns| add_unique(table, &columns, unique, unique.name.as_ref(), catalog)),
+        ast::TableConstraint::Check(check) => add_check(table, &check.expr, check.name.as_ref(), None),
+        other => Err(Error::unsupported(format!("the constraint {other} is not there yet"))),
+    };
+    added.map_err(|error| at(error, constraint.span(), text))
+}
+
+fn columns_of(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
+    let name = |column: &ast::IndexColumn| match &column.column.expr {
+        ast::Expr::Identifier(name) => Ok(normalize(name)),
+        other => Err(Error::invalid(SqlState::SYNTAX_ERROR, format!("{other} is no column"))),
+    };
+    columns.iter().map(name).collect()
+}
+
+/// The columns of a key, by their positions; each is there once and can be part of one.
+fn key_positions(table: &TableDescriptor, columns: &[String], kind: &str) -> Result<Vec<usize>> {
+    let mut positions = Vec::new();
+    for name in columns {
+        let position = table.position(name).ok_or_else(|| {
+            Error::not_found(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" named in key does not exist"),
+            )
+        })?;
+        check_key_type(table.columns[position].sql_type, name)?;
+        if positions.contains(&position) {
+            return Err(Error::invalid(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" appears twice in {kind} constraint"),
+            ));
+        }
+        positions.push(position);
+    }
+    if positions.len() > INDEX_COLUMNS_MAX {
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("cannot use more than {INDEX_COLUMNS_MAX} columns in a key"),
+        ));
+    }
+    Ok(positions)
+}
+
+pub(super) fn set_primary_key(
+    table: &mut TableDescriptor,
+    columns: &[String],
+    name: Option<&ast::Ident>,
+) -> Result<()> {
+    if !table.primary_key.is_empty() {
+        return Err(Error::invalid(
+            SqlState::INVALID_TABLE_DEFINITION,
+            format!("multiple primary keys for table \"{}\" are not allowed", table.name),
+        ));
+    }
+    let name = match name {
+        Some(name) => given_name(table, name)?,
+        None => free_name(table, &[], "pkey"),
+    };
+    for position in key_positions(table, columns, "primary key")? {
+        let column = &mut table.columns[position];
+        column.is_nullable = false;
+        table.primary_key.push(column.id);
+    }
+    table.primary_key_name = Some(name);
+    Ok(())
+}
+
+fn add_unique(
+    table: &mut TableDescriptor,
+    columns: &[String],
+    unique: &ast::UniqueConstraint,
+    name: Option<&ast::Ident>,
+    catalog: &Catalog,
+) -> Result<()> {
+    if unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
+        return Err(Error::unsupported("NULLS NOT DISTINCT is not there yet"));
+    }
+    if let Some(characteristics) = &unique.characteristics
+        && (characteristics.deferrable == Some(true) || characteristics.initially.is_some())
+    {
+        return Err(Error::unsupported(
+            "a UNIQUE constraint that is DEFERRABLE is not there yet",
+        ));
+    }
+    let positions = key_positions(table, columns, "unique")?;
+    let name = match name {
+        Some(name) => given_name(table, name)?,
+        None => free_name(table, columns, "key"),
+    };
+    catalog.check_new(&table.schema, &name, "index")?;
+    let columns = positions.into_iter().map(|position| IndexColumn {
+        column: table.columns[position].id,
+        is_descending: false,
+        is_nulls_first: false,
+    });
+    let index = IndexDescriptor {
+        is_unique: true,
+        constraint: Some(Constraint::Unique),
+        ..IndexDescriptor::new(IndexId(table.next_index), name, columns.collect())
+    };
+    table.next_index = next_index(table)?;
+    table.indexes.push(index);
+    Ok(())
+}
+
+/// The index id after the next one.
+pub(super) fn next_index(table: &TableDescriptor) -> Result<u16> {
+    table.next_index.checked_add(1).ok_or_else(|| {
+        Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("table \"{}\" has had as many indexes as it can", table.name),
+        )
+    })
+}
+
+fn add_check(
+    table: &mut TableDescriptor,
+    expr: &ast::Expr,
+    name: Option<&ast::Ident>,
+    column: Option<&String>,
+) -> Result<()> {
+    let columns: Vec<String> = named_columns(expr).into_iter().collect();
+    let name = match name {
+        Some(name) => given_name(table, name)?,
+        None => {
+            // PostgreSQL names it after the only column that it is about.
+            let about = match (column, columns.as_slice()) {
+                (Some(column), _) | (None, [column]) => std::slice::from_ref(column),
+                _ => &[],
+            };
+            free_name(table, about, "check")
+        }
+    };
+    let ids = columns
+        .iter()
+        .filter_map(|name| Some(table.columns[table.position(name)?].id));
+    table.checks.push(CheckDescriptor {
+        name,
+        expression: expr.to_string(),
+        columns: ids.collect(),
+    });
+    Ok(())
+}
+
+/// The names in an expression that may be columns.
+pub(super) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let _: ControlFlow<()> = ast::visit_expressions(expr, |expr| {
+        match expr {
+            ast::Expr::Identifier(name) => drop(found.insert(normalize(name))),
+            ast::Expr::CompoundIdentifier(parts) => found.extend(parts.last().map(normalize)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// The name that a user gives to a constraint; no other of the table has it.
+fn given_name(table: &TableDescriptor, name: &ast::Ident) -> Result<String> {
+    let name = normalize(name);
+    check_name(&name, "constraint")?;
+    match table.has_constraint(&name) {
+        true => Err(Error::invalid(
+            SqlState::DUPLICATE_OBJECT,
+            format!("constraint \"{name}\" for relation \"{}\" already exists", table.name),
+        )),
+        false => Ok(name),
+    }
+}
+
+/// The name that PostgreSQL gives to a constraint: table, columns, kind, and a number where that is taken.
+fn free_name(table: &TableDescriptor, columns: &[String], kind: &str) -> String {
+    let parts = std::iter::once(table.name.as_str()).chain(columns.iter().map(String::as_str));
+    let mut base = parts.collect::<Vec<_>>().join("_");
+    // Room for the kind and a number, within the limit of names.
+    let mut end = base.len().min(NAME_BYTES_MAX - kind.len() - 5);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    base.truncate(end);
+    let base = format!("{base}_{kind}");
+    let numbered = (1..).map(|number| format!("{base}{number}"));
+    let mut names = std::iter::once(base.clone()).chain(numbered);
+    names
+        .find(|name| !table.has_constraint(name))
+        .expect("a table has fewer constraints than there are numbers")
+}
+
+/// What WITH says of a table: nothing that changes what it holds, so it is kept and shown.
+fn storage_parameters(options: &ast::CreateTableOptions) -> Result<Vec<(String, String)>> {
+    match options {
+        ast::CreateTableOptions::None => Ok(Vec::new()),
+        ast::CreateTableOptions::With(options) | ast::CreateTableOptions::Options(options) => parameters(options),
+        _ => Err(Error::unsupported("these options of CREATE TABLE are not there")),
+    }
+}
+
+/// Storage parameters of PostgreSQL, by name.
+pub(super) fn parameters(options: &[ast::SqlOption]) -> Result<Vec<(String, String)>> {
+    let mut kept = Vec::new();
+    for option in options {
+        let ast::SqlOption::KeyValue { key, value } = option else {
+            return Err(Error::unsupported(format!("the option {option} is not there")));
+        };
+        let key = normalize(key);
+        let is_known = key == "fillfactor"
+            || key == "parallel_workers"
+            || key == "user_catalog_table"
+            || key.starts_with("autovacuum_")
+            || key.starts_with("toast")
+            || key.starts_with("vacuum_");
+        if !is_known {
+            return Err(Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unrecognized parameter \"{key}\""),
+            ));
+        }
+        kept.push((key, value.to_string().trim_matches('\'').to_owned()));
+    }
+    Ok(kept)
+}
+
+fn refuse_options(create: &ast::CreateTable) -> Result<()> {
+    let what = [
+        (create.or_replace, "CREATE OR REPLACE TABLE"),
+        (create.temporary, "a temporary table"),
+        (create.external, "an external table"),
+        (create.query.is_some(), "CREATE TABLE AS"),
+        (create.like.is_some(), "CREATE TABLE ... LIKE"),
+        (create.clone.is_some(), "CREATE TABLE ... CLONE"),
+        (create.inherits.is_some(), "INHERITS"),
+        (
+            create.partition_by.is_some() || create.partition_of.is_some(),
+            "a partitioned table",
+        ),
+        (create.on_commit.is_some(), "ON COMMIT"),
+    ];
+    match what.iter().find(|(is_there, _)| *is_there) {
+        Some((_, what)) => Err(Error::unsupported(format!("{what} is not there yet"))),
+        None => Ok(()),
+    }
+}

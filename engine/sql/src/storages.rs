@@ -1,0 +1,329 @@
+//! Storage ids: what keys begin with, given once, and ranges of keys that are nobody's.
+//!
+//! **Vocabulary.** A *storage* is the range of keys of one storage id, a table's until a TRUNCATE or a rewrite gives it another one. A
+//! range is *retired* when the catalog says that its keys are nobody's. A *private* range is one that a transaction made for itself: it
+//! is retired from the beginning, and stays that way unless the transaction commits.
+//!
+//! **Why.** Millions of rows are more than one commit takes. What nobody else can see may be loaded by many commits, before the one that
+//! makes it a table's; and what nobody can see any more may be cleared away after the one that dropped it.
+//!
+//! **Guarantees.**
+//! - An id is given once, whatever becomes of who asked: the counter is moved on by a commit of its own, some ids at a time.
+//! - Keys of a private range are in the rows only after the commit that retires it. So whatever ends the transaction, also the end
+//!   of the process, somebody clears them away: [`Storages::sweep`], at the latest after the next start.
+//! - A range is swept while no transaction of this process has it, and its retirement is taken back only once its keys are durably
+//!   gone.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use aion_base::id::{IndexId, LogIndex, TableId, TxnId};
+use aion_base::range::KeyRange;
+use aion_base::rng::SeededRng;
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::{
+    FIRST_STORAGE, KeyChange, next_storage_key, read_retired, retire, retired_range, unretire,
+};
+use aion_storage::{Change, Commit, Direction, Outcome, Replicator, Store};
+use parking_lot::Mutex;
+
+/// Ids that one commit takes from the counter.
+const IDS_AT_ONCE: u32 = 64;
+/// How often the counter is asked again after another process, or thread, was first.
+const ATTEMPTS_MAX: usize = 100;
+/// Retired ranges that one sweep takes: the rest waits for the next.
+const RANGES_PER_SWEEP: usize = 1_000;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Storages {
+    store: Arc<Store>,
+    /// Ids that are taken from the counter and not given yet.
+    ids: Mutex<std::ops::Range<u32>>,
+    /// The starts of the ranges that transactions have.
+    private: Mutex<HashSet<Vec<u8>>>,
+    /// There may be something to sweep.
+    has_retired: AtomicBool,
+    sweeping: Mutex<()>,
+}
+
+/// A private range; the transaction that has it drops it when it ends.
+#[derive(Debug)]
+pub struct Private {
+    range: KeyRange,
+    /// The key that says it is retired: it was written by a commit that the transaction's snapshot may not see.
+    note: Vec<u8>,
+    storages: Weak<Storages>,
+}
+
+/// Shared by who loads into it and who reads it.
+pub type PrivateRange = Arc<Private>;
+
+impl Private {
+    /// The range.
+    pub fn range(&self) -> &KeyRange {
+        &self.range
+    }
+
+    /// Whether a key is the transaction's alone: one of the range, or the one that retires it.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.range.contains(key) || self.note == key
+    }
+
+    /// The change that makes the range somebody's for good, in the commit that says whose.
+    pub fn keep(&self) -> KeyChange {
+        unretire(&self.range)
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        if let Some(storages) = self.storages.upgrade() {
+            storages.private.lock().remove(&self.range.start);
+            storages.note_retired();
+        }
+    }
+}
+
+impl Storages {
+    /// The storages of a store.
+    pub fn new(store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            ids: Mutex::new(0..0),
+            private: Mutex::default(),
+            // Of the process before.
+            has_retired: AtomicBool::new(true),
+            sweeping: Mutex::new(()),
+        })
+    }
+
+    /// An id that nobody has had. Now and then this waits for a commit.
+    ///
+    /// # Errors
+    /// As a commit; 54000 when no id is left.
+    pub fn allocate(&self) -> Result<TableId> {
+        let mut ids = self.ids.lock();
+        if ids.is_empty() {
+            *ids = self.take_ids()?;
+        }
+        let id = ids.start;
+        ids.start += 1;
+        Ok(TableId(id))
+    }
+
+    fn take_ids(&self) -> Result<std::ops::Range<u32>> {
+        let key = next_storage_key();
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.store.snapshot();
+            let mut value = Vec::new();
+            let next = match snapshot.get(&key, &mut value)? {
+                Some(_) => {
+                    let bytes = value.as_slice().try_into();
+                    u32::from_le_bytes(bytes.map_err(|_| Error::corrupt("the next storage id is damaged"))?)
+                }
+                None => FIRST_STORAGE.0,
+            };
+            let end = next.checked_add(IDS_AT_ONCE).ok_or_else(|| {
+                Error::exhausted(SqlState::PROGRAM_LIMIT_EXCEEDED, "no storage id is left")
+                    .with_hint("Dump the database and restore it into a new one.")
+            })?;
+            let mut commit = Commit::new(new_id(), snapshot.read_point()?.index);
+            commit.read_ranges.push(KeyRange::point(&key));
+            commit.write(key.clone(), Change::Put(end.to_le_bytes().to_vec()));
+            if let Outcome::Committed { .. } = self.store.propose(commit)?.wait()? {
+                return Ok(next..end);
+            }
+        }
+        Err(Error::conflict(
+            SqlState::SERIALIZATION_FAILURE,
+            "the counter of storage ids was changed by others each time",
+        ))
+    }
+
+    /// A new storage that is private. Waits for a commit.
+    ///
+    /// # Errors
+    /// As [`Storages::allocate`].
+    pub fn private_storage(self: &Arc<Self>) -> Result<(TableId, PrivateRange)> {
+        let id = self.allocate()?;
+        Ok((id, self.private_range(KeyRange::table(id))?))
+    }
+
+    /// The range of an index that nobody knows of, private. Waits for a commit.
+    ///
+    /// # Errors
+    /// As a commit.
+    pub fn private_index(self: &Arc<Self>, storage: TableId, index: IndexId) -> Result<PrivateRange> {
+        self.private_range(KeyRange::index(storage, index))
+    }
+
+    fn private_range(self: &Arc<Self>, range: KeyRange) -> Result<PrivateRange> {
+        // Before the commit: nobody sweeps it from the first moment on.
+        if !self.private.lock().insert(range.start.clone()) {
+            return Err(Error::conflict(
+                SqlState::SERIALIZATION_FAILURE,
+                "another transaction builds the same index or storage at this moment",
+            )
+            .with_hint("Try again when it is over."));
+        }
+        let change = retire(&range);
+        let private = Private {
+            range,
+            note: change.key.clone(),
+            storages: Arc::downgrade(self),
+        };
+        let mut commit = Commit::new(new_id(), LogIndex(0));
+        commit.isolation = aion_storage::Isolation::ReadCommitted;
+        commit.write(change.key, Change::Put(change.value.unwrap_or_default()));
+        match self.store.propose(commit)?.wait()? {
+            Outcome::Committed { .. } => Ok(Arc::new(private)),
+            Outcome::Rejected(rejection) => Err(rejection.into()),
+        }
+    }
+
+    /// A commit retired something.
+    pub fn note_retired(&self) {
+        self.has_retired.store(true, Ordering::Release);
+    }
+
+    /// Whether there may be something to sweep.
+    pub fn has_work(&self) -> bool {
+        self.has_retired.load(Ordering::Acquire)
+    }
+
+    /// Clears away what is retired. Blocks: for a thread that may.
+    ///
+    /// # Errors
+    /// An IO error: what was not cleared is cleared the next time.
+    pub fn sweep(&self) -> Result<()> {
+        let Some(_one) = self.sweeping.try_lock() else {
+            return Ok(());
+        };
+        while self.has_retired.swap(false, Ordering::AcqRel) {
+            let ranges = self.retired()?;
+            if ranges.is_empty() {
+                continue;
+            }
+            if ranges.len() == RANGES_PER_SWEEP {
+                self.note_retired();
+            }
+            self.store.clear(&ranges).inspect_err(|_| self.note_retired())?;
+            let mut commit = Commit::new(new_id(), LogIndex(0));
+            commit.isolation = aion_storage::Isolation::ReadCommitted;
+            for range in &ranges {
+                commit.write(unretire(range).key, Change::Delete);
+            }
+            // Rejected or lost, it is swept again.
+            let _: Outcome = self.store.propose(commit)?.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Retired ranges that no transaction of this process has.
+    fn retired(&self) -> Result<Vec<KeyRange>> {
+        // In this order: a range that is made after the snapshot is not in it.
+        let snapshot = self.store.snapshot();
+        let mut scan = snapshot.scan(&retired_range(), Direction::Forward);
+        let mut ranges = Vec::new();
+        while ranges.len() < RANGES_PER_SWEEP && scan.advance()? {
+            ranges.push(read_retired(scan.key(), scan.value())?);
+        }
+        // A range that is not private any more was, when the snapshot was taken, or its transaction has committed meanwhile.
+        let mut value = Vec::new();
+        let mut kept = Vec::new();
+        for range in ranges {
+            let is_private = self.private.lock().contains(&range.start);
+            if !is_private && self.store.get(&retire(&range).key, &mut value)?.is_some() {
+                kept.push(range);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+fn new_id() -> TxnId {
+    TxnId(SeededRng::from_entropy().next_u128())
+}
+
+#[cfg(test)]
+mod tests {
+    use aion_storage::StoreOptions;
+
+    use super::*;
+
+    fn put(store: &Store, key: &[u8]) {
+        let mut commit = Commit::new(new_id(), LogIndex(0));
+        commit.isolation = aion_storage::Isolation::ReadCommitted;
+        commit.write(key, Change::Put(b"x".to_vec()));
+        let outcome = store.propose(commit).expect("queued").wait().expect("answered");
+        assert!(matches!(outcome, Outcome::Committed { .. }));
+    }
+
+    fn count(store: &Store, range: &KeyRange) -> usize {
+        let snapshot = store.snapshot();
+        let mut scan = snapshot.scan(range, Direction::Forward);
+        let mut count = 0;
+        while scan.advance().expect("read") {
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn ids_are_given_once_also_by_two_at_a_time() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let (one, other) = (Storages::new(store.clone()), Storages::new(store));
+        let mut given = HashSet::new();
+        for _ in 0..200 {
+            for storages in [&one, &other] {
+                let id = storages.allocate().expect("left");
+                assert!(id >= FIRST_STORAGE && given.insert(id), "{id:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_transaction_has_is_not_swept_and_what_it_leaves_is() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let storages = Storages::new(store.clone());
+        let (id, private) = storages.private_storage().expect("made");
+        let key = [&id.0.to_be_bytes()[..], b"key"].concat();
+        put(&store, &key);
+        storages.note_retired();
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 1, "it is in use");
+
+        drop(private);
+        assert!(storages.has_work());
+        storages.sweep().expect("swept");
+        assert_eq!(
+            (count(&store, &KeyRange::table(id)), count(&store, &retired_range())),
+            (0, 0)
+        );
+        assert!(!storages.has_work());
+
+        // The next process knows of no transaction.
+        let (id, private) = storages.private_storage().expect("made");
+        put(&store, &[&id.0.to_be_bytes()[..], b"key"].concat());
+        Storages::new(store.clone()).sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 0);
+        drop(private);
+    }
+
+    #[test]
+    fn a_range_that_was_kept_is_not_swept() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let storages = Storages::new(store.clone());
+        let (id, private) = storages.private_storage().expect("made");
+        put(&store, &[&id.0.to_be_bytes()[..], b"key"].concat());
+        let mut commit = Commit::new(new_id(), LogIndex(0));
+        commit.isolation = aion_storage::Isolation::ReadCommitted;
+        commit.write(private.keep().key, Change::Delete);
+        let _: Outcome = store.propose(commit).expect("queued").wait().expect("answered");
+        drop(private);
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 1);
+    }
+}

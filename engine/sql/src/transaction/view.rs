@@ -1,0 +1,163 @@
+//! Where a transaction reads, and how that moves.
+
+use super::*;
+
+/// A snapshot, its place in the log, and which generation of the catalog it sees.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub snapshot: Arc<dyn Snapshot>,
+    /// 0 for a transaction that writes nothing: only a commit needs it.
+    pub read_point: LogIndex,
+    pub generation: Option<Generation>,
+}
+
+impl View {
+    /// Everything acknowledged so far.
+    fn now(store: &Store, may_write: bool) -> Result<Self> {
+        let before = store.generation();
+        let snapshot = store.snapshot();
+        let generation = before.filter(|_| before == store.generation());
+        let read_point = match may_write {
+            true => snapshot.read_point()?.index,
+            false => LogIndex(0),
+        };
+        Ok(Self {
+            snapshot,
+            read_point,
+            generation,
+        })
+    }
+}
+
+impl State {
+    pub(super) fn is_private(&self, key: &[u8]) -> bool {
+        self.private.iter().any(|private| private.has(key))
+    }
+}
+
+impl Transaction {
+    pub(super) fn view<'a>(&self, state: &'a mut State) -> Result<&'a View> {
+        if state.view.is_none() {
+            state.view = Some(View::now(&self.store, self.may_write)?);
+        }
+        Ok(state.view.as_ref().expect("it was just taken"))
+    }
+
+    /// The view that a key, or a range that begins with it, is read through.
+    pub(super) fn view_of(&self, state: &mut State, key: &[u8]) -> Result<View> {
+        match state.is_private(key) {
+            true => self.private_view(state),
+            false => self.view(state).cloned(),
+        }
+    }
+
+    pub(super) fn private_view(&self, state: &mut State) -> Result<View> {
+        if state.private_view.is_none() {
+            state.private_view = Some(View::now(&self.store, self.may_write)?);
+        }
+        Ok(state.private_view.clone().expect("it was just taken"))
+    }
+
+    /// The generation of the catalog that the view sees; None where that is not known. What the transaction itself changes does
+    /// not count.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn generation(&self) -> Result<Option<Generation>> {
+        Ok(self.view(&mut self.state.lock())?.generation)
+    }
+
+    /// What it reads through.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        Ok(self.view(&mut self.state.lock())?.snapshot.clone())
+    }
+
+    /// What it is protected from.
+    pub fn isolation(&self) -> Isolation {
+        self.state.lock().isolation
+    }
+
+    /// Protects it from more or less; before the first statement only.
+    pub fn set_isolation(&self, isolation: Isolation) {
+        self.state.lock().isolation = isolation;
+    }
+
+    /// A statement begins: READ COMMITTED sees what was committed until now.
+    pub fn begin_statement(&self) {
+        let mut state = self.state.lock();
+        if state.isolation == Isolation::ReadCommitted {
+            state.view = None;
+        }
+    }
+
+    /// From now on a range is this transaction's alone: what was and will be loaded into it is seen here at once.
+    pub fn adopt(&self, private: PrivateRange) {
+        let mut state = self.state.lock();
+        state.private.push(private);
+        state.private_view = None;
+    }
+
+    /// Whether all of a range is this transaction's alone.
+    pub fn is_private(&self, range: &KeyRange) -> bool {
+        let state = self.state.lock();
+        state
+            .private
+            .iter()
+            .any(|private| private.range().contains_range(range))
+    }
+
+    /// Whether what was written since some place may have to be taken back alone: a savepoint is there.
+    pub fn is_marked(&self) -> bool {
+        self.state.lock().is_marked
+    }
+
+    /// Something was loaded into a private storage by a commit of its own.
+    pub fn see_loaded(&self) {
+        self.state.lock().private_view = None;
+    }
+
+    /// Moves the view forward to now, if nothing that was read, checked or written has changed since. False if something has: the
+    /// view stays, and a commit would be refused. READ COMMITTED always moves.
+    ///
+    /// # Errors
+    /// When that cannot be told: 40001 for a view that is too old.
+    pub fn refresh(&self) -> Result<bool> {
+        let mut state = self.state.lock();
+        let Some(old) = state.view.clone() else {
+            return Ok(true);
+        };
+        let new = View::now(&self.store, true)?;
+        if state.isolation == Isolation::ReadCommitted {
+            state.view = Some(new);
+            return Ok(true);
+        }
+        let written = state.writes.iter().filter(|(key, _)| !state.is_private(key));
+        let mut ranges: Vec<KeyRange> = written.map(|(key, _)| KeyRange::point(key)).collect();
+        for precondition in &state.preconditions {
+            ranges.push(match &precondition.check {
+                Check::Absent(key) | Check::Exists(key) => KeyRange::point(key),
+                Check::Empty(range) | Check::Unchanged(range) => range.clone(),
+            });
+        }
+        ranges.extend(state.reads.ranges());
+        if !self.store.unchanged_since(&ranges, old.read_point, new.read_point)? {
+            return Ok(false);
+        }
+        let read_point = new.read_point;
+        for precondition in &mut state.preconditions {
+            precondition.read_point = read_point;
+        }
+        let State { writes, private, .. } = &mut *state;
+        for (key, pending) in writes {
+            // What was loaded into a private range since then was not looked at.
+            if !private.iter().any(|private| private.has(key)) {
+                pending.read_point = read_point;
+            }
+        }
+        state.view = Some(new);
+        Ok(true)
+    }
+}
