@@ -16,6 +16,7 @@ mod copy;
 mod crash;
 mod demo;
 mod documents;
+mod isolation;
 mod knobs;
 mod model;
 mod nearest;

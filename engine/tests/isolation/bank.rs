@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::client::{Client, Failure, Run, Value, drive, number};
 use super::level::Level;
-use super::record::{Transaction, WITHDRAWN};
+use super::record::{Outcome, Transaction, WITHDRAWN};
 
 const ACCOUNTS: i32 = 6;
 const INITIAL: i32 = 100;
@@ -178,7 +178,6 @@ fn is_whole(seen: &Seen) -> Result<(), String> {
 
 #[test]
 fn money_that_appears_or_goes_is_found() {
-    use super::record::Outcome;
     let initial: Seen = (0..ACCOUNTS).map(|id| (id, INITIAL)).collect();
     let changed = |changes: &[(i32, i32)]| {
         let mut balances = initial.clone();

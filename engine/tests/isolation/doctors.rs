@@ -4,9 +4,11 @@
 //! at the same time and both go off have written different rows, so only SERIALIZABLE keeps them from it. Half of the
 //! transactions look by primary key, half through a range, since the two record their reads in different ways.
 
+use aion_base::rng::SeededRng;
+
 use super::client::{Client, Failure, Run, Value, drive, number};
 use super::level::Level;
-use super::record::Transaction;
+use super::record::{Outcome, Transaction};
 
 const SHIFTS: i32 = 4;
 const DOCTORS: [i32; 2] = [0, 1];
@@ -35,7 +37,7 @@ pub fn tables() -> String {
 
 /// Runs the workload.
 pub async fn record(run: Run) -> Vec<Transaction<Plan, Seen>> {
-    let plan = |rng: &mut aion_base::rng::SeededRng, _| Plan {
+    let plan = |rng: &mut SeededRng, _| Plan {
         shift: i32::try_from(rng.below(SHIFTS as u64)).expect("few"),
         doctor: i32::from(rng.chance(1, 2)),
         by_key: rng.chance(1, 2),
@@ -56,7 +58,7 @@ async fn execute(client: &mut Client, plan: &Plan) -> Result<Seen, Failure> {
         }
     } else {
         let sql = "SELECT doctor FROM doctors WHERE shift = $1 AND on_call = 1 ORDER BY doctor";
-        let rows = client.rows(sql, &[shift.clone()]).await?;
+        let rows = client.rows(sql, std::slice::from_ref(&shift)).await?;
         seen.extend(rows.iter().map(|row| number(&row[0])));
     }
     let on_call = match (seen.contains(&plan.doctor), seen.len()) {
@@ -89,7 +91,6 @@ pub fn check(history: &[Transaction<Plan, Seen>], level: Level) -> Result<String
 
 #[test]
 fn a_deserted_shift_is_found_where_the_level_forbids_it() {
-    use super::record::Outcome;
     let saw = |outcome| {
         [Transaction {
             invoked: 0,

@@ -4,8 +4,10 @@
 //! index serves, in one statement or, where the level has one snapshot, in two. Each row repeats its code in a column that
 //! the index does not hold, so an entry that leads to another version of its row is found, too.
 
-use super::client::{Cells, Client, Failure, Run, Value, drive, number};
-use super::record::Transaction;
+use aion_base::rng::SeededRng;
+
+use super::client::{Cells, Client, Failure, Place, Run, Value, drive, number};
+use super::record::{Outcome, Transaction};
 
 const IDS: u64 = 24;
 const CODES: u64 = 4;
@@ -46,7 +48,7 @@ pub fn tables() -> String {
 
 /// Runs the workload, then compares each code.
 pub async fn record(run: Run) -> Vec<Transaction<Plan, Seen>> {
-    let plan = |rng: &mut aion_base::rng::SeededRng, _| {
+    let plan = |rng: &mut SeededRng, _| {
         let mut below = |limit| i32::try_from(rng.below(limit)).expect("few");
         let (id, other, code) = (below(IDS), below(IDS), below(CODES));
         match below(8) {
@@ -66,7 +68,7 @@ pub async fn record(run: Run) -> Vec<Transaction<Plan, Seen>> {
         transactions: usize::try_from(CODES).expect("few"),
         ..run
     };
-    let compare = |_: &mut aion_base::rng::SeededRng, place: super::client::Place| Plan::Compare {
+    let compare = |_: &mut SeededRng, place: Place| Plan::Compare {
         code: place.unique - 1,
         one_statement: true,
         own: None,
@@ -158,7 +160,6 @@ pub fn check(history: &[Transaction<Plan, Seen>]) -> Result<String, String> {
 
 #[test]
 fn an_index_that_lags_is_found() {
-    use super::record::Outcome;
     let verdict = |by_index: &[(i32, i32)], by_table: &[(i32, i32)]| {
         check(&[Transaction {
             invoked: 0,

@@ -5,7 +5,11 @@
 //!
 //! **Guarantees.** A checker never refuses what its level allows: a refusal is a bug of the server (or of the checker), and its
 //! message holds the transactions that prove it. Each checker is shown histories with planted anomalies, which it refuses.
-//! The plans of a run follow from its seed; how they interleave does not, so a seed that found something is run some times.
+//! So is what the same clients see when BEGIN and COMMIT are left out. The plans of a run follow from its seed; how they
+//! interleave does not, so a seed that found something is run some times.
+//!
+//! **Left out:** servers and connections that die in the middle, so no outcome is unknown here, although the checkers know
+//! what to make of one; foreign keys, sequences and DDL; transactions that change many rows.
 //!
 //! | workload | asks | in |
 //! |---|---|---|
@@ -44,8 +48,9 @@ use crate::wire::Process;
 /// As many transactions at a time.
 const CLIENTS: usize = 8;
 
-/// For the lists and registers of one history; a longer hunt has more histories (the reason stands in `check`).
-const HISTORY_MAX: usize = 5_000;
+/// The transactions of one history; a longer hunt has more histories. Why those of registers are short stands in `check`.
+const LISTS_MAX: usize = 100_000;
+const REGISTERS_MAX: usize = 5_000;
 
 /// A server of its own for one test.
 struct Arena {
@@ -113,15 +118,20 @@ fn hunt(name: &str, slice: usize, full: usize, workload: impl Fn(&Arena, Run)) {
 }
 
 fn hunt_dependencies(name: &str, kind: Kind, slice: usize) {
+    let length_max = match kind {
+        Kind::Lists => LISTS_MAX,
+        Kind::Registers => REGISTERS_MAX,
+    };
     hunt(name, slice, 100_000, |arena, run| {
-        for part in 0..run.transactions.div_ceil(HISTORY_MAX) {
+        for part in 0..run.transactions.div_ceil(length_max) {
             let run = Run {
-                transactions: run.transactions.min(HISTORY_MAX),
+                transactions: run.transactions.min(length_max),
                 seed: run.seed.wrapping_add(part as u64),
                 ..run
             };
             let history = arena.run(workload::TABLES, workload::record(run, kind));
-            let verdict = check::check(&history, run.level).map(|()| String::new());
+            let begun = std::time::Instant::now();
+            let verdict = check::check(&history, run.level).map(|()| format!("; checked in {:?}", begun.elapsed()));
             judge(name, run, &history.transactions, verdict);
         }
     });
@@ -129,17 +139,17 @@ fn hunt_dependencies(name: &str, kind: Kind, slice: usize) {
 
 #[test]
 fn lists_have_an_order_that_explains_all_reads() {
-    hunt_dependencies("lists", Kind::Lists, 600);
+    hunt_dependencies("lists", Kind::Lists, 400);
 }
 
 #[test]
 fn registers_have_an_order_that_explains_all_reads() {
-    hunt_dependencies("registers", Kind::Registers, 1_200);
+    hunt_dependencies("registers", Kind::Registers, 1_000);
 }
 
 #[test]
 fn the_bank_neither_makes_nor_loses_money() {
-    hunt("bank", 800, 20_000, |arena, run| {
+    hunt("bank", 600, 20_000, |arena, run| {
         let history = arena.run(&bank::tables(), bank::record(run));
         judge("bank", run, &history.transactions, bank::check(&history, run.level));
     });
@@ -155,7 +165,7 @@ fn somebody_is_on_call() {
 
 #[test]
 fn no_room_is_overbooked() {
-    hunt("seats", 800, 20_000, |arena, run| {
+    hunt("seats", 600, 20_000, |arena, run| {
         let history = arena.run(seats::TABLES, seats::record(run));
         judge("seats", run, &history.transactions, seats::check(&history, run.level));
     });
@@ -171,7 +181,7 @@ fn a_name_has_one_owner() {
 
 #[test]
 fn an_index_holds_what_its_table_holds() {
-    hunt("items", 800, 20_000, |arena, run| {
+    hunt("items", 600, 20_000, |arena, run| {
         let history = arena.run(&items::tables(), items::record(run));
         judge("items", run, &history, items::check(&history));
     });
@@ -186,7 +196,7 @@ fn without_transactions_every_checker_refuses() {
         level: Level::Serializable,
         blocks: Blocks::None,
         clients: CLIENTS,
-        transactions: 400,
+        transactions: 240,
         seed,
     };
     let found = |name: &str, verdict: Result<String, String>| {

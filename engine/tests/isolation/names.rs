@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::{Client, Failure, Run, Value, drive, number};
-use super::record::Transaction;
+use super::record::{Outcome, Transaction};
 
 const NAMES: u64 = 4;
 
@@ -51,7 +51,7 @@ pub async fn record(run: Run) -> History {
         |rng, place| {
             let by = if rng.chance(1, 2) { By::Index } else { By::PrimaryKey };
             let name = i32::try_from(rng.below(NAMES)).expect("few");
-            match rng.chance(2, 3) {
+            match rng.chance(1, 2) {
                 true => Plan::Give {
                     by,
                     name,
@@ -208,7 +208,6 @@ fn tenures(history: &History) -> Result<BTreeMap<(By, i32), Vec<Tenure>>, String
 
 #[test]
 fn two_owners_a_false_refusal_and_a_lost_row_are_found() {
-    use super::record::Outcome;
     let by = By::Index;
     let at = |invoked: u64, plan, outcome| Transaction {
         invoked,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::{Client, Failure, Run, Value, drive, number};
 use super::level::Level;
-use super::record::Transaction;
+use super::record::{Outcome, Transaction};
 
 const CAPACITY: i32 = 5;
 
@@ -126,7 +126,6 @@ pub fn check(history: &History, level: Level) -> Result<String, String> {
 
 #[test]
 fn a_place_given_twice_is_found_where_the_level_forbids_it() {
-    use super::record::Outcome;
     let history = |befores: &[i32], found: i32| History {
         transactions: befores
             .iter()
