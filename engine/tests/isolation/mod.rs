@@ -50,7 +50,7 @@ const CLIENTS: usize = 8;
 
 /// The transactions of one history; a longer hunt has more histories. Why those of registers are short stands in `check`.
 const LISTS_MAX: usize = 100_000;
-const REGISTERS_MAX: usize = 5_000;
+const REGISTERS_MAX: usize = 2_500;
 
 /// A server of its own for one test.
 struct Arena {
