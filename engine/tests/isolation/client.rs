@@ -259,10 +259,19 @@ pub struct Run {
 /// Which transaction a plan is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Its how-manieth.
+    /// How many times as many as there are clients have begun: all clients are in one round, or they would no longer meet.
     pub round: usize,
     /// A number that no other transaction of the run has.
     pub unique: i32,
+}
+
+impl Place {
+    fn new(begun_before: usize, clients: usize) -> Self {
+        Self {
+            round: begun_before / clients,
+            unique: i32::try_from(begun_before + 1).expect("fewer than 2^31 transactions"),
+        }
+    }
 }
 
 /// Runs the transactions and gives the history, in order of completion.
@@ -271,17 +280,16 @@ pub async fn drive<P, R>(
     plan: impl Fn(&mut SeededRng, Place) -> P,
     execute: impl AsyncFn(&mut Client, &P) -> Result<R, Failure>,
 ) -> Vec<Transaction<P, R>> {
-    let counter = Cell::new(0u64);
+    let (counter, begun) = (Cell::new(0u64), Cell::new(0usize));
     let tick = || counter.replace(counter.get() + 1);
     let mut seeds = SeededRng::new(run.seed);
     let generators: Vec<SeededRng> = (0..run.clients).map(|_| seeds.split()).collect();
-    let (plan, execute, tick) = (&plan, &execute, &tick);
+    let (plan, execute, tick, begun) = (&plan, &execute, &tick, &begun);
     let clients = generators.into_iter().enumerate().map(|(number, mut rng)| async move {
         let mut client = Client::connect(run.port, number).await;
         let mut history = Vec::new();
-        for round in 0..run.transactions.div_ceil(run.clients) {
-            let unique = i32::try_from(round * run.clients + number + 1).expect("fewer than 2^31 transactions");
-            let place = Place { round, unique };
+        while begun.get() < run.transactions {
+            let place = Place::new(begun.replace(begun.get() + 1), run.clients);
             let plan = plan(&mut rng, place);
             let invoked = tick();
             let ending = client.transaction(run, async |client| execute(client, &plan).await);

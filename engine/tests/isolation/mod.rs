@@ -5,8 +5,8 @@
 //!
 //! **Guarantees.** A checker never refuses what its level allows: a refusal is a bug of the server (or of the checker), and its
 //! message holds the transactions that prove it. Each checker is shown histories with planted anomalies, which it refuses.
-//! So is what the same clients see when BEGIN and COMMIT are left out. The plans of a run follow from its seed; how they
-//! interleave does not, so a seed that found something is run some times.
+//! So is what the same clients see when BEGIN and COMMIT are left out. What a run does follows from its seed; how it
+//! interleaves does not, so a seed that found something is run some times.
 //!
 //! **Left out:** servers and connections that die in the middle, so no outcome is unknown here, although the checkers know
 //! what to make of one; foreign keys, sequences and DDL; transactions that change many rows.

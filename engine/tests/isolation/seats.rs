@@ -12,7 +12,7 @@ use super::record::{Outcome, Transaction};
 
 const CAPACITY: i32 = 5;
 
-/// Rounds of a client until the next room is filled.
+/// Rounds until the next room is filled.
 const ROUNDS_PER_ROOM: usize = 3;
 
 /// Somebody who wants a place.

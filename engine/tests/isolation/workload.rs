@@ -5,7 +5,8 @@
 //! **Registers.** `registers (k, v)`: a write replaces the value by one that nobody else writes. A read tells only whose value
 //! it was; that of two writes one came later is known where one of them read the other, or was complete before it began.
 //!
-//! **Guarantee.** What client `c` plans in its round `r` follows from the seed, `c` and `r` alone.
+//! **Guarantee.** The steps of a client's plans follow from the seed alone. Which lists they are for follows from how far the run
+//! is: clients that changed to other lists on their own would drift apart, and their transactions would not meet.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use super::record::{Outcome, Transaction};
 /// Keys in use at a time.
 const KEYS: i32 = 5;
 
-/// Rounds of a client until the keys of lists are changed: with eight clients, about 40 elements for a list.
+/// Rounds until the keys of lists are changed: with eight clients, about 40 elements for a list.
 const ROUNDS_PER_EPOCH: usize = 20;
 
 /// Which of the two.
