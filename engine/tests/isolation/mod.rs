@@ -139,17 +139,17 @@ fn hunt_dependencies(name: &str, kind: Kind, slice: usize) {
 
 #[test]
 fn lists_have_an_order_that_explains_all_reads() {
-    hunt_dependencies("lists", Kind::Lists, 400);
+    hunt_dependencies("lists", Kind::Lists, 300);
 }
 
 #[test]
 fn registers_have_an_order_that_explains_all_reads() {
-    hunt_dependencies("registers", Kind::Registers, 1_000);
+    hunt_dependencies("registers", Kind::Registers, 600);
 }
 
 #[test]
 fn the_bank_neither_makes_nor_loses_money() {
-    hunt("bank", 600, 20_000, |arena, run| {
+    hunt("bank", 400, 20_000, |arena, run| {
         let history = arena.run(&bank::tables(), bank::record(run));
         judge("bank", run, &history.transactions, bank::check(&history, run.level));
     });
@@ -157,7 +157,7 @@ fn the_bank_neither_makes_nor_loses_money() {
 
 #[test]
 fn somebody_is_on_call() {
-    hunt("doctors", 800, 20_000, |arena, run| {
+    hunt("doctors", 500, 20_000, |arena, run| {
         let history = arena.run(&doctors::tables(), doctors::record(run));
         judge("doctors", run, &history, doctors::check(&history, run.level));
     });
@@ -165,7 +165,7 @@ fn somebody_is_on_call() {
 
 #[test]
 fn no_room_is_overbooked() {
-    hunt("seats", 600, 20_000, |arena, run| {
+    hunt("seats", 400, 20_000, |arena, run| {
         let history = arena.run(seats::TABLES, seats::record(run));
         judge("seats", run, &history.transactions, seats::check(&history, run.level));
     });
@@ -173,7 +173,7 @@ fn no_room_is_overbooked() {
 
 #[test]
 fn a_name_has_one_owner() {
-    hunt("names", 800, 20_000, |arena, run| {
+    hunt("names", 500, 20_000, |arena, run| {
         let history = arena.run(names::TABLES, names::record(run));
         judge("names", run, &history.transactions, names::check(&history));
     });
@@ -181,7 +181,7 @@ fn a_name_has_one_owner() {
 
 #[test]
 fn an_index_holds_what_its_table_holds() {
-    hunt("items", 600, 20_000, |arena, run| {
+    hunt("items", 300, 20_000, |arena, run| {
         let history = arena.run(&items::tables(), items::record(run));
         judge("items", run, &history, items::check(&history));
     });
@@ -196,7 +196,7 @@ fn without_transactions_every_checker_refuses() {
         level: Level::Serializable,
         blocks: Blocks::None,
         clients: CLIENTS,
-        transactions: 240,
+        transactions: 160,
         seed,
     };
     let found = |name: &str, verdict: Result<String, String>| {

@@ -288,7 +288,7 @@ fn the_verdict_on_lists_is_that_of_a_search_through_all_orders() {
         Engine::ReadCommitted,
         Engine::Careless,
     ];
-    for round in 0..at_length(2_000, 200_000) {
+    for round in 0..at_length(1_500, 200_000) {
         let engine = engines[round % engines.len()];
         let history = history(engine, Kind::Lists, &mut rng);
         for (at, level) in [Level::Serializable, Level::RepeatableRead].into_iter().enumerate() {
@@ -317,7 +317,7 @@ fn the_verdict_on_lists_is_that_of_a_search_through_all_orders() {
 fn no_level_refuses_a_history_of_its_own_engine_and_registers_never_by_mistake() {
     let mut rng = SeededRng::new(seed());
     let (mut wrong_ones, mut refused) = (0usize, 0usize);
-    for round in 0..at_length(1_000, 100_000) {
+    for round in 0..at_length(800, 100_000) {
         let careless = history(Engine::Careless, Kind::Registers, &mut rng);
         let is_serializable = Search::new(&careless, true).succeeds();
         let verdict = check(&careless, Level::Serializable);
