@@ -36,7 +36,7 @@ pub use vector::{parse_vector, write_vector};
 const QUOTED_BYTES_MAX: usize = 200;
 
 /// The value as an error message repeats it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if text.len() <= QUOTED_BYTES_MAX {
         return format!("\"{text}\"");
     }
@@ -62,7 +62,7 @@ fn trim(text: &str) -> &str {
 }
 
 /// Appends what `format` writes.
-fn append(out: &mut String, format: std::fmt::Arguments<'_>) {
+pub(crate) fn append(out: &mut String, format: std::fmt::Arguments<'_>) {
     std::fmt::Write::write_fmt(out, format).expect("a String takes everything");
 }
 
