@@ -2,6 +2,7 @@
 //!
 //! - [`types`]: SQL types with PostgreSQL's names, and as Arrow's. [`text`] and [`value`]: their values as PostgreSQL writes them.
 //! - [`json`]: the values of `jsonb`, its functions and its path language.
+//! - [`interval`]: the values of `interval` and what is reckoned with them.
 //! - [`row`] and [`keys`]: a row's bytes, its key, and its entries in indexes.
 //! - [`descriptor`] and [`objects`]: what is known of tables, views and graphs, the keys it lies under, and the [`objects::Catalog`] of
 //!   all of it at one moment.
@@ -11,6 +12,7 @@
 //! alone; of DataFusion nothing.
 
 pub mod descriptor;
+pub mod interval;
 pub mod json;
 pub mod keys;
 pub mod objects;

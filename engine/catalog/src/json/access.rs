@@ -126,7 +126,11 @@ fn stripped(document: JsonbRef<'_>) -> Tree<'_> {
 
 /// The place of an index among `length` elements, counted from the end where negative.
 pub(super) fn place(index: i64, length: usize) -> Option<usize> {
-    let place = if index < 0 { index.checked_add(length as i64)? } else { index };
+    let place = if index < 0 {
+        index.checked_add(length as i64)?
+    } else {
+        index
+    };
     usize::try_from(place).ok().filter(|place| *place < length)
 }
 

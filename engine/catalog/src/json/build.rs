@@ -9,7 +9,8 @@ use aion_base::{Error, Result, SqlState};
 
 use super::read::key_order;
 use super::{
-    ARRAY, BYTES_MAX, DEPTH_MAX, END_BYTES, FALSE, Jsonb, JsonbRef, NULL, NUMBER, Number, OBJECT, STRING, TRUE, too_deep,
+    ARRAY, BYTES_MAX, DEPTH_MAX, END_BYTES, FALSE, Jsonb, JsonbRef, NULL, NUMBER, Number, OBJECT, STRING, TRUE,
+    too_deep,
 };
 
 /// A value to be written as a document.

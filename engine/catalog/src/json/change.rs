@@ -67,7 +67,8 @@ impl<'a> JsonbRef<'a> {
                 Tree::Object(kept.map(|(key, value)| (key.into(), value.into())).collect()).encode()
             }
             Node::Array(array) => {
-                let is_kept = |element: &JsonbRef<'_>| !matches!(element.node(), Node::String(text) if keys.contains(&text));
+                let is_kept =
+                    |element: &JsonbRef<'_>| !matches!(element.node(), Node::String(text) if keys.contains(&text));
                 Tree::Array(array.iter().filter(is_kept).map(Tree::from).collect()).encode()
             }
             _ => Err(invalid_parameter("cannot delete from scalar")),
@@ -130,8 +131,8 @@ impl<'a> JsonbRef<'a> {
     }
 
     fn change(self, path: &[PathElement<'_>], change: Change<'_>) -> Result<Jsonb> {
-        let is_empty = self.array().is_some_and(|array| array.is_empty())
-            || self.object().is_some_and(|object| object.is_empty());
+        let is_empty =
+            self.array().is_some_and(|array| array.is_empty()) || self.object().is_some_and(|object| object.is_empty());
         if path.is_empty() || is_empty && change.created().is_none() {
             return Ok(self.to_owned());
         }
@@ -148,12 +149,7 @@ fn members<'a>(object: Object<'a>) -> Vec<(Cow<'a, str>, Tree<'a>)> {
 }
 
 /// The document with the change at `path[level..]`.
-fn changed<'a>(
-    document: JsonbRef<'a>,
-    path: &[PathElement<'a>],
-    level: usize,
-    change: Change<'a>,
-) -> Result<Tree<'a>> {
+fn changed<'a>(document: JsonbRef<'a>, path: &[PathElement<'a>], level: usize, change: Change<'a>) -> Result<Tree<'a>> {
     let Some(element) = path[level] else {
         return Err(Error::invalid(
             SqlState::NULL_VALUE_NOT_ALLOWED,
@@ -189,7 +185,10 @@ fn changed<'a>(
     let Some(index) = parse_index(element) else {
         return Err(Error::invalid(
             SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("path element at position {} is not an integer: \"{element}\"", level + 1),
+            format!(
+                "path element at position {} is not an integer: \"{element}\"",
+                level + 1
+            ),
         ));
     };
     let mut elements = elements(array);

@@ -37,7 +37,9 @@ impl JsonbRef<'_> {
             (Node::Object(one), Node::Object(other)) => one.len().cmp(&other.len()).then_with(|| {
                 one.iter()
                     .zip(other.iter())
-                    .map(|((key, value), (other_key, other))| key.cmp(other_key).then_with(|| value.compare_inner(other)))
+                    .map(|((key, value), (other_key, other))| {
+                        key.cmp(other_key).then_with(|| value.compare_inner(other))
+                    })
                     .find(|order| order.is_ne())
                     .unwrap_or(Ordering::Equal)
             }),

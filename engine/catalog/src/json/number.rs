@@ -209,7 +209,9 @@ impl Decimal {
         let scale = text.find('.').map_or(0, |point| text.len() - point - 1);
         let digits = text.replace('.', "");
         Self {
-            unscaled: digits.parse().expect("canonical digits without the point are an integer"),
+            unscaled: digits
+                .parse()
+                .expect("canonical digits without the point are an integer"),
             scale: scale as u32,
         }
     }
@@ -250,7 +252,11 @@ impl Decimal {
     }
 
     pub(super) fn abs(self) -> Self {
-        if self.unscaled.sign() == Sign::Minus { self.negate() } else { self }
+        if self.unscaled.sign() == Sign::Minus {
+            self.negate()
+        } else {
+            self
+        }
     }
 
     pub(super) fn add(&self, other: &Self) -> Self {
@@ -414,7 +420,9 @@ mod tests {
 
     #[test]
     fn numbers_compare_by_value() {
-        let ordered = ["-10", "-9.5", "-9.05", "-0.1", "0.00", "0.01", "0.1", "0.11", "1", "9.99", "10", "100"];
+        let ordered = [
+            "-10", "-9.5", "-9.05", "-0.1", "0.00", "0.01", "0.1", "0.11", "1", "9.99", "10", "100",
+        ];
         for (at, one) in ordered.iter().enumerate() {
             for (other_at, other) in ordered.iter().enumerate() {
                 let order = Number::stored(one).compare(&Number::stored(other));

@@ -61,7 +61,9 @@ impl<'a> Sink<'a> for Build {
 
     fn number(text: &'a str) -> Result<Tree<'a>> {
         let number = Number::parse(text)?;
-        Ok(Tree::Number(number.expect("the lexer passes what JSON takes for a number")))
+        Ok(Tree::Number(
+            number.expect("the lexer passes what JSON takes for a number"),
+        ))
     }
 
     fn string(text: Cow<'a, str>) -> Tree<'a> {
@@ -224,7 +226,10 @@ impl<'a, S: Sink<'a>> Parser<'a, S> {
     /// Where the characters of a word end that begin at `from`.
     fn word_end(&self, from: usize) -> usize {
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
-        from + self.text.as_bytes()[from..].iter().take_while(|byte| is_word(byte)).count()
+        from + self.text.as_bytes()[from..]
+            .iter()
+            .take_while(|byte| is_word(byte))
+            .count()
     }
 
     fn word(&mut self) -> Result<Token<'a>> {
@@ -247,7 +252,11 @@ impl<'a, S: Sink<'a>> Parser<'a, S> {
             is_valid &= end > *at;
             *at = end;
         };
-        let whole = if bytes.get(at) == Some(&b'0') { at + 1 } else { digits(at) };
+        let whole = if bytes.get(at) == Some(&b'0') {
+            at + 1
+        } else {
+            digits(at)
+        };
         pass(&mut at, whole);
         if bytes.get(at) == Some(&b'.') {
             at += 1;
@@ -306,7 +315,9 @@ impl<'a, S: Sink<'a>> Parser<'a, S> {
                     }
                 }
                 control => {
-                    return Err(invalid(format!("Character with value 0x{control:02x} must be escaped.")));
+                    return Err(invalid(format!(
+                        "Character with value 0x{control:02x} must be escaped."
+                    )));
                 }
             }
         }

@@ -3,7 +3,8 @@
 use aion_base::{Error, Result};
 
 use super::{
-    ARRAY, DEPTH_MAX, END_BYTES, FALSE, HEADER_BYTES, Jsonb, NULL, NUMBER, Number, OBJECT, STRING, TRUE, number, too_deep,
+    ARRAY, DEPTH_MAX, END_BYTES, FALSE, HEADER_BYTES, Jsonb, NULL, NUMBER, Number, OBJECT, STRING, TRUE, number,
+    too_deep,
 };
 
 /// A borrowed document.
@@ -64,7 +65,9 @@ impl<'a> JsonbRef<'a> {
         let node = match tag {
             FALSE => Some(Node::Bool(false)),
             TRUE => Some(Node::Bool(true)),
-            NUMBER => text().filter(|text| number::is_canonical(text)).map(|text| Node::Number(Number::stored(text))),
+            NUMBER => text()
+                .filter(|text| number::is_canonical(text))
+                .map(|text| Node::Number(Number::stored(text))),
             STRING => text().map(Node::String),
             ARRAY => self.array().map(Node::Array),
             OBJECT => self.object().map(Node::Object),
@@ -189,9 +192,7 @@ impl<'a> Parts<'a> {
 
     /// A part; nothing where the ends are damaged.
     fn get(&self, index: usize) -> &'a [u8] {
-        self.bytes
-            .get(self.end(index)..self.end(index + 1))
-            .unwrap_or_default()
+        self.bytes.get(self.end(index)..self.end(index + 1)).unwrap_or_default()
     }
 
     /// Whether the ends rise and reach the end.

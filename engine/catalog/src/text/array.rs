@@ -1,60 +1,341 @@
-//! The text form of arrays: `{1,NULL,"a b"}`.
+//! The text form of arrays: `{1,NULL,"a b"}`, `{{1,2},{3,4}}`, `[0:1]={5,6}`.
 //!
-//! No column is an array; results are, and text is compared with them. One dimension, counted from 1.
+//! ```text
+//! array     [bounds '='] braces              spaces may stand around every part
+//! bounds    {'[' [lower ':'] upper ']'}      one for each dimension; the lower bound is 1 where none is given
+//! braces    '{' [part {',' part}] '}'        parts are braces, or elements in the innermost ones, equally many in all of one level
+//! element   NULL | "text" | text             a backslash takes the next character as it is, and what it stands in is no NULL
+//! ```
+//!
+//! **Guarantees.** Input is read, and refused, as PostgreSQL 15 does for any type with the delimiter `,`; output is quoted as there, and
+//! reads back. An array without elements has no dimensions, whatever braces it was written with.
 
 use aion_base::{Error, Result, SqlState};
 
-use super::{quoted, trim};
+use super::{append, quoted};
 
-/// Reads the elements of an array, None for NULL, each as the text that its own type reads.
+/// How many dimensions an array has at most.
+pub const DIMENSIONS_MAX: usize = 6;
+
+/// An array: its dimensions, outermost first, and its elements, row by row; None for NULL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayValue<T> {
+    /// None where there are no elements.
+    pub dimensions: Vec<Dimension>,
+    /// As many as the product of the lengths.
+    pub elements: Vec<Option<T>>,
+}
+
+/// One dimension of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimension {
+    /// The index of the first element.
+    pub lower: i32,
+    /// How many there are, 1 or more.
+    pub length: usize,
+}
+
+impl<T> ArrayValue<T> {
+    /// An array of one dimension, counted from 1.
+    pub fn of(elements: Vec<Option<T>>) -> Self {
+        let length = elements.len();
+        let dimensions = if length == 0 {
+            Vec::new()
+        } else {
+            vec![Dimension { lower: 1, length }]
+        };
+        Self { dimensions, elements }
+    }
+
+    /// Reads an array; `read` reads the text of an element that is not NULL.
+    ///
+    /// # Errors
+    /// 22P02 for what is no array, 2202E for bounds that are none, 54000 beyond the limits, and the errors of `read`.
+    pub fn parse(text: &str, read: impl FnMut(&str) -> Result<T>) -> Result<Self> {
+        Reader {
+            text,
+            rest: text,
+            lengths: Vec::new(),
+            leaf_depth: None,
+            elements: Vec::new(),
+            read,
+        }
+        .array()
+    }
+
+    /// Appends the text; `write` appends that of an element, which is then quoted where it must be.
+    pub fn write(&self, mut write: impl FnMut(&T, &mut String), out: &mut String) {
+        if self.elements.is_empty() {
+            out.push_str("{}");
+            return;
+        }
+        if self.dimensions.iter().any(|dimension| dimension.lower != 1) {
+            for dimension in &self.dimensions {
+                let upper = i64::from(dimension.lower) + dimension.length as i64 - 1;
+                append(out, format_args!("[{}:{upper}]", dimension.lower));
+            }
+            out.push('=');
+        }
+        let mut text = String::new();
+        for (index, element) in self.elements.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.extend((0..self.edges(index)).map(|_| '{'));
+            match element {
+                None => out.push_str("NULL"),
+                Some(element) => {
+                    text.clear();
+                    write(element, &mut text);
+                    write_array_element(&text, out);
+                }
+            }
+            out.extend((0..self.edges(index + 1)).map(|_| '}'));
+        }
+    }
+
+    /// How many dimensions begin at the element of this index, or end before it.
+    fn edges(&self, index: usize) -> usize {
+        let mut size = 1;
+        self.dimensions
+            .iter()
+            .rev()
+            .take_while(|dimension| {
+                size *= dimension.length;
+                index % size == 0
+            })
+            .count()
+    }
+}
+
+/// Reads the elements of an array of one dimension or none, each as the text that its own type reads.
 ///
 /// # Errors
 /// 22P02 for what is no array of one dimension.
 pub fn parse_array(text: &str) -> Result<Vec<Option<String>>> {
-    let malformed = || {
-        Error::invalid(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("malformed array literal: {}", quoted(text)),
-        )
-    };
-    let inner = trim(text)
-        .strip_prefix('{')
-        .and_then(|text| text.strip_suffix('}'))
-        .ok_or_else(malformed)?;
-    let mut elements = Vec::new();
-    if trim(inner).is_empty() {
-        return Ok(elements);
+    let array = ArrayValue::parse(text, |element| Ok(element.to_owned()))?;
+    if array.dimensions.len() > 1 {
+        return Err(malformed(text, "An array of one dimension is wanted here."));
     }
-    let mut chars = inner.chars().peekable();
-    loop {
-        while chars.next_if(|&c| is_space(c)).is_some() {}
+    Ok(array.elements)
+}
+
+#[cold]
+fn malformed(text: &str, detail: &str) -> Error {
+    Error::invalid(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        format!("malformed array literal: {}", quoted(text)),
+    )
+    .with_detail(detail)
+}
+
+struct Reader<'a, T, R> {
+    text: &'a str,
+    rest: &'a str,
+    /// How many parts the braces of each level have, once the first of them are closed.
+    lengths: Vec<Option<usize>>,
+    /// In how many braces the elements stand, once there is one.
+    leaf_depth: Option<usize>,
+    elements: Vec<Option<T>>,
+    read: R,
+}
+
+impl<T, R: FnMut(&str) -> Result<T>> Reader<'_, T, R> {
+    #[cold]
+    fn malformed(&self, detail: &str) -> Error {
+        malformed(self.text, detail)
+    }
+
+    fn takes(&mut self, c: char) -> bool {
+        self.rest = self.rest.trim_start_matches(is_space);
+        let rest = self.rest.strip_prefix(c);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn array(mut self) -> Result<ArrayValue<T>> {
+        let bounds = self.bounds()?;
+        if !self.takes('{') {
+            return Err(self.malformed(if bounds.is_empty() {
+                "Array value must start with \"{\" or dimension information."
+            } else {
+                "Array contents must start with \"{\"."
+            }));
+        }
+        self.braces(0)?;
+        if !self.rest.trim_start_matches(is_space).is_empty() {
+            return Err(self.malformed("Junk after closing right brace."));
+        }
+        if self.elements.is_empty() {
+            self.lengths.clear();
+        }
+        let lengths: Vec<usize> = self.lengths.iter().copied().flatten().collect();
+        if bounds.is_empty() {
+            let of = |length| Dimension { lower: 1, length };
+            let dimensions = lengths.into_iter().map(of).collect();
+            return Ok(ArrayValue {
+                dimensions,
+                elements: self.elements,
+            });
+        }
+        if !lengths.iter().eq(bounds.iter().map(|bound| &bound.length)) {
+            return Err(self.malformed("Specified array dimensions do not match array contents."));
+        }
+        Ok(ArrayValue {
+            dimensions: bounds,
+            elements: self.elements,
+        })
+    }
+
+    /// The dimensions that stand before the braces.
+    fn bounds(&mut self) -> Result<Vec<Dimension>> {
+        let mut bounds = Vec::new();
+        while self.takes('[') {
+            if bounds.len() == DIMENSIONS_MAX {
+                return Err(too_many_dimensions(bounds.len() + 1));
+            }
+            let mut lower = 1;
+            let mut upper = self.bound()?;
+            if self.rest.starts_with(':') {
+                self.rest = &self.rest[1..];
+                (lower, upper) = (upper, self.bound()?);
+            }
+            if !self.rest.starts_with(']') {
+                return Err(self.malformed("Missing \"]\" after array dimensions."));
+            }
+            self.rest = &self.rest[1..];
+            if upper < lower {
+                return Err(Error::invalid(
+                    SqlState::ARRAY_SUBSCRIPT_ERROR,
+                    "upper bound cannot be less than lower bound",
+                ));
+            }
+            let length = (i64::from(upper) - i64::from(lower) + 1) as usize;
+            bounds.push(Dimension { lower, length });
+        }
+        if !bounds.is_empty() && !self.takes('=') {
+            return Err(self.malformed("Missing \"=\" after array dimensions."));
+        }
+        Ok(bounds)
+    }
+
+    fn bound(&mut self) -> Result<i32> {
+        let sign = usize::from(self.rest.starts_with(['-', '+']));
+        let digits = self.rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = self.rest.split_at(sign + digits);
+        if digits == 0 {
+            return Err(self.malformed("Missing array dimension value."));
+        }
+        self.rest = rest;
+        number
+            .parse()
+            .map_err(|_| self.malformed("Array bound is out of integer range."))
+    }
+
+    /// Reads what follows an opening brace, up to the one that closes it.
+    fn braces(&mut self, depth: usize) -> Result<()> {
+        if depth == DIMENSIONS_MAX {
+            return Err(too_many_dimensions(depth + 1));
+        }
+        if self.leaf_depth.is_some_and(|leaf| leaf <= depth) {
+            return Err(self.malformed("Unexpected \"{\" character."));
+        }
+        if self.lengths.len() == depth {
+            self.lengths.push(None);
+        }
+        let mut count = 0;
+        if !self.takes('}') {
+            loop {
+                if self.takes('{') {
+                    self.braces(depth + 1)?;
+                } else {
+                    self.element(depth)?;
+                }
+                count += 1;
+                if self.takes('}') {
+                    break;
+                }
+                if !self.takes(',') {
+                    return Err(self.malformed(match self.rest.chars().next() {
+                        None => "Unexpected end of input.",
+                        Some('{') => "Unexpected \"{\" character.",
+                        Some(_) => "Unexpected array element.",
+                    }));
+                }
+            }
+        }
+        if *self.lengths[depth].get_or_insert(count) != count {
+            return Err(self.malformed("Multidimensional arrays must have sub-arrays with matching dimensions."));
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, depth: usize) -> Result<()> {
+        // Braces below this level were given, so that here only braces may stand.
+        if self.lengths.len() > depth + 1 {
+            return Err(self.malformed("Unexpected array element."));
+        }
+        self.leaf_depth = Some(depth);
+        let is_quoted = self.takes('"');
         let mut element = String::new();
-        let is_quoted = chars.next_if_eq(&'"').is_some();
+        // How much of it was escaped, and is kept though it be a space.
+        let mut kept = 0;
+        let mut has_escape = false;
         loop {
-            match chars.next_if(|&c| is_quoted || c != ',') {
-                Some('"') if is_quoted => break,
-                Some('\\') => element.push(chars.next().ok_or_else(malformed)?),
-                Some('{' | '}' | '"') if !is_quoted => return Err(malformed()),
-                Some(c) => element.push(c),
-                None if is_quoted => return Err(malformed()),
-                None => break,
+            let Some(c) = self.rest.chars().next() else {
+                return Err(self.malformed("Unexpected end of input."));
+            };
+            match c {
+                ',' | '}' if !is_quoted => break,
+                '{' if !is_quoted => return Err(self.malformed("Unexpected \"{\" character.")),
+                '"' if !is_quoted => return Err(self.malformed("Unexpected array element.")),
+                _ => {}
+            }
+            self.rest = &self.rest[c.len_utf8()..];
+            match c {
+                '"' => break,
+                '\\' => {
+                    let Some(c) = self.rest.chars().next() else {
+                        return Err(self.malformed("Unexpected end of input."));
+                    };
+                    self.rest = &self.rest[c.len_utf8()..];
+                    element.push(c);
+                    kept = element.len();
+                    has_escape = true;
+                }
+                c => element.push(c),
             }
         }
-        if !is_quoted {
-            element.truncate(element.trim_end_matches(is_space).len());
-            if element.is_empty() {
-                return Err(malformed());
-            }
+        if is_quoted {
+            return self.push(Some(&element));
         }
-        let is_null = !is_quoted && element.eq_ignore_ascii_case("null");
-        elements.push((!is_null).then_some(element));
-        while chars.next_if(|&c| is_space(c)).is_some() {}
-        match chars.next() {
-            None => return Ok(elements),
-            Some(',') => {}
-            Some(_) => return Err(malformed()),
+        let trimmed = element[kept..].trim_end_matches(is_space).len();
+        element.truncate(kept + trimmed);
+        if element.is_empty() {
+            let found = if self.rest.starts_with(',') {
+                "Unexpected \",\" character."
+            } else {
+                "Unexpected \"}\" character."
+            };
+            return Err(self.malformed(found));
         }
+        let is_null = !has_escape && element.eq_ignore_ascii_case("null");
+        self.push((!is_null).then_some(&element))
     }
+
+    fn push(&mut self, element: Option<&str>) -> Result<()> {
+        let element = element.map(&mut self.read).transpose()?;
+        self.elements.push(element);
+        Ok(())
+    }
+}
+
+#[cold]
+fn too_many_dimensions(count: usize) -> Error {
+    Error::exhausted(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("number of array dimensions ({count}) exceeds the maximum allowed ({DIMENSIONS_MAX})"),
+    )
 }
 
 /// C's isspace, as PostgreSQL asks: the vertical tab is one, which Rust's ASCII whitespace leaves out.

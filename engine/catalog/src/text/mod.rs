@@ -17,17 +17,21 @@ mod binary;
 mod boolean;
 mod calendar;
 mod float;
+mod interval;
 mod number;
 mod string;
 mod vector;
 
 use aion_base::{Error, SqlState};
 
-pub use array::{parse_array, write_array_element};
+pub use array::{ArrayValue, Dimension, parse_array, write_array_element};
 pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use boolean::{parse_bool, write_bool};
+pub(crate) use calendar::{civil_from_days, days_from_civil, days_of_month};
 pub use calendar::{parse_date, parse_timestamp, parse_timestamptz, write_date, write_timestamp, write_timestamptz};
 pub use float::{parse_f32, parse_f64, write_f32, write_f64};
+pub(crate) use interval::unit_of;
+pub use interval::{parse_interval, write_interval};
 pub use number::{parse_decimal, parse_i16, parse_i32, parse_i64, write_decimal, write_integer};
 pub use string::{check_json, parse_text, parse_varchar};
 pub use vector::{parse_vector, write_vector};

@@ -1,9 +1,6 @@
 //! The text form of `text`, `character varying` and `json`.
 
 use aion_base::{Error, Result, SqlState};
-use serde::de::IgnoredAny;
-
-use super::invalid_syntax;
 
 /// Reads a `text`; 22021 if it holds the character U+0000, as in PostgreSQL.
 pub fn parse_text(text: &str) -> Result<&str> {
@@ -36,10 +33,7 @@ pub fn parse_varchar(text: &str, limit: Option<u32>) -> Result<&str> {
 
 /// Refuses what is not one JSON value (RFC 8259); a `json` keeps the text as it was given.
 pub fn check_json(text: &str) -> Result<()> {
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(invalid_syntax("json", text).with_detail(format!("{error}."))),
-    }
+    crate::json::check_text(text)
 }
 
 #[cfg(test)]

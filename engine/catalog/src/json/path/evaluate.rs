@@ -41,10 +41,12 @@ impl Path {
     pub fn matches(&self, document: JsonbRef<'_>, evaluation: Evaluation<'_>) -> Result<Option<bool>> {
         let found = self.query(document, evaluation)?;
         match found.as_slice() {
-            [answer] if matches!(answer.as_ref().node(), Node::Bool(_) | Node::Null) => Ok(match answer.as_ref().node() {
-                Node::Bool(answer) => Some(answer),
-                _ => None,
-            }),
+            [answer] if matches!(answer.as_ref().node(), Node::Bool(_) | Node::Null) => {
+                Ok(match answer.as_ref().node() {
+                    Node::Bool(answer) => Some(answer),
+                    _ => None,
+                })
+            }
             _ if evaluation.silent => Ok(None),
             _ => Err(Error::invalid(
                 SqlState::SINGLETON_SQL_JSON_ITEM_REQUIRED,
@@ -212,9 +214,8 @@ impl<'a> Evaluator<'a> {
             None => None,
             Some((Some(variables), _)) => Some(variables),
             Some((None, _)) => {
-                return Err(invalid_parameter("\"vars\" argument is not an object").with_detail(
-                    "Jsonpath parameters should be encoded as key-value pairs of \"vars\" object.",
-                ));
+                return Err(invalid_parameter("\"vars\" argument is not an object")
+                    .with_detail("Jsonpath parameters should be encoded as key-value pairs of \"vars\" object."));
             }
         };
         Ok(Self {
@@ -394,9 +395,7 @@ impl<'a> Evaluator<'a> {
             None if self.is_lax => 1,
             None => {
                 let message = "jsonpath array accessor can only be applied to an array";
-                return self
-                    .misfit(SqlState::SQL_JSON_ARRAY_NOT_FOUND, message)
-                    .map(|_| false);
+                return self.misfit(SqlState::SQL_JSON_ARRAY_NOT_FOUND, message).map(|_| false);
             }
         };
         let is_array = value.is_array();
@@ -406,10 +405,16 @@ impl<'a> Evaluator<'a> {
             let from = self.subscript(from, &value)?;
             let to = to.as_ref().map_or(Ok(from), |to| self.subscript(to, &value))?;
             if !self.ignores_structure && (from < 0 || from > to || to >= length as i64) {
-                return Err(Failure::Quiet(subscript_error("jsonpath array subscript is out of bounds")));
+                return Err(Failure::Quiet(subscript_error(
+                    "jsonpath array subscript is out of bounds",
+                )));
             }
             for index in from.max(0)..=to.min(length as i64 - 1) {
-                let element = if is_array { value.child(index as usize) } else { Some(value.clone()) };
+                let element = if is_array {
+                    value.child(index as usize)
+                } else {
+                    Some(value.clone())
+                };
                 let element = element.expect("the range is cut to the length");
                 any |= self.walk(rest, element, found.as_deref_mut(), self.is_lax)?;
                 if any && found.is_none() {
@@ -496,10 +501,17 @@ impl<'a> Evaluator<'a> {
                 }
                 return Err(Failure::Quiet(Error::invalid(
                     SqlState::SQL_JSON_NUMBER_NOT_FOUND,
-                    format!("operand of unary jsonpath operator {} is not a numeric value", operator.text()),
+                    format!(
+                        "operand of unary jsonpath operator {} is not a numeric value",
+                        operator.text()
+                    ),
                 )));
             };
-            let number = if operator == Operator::Subtract { number.negate() } else { number };
+            let number = if operator == Operator::Subtract {
+                number.negate()
+            } else {
+                number
+            };
             let value = Value::number(number.number().map_err(Failure::Quiet)?)?;
             any |= self.walk(rest, value, found.as_deref_mut(), self.is_lax)?;
             if any && found.is_none() {

@@ -17,8 +17,8 @@ pub(super) enum Token {
 
 /// Longer ones before those that they begin with.
 const MARKS: [&str; 32] = [
-    "&&", "||", "**", "<=", "==", "<>", "!=", ">=", "!", "<", ">", "?", "%", "$", ".", "[", "]", "{", "}", "(", ")", "|",
-    "&", "=", "@", "#", ",", "*", ":", "-", "+", "/",
+    "&&", "||", "**", "<=", "==", "<>", "!=", ">=", "!", "<", ">", "?", "%", "$", ".", "[", "]", "{", "}", "(", ")",
+    "|", "&", "=", "@", "#", ",", "*", ":", "-", "+", "/",
 ];
 
 /// Cuts text into tokens.
@@ -104,7 +104,11 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<Token> {
         let bytes = self.text.as_bytes();
         let digits = |from: usize| from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let mut at = if bytes[self.end] == b'0' { self.end + 1 } else { digits(self.end) };
+        let mut at = if bytes[self.end] == b'0' {
+            self.end + 1
+        } else {
+            digits(self.end)
+        };
         let mut is_integer = true;
         if bytes.get(at) == Some(&b'.') {
             is_integer = false;
@@ -126,7 +130,11 @@ impl<'a> Lexer<'a> {
             return Err(self.error("trailing junk after numeric literal"));
         }
         let text = self.text[self.start..at].to_owned();
-        Ok(if is_integer { Token::Integer(text) } else { Token::Decimal(text) })
+        Ok(if is_integer {
+            Token::Integer(text)
+        } else {
+            Token::Decimal(text)
+        })
     }
 
     fn word(&mut self) -> Result<String> {
@@ -218,8 +226,13 @@ impl<'a> Lexer<'a> {
     }
 
     fn hex(&mut self, count: usize, message: &str) -> Result<u32> {
-        let digits = self.rest().get(..count).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let Some(digits) = digits else { return Err(self.error(message)) };
+        let digits = self
+            .rest()
+            .get(..count)
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let Some(digits) = digits else {
+            return Err(self.error(message));
+        };
         self.end += count;
         Ok(u32::from_str_radix(digits, 16).expect("at most six hexadecimal digits"))
     }

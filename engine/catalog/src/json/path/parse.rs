@@ -7,7 +7,9 @@ use aion_base::{Error, Result, SqlState};
 use regex::RegexBuilder;
 
 use super::lex::{Lexer, Token};
-use super::{Chain, DEPTH_MAX, Flags, Item, LAST_LEVEL, LikeRegex, Method, OPERATORS_MAX, Operator, Path, TEXT_BYTES_MAX};
+use super::{
+    Chain, DEPTH_MAX, Flags, Item, LAST_LEVEL, LikeRegex, Method, OPERATORS_MAX, Operator, Path, TEXT_BYTES_MAX,
+};
 use crate::json::{Number, Tree};
 
 /// What a compiled regular expression takes at most.
@@ -93,7 +95,11 @@ impl Parser<'_> {
     }
 
     fn expect_word(&mut self, keyword: &str) -> Result<()> {
-        if self.takes(keyword)? { Ok(()) } else { Err(self.syntax_error()) }
+        if self.takes(keyword)? {
+            Ok(())
+        } else {
+            Err(self.syntax_error())
+        }
     }
 
     fn takes_mark(&mut self, mark: &str) -> Result<bool> {
@@ -105,11 +111,19 @@ impl Parser<'_> {
     }
 
     fn expect_mark(&mut self, mark: &str) -> Result<()> {
-        if self.takes_mark(mark)? { Ok(()) } else { Err(self.syntax_error()) }
+        if self.takes_mark(mark)? {
+            Ok(())
+        } else {
+            Err(self.syntax_error())
+        }
     }
 
     fn require(&self, kind: Kind, wanted: Kind) -> Result<()> {
-        if kind == wanted { Ok(()) } else { Err(self.syntax_error()) }
+        if kind == wanted {
+            Ok(())
+        } else {
+            Err(self.syntax_error())
+        }
     }
 
     fn expression(&mut self) -> Result<Chain> {
@@ -128,11 +142,10 @@ impl Parser<'_> {
     fn any(&mut self) -> Result<(Chain, Kind)> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Error::exhausted(
-                SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            )
-            .with_detail(format!("Expressions of a jsonpath nest at most {DEPTH_MAX} deep.")));
+            return Err(
+                Error::exhausted(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+                    .with_detail(format!("Expressions of a jsonpath nest at most {DEPTH_MAX} deep.")),
+            );
         }
         let answer = self.binary(Operator::Or.priority());
         self.depth -= 1;
@@ -222,7 +235,11 @@ impl Parser<'_> {
     fn chain(&mut self) -> Result<(Chain, Kind)> {
         let (mut chain, mut kind) = if self.takes_mark("!")? {
             let is_exists = self.is_word("exists");
-            let (operand, kind) = if is_exists { self.exists()? } else { self.parenthesized()? };
+            let (operand, kind) = if is_exists {
+                self.exists()?
+            } else {
+                self.parenthesized()?
+            };
             self.require(kind, Kind::Predicate)?;
             return Ok((vec![Item::Not(operand)], Kind::Predicate));
         } else if self.token == Token::Mark("(") {
@@ -300,7 +317,9 @@ impl Parser<'_> {
             Token::Mark("**") => self.any_level()?,
             Token::String(key) => Item::Key(key),
             Token::Word(word) if self.token == Token::Mark("(") => {
-                let method = Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(&word));
+                let method = Method::ALL
+                    .into_iter()
+                    .find(|method| method.name().eq_ignore_ascii_case(&word));
                 if word.eq_ignore_ascii_case("datetime") {
                     return Err(Error::unsupported("jsonpath item method .datetime() is not supported"));
                 }
@@ -326,7 +345,11 @@ impl Parser<'_> {
         let mut ranges = Vec::new();
         loop {
             let from = self.expression()?;
-            let to = if self.takes("to")? { Some(self.expression()?) } else { None };
+            let to = if self.takes("to")? {
+                Some(self.expression()?)
+            } else {
+                None
+            };
             ranges.push((from, to));
             if !self.takes_mark(",")? {
                 break;
@@ -375,7 +398,11 @@ impl Parser<'_> {
             flags = read_flags(&letters)?;
             self.advance()?;
         }
-        let source = if flags.quoted { regex::escape(&pattern) } else { pattern.clone() };
+        let source = if flags.quoted {
+            regex::escape(&pattern)
+        } else {
+            pattern.clone()
+        };
         let regex = RegexBuilder::new(&source)
             .case_insensitive(flags.ignores_case)
             .dot_matches_new_line(flags.dot_is_all)
@@ -413,9 +440,9 @@ fn read_flags(letters: &str) -> Result<Flags> {
             }
             _ => {
                 return Err(
-                    Error::invalid(SqlState::SYNTAX_ERROR, "invalid input syntax for type jsonpath").with_detail(format!(
-                        "Unrecognized flag character \"{letter}\" in LIKE_REGEX predicate."
-                    )),
+                    Error::invalid(SqlState::SYNTAX_ERROR, "invalid input syntax for type jsonpath").with_detail(
+                        format!("Unrecognized flag character \"{letter}\" in LIKE_REGEX predicate."),
+                    ),
                 );
             }
         }

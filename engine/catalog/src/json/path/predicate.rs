@@ -31,7 +31,9 @@ impl<'a> Evaluator<'a> {
             Item::IsUnknown(operand) => Ok(Some(self.predicate(operand, value)?.is_none())),
             Item::Exists(operand) => self.exists(operand, value),
             Item::LikeRegex(like) => {
-                let Some(texts) = self.values(&like.text, value, true)? else { return Ok(None) };
+                let Some(texts) = self.values(&like.text, value, true)? else {
+                    return Ok(None);
+                };
                 let matches = |text: JsonbRef<'_>| match text.node() {
                     Node::String(text) => Some(like.regex.is_match(text)),
                     _ => None,
@@ -39,9 +41,13 @@ impl<'a> Evaluator<'a> {
                 self.any_pair(&texts, std::slice::from_ref(value), |text, _| matches(text))
             }
             Item::Binary(operator, left, right) => {
-                let Some(left) = self.values(left, value, true)? else { return Ok(None) };
+                let Some(left) = self.values(left, value, true)? else {
+                    return Ok(None);
+                };
                 let unwraps = *operator != Operator::StartsWith;
-                let Some(right) = self.values(right, value, unwraps)? else { return Ok(None) };
+                let Some(right) = self.values(right, value, unwraps)? else {
+                    return Ok(None);
+                };
                 self.any_pair(&left, &right, |left, right| compare(*operator, left, right))
             }
             _ => unreachable!("the parser puts predicates only where one is wanted"),
@@ -59,7 +65,8 @@ impl<'a> Evaluator<'a> {
         let outcome = if unwraps {
             self.unwrapped(chain, value.clone()).map(|unwrapped| values = unwrapped)
         } else {
-            self.walk(chain, value.clone(), Some(&mut values), self.is_lax).map(drop)
+            self.walk(chain, value.clone(), Some(&mut values), self.is_lax)
+                .map(drop)
         };
         match outcome {
             Ok(()) => Ok(Some(values)),

@@ -1,0 +1,370 @@
+//! `interval`: months, days and microseconds, which PostgreSQL keeps apart because months and days differ in length.
+//!
+//! **Vocabulary.** A *field* is one of the three. *Spilling* is what multiplication and division do with the fraction of a field: that of
+//! months goes into days, of 30 to a month, that of days into microseconds; nothing goes up. *Justifying* carries upward.
+//!
+//! **Guarantees.** Every operation gives PostgreSQL 15's answer to the microsecond, or its error: 22008 beyond the range of a field, 22012.
+//! [`Interval::compare`] takes a month for 30 days and a day for 24 hours, so that intervals with different fields may be equal.
+//!
+//! Timestamps are microseconds and dates days since 1970-01-01, as in [`crate::text`]; one with time zone is reckoned in UTC. Text is
+//! in [`crate::text::parse_interval`] and [`crate::text::write_interval`].
+
+use std::cmp::Ordering;
+
+use aion_base::{Error, Result, SqlState};
+
+use crate::text::{civil_from_days, days_from_civil, days_of_month, unit_of};
+
+pub(crate) const MONTHS_PER_YEAR: i32 = 12;
+pub(crate) const DAYS_PER_MONTH: i32 = 30;
+pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
+pub(crate) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
+pub(crate) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
+pub(crate) const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
+const SECONDS_PER_DAY: f64 = 86_400.0;
+/// 4714-11-24 BC, where PostgreSQL's timestamps begin.
+const DAY_MIN: i64 = -2_440_588;
+
+/// An interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Interval {
+    /// Months, of whatever length.
+    pub months: i32,
+    /// Days, of whatever length.
+    pub days: i32,
+    /// Microseconds.
+    pub micros: i64,
+}
+
+/// The fields of an interval and of `extract`, in the order of their lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `microseconds`
+    Microsecond,
+    /// `milliseconds`
+    Millisecond,
+    /// `second`
+    Second,
+    /// `minute`
+    Minute,
+    /// `hour`
+    Hour,
+    /// `day`
+    Day,
+    /// `week`
+    Week,
+    /// `month`
+    Month,
+    /// `quarter`
+    Quarter,
+    /// `year`
+    Year,
+    /// `decade`
+    Decade,
+    /// `century`
+    Century,
+    /// `millennium`
+    Millennium,
+}
+
+impl Interval {
+    /// An interval of microseconds alone.
+    pub const fn of_micros(micros: i64) -> Self {
+        Self {
+            months: 0,
+            days: 0,
+            micros,
+        }
+    }
+
+    /// `self + other`, field by field.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of a field.
+    pub fn add(self, other: Self) -> Result<Self> {
+        let sum = || {
+            Some(Self {
+                months: self.months.checked_add(other.months)?,
+                days: self.days.checked_add(other.days)?,
+                micros: self.micros.checked_add(other.micros)?,
+            })
+        };
+        sum().ok_or_else(out_of_range)
+    }
+
+    /// `self - other`, field by field.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of a field.
+    pub fn subtract(self, other: Self) -> Result<Self> {
+        let difference = || {
+            Some(Self {
+                months: self.months.checked_sub(other.months)?,
+                days: self.days.checked_sub(other.days)?,
+                micros: self.micros.checked_sub(other.micros)?,
+            })
+        };
+        difference().ok_or_else(out_of_range)
+    }
+
+    /// `-self`
+    ///
+    /// # Errors
+    /// 22008 beyond the range of a field.
+    pub fn negate(self) -> Result<Self> {
+        Self::default().subtract(self)
+    }
+
+    /// `self * factor`; fractions spill downward.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of a field, and for a factor that is no number.
+    pub fn multiply(self, factor: f64) -> Result<Self> {
+        self.scale(|field| field * factor)
+    }
+
+    /// `self / divisor`; fractions spill downward.
+    ///
+    /// # Errors
+    /// 22012 for zero, 22008 beyond the range of a field.
+    pub fn divide(self, divisor: f64) -> Result<Self> {
+        if divisor == 0.0 {
+            return Err(Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero"));
+        }
+        self.scale(|field| field / divisor)
+    }
+
+    /// 1. Scale months and days, and cut their fractions off.
+    /// 2. The months' fraction is days, rounded to the millionth; its whole days are added at the end.
+    /// 3. What remains of the days is seconds, rounded to microseconds; whole days of them are days again.
+    fn scale(self, scaled: impl Fn(f64) -> f64) -> Result<Self> {
+        let round = |value: f64| (value * 1e6).round_ties_even() / 1e6;
+        let (months, days) = (scaled(self.months.into()), scaled(self.days.into()));
+        let (whole_months, whole_days) = (whole(months)?, whole(days)?);
+        let month_days = round((months - f64::from(whole_months)) * f64::from(DAYS_PER_MONTH));
+        let mut seconds = round((days - f64::from(whole_days) + month_days - month_days.trunc()) * SECONDS_PER_DAY);
+        let mut carried = 0.0;
+        if seconds.abs() >= SECONDS_PER_DAY {
+            carried = (seconds / SECONDS_PER_DAY).trunc();
+            seconds -= carried * SECONDS_PER_DAY;
+        }
+        let micros = (scaled(self.micros as f64) + seconds * 1e6).round_ties_even();
+        // The upper bound is no double: 2^63 is the first one beyond.
+        if !(-(2f64.powi(63)) <= micros && micros < 2f64.powi(63)) {
+            return Err(out_of_range());
+        }
+        Ok(Self {
+            months: whole_months,
+            days: whole(f64::from(whole_days) + carried + month_days.trunc())?,
+            micros: micros as i64,
+        })
+    }
+
+    /// `justify_hours`: 24 hours are a day, and both have one sign.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of the days.
+    pub fn justify_hours(self) -> Result<Self> {
+        let mut days = i64::from(self.days) + self.micros / MICROS_PER_DAY;
+        let mut micros = self.micros % MICROS_PER_DAY;
+        align(&mut days, &mut micros, MICROS_PER_DAY);
+        Self::narrowed(self.months.into(), days, micros)
+    }
+
+    /// `justify_days`: 30 days are a month, and both have one sign.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of the months.
+    pub fn justify_days(self) -> Result<Self> {
+        let mut months = i64::from(self.months) + i64::from(self.days / DAYS_PER_MONTH);
+        let mut days = i64::from(self.days % DAYS_PER_MONTH);
+        align(&mut months, &mut days, DAYS_PER_MONTH.into());
+        Self::narrowed(months, days, self.micros)
+    }
+
+    /// `justify_interval`: both, and all have one sign.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of the months.
+    pub fn justify(self) -> Result<Self> {
+        let month: i64 = DAYS_PER_MONTH.into();
+        let mut days = i64::from(self.days) + self.micros / MICROS_PER_DAY;
+        let mut micros = self.micros % MICROS_PER_DAY;
+        let mut months = i64::from(self.months) + days / month;
+        days %= month;
+        if months > 0 && (days < 0 || days == 0 && micros < 0) {
+            days += month;
+            months -= 1;
+        } else if months < 0 && (days > 0 || days == 0 && micros > 0) {
+            days -= month;
+            months += 1;
+        }
+        align(&mut days, &mut micros, MICROS_PER_DAY);
+        Self::narrowed(months, days, micros)
+    }
+
+    pub(crate) fn narrowed(months: i64, days: i64, micros: i64) -> Result<Self> {
+        let (Ok(months), Ok(days)) = (i32::try_from(months), i32::try_from(days)) else {
+            return Err(out_of_range());
+        };
+        Ok(Self { months, days, micros })
+    }
+
+    /// The order of the lengths, with months of 30 days and days of 24 hours.
+    pub fn compare(self, other: Self) -> Ordering {
+        self.length().cmp(&other.length())
+    }
+
+    /// The length that comparison takes, in microseconds: what an index or a hash of intervals stands on.
+    pub fn length(self) -> i128 {
+        let days = i128::from(self.months) * i128::from(DAYS_PER_MONTH) + i128::from(self.days);
+        days * i128::from(MICROS_PER_DAY) + i128::from(self.micros)
+    }
+
+    /// `timestamp + self`: months first, where a day that the month does not have becomes its last; then days, then microseconds.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of timestamps.
+    pub fn add_to_timestamp(self, timestamp: i64) -> Result<i64> {
+        let time = timestamp.rem_euclid(MICROS_PER_DAY);
+        let mut days = timestamp.div_euclid(MICROS_PER_DAY);
+        if self.months != 0 {
+            let (year, month, day) = civil_from_days(days);
+            let months = year * 12 + month - 1 + i64::from(self.months);
+            let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+            days = days_from_civil(year, month, day.min(days_of_month(year, month)));
+        }
+        let sum = (days + i64::from(self.days))
+            .checked_mul(MICROS_PER_DAY)
+            .and_then(|midnight| midnight.checked_add(time))
+            .and_then(|moment| moment.checked_add(self.micros));
+        sum.filter(|sum| *sum >= DAY_MIN * MICROS_PER_DAY)
+            .ok_or_else(|| overflow("timestamp out of range"))
+    }
+
+    /// `timestamp - self`
+    ///
+    /// # Errors
+    /// 22008 beyond the range of timestamps.
+    pub fn subtract_from_timestamp(self, timestamp: i64) -> Result<i64> {
+        self.negate()?.add_to_timestamp(timestamp)
+    }
+
+    /// `date + self`, a timestamp.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of timestamps.
+    pub fn add_to_date(self, days: i32) -> Result<i64> {
+        let midnight = i64::from(days).checked_mul(MICROS_PER_DAY);
+        self.add_to_timestamp(midnight.ok_or_else(|| overflow("date out of range for timestamp"))?)
+    }
+
+    /// `later - earlier` of two timestamps: days of 24 hours, and the rest.
+    ///
+    /// # Errors
+    /// 22008 where the difference is no interval.
+    pub fn between(later: i64, earlier: i64) -> Result<Self> {
+        let micros = later.checked_sub(earlier).ok_or_else(out_of_range)?;
+        Self::of_micros(micros).justify_hours()
+    }
+
+    /// `age(later, earlier)`: years, months and days as the calendar counts them. Days that are borrowed from a month are those of the
+    /// earlier timestamp's month.
+    ///
+    /// # Errors
+    /// None within the range of timestamps.
+    pub fn age(later: i64, earlier: i64) -> Result<Self> {
+        if later < earlier {
+            // The greater one is subtracted from; PostgreSQL borrows from the month of the one that is less, in both cases.
+            return Self::age(earlier, later)?.negate();
+        }
+        let (to, from) = (later.div_euclid(MICROS_PER_DAY), earlier.div_euclid(MICROS_PER_DAY));
+        let ((year, month, day), (from_year, from_month, from_day)) = (civil_from_days(to), civil_from_days(from));
+        let mut micros = later.rem_euclid(MICROS_PER_DAY) - earlier.rem_euclid(MICROS_PER_DAY);
+        let mut days = day - from_day;
+        let mut months = (year - from_year) * 12 + month - from_month;
+        if micros < 0 {
+            micros += MICROS_PER_DAY;
+            days -= 1;
+        }
+        while days < 0 {
+            days += days_of_month(from_year, from_month);
+            months -= 1;
+        }
+        Self::narrowed(months, days, micros)
+    }
+
+    /// `extract(field from self)`: an unscaled value and its scale.
+    ///
+    /// # Errors
+    /// 22023 for a name that is no field, 0A000 for one that an interval does not have.
+    pub fn extract(self, field: &str) -> Result<(i128, i8)> {
+        let name = field.to_ascii_lowercase();
+        if name == "epoch" {
+            return Ok((self.epoch(), 6));
+        }
+        let unit = unit_of(&name).ok_or_else(|| {
+            Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unit \"{name}\" not recognized for type interval"),
+            )
+        })?;
+        let (years, months) = (self.months / MONTHS_PER_YEAR, self.months % MONTHS_PER_YEAR);
+        let within_minute = i128::from(self.micros % MICROS_PER_MINUTE);
+        let whole = |value: i32| Ok((i128::from(value), 0));
+        match unit {
+            Unit::Microsecond => Ok((within_minute, 0)),
+            Unit::Millisecond => Ok((within_minute, 3)),
+            Unit::Second => Ok((within_minute, 6)),
+            Unit::Minute => Ok(((self.micros / MICROS_PER_MINUTE % 60).into(), 0)),
+            Unit::Hour => Ok(((self.micros / MICROS_PER_HOUR).into(), 0)),
+            Unit::Day => whole(self.days),
+            Unit::Month => whole(months),
+            Unit::Quarter => whole(months / 3 + 1),
+            Unit::Year => whole(years),
+            Unit::Decade => whole(years / 10),
+            Unit::Century => whole(years / 100),
+            Unit::Millennium => whole(years / 1000),
+            Unit::Week => Err(Error::unsupported(format!(
+                "unit \"{name}\" not supported for type interval"
+            ))),
+        }
+    }
+
+    /// Microseconds, with years of 365.25 days and the other months of 30.
+    fn epoch(self) -> i128 {
+        let (years, months) = (self.months / MONTHS_PER_YEAR, self.months % MONTHS_PER_YEAR);
+        let quarter_days = i128::from(years) * 1461 + 4 * (i128::from(months) * 30 + i128::from(self.days));
+        quarter_days * i128::from(MICROS_PER_DAY / 4) + i128::from(self.micros)
+    }
+}
+
+/// Gives the smaller field the sign of the greater one, of which it is less than `size`.
+fn align(greater: &mut i64, smaller: &mut i64, size: i64) {
+    if *greater > 0 && *smaller < 0 {
+        *smaller += size;
+        *greater -= 1;
+    } else if *greater < 0 && *smaller > 0 {
+        *smaller -= size;
+        *greater += 1;
+    }
+}
+
+/// The integer towards zero.
+fn whole(value: f64) -> Result<i32> {
+    // Compared as PostgreSQL does: a fraction beyond the greatest integer is out of range.
+    if !(f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX)) {
+        return Err(out_of_range());
+    }
+    Ok(value as i32)
+}
+
+#[cold]
+fn overflow(message: &str) -> Error {
+    Error::invalid(SqlState::DATETIME_FIELD_OVERFLOW, message)
+}
+
+#[cold]
+pub(crate) fn out_of_range() -> Error {
+    overflow("interval out of range")
+}
