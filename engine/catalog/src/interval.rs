@@ -22,6 +22,17 @@ pub(crate) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 pub(crate) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
 pub(crate) const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// What `extract` takes of dates, and not of intervals.
+const UNITS_OF_DATES: [&str; 8] = [
+    "dow",
+    "doy",
+    "isodow",
+    "isoyear",
+    "julian",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+];
 /// 4714-11-24 BC, where PostgreSQL's timestamps begin.
 const DAY_MIN: i64 = -2_440_588;
 
@@ -81,7 +92,7 @@ impl Interval {
     ///
     /// # Errors
     /// 22008 beyond the range of a field.
-    pub fn add(self, other: Self) -> Result<Self> {
+    pub fn plus(self, other: Self) -> Result<Self> {
         let sum = || {
             Some(Self {
                 months: self.months.checked_add(other.months)?,
@@ -96,7 +107,7 @@ impl Interval {
     ///
     /// # Errors
     /// 22008 beyond the range of a field.
-    pub fn subtract(self, other: Self) -> Result<Self> {
+    pub fn minus(self, other: Self) -> Result<Self> {
         let difference = || {
             Some(Self {
                 months: self.months.checked_sub(other.months)?,
@@ -112,7 +123,7 @@ impl Interval {
     /// # Errors
     /// 22008 beyond the range of a field.
     pub fn negate(self) -> Result<Self> {
-        Self::default().subtract(self)
+        Self::default().minus(self)
     }
 
     /// `self * factor`; fractions spill downward.
@@ -247,7 +258,8 @@ impl Interval {
     /// # Errors
     /// 22008 beyond the range of timestamps.
     pub fn subtract_from_timestamp(self, timestamp: i64) -> Result<i64> {
-        self.negate()?.add_to_timestamp(timestamp)
+        let negative = self.negate().map_err(|_| overflow("timestamp out of range"))?;
+        negative.add_to_timestamp(timestamp)
     }
 
     /// `date + self`, a timestamp.
@@ -303,12 +315,15 @@ impl Interval {
         if name == "epoch" {
             return Ok((self.epoch(), 6));
         }
-        let unit = unit_of(&name).ok_or_else(|| {
-            Error::invalid(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("unit \"{name}\" not recognized for type interval"),
-            )
-        })?;
+        let unsupported = || Error::unsupported(format!("unit \"{name}\" not supported for type interval"));
+        let Some(unit) = unit_of(&name) else {
+            return Err(if UNITS_OF_DATES.contains(&name.as_str()) {
+                unsupported()
+            } else {
+                let message = format!("unit \"{name}\" not recognized for type interval");
+                Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message)
+            });
+        };
         let (years, months) = (self.months / MONTHS_PER_YEAR, self.months % MONTHS_PER_YEAR);
         let within_minute = i128::from(self.micros % MICROS_PER_MINUTE);
         let whole = |value: i32| Ok((i128::from(value), 0));
@@ -325,9 +340,7 @@ impl Interval {
             Unit::Decade => whole(years / 10),
             Unit::Century => whole(years / 100),
             Unit::Millennium => whole(years / 1000),
-            Unit::Week => Err(Error::unsupported(format!(
-                "unit \"{name}\" not supported for type interval"
-            ))),
+            Unit::Week => Err(unsupported()),
         }
     }
 
@@ -367,4 +380,43 @@ fn overflow(message: &str) -> Error {
 #[cold]
 pub(crate) fn out_of_range() -> Error {
     overflow("interval out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_interval() -> impl Strategy<Value = Interval> {
+        (any::<i32>(), any::<i32>(), any::<i64>()).prop_map(|(months, days, micros)| Interval { months, days, micros })
+    }
+
+    proptest! {
+        /// Justifying changes the fields, never the length.
+        #[test]
+        fn justified_intervals_are_equal(interval in any_interval()) {
+            for justified in [interval.justify_hours(), interval.justify_days(), interval.justify()].into_iter().flatten() {
+                prop_assert!(justified.compare(interval).is_eq());
+            }
+        }
+
+        #[test]
+        fn nothing_panics(one in any_interval(), other in any_interval(), factor in any::<f64>(), micros in any::<i64>()) {
+            let _ = (one.plus(other), one.minus(other), one.negate());
+            let _ = (one.multiply(factor), one.divide(factor));
+            let _ = (one.add_to_timestamp(micros), one.subtract_from_timestamp(micros), one.add_to_date(one.days));
+            let _ = (Interval::between(micros, other.micros), Interval::age(micros, other.micros));
+            let _ = ["epoch", "second", "hour", "millennium"].map(|field| one.extract(field));
+        }
+
+        /// Month by month from the earlier timestamp, the age never passes the later one.
+        #[test]
+        fn an_age_counts_whole_months(earlier in 0i64..4_000_000_000_000_000, length in 0i64..1_000_000_000_000_000) {
+            let age = Interval::age(earlier + length, earlier)?;
+            let months = Interval { months: age.months, ..Interval::default() };
+            prop_assert!(months.add_to_timestamp(earlier)? <= earlier + length);
+            prop_assert!((0..31).contains(&age.days) && (0..MICROS_PER_DAY).contains(&age.micros));
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl<'a> JsonbRef<'a> {
 
     /// Whether it is neither array nor object.
     pub fn is_scalar(self) -> bool {
-        !matches!(self.bytes.first(), Some(&(ARRAY | OBJECT)))
+        !matches!(self.bytes.first(), Some(&(ARRAY | OBJECT))) || self.array().is_none() && self.object().is_none()
     }
 
     /// Whether it is `null`.

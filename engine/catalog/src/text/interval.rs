@@ -37,7 +37,10 @@ pub fn parse_interval(text: &str) -> Result<Interval> {
         other => other,
     };
     match fields {
-        Ok(fields) => Interval::narrowed(fields.months, fields.days, fields.micros),
+        Ok(fields) => {
+            let months = i64::from(fields.years) * i64::from(MONTHS_PER_YEAR) + i64::from(fields.months);
+            Interval::narrowed(months, fields.days.into(), fields.micros)
+        }
         Err(Problem::Malformed) => Err(Error::invalid(
             SqlState::INVALID_DATETIME_FORMAT,
             format!("invalid input syntax for type interval: {}", quoted(text)),
@@ -76,11 +79,12 @@ enum Problem {
     OutOfRange,
 }
 
-/// The fields while they are summed up.
+/// The fields while they are summed up, each of which must hold its sum.
 #[derive(Clone, Copy, Default)]
 struct Fields {
-    months: i64,
-    days: i64,
+    years: i32,
+    months: i32,
+    days: i32,
     micros: i64,
 }
 
@@ -113,10 +117,9 @@ impl Fields {
         }
     }
 
-    fn add_years(&mut self, whole: i64, fraction: f64, years: i64) -> Result<(), Problem> {
-        let month_count = i64::from(MONTHS_PER_YEAR) * years;
-        add_product(&mut self.months, whole, month_count)?;
-        let months = (fraction * years as f64 * f64::from(MONTHS_PER_YEAR)).round_ties_even();
+    fn add_years(&mut self, whole: i64, fraction: f64, years: i32) -> Result<(), Problem> {
+        add_product(&mut self.years, whole, years.into())?;
+        let months = (fraction * f64::from(years) * f64::from(MONTHS_PER_YEAR)).round_ties_even();
         add_product(&mut self.months, months as i64, 1)
     }
 
@@ -134,17 +137,22 @@ impl Fields {
         add_product(&mut self.micros, rounded, 1)
     }
 
-    fn negate(&mut self) -> Result<(), Problem> {
-        for field in [&mut self.months, &mut self.days, &mut self.micros] {
-            *field = field.checked_neg().ok_or(Problem::OutOfRange)?;
-        }
-        Ok(())
+    fn negated(self) -> Option<Self> {
+        Some(Self {
+            years: self.years.checked_neg()?,
+            months: self.months.checked_neg()?,
+            days: self.days.checked_neg()?,
+            micros: self.micros.checked_neg()?,
+        })
     }
 }
 
-/// Adds within what a field holds: months and days are narrower, and are narrowed at the end.
-fn add_product(field: &mut i64, value: i64, factor: i64) -> Result<(), Problem> {
-    let sum = value.checked_mul(factor).and_then(|product| field.checked_add(product));
+/// Adds a product to a field.
+fn add_product<T: Copy + Into<i64> + TryFrom<i64>>(field: &mut T, value: i64, factor: i64) -> Result<(), Problem> {
+    let sum = value
+        .checked_mul(factor)
+        .and_then(|product| (*field).into().checked_add(product))
+        .and_then(|sum| T::try_from(sum).ok());
     *field = sum.ok_or(Problem::OutOfRange)?;
     Ok(())
 }
@@ -168,7 +176,7 @@ fn tokens(text: &str) -> Result<Vec<(Option<u8>, Token<'_>)>, Problem> {
         if matches!(byte, b'+' | b'-') {
             sign = Some(byte);
             at += 1 + run(at + 1, &|byte| byte.is_ascii_whitespace());
-            if !bytes.get(at).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.') {
+            if !bytes.get(at).is_some_and(u8::is_ascii_digit) {
                 return Err(Problem::Malformed);
             }
         }
@@ -267,7 +275,7 @@ fn read_fields(text: &str) -> Result<Fields, Problem> {
         return Err(Problem::Malformed);
     }
     if is_ago {
-        fields.negate()?;
+        return fields.negated().ok_or(Problem::OutOfRange);
     }
     Ok(fields)
 }
@@ -295,6 +303,12 @@ impl Number {
             }
             [b'-', ..] => {
                 let months = &rest[1..];
+                if months
+                    .strip_prefix('-')
+                    .is_some_and(|months| months.starts_with(|c: char| c.is_ascii_digit()))
+                {
+                    return Err(Problem::OutOfRange);
+                }
                 if !months.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(Problem::Malformed);
                 }
@@ -424,7 +438,10 @@ fn iso_alternative(
     if is_end(rest) && digits.count() == width {
         fields.add(units[0], whole / 10_000, 0.0)?;
         fields.add(units[1], whole / 100 % 100, 0.0)?;
-        return fields.add(units[2], whole % 100, fraction);
+        fields.add(units[2], whole % 100, 0.0)?;
+        // PostgreSQL takes the fraction of HHMMSS for one of a microsecond.
+        let of = if is_time { Unit::Microsecond } else { Unit::Day };
+        return fields.add(of, 0, fraction);
     }
     fields.add(units[0], whole, fraction)?;
     for unit in &units[1..] {
@@ -490,5 +507,31 @@ pub fn write_interval(interval: Interval, out: &mut String) {
             width -= 1;
         }
         append(out, format_args!(".{fraction:0width$}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(interval: Interval) -> String {
+        let mut out = String::new();
+        write_interval(interval, &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(months in any::<i32>(), days in any::<i32>(), micros in -i64::MAX..=i64::MAX) {
+            let interval = Interval { months, days, micros };
+            prop_assert_eq!(parse_interval(&text(interval))?, interval);
+        }
+
+        #[test]
+        fn noise_never_panics(input in "[-+0-9.:PYMWDTHS a-z@]{0,24}") {
+            let _ = parse_interval(&input);
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 
-use super::{Chain, Evaluation, Item, LAST_LEVEL, Method, Operator, Path};
+use super::{Chain, Evaluation, Item, LAST_LEVEL, Method, Operator, Path, RECURSION_MAX};
 use crate::json::number::Decimal;
 use crate::json::{Jsonb, JsonbRef, Node, Number, Object, Tree, invalid_parameter};
 use crate::text;
@@ -204,6 +204,7 @@ pub(super) struct Evaluator<'a> {
     /// The length of the innermost array with a subscript, for `last`.
     array_length: usize,
     steps_left: u64,
+    depth: usize,
     /// The number of the next object that `keyvalue()` makes.
     next_document: u32,
 }
@@ -227,6 +228,7 @@ impl<'a> Evaluator<'a> {
             current: None,
             array_length: 0,
             steps_left: evaluation.steps_max,
+            depth: 0,
             next_document: NO_DOCUMENT + 1,
         })
     }
@@ -257,8 +259,26 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// Goes one level deeper.
+    pub(super) fn descend<T>(&mut self, walk: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        if self.depth == RECURSION_MAX {
+            return Err(Failure::Hard(Error::exhausted(
+                SqlState::STATEMENT_TOO_COMPLEX,
+                "stack depth limit exceeded",
+            )));
+        }
+        self.depth += 1;
+        let outcome = walk(self);
+        self.depth -= 1;
+        outcome
+    }
+
     /// Applies a chain to a value; an array is unwrapped for the first item if that asks for it.
-    pub(super) fn walk(
+    pub(super) fn walk(&mut self, chain: &'a [Item], value: Value<'a>, found: Found<'_, 'a>, unwraps: bool) -> Outcome {
+        self.descend(|this| this.walk_chain(chain, value, found, unwraps))
+    }
+
+    fn walk_chain(
         &mut self,
         mut chain: &'a [Item],
         mut value: Value<'a>,

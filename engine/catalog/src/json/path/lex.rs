@@ -159,7 +159,7 @@ impl<'a> Lexer<'a> {
             match self.rest().chars().next() {
                 None => {
                     self.start = self.end;
-                    return Err(self.error("unterminated quoted string"));
+                    return Err(self.error("unexpected end of quoted string"));
                 }
                 Some('"') => {
                     self.end += 1;
@@ -176,6 +176,8 @@ impl<'a> Lexer<'a> {
 
     /// Reads an escape from its backslash on.
     fn escape(&mut self) -> Result<char> {
+        // An error is at the escape.
+        self.start = self.end;
         self.end += 1;
         let Some(c) = self.rest().chars().next() else {
             return Err(self.error("unexpected end after backslash"));
@@ -189,7 +191,7 @@ impl<'a> Lexer<'a> {
             't' => Ok('\t'),
             'v' => Ok('\u{b}'),
             'x' => {
-                let code = self.hex(2, "invalid hexadecimal character sequence")?;
+                let code = self.hex(2, "invalid hex character sequence")?;
                 self.character(code)
             }
             'u' => self.unicode(),
@@ -214,7 +216,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn code(&mut self) -> Result<u32> {
-        const MESSAGE: &str = "invalid Unicode escape sequence";
+        const MESSAGE: &str = "invalid unicode sequence";
         let Some(braced) = self.rest().strip_prefix('{') else {
             return self.hex(4, MESSAGE);
         };
@@ -228,13 +230,16 @@ impl<'a> Lexer<'a> {
     fn hex(&mut self, count: usize, message: &str) -> Result<u32> {
         let digits = self
             .rest()
-            .get(..count)
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let Some(digits) = digits else {
-            return Err(self.error(message));
-        };
-        self.end += count;
-        Ok(u32::from_str_radix(digits, 16).expect("at most six hexadecimal digits"))
+            .bytes()
+            .take(count)
+            .take_while(u8::is_ascii_hexdigit)
+            .count();
+        let number = u32::from_str_radix(&self.rest()[..digits], 16);
+        self.end += digits;
+        match number {
+            Ok(number) if digits == count => Ok(number),
+            _ => Err(self.error(message)),
+        }
     }
 
     fn character(&self, code: u32) -> Result<char> {

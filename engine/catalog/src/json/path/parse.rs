@@ -211,7 +211,7 @@ impl Parser<'_> {
         self.advance()?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.lexer.error("stack depth limit exceeded"));
+            return Err(too_deep());
         }
         let (operand, kind) = self.sign()?;
         self.depth -= 1;
@@ -458,4 +458,10 @@ fn number(text: &str) -> Result<Item> {
 #[cold]
 fn misplaced(message: &str) -> Error {
     Error::invalid(SqlState::SYNTAX_ERROR, message)
+}
+
+#[cold]
+fn too_deep() -> Error {
+    Error::exhausted(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .with_detail(format!("Expressions of a jsonpath nest at most {DEPTH_MAX} deep."))
 }

@@ -17,6 +17,10 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn predicate_item(&mut self, item: &'a Item, value: &Value<'a>) -> Answer {
+        self.descend(|this| this.answer(item, value))
+    }
+
+    fn answer(&mut self, item: &'a Item, value: &Value<'a>) -> Answer {
         match item {
             Item::Binary(operator @ (Operator::And | Operator::Or), left, right) => {
                 let decisive = *operator == Operator::Or;
