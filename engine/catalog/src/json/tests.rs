@@ -61,10 +61,13 @@ fn naive_path<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     })
 }
 
-/// Seeds are printed by the failure.
+/// A failure prints the seed; `AION_SEED` replays it.
 fn for_seeds(check: impl Fn(&mut SeededRng)) {
-    let seed = entropy();
-    println!("seed {seed}");
+    let seed = match std::env::var("AION_SEED") {
+        Ok(seed) => seed.parse().expect("AION_SEED is a number"),
+        Err(_) => entropy(),
+    };
+    println!("seed {seed}: AION_SEED={seed} replays it");
     let mut rng = SeededRng::new(seed);
     (0..ROUNDS).for_each(|_| check(&mut rng));
 }

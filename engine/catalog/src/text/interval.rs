@@ -1,16 +1,16 @@
 //! The text form of `interval`, `intervalstyle` postgres.
 //!
 //! ```text
-//! input   {[+-] number unit | [+-] years '-' months | [+-] days | [+-] time} ['ago']      the number without a unit is of days before a
-//!                                                                                        time or a unit's left neighbour, else seconds
-//!       | 'P' {number ('Y' | 'M' | 'W' | 'D')} ['T' {number ('H' | 'M' | 'S')}]           ISO 8601 4.4.3.2
-//!       | 'P' years ['-' months ['-' days]] ['T' hours [':' minutes [':' seconds]]]        ISO 8601 4.4.3.3, also YYYYMMDD and HHMMSS
+//! input   {[+-] number [unit] | [+-] years '-' months | [+-] time} ['ago']
+//!       | 'P' {number ('Y' | 'M' | 'W' | 'D')} ['T' {number ('H' | 'M' | 'S')}]         ISO 8601 4.4.3.2
+//!       | 'P' years ['-' months ['-' days]] ['T' hours [':' minutes [':' seconds]]]     ISO 8601 4.4.3.3, also YYYYMMDD and HHMMSS
 //! time    hours ':' minutes [':' seconds] | minutes ':' seconds '.' fraction
-//! output  [years] [months] [days] [time]                                                 1 year 2 mons -3 days +04:05:06.7
+//! output  [years] [months] [days] [time]                                              1 year 2 mons -3 days +04:05:06.7
 //! ```
 //!
 //! 1. Text is cut into numbers, signed numbers and words; other punctuation is a separator (`@ 1 day, 2 hours`).
-//! 2. They are read from right to left, as PostgreSQL does it: a unit stands behind its number. No unit may come twice.
+//! 2. They are read from right to left, as PostgreSQL does it: a unit stands behind its number. No unit may come twice. A
+//!    number without one has that of what stands behind it; before a time it is days, at the end seconds.
 //! 3. Fractions spill into the smaller fields, in doubles.
 //!
 //! Errors: 22007 malformed, 22015 a number out of range, 22008 an interval out of range.
