@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aion_base::clock::SystemClock;
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
 use aion_base::range::KeyRange;
@@ -11,7 +12,7 @@ use aion_base::recommendation::Pipeline;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_catalog::stats::TableStatistics;
-use aion_storage::{Direction, Generation, Snapshot, Store};
+use aion_storage::{Direction, Generation, LockOptions, LockTable, Snapshot, Store};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) followers: Arc<Followers>,
     pub(crate) storages: Arc<Storages>,
     pub(crate) sequences: Arc<Sequences>,
+    pub(crate) locks: LockTable,
     pub(crate) known_texts: KnownTexts,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
@@ -134,6 +136,7 @@ impl Engine {
         Ok(Arc::new(Self {
             storages: Storages::new(store.clone()),
             sequences: Arc::new(Sequences::new(store.clone())),
+            locks: LockTable::new(Arc::new(SystemClock::default()), LockOptions::default()),
             store,
             state,
             options,

@@ -55,6 +55,13 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if alter_system::is_mentioned(text) {
         tokens = alter_system::carry(tokens);
     }
+    if text
+        .as_bytes()
+        .windows(3)
+        .any(|window| window.eq_ignore_ascii_case(b"key"))
+    {
+        tokens = utility::strengthen(tokens);
+    }
     if utility::is_mentioned(text) {
         tokens = utility::carry(tokens, text)?;
     }

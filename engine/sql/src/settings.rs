@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_storage::Isolation;
 
 /// A setting that exists.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ enum Kind {
     Bool,
     /// One of these, whatever the case.
     OneOf(&'static [&'static str]),
-    /// An isolation level, of which there is one.
+    /// An isolation level.
     Isolation,
     /// A duration: a number of milliseconds, or a number with ms, s, min, h or d.
     Duration,
@@ -67,6 +68,8 @@ const SETTINGS: &[Setting] = &[
     setting("aion.semi_join_reduction", "on", Kind::Bool, false),
     setting("application_name", "", Kind::Text, true),
     setting("bytea_output", "hex", Kind::OneOf(&["hex"]), false),
+    // Scripts of pg_dump switch it off; there are no function bodies to check.
+    setting("check_function_bodies", "on", Kind::Bool, false),
     setting(
         "client_encoding",
         "UTF8",
@@ -76,12 +79,20 @@ const SETTINGS: &[Setting] = &[
     setting(
         "client_min_messages",
         "notice",
-        Kind::OneOf(&["debug", "log", "notice", "warning", "error"]),
+        Kind::OneOf(&[
+            "debug", "debug1", "debug2", "debug3", "debug4", "debug5", "log", "notice", "warning", "error",
+        ]),
         false,
     ),
     setting("datestyle", "ISO, MDY", Kind::OneOf(&["ISO, MDY", "ISO"]), true),
     // The one of `pg_am` that tables have.
-    setting("default_table_access_method", "rows", Kind::Fixed, false),
+    setting(
+        "default_table_access_method",
+        "rows",
+        Kind::OneOf(&["rows", "heap"]),
+        false,
+    ),
+    setting("default_tablespace", "", Kind::Text, false),
     setting("default_transaction_isolation", "serializable", Kind::Isolation, false),
     setting("default_transaction_read_only", "off", Kind::Bool, false),
     setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
@@ -90,7 +101,10 @@ const SETTINGS: &[Setting] = &[
     setting("integer_datetimes", "on", Kind::Fixed, true),
     setting("intervalstyle", "postgres", Kind::OneOf(&["postgres"]), true),
     setting("is_superuser", "on", Kind::Fixed, true),
+    setting("lock_timeout", "0", Kind::Duration, false),
     setting("max_identifier_length", "63", Kind::Fixed, false),
+    // There is no row security yet, so both mean the same.
+    setting("row_security", "on", Kind::Bool, false),
     setting("search_path", "\"$user\", public", Kind::Text, true),
     setting("server_encoding", "UTF8", Kind::Fixed, true),
     setting("server_version", crate::SERVER_VERSION, Kind::Fixed, true),
@@ -101,7 +115,20 @@ const SETTINGS: &[Setting] = &[
     setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
     setting("transaction_isolation", "serializable", Kind::Isolation, false),
     setting("transaction_read_only", "off", Kind::Bool, false),
+    setting("xmloption", "content", Kind::OneOf(&["content", "document"]), false),
 ];
+
+/// The levels of the standard. READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL.
+const ISOLATION_LEVELS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
+
+/// The level of that name.
+pub fn isolation(level: &str) -> Isolation {
+    match level {
+        "read committed" | "read uncommitted" => Isolation::ReadCommitted,
+        "repeatable read" => Isolation::RepeatableRead,
+        _ => Isolation::Serializable,
+    }
+}
 
 /// The settings of one session.
 #[derive(Clone, Debug, Default)]
@@ -306,7 +333,7 @@ impl Settings {
             },
             values: match setting.kind {
                 Kind::OneOf(values) => Some(values.iter().map(|&value| value.to_owned()).collect()),
-                Kind::Isolation => Some(vec!["serializable".to_owned()]),
+                Kind::Isolation => Some(ISOLATION_LEVELS.map(str::to_owned).to_vec()),
                 _ => None,
             },
             is_fixed: matches!(setting.kind, Kind::Fixed),
@@ -329,7 +356,12 @@ impl Settings {
 
     /// `statement_timeout` in milliseconds; None when there is none.
     pub fn statement_timeout_ms(&self) -> Option<u64> {
-        self.show("statement_timeout")
+        self.duration_ms("statement_timeout")
+    }
+
+    /// A setting that is a time, in milliseconds; None when there is none.
+    pub fn duration_ms(&self, name: &str) -> Option<u64> {
+        self.show(name)
             .ok()
             .and_then(|value| duration_ms(&value))
             .filter(|&millis| millis > 0)
@@ -389,12 +421,8 @@ impl Kind {
                 None => Err(refuse(&format!("Here it can be: {}.", values.join("; ")))),
             },
             Self::Isolation => match value.to_ascii_lowercase().as_str() {
-                "serializable" => Ok("serializable".to_owned()),
-                "repeatable read" | "read committed" | "read uncommitted" => {
-                    Err(Error::unsupported(format!("isolation level {value} is not there yet"))
-                        .with_hint("Every transaction is serializable, which is more than any other level asks for."))
-                }
-                _ => Err(refuse("Here it can be: serializable.")),
+                level if ISOLATION_LEVELS.contains(&level) => Ok(level.to_owned()),
+                _ => Err(refuse(&format!("It can be: {}.", ISOLATION_LEVELS.join("; ")))),
             },
             Self::Duration => match duration_ms(value) {
                 Some(_) => Ok(value.trim().to_owned()),
@@ -461,12 +489,12 @@ mod tests {
             SqlState::CANT_CHANGE_RUNTIME_PARAM
         );
         assert_eq!(
-            state(settings.set("default_transaction_isolation", "read committed")),
-            SqlState::FEATURE_NOT_SUPPORTED
+            state(settings.set("default_transaction_isolation", "snapshot")),
+            SqlState::INVALID_PARAMETER_VALUE
         );
         settings
-            .set("transaction_isolation", "SERIALIZABLE")
-            .expect("the one there is");
+            .set("default_transaction_isolation", "READ COMMITTED")
+            .expect("a level");
         assert_eq!(state(settings.set("hnsw.exakt", "on")), SqlState::UNDEFINED_OBJECT);
         assert_eq!(
             settings.show("no_such").expect_err("unknown").state(),

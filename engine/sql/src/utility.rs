@@ -110,6 +110,29 @@ pub fn carry(tokens: Vec<TokenWithSpan>, text: &str) -> Result<Vec<TokenWithSpan
     Ok(carried)
 }
 
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which sqlparser does not know, as the next stronger locks that it knows: they keep out
+/// more than they must, and nothing less.
+pub fn strengthen(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: &TokenWithSpan, word: Keyword| matches!(&token.token, Token::Word(found) if found.keyword == word);
+    let significant: Vec<usize> = (0..tokens.len())
+        .filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_)))
+        .collect();
+    let mut weak = Vec::new();
+    for window in significant.windows(3) {
+        let [one, two, three] = [window[0], window[1], window[2]].map(|at| &tokens[at]);
+        if is(one, Keyword::FOR) && is(two, Keyword::KEY) && is(three, Keyword::SHARE) {
+            weak.push(window[1]);
+        }
+        if is(one, Keyword::NO) && is(two, Keyword::KEY) && is(three, Keyword::UPDATE) {
+            weak.extend([window[0], window[1]]);
+        }
+    }
+    for at in weak.into_iter().rev() {
+        tokens.remove(at);
+    }
+    tokens
+}
+
 /// The statement that a CALL carries; None for one that is a user's.
 ///
 /// # Errors
@@ -442,6 +465,16 @@ mod tests {
                 panic!("{text}");
             };
             assert_eq!((analyze, tables.len()), (wanted_analyze, count), "{text}");
+        }
+    }
+
+    #[test]
+    fn weak_locks_become_stronger_ones() {
+        for (text, wanted) in [
+            ("SELECT 1 FROM t FOR NO KEY UPDATE", "SELECT 1 FROM t FOR UPDATE"),
+            ("SELECT 1 FROM t FOR KEY SHARE OF t", "SELECT 1 FROM t FOR SHARE OF t"),
+        ] {
+            assert_eq!(parse::parse(text).expect("valid")[0].to_sql(), wanted);
         }
     }
 

@@ -12,7 +12,7 @@ pub enum Level {
 }
 
 /// The levels that the server has: adding one here adds it to every workload.
-pub const LEVELS: &[Level] = &[Level::Serializable];
+pub const LEVELS: &[Level] = &Level::ALL;
 
 impl Level {
     /// All of them, for checks of the checkers: these need no server.

@@ -188,6 +188,16 @@ impl SqlType {
         }
     }
 
+    /// Whether a column of integers of this type can hold the number.
+    pub fn fits(self, number: i64) -> bool {
+        match self {
+            Self::SmallInt => i16::try_from(number).is_ok(),
+            Self::Integer => i32::try_from(number).is_ok(),
+            Self::BigInt => true,
+            _ => false,
+        }
+    }
+
     /// Whether values have an order: whether the type can be a key, a sort key and a statistic.
     pub const fn is_ordered(&self) -> bool {
         !matches!(self, Self::Json | Self::Vector(_))

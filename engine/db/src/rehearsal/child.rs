@@ -388,7 +388,7 @@ impl<'a> Pair<'a> {
         let mut bytes = 0;
         for table in catalog.tables() {
             for index in table.indexes.iter().filter(|index| !before.contains(&index.name)) {
-                bytes += self.candidate.database.index_bytes(table.id, index.id)?;
+                bytes += self.candidate.database.index_bytes(table.storage, index.id)?;
             }
         }
         Ok(bytes)

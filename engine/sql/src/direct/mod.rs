@@ -14,8 +14,8 @@
 //!    the catalog and one search path.
 //! 3. [`Keys`] makes the keys of the rows from the parameters; [`Get`] reads the rows, [`Put`] writes them.
 //!
-//! Left out: keys by a unique index, floats in keys (the planner compares -0 and NaN as it likes), arithmetic, RETURNING,
-//! and values that need a cast beyond the width of an integer.
+//! Left out: keys by a unique index, floats in keys (the planner compares -0 and NaN as it likes), arithmetic beyond `column + integer`,
+//! RETURNING, and values that need a cast beyond the width of an integer.
 
 mod get;
 mod keys;
@@ -109,7 +109,7 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
         }
         ast::Statement::Insert(insert) => {
             let insert = shape::insert(insert)?;
-            let shape = changed_table(names, &insert.target)?;
+            let shape = table_to_insert(names, &insert.target)?;
             let put = Put::insert(&insert, &shape, &mut parameters)?;
             (shape, Operation::Put(put))
         }
@@ -139,6 +139,14 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
 fn table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
     match names.resolve(&reference(target.name).ok()?).ok()? {
         Object::Table(table) if !table.has_hidden_row_id() => Some(names.shape(&table)),
+        _ => None,
+    }
+}
+
+/// As [`changed_table`], whether the table has a primary key or not: new rows are found by nothing.
+fn table_to_insert(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
+    match names.resolve(&reference(target.name).ok()?).ok()? {
+        Object::Table(table) if table.checks.is_empty() => Some(names.shape(&table)),
         _ => None,
     }
 }

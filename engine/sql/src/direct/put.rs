@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
+use aion_catalog::row::RowReader;
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{ArrayRef, BinaryArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -14,9 +15,9 @@ use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 
 use super::keys::{Found, Keys};
-use super::shape::{Delete, Insert, Update, identifier};
+use super::shape::{Delete, Insert, Target, Update, identifier};
 use super::source::{Parameters, Source, integer, is_integer};
-use crate::dml::{Change, ChangeKind};
+use crate::dml::{Change, ChangeKind, key_positions};
 use crate::session::scalar;
 use crate::table::{BatchBuilder, KEY_COLUMN, TableShape};
 use crate::transaction::Transaction;
@@ -39,7 +40,19 @@ enum Rows {
     /// Rows of a value for each column.
     New(Vec<Vec<Source>>),
     /// Rows by their keys, with new values for some columns, by position.
-    Keyed(Keys, Vec<(usize, Source)>),
+    Keyed(Keys, Vec<(usize, Assigned)>),
+}
+
+/// A new value of a column.
+#[derive(Debug)]
+enum Assigned {
+    To(Source),
+    /// A column of integers, more or less an integer.
+    Sum {
+        column: usize,
+        is_less: bool,
+        operand: Source,
+    },
 }
 
 impl Put {
@@ -86,7 +99,7 @@ impl Put {
     }
 
     pub fn update(update: &Update<'_>, shape: &Arc<TableShape>, parameters: &mut Parameters<'_>) -> Option<Self> {
-        let mut assigned: Vec<(usize, Source)> = Vec::new();
+        let mut assigned: Vec<(usize, Assigned)> = Vec::new();
         for assignment in update.assignments {
             let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
                 return None;
@@ -98,7 +111,13 @@ impl Put {
                 return None;
             }
             let sql_type = shape.descriptor.columns[position].sql_type;
-            assigned.push((position, stored(&assignment.value, sql_type, parameters)?));
+            let value = match &assignment.value {
+                ast::Expr::BinaryOp { left, op, right } => {
+                    sum((left, op, right), &update.target, shape, sql_type, parameters)?
+                }
+                value => Assigned::To(stored(value, sql_type, parameters)?),
+            };
+            assigned.push((position, value));
         }
         let keys = Keys::compile(update.selection, &update.target, shape, parameters)?;
         Some(Self::new(ChangeKind::Update, shape, Rows::Keyed(keys, assigned)))
@@ -120,10 +139,18 @@ impl Put {
             ChangeKind::Update => std::iter::once(key).chain(columns()).collect(),
             ChangeKind::Delete => vec![key],
         };
+        let changes_keys = match &rows {
+            Rows::New(_) => false,
+            Rows::Keyed(_, assigned) => {
+                let keys = key_positions(shape);
+                kind == ChangeKind::Delete || assigned.iter().any(|(position, _)| keys.contains(position))
+            }
+        };
         Self {
             change: Change {
                 kind,
                 rules: None,
+                changes_keys,
                 shape: shape.clone(),
                 returning: None,
             },
@@ -145,28 +172,40 @@ impl Put {
         }
     }
 
-    /// The source of the change: at most one batch. None when the values are unfit.
+    /// The keys of the rows that it changes; None for an INSERT, whose rows are new.
+    pub fn keys(&self, values: &[Value]) -> Option<Found> {
+        match &self.rows {
+            Rows::New(_) => None,
+            Rows::Keyed(keys, _) => Some(keys.all(values)),
+        }
+    }
+
+    /// The source of the change of the rows with these keys: at most one batch. None when the values are unfit.
     ///
     /// # Errors
     /// When the rows cannot be read.
-    pub fn source(&self, values: &[Value], transaction: &Transaction) -> Result<Option<Vec<RecordBatch>>> {
-        let (keys, assigned) = match &self.rows {
-            Rows::New(rows) => return self.new_rows(rows, values),
-            Rows::Keyed(keys, assigned) => (keys, assigned),
+    pub fn source(
+        &self,
+        keys: &[Vec<u8>],
+        values: &[Value],
+        transaction: &Transaction,
+    ) -> Result<Option<Vec<RecordBatch>>> {
+        let assigned = match &self.rows {
+            Rows::New(rows) => return self.new_rows(rows, values, &Value::Timestamp(transaction.begun_at_micros())),
+            Rows::Keyed(_, assigned) => assigned,
         };
         // All values first: they may be unfit although no row has the key.
+        let now = Value::Timestamp(transaction.begun_at_micros());
         let mut scalars = Vec::with_capacity(assigned.len());
-        for (position, source) in assigned {
-            match scalar_of(source, self.shape().layout.sql_type(*position), values)? {
+        for (position, assigned) in assigned {
+            let Assigned::To(source) = assigned else { continue };
+            match scalar_of(source, self.shape().layout.sql_type(*position), values, &now)? {
                 Some(scalar) => scalars.push((*position, scalar)),
                 None => return Ok(None),
             }
         }
-        let Found::Keys(keys) = keys.all(values) else {
-            return Ok(None);
-        };
         let mut found = Vec::with_capacity(keys.len());
-        for key in &keys {
+        for key in keys {
             if let Some(row) = transaction.get(key)? {
                 found.push((key, row));
             }
@@ -189,16 +228,65 @@ impl Put {
         for (position, scalar) in scalars {
             columns[position + 1] = scalar.to_array_of_size(found.len()).map_err(unbuilt)?;
         }
+        for (position, assigned) in assigned {
+            let Assigned::Sum {
+                column,
+                is_less,
+                operand,
+            } = assigned
+            else {
+                continue;
+            };
+            let mut sums = Vec::with_capacity(found.len());
+            for (_, row) in &found {
+                let row = RowReader::new(layout, row)?;
+                let Some(sum) = self.sum(&row, (*column, *is_less, operand), *position, values)? else {
+                    return Ok(None);
+                };
+                sums.push(sum);
+            }
+            columns[position + 1] = ScalarValue::iter_to_array(sums).map_err(unbuilt)?;
+        }
         self.batch(columns)
     }
 
-    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value]) -> Result<Option<Vec<RecordBatch>>> {
+    /// The sum for one row; None where it is beyond the column's type, which is the planner's to say.
+    fn sum(
+        &self,
+        row: &RowReader<'_>,
+        (column, is_less, operand): (usize, bool, &Source),
+        position: usize,
+        values: &[Value],
+    ) -> Result<Option<ScalarValue>> {
+        let layout = &self.shape().layout;
+        let to = layout.sql_type(position);
+        let Some(operand) = operand.value(values) else {
+            return Ok(None);
+        };
+        let value = row.value(column)?;
+        if value.is_null() || operand.is_null() {
+            return scalar(&to, &Value::Null).map(Some);
+        }
+        let (Some(value), Some(operand)) = (integer(&value), integer(operand)) else {
+            return Ok(None);
+        };
+        let sum = match is_less {
+            true => value.checked_sub(operand),
+            false => value.checked_add(operand),
+        };
+        // Also where only the sum in the operands' own width is too large.
+        let fits = |sum: &i64| to.fits(*sum) && layout.sql_type(column).fits(*sum);
+        let sum = sum.filter(fits).and_then(|sum| of_width(sum, to));
+        sum.map(|sum| scalar(&to, &sum)).transpose()
+    }
+
+    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value], now: &Value) -> Result<Option<Vec<RecordBatch>>> {
         let layout = &self.shape().layout;
         let mut columns = Vec::with_capacity(layout.len());
         for position in 0..layout.len() {
             let mut scalars = Vec::with_capacity(rows.len());
             for row in rows {
-                match scalar_of(&row[position], layout.sql_type(position), values)? {
+                match scalar_of(&row[position], layout.sql_type(position), values, now)? {
                     Some(scalar) => scalars.push(scalar),
                     None => return Ok(None),
                 }
@@ -223,19 +311,77 @@ fn unbuilt(error: datafusion::common::DataFusionError) -> Error {
 fn stored(expr: &ast::Expr, sql_type: SqlType, parameters: &mut Parameters<'_>) -> Option<Source> {
     match expr {
         ast::Expr::Value(value) if value.value == ast::Value::Null => Some(Source::Literal(Value::Null)),
+        ast::Expr::Function(call) if matches!(sql_type, SqlType::Timestamp | SqlType::TimestampTz) => {
+            is_now(call).then_some(Source::Now)
+        }
         _ => Source::compile(expr, sql_type, parameters),
     }
 }
 
+/// `CURRENT_TIMESTAMP`, and `now()`.
+fn is_now(call: &ast::Function) -> bool {
+    let [ast::ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else {
+        return false;
+    };
+    let has_arguments = match &call.args {
+        ast::FunctionArguments::None => false,
+        ast::FunctionArguments::List(list) => !list.args.is_empty() || !list.clauses.is_empty(),
+        ast::FunctionArguments::Subquery(_) => true,
+    };
+    let is_plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty() && !has_arguments;
+    is_plain
+        && match &call.args {
+            ast::FunctionArguments::None => name.value.eq_ignore_ascii_case("current_timestamp"),
+            _ => name.value.eq_ignore_ascii_case("now"),
+        }
+}
+
+/// `column + operand` and `column - operand`, of integers.
+fn sum(
+    (left, op, right): (&ast::Expr, &ast::BinaryOperator, &ast::Expr),
+    target: &Target<'_>,
+    shape: &Arc<TableShape>,
+    to: SqlType,
+    parameters: &mut Parameters<'_>,
+) -> Option<Assigned> {
+    let is_less = match op {
+        ast::BinaryOperator::Plus => false,
+        ast::BinaryOperator::Minus => true,
+        _ => return None,
+    };
+    let column = shape.descriptor.position(&target.column(left)?)?;
+    let sql_type = shape.descriptor.columns[column].sql_type;
+    if !is_integer(sql_type) || sql_type != to || matches!(right, ast::Expr::Nested(_)) {
+        return None;
+    }
+    let operand = Source::compile(right, sql_type, parameters)?;
+    Some(Assigned::Sum {
+        column,
+        is_less,
+        operand,
+    })
+}
+
+fn of_width(number: i64, sql_type: SqlType) -> Option<Value> {
+    match sql_type {
+        SqlType::SmallInt => i16::try_from(number).ok().map(Value::I16),
+        SqlType::Integer => i32::try_from(number).ok().map(Value::I32),
+        SqlType::BigInt => Some(Value::I64(number)),
+        _ => None,
+    }
+}
+
 /// The value as the column's type; None when that is more than a matter of an integer's width.
-fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value]) -> Result<Option<ScalarValue>> {
-    let Some(value) = source.value(values) else {
+fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value], now: &Value) -> Result<Option<ScalarValue>> {
+    let value = match source {
+        Source::Now => Some(now),
+        source => source.value(values),
+    };
+    let Some(value) = value else {
         return Ok(None);
     };
-    let value = match (integer(value), sql_type) {
-        (Some(number), SqlType::SmallInt) => i16::try_from(number).ok().map(Value::I16),
-        (Some(number), SqlType::Integer) => i32::try_from(number).ok().map(Value::I32),
-        (Some(number), SqlType::BigInt) => Some(Value::I64(number)),
+    let value = match integer(value) {
+        Some(number) if is_integer(sql_type) => of_width(number, sql_type),
         _ if value.is_of(&sql_type) && !is_integer(sql_type) => return scalar(&sql_type, value).map(Some),
         _ if value.is_null() => return scalar(&sql_type, value).map(Some),
         _ => None,

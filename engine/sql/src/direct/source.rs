@@ -9,6 +9,8 @@ use datafusion::sql::sqlparser::ast;
 pub enum Source {
     Parameter(usize),
     Literal(Value),
+    /// When the transaction began.
+    Now,
 }
 
 impl Source {
@@ -36,6 +38,7 @@ impl Source {
         match self {
             Self::Parameter(at) => values.get(*at),
             Self::Literal(value) => Some(value),
+            Self::Now => None,
         }
     }
 }

@@ -22,7 +22,7 @@ mod write;
 pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
 pub(crate) use many::ManyRows;
 pub(crate) use plan::{
-    Change, ChangeKind, Returning, TARGET, at, normalize, plan_change, reference, select, target_as,
+    Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
 pub(crate) use rules::RowRules;
-pub(crate) use write::run;
+pub(crate) use write::{keys, run};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Object;
+use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{LogicalPlan, WriteOp};
@@ -25,8 +26,20 @@ pub struct Change {
     pub shape: Arc<TableShape>,
     /// What its rows must fulfil.
     pub rules: Option<Arc<RowRules>>,
+    /// It gives a new value to a column that other rows may refer to.
+    pub changes_keys: bool,
     /// What to return of the changed rows.
     pub returning: Option<Returning>,
+}
+
+impl Change {
+    /// How it locks the rows that it changes: as PostgreSQL does, so that rows may go on referring to one whose keys stay.
+    pub fn lock_mode(&self) -> LockMode {
+        match self.kind {
+            ChangeKind::Update if !self.changes_keys => LockMode::NoKeyUpdate,
+            _ => LockMode::Update,
+        }
+    }
 }
 
 /// What a change does with the rows of its source.
@@ -119,6 +132,7 @@ fn plan_insert(
     };
     let change = Change {
         kind: ChangeKind::Insert,
+        changes_keys: false,
         rules,
         shape,
         returning,
@@ -201,6 +215,8 @@ fn plan_update(
         }
         assigned[position] = Some(with_default(assignment.value, &shape, position)?);
     }
+    let is_assigned = |position: usize| assigned[position].is_some();
+    let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
     let mut projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
     for (column, assigned) in shape.descriptor.columns.iter().zip(assigned) {
         let value = assigned.unwrap_or_else(|| column_of(&alias, &column.name));
@@ -218,6 +234,7 @@ fn plan_update(
     Ok((
         Change {
             kind: ChangeKind::Update,
+            changes_keys,
             rules,
             shape,
             returning,
@@ -252,12 +269,26 @@ fn plan_delete(
     Ok((
         Change {
             kind: ChangeKind::Delete,
+            changes_keys: true,
             rules: None,
             shape,
             returning,
         },
         planned,
     ))
+}
+
+/// The columns of a table that tell its rows apart, by its primary key or a unique index.
+pub fn key_positions(shape: &TableShape) -> Vec<usize> {
+    let table = &shape.descriptor;
+    let unique = table.indexes.iter().filter(|index| index.is_unique);
+    let unique = unique.flat_map(|index| {
+        index
+            .columns
+            .iter()
+            .filter_map(|column| table.position_of(column.column))
+    });
+    table.primary_key_positions().into_iter().chain(unique).collect()
 }
 
 /// The table that a change names.

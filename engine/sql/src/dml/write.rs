@@ -141,6 +141,21 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The keys of the rows that a change is about to change, in the order of its source.
+///
+/// # Errors
+/// Internal, for a source without keys.
+pub fn keys<'a>(change: &Change, source: &'a [RecordBatch]) -> Result<Vec<&'a [u8]>> {
+    if change.kind == ChangeKind::Insert {
+        return Ok(Vec::new());
+    }
+    let mut keys = Vec::new();
+    for batch in source {
+        keys.extend(key_column(batch)?.iter().flatten());
+    }
+    Ok(keys)
+}
+
 fn key_column(batch: &RecordBatch) -> Result<&BinaryArray> {
     let keys = batch
         .columns()

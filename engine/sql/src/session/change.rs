@@ -21,10 +21,27 @@ use crate::error::translate;
 use crate::observe::Observing;
 use crate::response::{Response, Rows, Verb};
 use crate::table::StatementContext;
-use crate::transaction::Transaction;
+use crate::transaction::{Busy, Seen, Transaction};
 
 /// How often a statement outside of a transaction block is run again after it lost against another transaction.
 const ATTEMPTS_MAX: usize = 10;
+
+/// Nothing of it took effect, and nobody has seen its answer.
+fn is_worth_another(error: &Error) -> bool {
+    matches!(
+        error.state(),
+        SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED
+    )
+}
+
+/// Another transaction has changed a row that this one is about to change, and something that it has read.
+pub(super) fn overtaken() -> Error {
+    Error::conflict(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not serialize access due to concurrent update",
+    )
+    .with_hint("Nothing was written. Run the transaction again.")
+}
 
 impl Session {
     pub(super) async fn change(
@@ -39,12 +56,14 @@ impl Session {
             return self.change_in(&transaction, prepared, values, &cancellation).await;
         }
         for attempt in 1.. {
-            let transaction = Arc::new(self.engine.begin(true));
-            let response = self.change_in(&transaction, prepared, values, &cancellation).await?;
+            let transaction = self.transaction(true)?;
+            let response = match self.change_in(&transaction, prepared, values, &cancellation).await {
+                Err(error) if is_worth_another(&error) && attempt < ATTEMPTS_MAX => continue,
+                response => response?,
+            };
             match self.commit(&transaction).await {
                 Ok(()) => return Ok(response),
-                // Nothing of it took effect, and nobody has seen its answer.
-                Err(error) if error.state() == SqlState::SERIALIZATION_FAILURE && attempt < ATTEMPTS_MAX => {}
+                Err(error) if is_worth_another(&error) && attempt < ATTEMPTS_MAX => {}
                 Err(error) => return Err(error),
             }
         }
@@ -59,20 +78,36 @@ impl Session {
         values: &[Value],
         cancellation: &Cancellation,
     ) -> Result<Response> {
-        if let Some(response) = self.put_directly(prepared, values, transaction)? {
+        if let Some(response) = self.put_directly(prepared, values, transaction, cancellation).await? {
             return Ok(response);
         }
         let mut observing = self.observe(prepared, values, Duration::ZERO, None);
         let since = observing.as_ref().map(Observing::now);
         let text = &prepared.statement.text;
-        let catalog = self.catalog_of(transaction)?;
-        let path = self.search_path()?;
-        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-        let names = self.names(&catalog, &path);
-        let (change, planned) = plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
-        self.depend(&planned, transaction)?;
-        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
-        let source = self.collect(&plan, transaction, cancellation, text).await?;
+        let mut attempt = 1;
+        let (change, source, catalog) = loop {
+            let catalog = self.catalog_of(transaction)?;
+            let path = self.search_path()?;
+            let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+            let names = self.names(&catalog, &path);
+            let (change, planned) =
+                plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
+            self.depend(&planned, transaction)?;
+            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let source = self.collect(&plan, transaction, cancellation, text).await?;
+            let mut keys = dml::keys(&change, &source)?;
+            keys.sort_unstable();
+            let waiting = self.waiting(cancellation);
+            let seen = transaction
+                .lock(&keys, change.lock_mode(), Busy::Wait, &waiting)
+                .await?;
+            match seen {
+                Seen::AsTheyAre => break (change, source, catalog),
+                // Others have changed rows since they were read: it is done again, with the locks that it has.
+                Seen::Changed if attempt < ATTEMPTS_MAX && transaction.restart_statement()? => attempt += 1,
+                Seen::Changed => return Err(overtaken()),
+            }
+        };
         let written = dml::run(&change, &source, transaction)?;
         if let (Some(observing), Some(since)) = (&mut observing, since) {
             observing.took(since, usize::try_from(written.count).unwrap_or(usize::MAX));

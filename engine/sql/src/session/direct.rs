@@ -5,19 +5,22 @@
 //! path answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aion_base::Result;
 use aion_catalog::{SqlType, Value};
-use aion_storage::Generation;
+use aion_storage::{Generation, Isolation, LockMode};
 use datafusion::sql::sqlparser::ast;
 
 use super::{Prepared, Session};
+use crate::cancel::Cancellation;
 use crate::direct::{self, Direct, Found, Get, Operation};
 use crate::dml;
 use crate::parse::Statement;
 use crate::planner::search_path;
 use crate::response::{Response, Rows, Verb};
-use crate::transaction::Transaction;
+use crate::settings::isolation;
+use crate::transaction::{Busy, Seen, Transaction};
 
 /// A statement as the direct path has it.
 #[derive(Debug)]
@@ -29,19 +32,38 @@ pub(super) struct Compiled {
 }
 
 /// What statements ask the settings for every time; made anew when a setting changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Choices {
     /// Of the settings that it was made from.
     version: Option<u64>,
     is_direct: bool,
     /// Statements outside of a block may not change anything.
     pub(super) is_read_only: bool,
+    /// Of statements outside of a block.
+    pub(super) isolation: Isolation,
+    pub(super) lock_timeout: Option<Duration>,
     pub(super) is_observed: bool,
     /// The setting, as it is written.
     pub(super) search_path: Arc<str>,
     /// Names of indexes that queries are planned without.
     pub(super) hidden_indexes: Arc<[String]>,
     path: Arc<[String]>,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            version: None,
+            is_direct: false,
+            is_read_only: false,
+            isolation: Isolation::Serializable,
+            lock_timeout: None,
+            is_observed: false,
+            search_path: Arc::default(),
+            hidden_indexes: Arc::default(),
+            path: Arc::default(),
+        }
+    }
 }
 
 /// Memory for one key and one row, kept from statement to statement.
@@ -70,6 +92,8 @@ impl Session {
                 // What was compiled knows nothing of tables that hide the catalog's.
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
                 is_read_only: self.settings.is_on("default_transaction_read_only"),
+                isolation: isolation(&self.settings.show("default_transaction_isolation")?),
+                lock_timeout: self.settings.duration_ms("lock_timeout").map(Duration::from_millis),
                 // What is planned without some indexes is an experiment, no workload.
                 is_observed: self.engine.options.observer.is_some()
                     && self.settings.show("aion.ai_mode")? != "off"
@@ -162,16 +186,27 @@ impl Session {
     }
 
     /// Makes the change of a statement in a transaction, if it is direct.
-    pub(super) fn put_directly(
+    ///
+    /// A row that it names is locked before the transaction sees it, where this is its first statement; otherwise the statement begins
+    /// again over a newer view where the row was changed since.
+    ///
+    /// # Errors
+    /// As the full path.
+    pub(super) async fn put_directly(
         &self,
         prepared: &Prepared,
         values: &[Value],
         transaction: &Arc<Transaction>,
+        cancellation: &Cancellation,
     ) -> Result<Option<Response>> {
         if !prepared.is_candidate || !self.choices.is_direct {
             return Ok(None);
         }
-        let Some(compiled) = self.compiled(prepared, transaction)? else {
+        let compiled = match transaction.has_view() {
+            true => self.compiled(prepared, transaction)?,
+            false => self.compiled_now(prepared)?,
+        };
+        let Some(compiled) = compiled else {
             return Ok(None);
         };
         let Some(Direct {
@@ -182,7 +217,19 @@ impl Session {
         else {
             return Ok(None);
         };
-        let Some(source) = put.source(values, transaction)? else {
+        let keys = match put.keys(values) {
+            Some(Found::Keys(keys)) => keys,
+            Some(Found::Unfit) => return Ok(None),
+            None => Vec::new(),
+        };
+        if !keys.is_empty() {
+            self.lock_rows(&keys, put.change.lock_mode(), transaction, cancellation)
+                .await?;
+        }
+        if transaction.generation()? != Some(compiled.generation) {
+            return Ok(None);
+        }
+        let Some(source) = put.source(&keys, values, transaction)? else {
             return Ok(None);
         };
         transaction.require_unchanged(table_key.clone())?;
@@ -192,11 +239,30 @@ impl Session {
         }))
     }
 
+    /// Locks rows that a statement names by their keys, before it has read any of them.
+    async fn lock_rows(
+        &self,
+        keys: &[Vec<u8>],
+        mode: LockMode,
+        transaction: &Arc<Transaction>,
+        cancellation: &Cancellation,
+    ) -> Result<()> {
+        let waiting = self.waiting(cancellation);
+        match transaction.lock(keys, mode, Busy::Wait, &waiting).await? {
+            Seen::AsTheyAre => Ok(()),
+            Seen::Changed if transaction.restart_statement()? => Ok(()),
+            Seen::Changed => Err(super::change::overtaken()),
+        }
+    }
+
     /// Compiles for the catalog as the current transaction sees it, or as it is now. None where its generation is unknown.
     fn compile_now(&self, statement: &ast::Statement, given: &[Option<SqlType>]) -> Result<Option<Arc<Compiled>>> {
         match &self.block {
-            Some(block) => self.compile(statement, given, &block.transaction),
-            None => self.compile(statement, given, &self.engine.begin(false)),
+            // Describing a statement is no reason to fix what the block sees.
+            Some(block) if block.has_changed_catalog || block.transaction.has_view() => {
+                self.compile(statement, given, &block.transaction)
+            }
+            _ => self.compile(statement, given, &self.engine.begin(false)),
         }
     }
 

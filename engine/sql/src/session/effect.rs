@@ -69,6 +69,8 @@ impl Statement {
             | ast::Statement::Rollback { .. }
             | ast::Statement::Savepoint { .. }
             | ast::Statement::ReleaseSavepoint { .. } => Effect::Controls,
+            // Rows that are locked keep others from changing them.
+            ast::Statement::Query(query) if !query.locks.is_empty() => Effect::Changes,
             ast::Statement::Query(query) if !changes(&query.body) && ask(query).is_none() => Effect::Reads,
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }

@@ -22,6 +22,7 @@ mod graph;
 mod identity;
 mod index;
 mod local;
+mod locked;
 mod observing;
 mod parameters;
 mod query;
@@ -51,7 +52,7 @@ use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
 use crate::system::{Assigned, Numbers};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, Waiting};
 use crate::utility;
 pub(crate) use columns::{make_unique, of_query};
 pub use effect::{Effect, PhysicalChange};
@@ -251,6 +252,9 @@ impl Session {
             ast::Statement::Query(query) if verbs::ask(query).is_some() => {
                 self.ask(prepared, parameters, cancellation).await
             }
+            ast::Statement::Query(query) if locked::is_locking(query) => {
+                self.query_locked(prepared, query, parameters, cancellation).await
+            }
             ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 self.change(prepared, parameters, cancellation).await
@@ -300,6 +304,9 @@ impl Session {
         self.refresh_choices()?;
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, &self.settings, true)?);
+        }
+        if let Some(block) = &self.block {
+            block.transaction.begin_statement();
         }
         let is_read_only = match &self.block {
             Some(block) => block.is_read_only,
@@ -413,16 +420,27 @@ impl Session {
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         match &self.block {
             Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
-            Some(block) => self.engine.catalog_of(&block.transaction),
-            None => self.engine.catalog_of(&self.engine.begin(false)),
+            // Describing a statement is no reason to fix what the block sees.
+            Some(block) if block.transaction.has_view() => self.engine.catalog_of(&block.transaction),
+            _ => self.engine.catalog_of(&self.engine.begin(false)),
         }
     }
 
     /// The catalog as a transaction sees it that may or may not be the block's.
     fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
         match &self.block {
-            Some(_) => self.catalog(),
-            None => self.engine.catalog_of(transaction),
+            Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
+            _ => self.engine.catalog_of(transaction),
+        }
+    }
+
+    /// How this session waits for locks in a statement.
+    fn waiting(&self, cancellation: &Cancellation) -> Waiting {
+        Waiting {
+            locks: self.engine.locks.clone(),
+            label: Some(format!("process {}", self.process_id).into()),
+            timeout: self.choices.lock_timeout,
+            cancellation: cancellation.clone(),
         }
     }
 
@@ -430,7 +448,11 @@ impl Session {
     fn transaction(&self, may_write: bool) -> Result<Arc<Transaction>> {
         match &self.block {
             Some(block) => Ok(block.transaction.clone()),
-            None => Ok(Arc::new(self.engine.begin(may_write))),
+            None => {
+                let transaction = self.engine.begin(may_write);
+                transaction.set_isolation(self.choices.isolation);
+                Ok(Arc::new(transaction))
+            }
         }
     }
 

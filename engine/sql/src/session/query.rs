@@ -11,6 +11,7 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -18,7 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
-use super::{Prepared, Session, columns, parameters};
+use super::{Prepared, Session, columns, locked, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::plan_change;
 use crate::error::translate;
@@ -44,6 +45,7 @@ impl Session {
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = self.catalog()?;
+                let query = &locked::without_locks(query);
                 let planned = self.plan_query(query, given, &statement.text, &catalog)?;
                 let schema = planned.plan.schema().as_arrow();
                 (
@@ -110,7 +112,7 @@ impl Session {
         let text = &prepared.statement.text;
         let clock = SystemClock::default();
         let begin = clock.monotonic();
-        let transaction = self.transaction(false)?;
+        let transaction = self.transaction(false)?.reading()?;
         let template = self.template(prepared, query, &transaction)?;
         self.depend(&template.planned, &transaction)?;
         let columns = template.columns.clone();
@@ -156,7 +158,10 @@ impl Session {
         context: StatementContext,
         text: &str,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-        let state = self.optimising()?;
+        let mut state = self.optimising()?;
+        // `now()` is when the transaction began, in each of its statements.
+        let begun = timestamp_us_to_datetime(context.transaction.begun_at_micros());
+        state.execution_props_mut().query_execution_start_time = begun.map(|begun| begun.and_utc());
         let optimised = state.optimize(plan).map_err(|error| translate(error, text))?;
         self.executable(state, &optimised, context, text).await
     }
@@ -268,8 +273,9 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 /// What sqlparser reads and DataFusion would silently ignore.
 pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
     if !query.locks.is_empty() {
-        return Err(Error::unsupported("FOR UPDATE and FOR SHARE are not there yet")
-            .with_hint("Every transaction is serializable: what it read is checked when it commits."));
+        return Err(Error::unsupported(
+            "FOR UPDATE and FOR SHARE are for a SELECT by itself",
+        ));
     }
     if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
         return Err(Error::unsupported("FOR XML, SETTINGS and FORMAT are not PostgreSQL's"));

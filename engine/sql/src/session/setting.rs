@@ -9,6 +9,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
 
 use super::query::result_schema;
+use super::transaction::name_of;
 use super::{Prepared, Session, TransactionStatus};
 use crate::alter_system;
 use crate::dml::normalize;
@@ -74,6 +75,7 @@ impl Session {
                         vec![names, values]
                     }
                     "aion.ai_mode" => vec![vec![self.ai_mode()?]],
+                    "transaction_isolation" => vec![vec![self.transaction_isolation()?]],
                     "transaction_read_only" => vec![vec![self.transaction_read_only()]],
                     name => vec![vec![self.settings.show(name)?]],
                 };
@@ -260,6 +262,14 @@ impl Session {
                 let level = level.to_string().to_ascii_lowercase();
                 self.settings.set("default_transaction_isolation", &level)
             }
+        }
+    }
+
+    /// What the transaction that runs, or the next one, is protected from.
+    fn transaction_isolation(&self) -> Result<String> {
+        match &self.block {
+            Some(block) => Ok(name_of(block.transaction.isolation()).to_owned()),
+            None => self.settings.show("default_transaction_isolation"),
         }
     }
 

@@ -6,14 +6,15 @@ use aion_base::id::{IndexId, TableId};
 use aion_base::key::KeyReader;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects;
-use aion_storage::{Outcome, Reason, Rejection, Replicator};
+use aion_storage::{Isolation, LockMark, Outcome, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
 
 use super::{Engine, Session};
+use crate::cancel::Cancellation;
 use crate::dml::normalize;
 use crate::response::Response;
-use crate::settings::{Settings, SettingsMark};
-use crate::transaction::{Mark, Transaction};
+use crate::settings::{Settings, SettingsMark, isolation};
+use crate::transaction::{Mark, Transaction, Waiting};
 
 /// An open transaction block.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Block {
 struct Savepoint {
     name: String,
     mark: Mark,
+    locks: LockMark,
     settings: SettingsMark,
     has_changed_catalog: bool,
 }
@@ -48,6 +50,7 @@ const SAVEPOINTS_MAX: usize = 10_000;
 impl Block {
     pub fn begin(engine: &Engine, settings: &Settings, is_implicit: bool) -> Result<Self> {
         let transaction = Arc::new(engine.begin(true));
+        transaction.set_isolation(isolation(&settings.show("default_transaction_isolation")?));
         Ok(Self {
             transaction,
             is_implicit,
@@ -60,7 +63,7 @@ impl Block {
         })
     }
 
-    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark) -> Result<()> {
+    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark, waiting: &Waiting) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -71,6 +74,7 @@ impl Block {
         self.savepoints.push(Savepoint {
             name: normalize(name),
             mark: self.transaction.mark(),
+            locks: self.transaction.lock_mark(waiting),
             settings,
             has_changed_catalog: self.has_changed_catalog,
         });
@@ -103,6 +107,8 @@ impl Block {
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
         self.transaction.return_to(savepoint.mark);
+        // What is taken back need not keep others waiting.
+        self.transaction.release_to(savepoint.locks);
         self.has_changed_catalog = savepoint.has_changed_catalog;
         self.is_failed = false;
         Ok(self.savepoints[at].settings.clone())
@@ -111,9 +117,8 @@ impl Block {
     /// What BEGIN or SET TRANSACTION asks for.
     ///
     /// # Errors
-    /// 0A000 for an isolation level that is not there; 25001 for leave to write that was given up.
+    /// 25001 for what must be said before the first query; 0A000 for a level that nobody knows.
     pub fn take_mode(&mut self, mode: &ast::TransactionMode) -> Result<()> {
-        check_mode(mode)?;
         match mode {
             ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => self.is_read_only = true,
             ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite) => {
@@ -125,7 +130,16 @@ impl Block {
                 }
                 self.is_read_only = false;
             }
-            ast::TransactionMode::IsolationLevel(_) => {}
+            ast::TransactionMode::IsolationLevel(level) => {
+                let level = level_of(level)?;
+                if self.transaction.is_used() && self.transaction.isolation() != level {
+                    return Err(Error::invalid(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                    ));
+                }
+                self.transaction.set_isolation(level);
+            }
         }
         Ok(())
     }
@@ -142,7 +156,6 @@ impl Session {
                 if !statements.is_empty() {
                     return Err(Error::unsupported("BEGIN with a body is not PostgreSQL's"));
                 }
-                modes.iter().try_for_each(check_mode)?;
                 match &mut self.block {
                     None => self.block = Some(Block::begin(&self.engine, &self.settings, false)?),
                     Some(block) if block.is_implicit => block.is_implicit = false,
@@ -195,7 +208,8 @@ impl Session {
             }
             ast::Statement::Savepoint { name } => {
                 let settings = self.settings.mark();
-                self.explicit_block("SAVEPOINT")?.savepoint(name, settings)?;
+                let waiting = self.waiting(&Cancellation::default());
+                self.explicit_block("SAVEPOINT")?.savepoint(name, settings, &waiting)?;
                 Ok(done("SAVEPOINT"))
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -287,12 +301,21 @@ impl Session {
     }
 }
 
-fn check_mode(mode: &ast::TransactionMode) -> Result<()> {
-    match mode {
-        ast::TransactionMode::IsolationLevel(ast::TransactionIsolationLevel::Serializable)
-        | ast::TransactionMode::AccessMode(_) => Ok(()),
-        other => Err(Error::unsupported(format!(
-            "{other} is not there yet: every transaction is serializable"
-        ))),
+/// A level by its name.
+fn level_of(level: &ast::TransactionIsolationLevel) -> Result<Isolation> {
+    match level {
+        ast::TransactionIsolationLevel::Snapshot => Err(Error::unsupported(
+            "SNAPSHOT is no isolation level: REPEATABLE READ reads one snapshot",
+        )),
+        level => Ok(isolation(&level.to_string().to_ascii_lowercase())),
+    }
+}
+
+/// The name of a level.
+pub(super) fn name_of(level: Isolation) -> &'static str {
+    match level {
+        Isolation::ReadCommitted => "read committed",
+        Isolation::RepeatableRead => "repeatable read",
+        Isolation::Serializable => "serializable",
     }
 }

@@ -70,7 +70,7 @@ impl Access {
                 .map(|&(at, order)| column(shape, at, order))
                 .collect();
             let mut prefix = Vec::new();
-            KeyWriter::new(&mut prefix).table(shape.descriptor.id, index.id);
+            KeyWriter::new(&mut prefix).table(shape.descriptor.storage, index.id);
             let found = bounds(&prefix, &columns, &comparisons);
             let is_covering = needed
                 .iter()

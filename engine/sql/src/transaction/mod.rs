@@ -12,7 +12,7 @@
 //! can be moved forward where nothing that was read has changed since ([`Transaction::refresh`]): then all that was read would be
 //! read again, and all that was checked holds.
 //!
-//! **What is recorded**, when serializable:
+//! **What is recorded**, at the levels that keep their view; REPEATABLE READ needs it only to move the view forward:
 //! 1. A key that was looked up, found or not, as a point.
 //! 2. A scanned range, whole, when the scan begins.
 //! 3. An insert is no read: its own check (the key is absent) is part of the commit, and answers 23505, not 40001.
@@ -23,21 +23,26 @@
 //! A scan sees the write set as it was when the scan began, so a statement never meets its own changes, and a
 //! result that is still being read does not change.
 
+mod locking;
 mod read_set;
 mod scan;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use aion_base::clock::{Clock, SystemClock};
 use aion_base::id::{LogIndex, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
-use aion_storage::{Change, Check, Commit, Direction, Generation, Isolation, Precondition, Snapshot, Store, Write};
+use aion_storage::{
+    Change, Check, Commit, Direction, Generation, Isolation, LockOwner, Precondition, Snapshot, Store, Write,
+};
 use parking_lot::Mutex;
 
 use crate::storages::PrivateRange;
+pub use locking::{Busy, Seen, Waiting};
 use read_set::ReadSet;
 use scan::OwnChange;
 pub use scan::TransactionScan;
@@ -53,6 +58,10 @@ pub struct Transaction {
     /// False for a statement that is known to write nothing: it records no reads, at no level.
     may_write: bool,
     state: Mutex<State>,
+    /// Microseconds since 1970, for `now()`.
+    begun_at_micros: i64,
+    /// Has its locks, from the first one on, until it is dropped.
+    owner: OnceLock<LockOwner>,
 }
 
 /// The bytes of a row that was read.
@@ -98,8 +107,13 @@ struct State {
     statement: usize,
     /// Marks are kept: what came before the statement can still be taken back.
     is_marked: bool,
+    /// By the statements that are over.
     reads: ReadSet,
+    /// By the one that runs.
+    statement_reads: ReadSet,
     preconditions: Vec<Precondition>,
+    /// How many of them there were when the statement began.
+    statement_checks: usize,
 }
 
 impl Default for State {
@@ -116,7 +130,9 @@ impl Default for State {
             statement: 0,
             is_marked: false,
             reads: ReadSet::default(),
+            statement_reads: ReadSet::default(),
             preconditions: Vec::new(),
+            statement_checks: 0,
         }
     }
 }
@@ -139,6 +155,8 @@ impl Transaction {
             store,
             may_write,
             state: Mutex::default(),
+            begun_at_micros: i64::try_from(SystemClock::default().wall_micros()).unwrap_or(i64::MAX),
+            owner: OnceLock::new(),
         }
     }
 
@@ -194,13 +212,13 @@ impl Transaction {
         }
         let snapshot = self.view(state)?.snapshot.clone();
         if self.records(state) {
-            state.reads.point(key);
+            state.statement_reads.point(key);
         }
         Ok(snapshot)
     }
 
     fn records(&self, state: &State) -> bool {
-        self.may_write && state.isolation == Isolation::Serializable
+        self.may_write && state.isolation != Isolation::ReadCommitted
     }
 
     /// The keys of `range`, in order, with their values.
@@ -255,7 +273,7 @@ impl Transaction {
     pub fn rely_on(&self, range: &KeyRange) {
         let mut state = self.state.lock();
         if self.records(&state) && !state.is_private(&range.start) {
-            state.reads.range(range.clone());
+            state.statement_reads.range(range.clone());
         }
     }
 
@@ -430,6 +448,11 @@ impl Transaction {
         self.state.lock().take_back(mark.0);
     }
 
+    /// When it began, in microseconds since 1970: what `now()` says in all of its statements.
+    pub fn begun_at_micros(&self) -> i64 {
+        self.begun_at_micros
+    }
+
     /// The store that it reads.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
@@ -443,7 +466,7 @@ impl Transaction {
     /// Whether a statement read or wrote something.
     pub fn is_used(&self) -> bool {
         let state = self.state.lock();
-        !state.reads.is_empty() || !state.writes.is_empty()
+        !state.reads.is_empty() || !state.statement_reads.is_empty() || !state.writes.is_empty()
     }
 
     /// Nobody will come back to a mark.
@@ -453,6 +476,7 @@ impl Transaction {
 
     /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect.
     pub fn take_commit(&self) -> Option<Commit> {
+        self.begin_statement();
         let state = std::mem::take(&mut *self.state.lock());
         if state.writes.is_empty() {
             return None;
@@ -465,7 +489,9 @@ impl Transaction {
         let read_point = of_writes.chain(of_checks).chain(of_reads).min();
         let mut commit = Commit::new(id, read_point.expect("a write has a read point"));
         commit.isolation = state.isolation;
-        commit.read_ranges = state.reads.into_ranges();
+        if state.isolation == Isolation::Serializable {
+            commit.read_ranges = state.reads.into_ranges();
+        }
         commit.preconditions = state.preconditions;
         commit.writes = state
             .writes

@@ -85,14 +85,6 @@ impl Transaction {
         self.state.lock().isolation = isolation;
     }
 
-    /// A statement begins: READ COMMITTED sees what was committed until now.
-    pub fn begin_statement(&self) {
-        let mut state = self.state.lock();
-        if state.isolation == Isolation::ReadCommitted {
-            state.view = None;
-        }
-    }
-
     /// From now on a range is this transaction's alone: what was and will be loaded into it is seen here at once.
     pub fn adopt(&self, private: PrivateRange) {
         let mut state = self.state.lock();
@@ -142,7 +134,7 @@ impl Transaction {
                 Check::Empty(range) | Check::Unchanged(range) => range.clone(),
             });
         }
-        ranges.extend(state.reads.ranges());
+        ranges.extend(state.reads.ranges().chain(state.statement_reads.ranges()));
         if !self.store.unchanged_since(&ranges, old.read_point, new.read_point)? {
             return Ok(false);
         }
