@@ -21,6 +21,7 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
+use crate::activity::Activity;
 use crate::nearest::{Followers, SavedGraphs};
 use crate::planner::Shapes;
 use crate::sequences::Sequences;
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(crate) storages: Arc<Storages>,
     pub(crate) sequences: Arc<Sequences>,
     pub(crate) locks: LockTable,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) known_texts: KnownTexts,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
@@ -136,6 +138,7 @@ impl Engine {
         Ok(Arc::new(Self {
             storages: Storages::new(store.clone()),
             sequences: Arc::new(Sequences::new(store.clone())),
+            activity: Arc::default(),
             locks: LockTable::new(Arc::new(SystemClock::default()), LockOptions::default()),
             store,
             state,

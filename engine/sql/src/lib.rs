@@ -14,6 +14,7 @@
 //!
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
+mod activity;
 mod alter_system;
 mod cancel;
 mod cells;

@@ -75,6 +75,8 @@ pub struct Rows {
     source: Source,
     verb: Verb,
     count: u64,
+    /// Dropped with the rows.
+    kept: Option<Box<dyn std::any::Any + Send>>,
 }
 
 /// Where batches come from.
@@ -117,6 +119,7 @@ impl Rows {
             source: Source::Stream(Box::pin(stream)),
             verb,
             count: 0,
+            kept: None,
         }
     }
 
@@ -128,7 +131,13 @@ impl Rows {
             source: Source::Ready(batch),
             verb,
             count: 0,
+            kept: None,
         }
+    }
+
+    /// Keeps something until the rows are dropped.
+    pub(crate) fn keep(&mut self, kept: impl std::any::Any + Send) {
+        self.kept = Some(Box::new(kept));
     }
 
     /// The columns.

@@ -43,6 +43,8 @@ pub(super) struct Choices {
     pub(super) isolation: Isolation,
     pub(super) lock_timeout: Option<Duration>,
     pub(super) is_observed: bool,
+    /// As others see it.
+    pub(super) application: String,
     /// The setting, as it is written.
     pub(super) search_path: Arc<str>,
     /// Names of indexes that queries are planned without.
@@ -59,6 +61,7 @@ impl Default for Choices {
             isolation: Isolation::Serializable,
             lock_timeout: None,
             is_observed: false,
+            application: String::new(),
             search_path: Arc::default(),
             hidden_indexes: Arc::default(),
             path: Arc::default(),
@@ -98,6 +101,7 @@ impl Session {
                 is_observed: self.engine.options.observer.is_some()
                     && self.settings.show("aion.ai_mode")? != "off"
                     && self.settings.show("aion.hidden_indexes")?.is_empty(),
+                application: self.settings.show("application_name")?,
                 search_path: self.settings.show("search_path")?.into(),
                 hidden_indexes: names_in(&self.settings.show("aion.hidden_indexes")?),
                 path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),

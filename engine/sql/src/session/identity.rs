@@ -1,12 +1,80 @@
 //! What system tables and functions may know of a session, and what a function may set in it.
 
-use super::Session;
+use std::sync::Arc;
+
+use aion_base::Result;
+
+use super::{Prepared, Session, TransactionStatus};
+use crate::activity::{Activity, Doing, Seat};
+use crate::response::Response;
 use crate::system::Identity;
+
+/// Says that a statement is over once it is dropped.
+struct Over {
+    activity: Arc<Activity>,
+    seat: Arc<Seat>,
+    doing: Doing,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.activity.end(&self.seat, self.doing);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
 
 impl Session {
     /// Tells the session the number by which cancel requests name it, for `pg_backend_pid()`.
     pub fn set_process_id(&mut self, process_id: i32) {
         self.process_id = process_id;
+        self.leave();
+        let (user, database) = (&self.options.user, &self.options.database);
+        let seat = self
+            .engine
+            .activity
+            .seat(process_id, user, database, self.canceller.clone());
+        self.seat = Some(seat);
+    }
+
+    /// Told once another session ends this one (`pg_terminate_backend`); None where nobody can name it.
+    pub fn ended(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
+        self.seat.as_ref().map(|seat| seat.ended())
+    }
+
+    /// A statement begins, as others may see.
+    pub(super) fn begin_activity(&self, prepared: &Prepared) {
+        if let Some(seat) = &self.seat {
+            let text = &prepared.statement.text;
+            self.engine.activity.begin(seat, text, &self.choices.application);
+        }
+    }
+
+    /// The statement is over, but for rows that are still to be fetched.
+    pub(super) fn end_activity(&self, response: &mut Result<Response>) {
+        let Some(seat) = &self.seat else { return };
+        let over = Over {
+            activity: self.engine.activity.clone(),
+            seat: seat.clone(),
+            doing: match self.status() {
+                TransactionStatus::Idle => Doing::Idle,
+                TransactionStatus::Active => Doing::IdleInTransaction,
+                TransactionStatus::Failed => Doing::IdleInFailed,
+            },
+        };
+        if let Ok(Response::Rows(rows)) = response {
+            rows.keep(over);
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            self.engine.activity.leave(&seat);
+        }
     }
 
     /// Whose session it is, at this moment.
@@ -19,6 +87,8 @@ impl Session {
             assigned: self.assigned.clone(),
             sequences: self.engine.sequences.clone(),
             numbers: self.numbers.clone(),
+            activity: self.engine.activity.clone(),
+            locks: self.engine.locks.clone(),
             observer: self.engine.options.observer.clone(),
             pipeline: self.engine.options.pipeline.clone(),
         }

@@ -44,6 +44,7 @@ use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
+use crate::activity::Seat;
 use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
 use crate::engine::Engine;
@@ -171,6 +172,8 @@ pub struct Session {
     is_read_only: bool,
     local: LocalTables,
     process_id: i32,
+    /// As others see it, once it has a number.
+    seat: Option<Arc<Seat>>,
     /// What `set_config` set in a statement, until the statement is over.
     assigned: Assigned,
     /// The numbers that sequences gave it.
@@ -199,6 +202,7 @@ impl Session {
             is_read_only: false,
             local: LocalTables::default(),
             process_id: 0,
+            seat: None,
             assigned: Assigned::default(),
             numbers: Arc::default(),
             hypothetical: [].into(),
@@ -234,10 +238,12 @@ impl Session {
     /// The statement's; a transaction block it was in has then failed.
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         self.assign();
-        let response = self.run(prepared, parameters).await;
+        self.begin_activity(prepared);
+        let mut response = self.run(prepared, parameters).await;
         if response.is_err() {
             self.fail();
         }
+        self.end_activity(&mut response);
         response
     }
 

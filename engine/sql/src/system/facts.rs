@@ -11,10 +11,12 @@ use aion_base::recommendation::Pipeline;
 use aion_catalog::descriptor::{IndexDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
+use aion_storage::LockTable;
 use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
 use super::{Definition, definitions, oids};
+use crate::activity::Activity;
 use crate::sequences::Sequences;
 use crate::settings::Settings;
 
@@ -35,6 +37,10 @@ pub struct Identity {
     pub sequences: Arc<Sequences>,
     /// The numbers that this session was given.
     pub numbers: Arc<Numbers>,
+    /// Who is connected.
+    pub activity: Arc<Activity>,
+    /// Rows that are locked.
+    pub locks: LockTable,
     /// Who notes what ran.
     pub observer: Option<Arc<dyn Observer>>,
     /// Who recommends changes.

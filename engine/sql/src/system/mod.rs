@@ -25,6 +25,7 @@ mod learned;
 pub mod oids;
 mod relations;
 mod rewrite;
+mod running;
 mod server;
 mod show;
 mod types;
@@ -156,6 +157,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
         server::EMPTY,
         information_schema::TABLES,
         learned::TABLES,
+        running::TABLES,
     ];
     parts.into_iter().flatten().collect()
 });

@@ -215,6 +215,8 @@ fn facts() -> Facts {
             aion_storage::Store::in_memory(&aion_storage::StoreOptions::default()),
         ))),
         numbers: Arc::default(),
+        activity: Arc::default(),
+        locks: aion_storage::LockTable::new(Arc::new(aion_base::clock::SystemClock::default()), Default::default()),
     };
     let functions = vec![("lower".to_owned(), 'f')];
     Facts::new(

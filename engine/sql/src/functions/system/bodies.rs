@@ -76,6 +76,50 @@ pub fn process_id(facts: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(facts.identity.process_id))
 }
 
+/// Ends what a session runs; false where there is no such session.
+pub fn cancel(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let process_id = arguments
+        .first()
+        .and_then(Cell::int)
+        .and_then(|id| i32::try_from(id).ok());
+    Ok(Cell::Bool(
+        process_id.is_some_and(|id| facts.identity.activity.cancel(id)),
+    ))
+}
+
+/// Ends a session; false where there is none.
+pub fn terminate(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let process_id = arguments
+        .first()
+        .and_then(Cell::int)
+        .and_then(|id| i32::try_from(id).ok());
+    Ok(Cell::Bool(
+        process_id.is_some_and(|id| facts.identity.activity.terminate(id)),
+    ))
+}
+
+/// The sessions whose locks a session waits for.
+pub fn blocking(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let label = format!("process {}", arguments.first().and_then(Cell::int).unwrap_or_default());
+    let all = facts.identity.locks.list(usize::MAX);
+    let is_its = |lock: &&aion_storage::LockEntry| !lock.is_granted && lock.label.as_deref() == Some(label.as_str());
+    let mut found = Vec::new();
+    for waiting in all.iter().filter(is_its) {
+        let holders = all.iter().filter(|lock| lock.is_granted && lock.key == waiting.key);
+        for holder in holders.filter(|holder| holder.mode.conflicts_with(waiting.mode)) {
+            found.extend(
+                holder
+                    .label
+                    .as_deref()
+                    .and_then(|label| label.strip_prefix("process ")?.parse::<i64>().ok()),
+            );
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(Cell::Ints(found))
+}
+
 pub fn never(_: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::Bool(false))
 }

@@ -103,6 +103,11 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("current_setting", &[Text, Bool], "text", b::current_setting).requiring(1),
         F::new("set_config", &[Text, Text, Bool], "text", b::set_config).changing(),
         F::new("pg_backend_pid", &[], "int4", b::process_id),
+        F::new("pg_cancel_backend", &[Int], "bool", b::cancel).changing(),
+        F::new("pg_terminate_backend", &[Int, Int], "bool", b::terminate)
+            .requiring(1)
+            .changing(),
+        F::new("pg_blocking_pids", &[Int], "int4[]", b::blocking),
         F::new("pg_is_in_recovery", &[], "bool", b::never),
         F::new("pg_is_other_temp_schema", &[Int], "bool", b::never),
         F::new("pg_my_temp_schema", &[], "oid", b::no_oid),

@@ -1,0 +1,116 @@
+//! What runs at this moment: sessions and their locks.
+
+use aion_base::Result;
+use aion_base::key::KeyReader;
+
+use super::cells::{Cell, Row, row};
+use super::facts::Facts;
+use super::{Definition, oids};
+use crate::activity::Doing;
+
+/// Locks that are shown, at most: there may be millions.
+const LOCKS_MAX: usize = 10_000;
+
+pub(super) const TABLES: &[Definition] = &[
+    Definition::new(
+        "pg_stat_activity",
+        0,
+        "datid oid, datname name, pid int4, leader_pid int4, usesysid oid, usename name, application_name text, client_addr text, \
+         client_hostname text, client_port int4, backend_start timestamptz, xact_start timestamptz, query_start timestamptz, \
+         state_change timestamptz, wait_event_type text, wait_event text, state text, backend_xid oid, backend_xmin oid, \
+         query_id int8, query text, backend_type text",
+        activity,
+    ),
+    // Rows are locked here, and nothing else; the key says which, as far as it is known.
+    Definition::new(
+        "pg_locks",
+        0,
+        "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, transactionid oid, classid oid, \
+         objid oid, objsubid int2, virtualtransaction text, pid int4, mode text, granted bool, fastpath bool, \
+         waitstart timestamptz",
+        locks,
+    ),
+];
+
+fn time(at: Option<i64>) -> Cell {
+    at.map_or(Cell::Null, Cell::Time)
+}
+
+fn activity(facts: &Facts) -> Result<Vec<Row>> {
+    let waiting = facts.identity.locks.list(LOCKS_MAX);
+    let rows = facts.identity.activity.all().into_iter().map(|seat| {
+        let state = seat.state();
+        let label = format!("process {}", seat.process_id());
+        let is_waiting = waiting
+            .iter()
+            .any(|lock| !lock.is_granted && lock.label.as_deref() == Some(label.as_str()));
+        let (wait_type, wait) = match (is_waiting, state.doing) {
+            (true, _) => (Cell::from("Lock"), Cell::from("tuple")),
+            (false, Doing::Active) => (Cell::Null, Cell::Null),
+            (false, _) => (Cell::from("Client"), Cell::from("ClientRead")),
+        };
+        row![
+            oids::DATABASE,
+            seat.database(),
+            seat.process_id(),
+            Cell::Null,
+            oids::OWNER,
+            seat.user(),
+            state.application.clone(),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Time(seat.began_at()),
+            time(state.transaction_began_at),
+            time(state.statement_began_at),
+            time(state.changed_at),
+            wait_type,
+            wait,
+            state.doing.name(),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            state.shown().map_or(Cell::Null, Cell::from),
+            "client backend"
+        ]
+    });
+    Ok(rows.collect())
+}
+
+fn locks(facts: &Facts) -> Result<Vec<Row>> {
+    let rows = facts.identity.locks.list(LOCKS_MAX).into_iter().map(|lock| {
+        let storage = lock
+            .key_prefix
+            .as_deref()
+            .and_then(|key| KeyReader::new(key).table().ok());
+        let relation = storage.and_then(|(storage, _)| {
+            let mut tables = facts.catalog.tables();
+            tables
+                .find(|table| table.storage == storage)
+                .map(|table| oids::table(table.id))
+        });
+        let process = lock
+            .label
+            .as_deref()
+            .and_then(|label| label.strip_prefix("process ")?.parse::<i32>().ok());
+        row![
+            "tuple",
+            oids::DATABASE,
+            relation.map_or(Cell::Null, Cell::from),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            format!("{}", lock.owner.0),
+            process.map_or(Cell::Null, Cell::from),
+            lock.mode.to_string(),
+            lock.is_granted,
+            false,
+            time(lock.waiting_since_micros.and_then(|at| i64::try_from(at).ok()))
+        ]
+    });
+    Ok(rows.collect())
+}
