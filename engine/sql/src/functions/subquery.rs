@@ -16,14 +16,18 @@
 //! `one_of` refuses with 21000 where a value that is asked for stems from several rows; so a CASE whose other branch is taken
 //! does not mind, as in PostgreSQL.
 //!
+//! A value that looks at the outer row is computed there, from the inner columns that the join brings; `one_of` is then told by a
+//! mark of the join whether there was a row at all.
+//!
 //! Left out, and refused by DataFusion as before: subqueries with LIMIT, DISTINCT, GROUP BY or a UNION, outer columns anywhere but
-//! in WHERE, and subqueries in other clauses than SELECT and WHERE.
+//! in SELECT and WHERE, and subqueries in other clauses than SELECT and WHERE. A value that looks at the outer row is computed also
+//! where the subquery has no row, and may fail there.
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::AsArray;
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::compute::{cast, is_null, nullif};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result, TableReference, exec_err};
@@ -33,8 +37,8 @@ use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprFunctionExt, Filter, LogicalPlan, LogicalPlanBuilder, Projection, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility, lit,
+    ColumnarValue, Expr, ExprFunctionExt, Filter, LogicalPlan, LogicalPlanBuilder, Projection, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, TypeSignature, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -99,6 +103,10 @@ struct Joined {
 struct Part {
     plan: LogicalPlan,
     on: Vec<Expr>,
+    /// The columns of the plan that are looked at above the join.
+    columns: Vec<Column>,
+    /// The value that is computed there; None where it is a column of the plan.
+    value: Option<Expr>,
 }
 
 impl Joined {
@@ -111,10 +119,15 @@ impl Joined {
         let Some(part) = part(subquery, &alias)? else {
             return Ok(Transformed::no(expr));
         };
-        self.parts.push(part);
-        let value = Expr::Column(Column::new(Some(alias), VALUE));
+        let column = Expr::Column(Column::new(Some(alias), VALUE));
         let rows = Expr::Column(Column::new_unqualified(COUNT));
-        Ok(Transformed::yes(ONE_OF.call(vec![value, rows])))
+        let arguments = match &part.value {
+            None => vec![column, rows],
+            // The plan's column is the mark.
+            Some(value) => vec![value.clone(), rows, column],
+        };
+        self.parts.push(part);
+        Ok(Transformed::yes(ONE_OF.call(arguments)))
     }
 
     /// The node's input with the values beside each row.
@@ -122,9 +135,8 @@ impl Joined {
         let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
         let numbered = LogicalPlanBuilder::from(input).window(vec![row_number().alias(ROW)])?;
         let mut joined = numbered;
-        for (at, part) in self.parts.into_iter().enumerate() {
-            let alias = TableReference::bare(format!("aion subquery {at}"));
-            columns.push(Expr::Column(Column::new(Some(alias), VALUE)));
+        for part in self.parts {
+            columns.extend(part.columns.into_iter().map(Expr::Column));
             let on = if part.on.is_empty() { vec![lit(true)] } else { part.on };
             joined = joined.join_on(part.plan, JoinType::Left, on)?;
         }
@@ -153,8 +165,9 @@ fn part(subquery: &Subquery, alias: &TableReference) -> Result<Option<Part>> {
     let ([value], LogicalPlan::Filter(filter)) = (&projection.expr[..], projection.input.as_ref()) else {
         return Ok(None);
     };
-    let has_outer = value.contains_outer() || filter.input.exists(|plan| Ok(plan.contains_outer_reference()))?;
-    if has_outer || !is_rows(&filter.input) {
+    let is_outer_value = value.contains_outer();
+    let has_outer = filter.input.exists(|plan| Ok(plan.contains_outer_reference()))?;
+    if has_outer || !is_rows(&filter.input) || (is_outer_value && has_subquery(value)) {
         return Ok(None);
     }
     let (correlated, local): (Vec<&Expr>, Vec<&Expr>) = split_conjunction(&filter.predicate)
@@ -167,36 +180,68 @@ fn part(subquery: &Subquery, alias: &TableReference) -> Result<Option<Part>> {
     if let Some(local) = conjunction(local.into_iter().cloned()) {
         inner = inner.filter(local)?;
     }
-    // The inner columns that the join looks at, under names of their own: several tables may have an `oid`.
-    let mut keys: Vec<Column> = Vec::new();
-    let mut on = Vec::with_capacity(correlated.len());
-    for expr in correlated {
-        let expr = expr.clone().transform_down(|expr| {
+    let mut keys = Keys {
+        alias: alias.clone(),
+        columns: Vec::new(),
+    };
+    let mut looked_at = vec![Column::new(Some(alias.clone()), VALUE)];
+    let above = match is_outer_value {
+        true => {
+            let above = keys.lift(value.clone().unalias())?;
+            looked_at.extend((0..keys.columns.len()).map(|at| Column::new(Some(alias.clone()), key_name(at))));
+            Some(above)
+        }
+        false => None,
+    };
+    let on = correlated.into_iter().map(|expr| keys.lift(expr.clone()));
+    let on = on.collect::<Result<Vec<_>>>()?;
+    let first = match above {
+        Some(_) => lit(true),
+        None => value.clone().unalias(),
+    };
+    let mut columns = vec![first.alias(VALUE)];
+    columns.extend(
+        keys.columns
+            .into_iter()
+            .enumerate()
+            .map(|(at, key)| Expr::Column(key).alias(key_name(at))),
+    );
+    let plan = inner.project(columns)?.alias(alias.clone())?.build()?;
+    Ok(Some(Part {
+        plan,
+        on,
+        columns: looked_at,
+        value: above,
+    }))
+}
+
+/// The inner columns that are looked at above, under names of their own: several tables may have an `oid`.
+struct Keys {
+    alias: TableReference,
+    columns: Vec<Column>,
+}
+
+impl Keys {
+    /// An expression of the subquery as one above its join.
+    fn lift(&mut self, expr: Expr) -> Result<Expr> {
+        let lifted = expr.transform_down(|expr| {
             Ok(match expr {
                 Expr::OuterReferenceColumn(_, column) => {
                     Transformed::new(Expr::Column(column), true, TreeNodeRecursion::Jump)
                 }
                 Expr::Column(column) => {
-                    let known = keys.iter().position(|key| *key == column);
+                    let known = self.columns.iter().position(|key| *key == column);
                     let at = known.unwrap_or_else(|| {
-                        keys.push(column);
-                        keys.len() - 1
+                        self.columns.push(column);
+                        self.columns.len() - 1
                     });
-                    Transformed::yes(Expr::Column(Column::new(Some(alias.clone()), key_name(at))))
+                    Transformed::yes(Expr::Column(Column::new(Some(self.alias.clone()), key_name(at))))
                 }
                 other => Transformed::no(other),
             })
         })?;
-        on.push(expr.data);
+        Ok(lifted.data)
     }
-    let mut columns = vec![value.clone().unalias().alias(VALUE)];
-    columns.extend(
-        keys.into_iter()
-            .enumerate()
-            .map(|(at, key)| Expr::Column(key).alias(key_name(at))),
-    );
-    let plan = inner.project(columns)?.alias(alias.clone())?.build()?;
-    Ok(Some(Part { plan, on }))
 }
 
 fn key_name(at: usize) -> String {
@@ -226,11 +271,15 @@ fn has_subquery(expr: &Expr) -> bool {
 
 static ONE_OF: LazyLock<ScalarUDF> = LazyLock::new(|| {
     ScalarUDF::from(OneOf {
-        signature: Signature::any(2, Volatility::Immutable),
+        signature: Signature::one_of(
+            vec![TypeSignature::Any(2), TypeSignature::Any(3)],
+            Volatility::Immutable,
+        ),
     })
 });
 
-/// The first argument, where the second, the number of rows it stems from, is no more than one.
+/// The first argument, where the second, the number of rows it stems from, is no more than one; NULL where there is a third, and it
+/// is NULL: then the value stems from no row.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct OneOf {
     signature: Signature,
@@ -247,14 +296,27 @@ impl ScalarUDFImpl for OneOf {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types {
-            [value, _] => Ok(value.clone()),
+            [value, _] | [value, _, _] => Ok(value.clone()),
+            _ => exec_err!("one_of takes a value and a number"),
+        }
+    }
+
+    /// What the value is beside its Arrow type, json for instance, it stays.
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        match args.arg_fields {
+            [value, _] | [value, _, _] => {
+                let field = value.as_ref().clone().with_name(self.name()).with_nullable(true);
+                Ok(Arc::new(field))
+            }
             _ => exec_err!("one_of takes a value and a number"),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [value, rows] = &args.args[..] else {
-            return exec_err!("one_of takes a value and a number");
+        let (value, rows, mark) = match &args.args[..] {
+            [value, rows] => (value, rows, None),
+            [value, rows, mark] => (value, rows, Some(mark)),
+            _ => return exec_err!("one_of takes a value and a number"),
         };
         let rows = cast(&rows.to_array(args.number_rows)?, &DataType::Int64)?;
         let rows = rows.as_primitive::<Int64Type>();
@@ -262,6 +324,11 @@ impl ScalarUDFImpl for OneOf {
             // The words by which the error is known, see `error`.
             return exec_err!("more than one row returned by a subquery used as an expression");
         }
-        Ok(value.clone())
+        let Some(mark) = mark else {
+            return Ok(value.clone());
+        };
+        let is_none = is_null(&mark.to_array(args.number_rows)?)?;
+        let values = nullif(&value.to_array(args.number_rows)?, &is_none)?;
+        Ok(ColumnarValue::Array(values))
     }
 }
