@@ -38,7 +38,7 @@ use crate::dml::{RowRules, TARGET, select, target_as};
 use crate::error::{translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
-use crate::system::{self, Facts, Identity, SystemTable};
+use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, views};
 
@@ -489,10 +489,17 @@ impl ContextProvider for Names<'_> {
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is a property graph: ask it with GRAPH_TABLE", graph.name),
             ))),
-            Object::Sequence(sequence) => Err(wrap(Error::invalid(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{}\" is a sequence: ask it with nextval and currval", sequence.name),
-            ))),
+            Object::Sequence(sequence) => {
+                let facts = self.facts().ok_or_else(|| {
+                    wrap(Error::invalid(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("\"{}\" is a sequence: ask it with nextval and currval", sequence.name),
+                    ))
+                })?;
+                let name = (sequence.schema.clone(), sequence.name.clone());
+                self.met.lock().named.insert(name);
+                Ok(provider_as_source(Arc::new(SequenceTable::new(sequence, facts))))
+            }
         }
     }
 

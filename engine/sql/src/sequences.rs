@@ -121,6 +121,11 @@ impl Sequences {
         }
     }
 
+    /// The store that they are kept in, for what is to be said of it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The next number. Now and then this waits for a commit.
     ///
     /// # Errors

@@ -76,6 +76,34 @@ def test_a_table_is_inspected(engine, flights):
     assert inspector.get_view_names() == []
 
 
+def test_constraints_identities_and_comments_are_inspected(engine):
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE parts (id serial PRIMARY KEY, n bigint GENERATED ALWAYS AS IDENTITY (START WITH 10),"
+            " name varchar(10) UNIQUE, price numeric(10,2) CHECK (price > 0))",
+            "COMMENT ON TABLE parts IS 'a table'",
+            "COMMENT ON COLUMN parts.name IS 'a name'",
+        ):
+            connection.execute(sa.text(statement))
+    try:
+        inspector = sa.inspect(engine)
+        columns = {column["name"]: column for column in inspector.get_columns("parts")}
+        assert columns["id"]["default"] == "nextval('parts_id_seq'::regclass)"
+        assert columns["id"]["autoincrement"] is True
+        assert columns["name"]["comment"] == "a name"
+        identity = columns["n"]["identity"]
+        assert (identity["always"], identity["start"], identity["increment"]) == (True, 10, 1)
+        assert inspector.get_table_comment("parts") == {"text": "a table"}
+        checks = inspector.get_check_constraints("parts")
+        assert [(check["name"], check["sqltext"]) for check in checks] == [("parts_price_check", "price > 0::numeric")]
+        unique = inspector.get_unique_constraints("parts")
+        assert [(one["name"], one["column_names"]) for one in unique] == [("parts_name_key", ["name"])]
+        assert inspector.get_sequence_names() == ["parts_id_seq", "parts_n_seq"]
+    finally:
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE parts"))
+
+
 def test_a_table_is_loaded_by_its_name(engine, flights):
     table = sa.Table("flights", sa.MetaData(), autoload_with=engine)
     assert [column.name for column in table.primary_key] == ["id", "day"]

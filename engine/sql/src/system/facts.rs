@@ -15,6 +15,7 @@ use aion_storage::LockTable;
 use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
+use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
 use crate::sequences::Sequences;
@@ -91,6 +92,7 @@ pub struct Facts {
     /// Names of functions with their kind as `pg_proc.prokind` has it.
     pub functions: Vec<(String, char)>,
     relations: OnceLock<Relations>,
+    constraints: OnceLock<Constraints>,
     /// Columns of views, by schema and name, where the statement asks for them: they stand nowhere but in the views' queries.
     view_columns: OnceLock<HashMap<(String, String), SchemaRef>>,
 }
@@ -157,6 +159,7 @@ impl Facts {
             statistics,
             functions,
             relations: OnceLock::new(),
+            constraints: OnceLock::new(),
             view_columns: OnceLock::new(),
         }
     }
@@ -185,6 +188,11 @@ impl Facts {
     /// All relations: users', by schema and name, then the system's.
     pub fn relations(&self) -> &[Relation] {
         &self.known().all
+    }
+
+    /// The constraints of all tables.
+    pub fn constraints(&self) -> &Constraints {
+        self.constraints.get_or_init(|| Constraints::of(self.catalog.tables()))
     }
 
     /// The relation of that oid.

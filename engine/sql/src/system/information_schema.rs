@@ -5,7 +5,8 @@ use aion_catalog::SqlType;
 
 use super::cells::{Cell, Row, row};
 use super::facts::{Facts, Relation, RelationKind};
-use super::relations::columns_of;
+use super::relations::{Attribute, columns_of};
+use super::sequences::of_identity;
 use super::types::type_of;
 use super::{Definition, type_name};
 
@@ -55,32 +56,6 @@ pub(super) const TABLES: &[Definition] = &[
     )
     .in_schema("information_schema"),
     Definition::new(
-        "table_constraints",
-        0,
-        "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, \
-         table_schema name, table_name name, constraint_type text, is_deferrable text, initially_deferred text, \
-         enforced text, nulls_distinct text",
-        table_constraints,
-    )
-    .in_schema("information_schema"),
-    Definition::new(
-        "key_column_usage",
-        0,
-        "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, \
-         table_schema name, table_name name, column_name name, ordinal_position int4, \
-         position_in_unique_constraint int4",
-        key_column_usage,
-    )
-    .in_schema("information_schema"),
-    Definition::new(
-        "constraint_column_usage",
-        0,
-        "table_catalog name, table_schema name, table_name name, column_name name, constraint_catalog name, \
-         constraint_schema name, constraint_name name",
-        constraint_column_usage,
-    )
-    .in_schema("information_schema"),
-    Definition::new(
         "character_sets",
         0,
         "character_set_catalog name, character_set_schema name, character_set_name name, character_repertoire name, \
@@ -89,20 +64,6 @@ pub(super) const TABLES: &[Definition] = &[
     )
     .in_schema("information_schema"),
     Definition::new("enabled_roles", 0, "role_name name", enabled_roles).in_schema("information_schema"),
-    Definition::empty(
-        "referential_constraints",
-        0,
-        "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, \
-         unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, \
-         delete_rule text",
-    )
-    .in_schema("information_schema"),
-    Definition::empty(
-        "check_constraints",
-        0,
-        "constraint_catalog name, constraint_schema name, constraint_name name, check_clause text",
-    )
-    .in_schema("information_schema"),
     Definition::empty(
         "routines",
         0,
@@ -116,14 +77,6 @@ pub(super) const TABLES: &[Definition] = &[
         0,
         "specific_catalog name, specific_schema name, specific_name name, ordinal_position int4, \
          parameter_mode text, parameter_name name, data_type text",
-    )
-    .in_schema("information_schema"),
-    Definition::empty(
-        "sequences",
-        0,
-        "sequence_catalog name, sequence_schema name, sequence_name name, data_type text, numeric_precision int4, \
-         numeric_precision_radix int4, numeric_scale int4, start_value text, minimum_value text, maximum_value text, \
-         increment text, cycle_option text",
     )
     .in_schema("information_schema"),
     Definition::empty(
@@ -209,7 +162,7 @@ fn tables(facts: &Facts) -> Result<Vec<Row>> {
     Ok(rows.collect())
 }
 
-fn yes(is_so: bool) -> &'static str {
+pub(super) fn yes(is_so: bool) -> &'static str {
     if is_so { "YES" } else { "NO" }
 }
 
@@ -218,7 +171,8 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for relation in listed(facts) {
         let is_writable = matches!(relation.kind, RelationKind::Table(_));
-        for (column, position) in columns_of(facts, relation).into_iter().zip(1_i64..) {
+        for column in columns_of(facts, relation) {
+            let position = column.number;
             let sql_type = SqlType::from_oid(column.oid, column.modifier);
             let found = type_of(column.oid);
             let data_type = match (sql_type, found) {
@@ -251,9 +205,13 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
                 database,
                 relation.schema.as_str(),
                 relation.name.as_str(),
-                column.name,
+                column.name.as_str(),
                 position,
-                column.default,
+                if column.is_generated {
+                    None
+                } else {
+                    column.default.as_deref()
+                },
                 yes(column.is_nullable),
                 data_type,
                 length,
@@ -266,13 +224,46 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             row.resize(25, Cell::Null);
             row.extend(row![database, schema, found.map(|found| found.name)]);
             row.resize(32, Cell::Null);
-            row.extend(row![position.to_string(), "NO", "NO"]);
-            row.resize(40, Cell::Null);
-            row.extend(row!["NO", "NEVER", Cell::Null, yes(is_writable)]);
+            row.extend(row![position.to_string(), "NO"]);
+            row.extend(identity(facts, relation, &column));
+            let (generated, expression) = match column.is_generated {
+                true => ("ALWAYS", column.default),
+                false => ("NEVER", None),
+            };
+            row.extend(row![generated, expression, yes(is_writable)]);
             rows.push(row);
         }
     }
     Ok(rows)
+}
+
+/// Whether a column is an identity column, and how its sequence goes.
+fn identity(facts: &Facts, relation: &Relation, column: &Attribute) -> Row {
+    let generation = match column.identity {
+        "a" => "ALWAYS",
+        "d" => "BY DEFAULT",
+        _ => {
+            let mut row = row!["NO"];
+            row.resize(6, Cell::Null);
+            row.push(Cell::from("NO"));
+            return row;
+        }
+    };
+    let sequence = match &relation.kind {
+        RelationKind::Table(table) => table
+            .position(&column.name)
+            .and_then(|position| of_identity(facts, table, &table.columns[position])),
+        _ => None,
+    };
+    row![
+        "YES",
+        generation,
+        sequence.map(|sequence| sequence.start.to_string()),
+        sequence.map(|sequence| sequence.increment.to_string()),
+        sequence.map(|sequence| sequence.max.to_string()),
+        sequence.map(|sequence| sequence.min.to_string()),
+        yes(sequence.is_some_and(|sequence| sequence.is_cycle)),
+    ]
 }
 
 /// Precision, radix and scale of a number.
@@ -314,74 +305,6 @@ fn views(facts: &Facts) -> Result<Vec<Row>> {
             ]
         })
         .collect())
-}
-
-/// The tables with a primary key, which is the one constraint that there is.
-fn keyed(facts: &Facts) -> impl Iterator<Item = (&Relation, &aion_catalog::descriptor::TableDescriptor)> {
-    facts.relations().iter().filter_map(|relation| match &relation.kind {
-        RelationKind::PrimaryKey(table) => Some((relation, table.as_ref())),
-        _ => None,
-    })
-}
-
-fn table_constraints(facts: &Facts) -> Result<Vec<Row>> {
-    let database = facts.identity.database.as_str();
-    let rows = keyed(facts).map(|(constraint, table)| {
-        row![
-            database,
-            constraint.schema.as_str(),
-            constraint.name.as_str(),
-            database,
-            table.schema.as_str(),
-            table.name.as_str(),
-            "PRIMARY KEY",
-            "NO",
-            "NO",
-            "YES",
-            Cell::Null,
-        ]
-    });
-    Ok(rows.collect())
-}
-
-fn key_column_usage(facts: &Facts) -> Result<Vec<Row>> {
-    let database = facts.identity.database.as_str();
-    let mut rows = Vec::new();
-    for (constraint, table) in keyed(facts) {
-        for (position, place) in table.primary_key_positions().into_iter().zip(1_i64..) {
-            rows.push(row![
-                database,
-                constraint.schema.as_str(),
-                constraint.name.as_str(),
-                database,
-                table.schema.as_str(),
-                table.name.as_str(),
-                table.columns[position].name.as_str(),
-                place,
-                Cell::Null,
-            ]);
-        }
-    }
-    Ok(rows)
-}
-
-fn constraint_column_usage(facts: &Facts) -> Result<Vec<Row>> {
-    let database = facts.identity.database.as_str();
-    let mut rows = Vec::new();
-    for (constraint, table) in keyed(facts) {
-        for position in table.primary_key_positions() {
-            rows.push(row![
-                database,
-                table.schema.as_str(),
-                table.name.as_str(),
-                table.columns[position].name.as_str(),
-                database,
-                constraint.schema.as_str(),
-                constraint.name.as_str(),
-            ]);
-        }
-    }
-    Ok(rows)
 }
 
 fn character_sets(facts: &Facts) -> Result<Vec<Row>> {

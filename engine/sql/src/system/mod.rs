@@ -9,26 +9,32 @@
 //! object without that property. Columns that were added to PostgreSQL after 15 are not there.
 //!
 //! **How a statement meets it.** The planner looks up names here first (`pg_catalog` is always searched first,
-//! `information_schema` by its name only); [`rewrite`] brings what psql and drivers write into a form that DataFusion plans;
+//! `information_schema` by its name only; a sequence is read as a table of one row); [`rewrite`] brings what psql and drivers write into a form that DataFusion plans;
 //! functions that know the session are in `functions::system`.
 //!
 //! The columns of views are found by planning the views, in statements that read `pg_attribute` or
 //! `information_schema.columns`; not in a view over these, which would have to plan itself.
 //!
 //! Left out: composite values (`information_schema._pg_expandarray`), oids of roles and databases other than the
-//! one of each that there is, comments, privileges, and the exact types of built-in functions in `pg_proc`.
+//! one of each that there is, privileges, the columns that every table of PostgreSQL has (`tableoid`, `xmin`), and the exact types of
+//! built-in functions in `pg_proc`.
 
 pub mod cells;
+pub mod comments;
+mod constraints;
 mod facts;
+mod information_constraints;
 mod information_schema;
 mod learned;
 pub mod oids;
 mod relations;
 mod rewrite;
 mod running;
+pub mod sequences;
 mod server;
 mod show;
 mod types;
+pub mod written;
 
 use std::sync::{Arc, LazyLock};
 
@@ -46,8 +52,9 @@ use crate::error::wrap;
 use cells::Row;
 pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, split_name};
 pub use rewrite::{parameter_casts, rewrite};
+pub use sequences::SequenceTable;
 pub use server::function_oid;
-pub use show::{constraint_definition, index_column_name, index_definition, type_name};
+pub use show::{index_column_name, index_definition, type_name};
 pub use types::{oid_of as type_oid, type_of};
 
 /// A system table.
@@ -155,7 +162,11 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
         types::TABLES,
         server::TABLES,
         server::EMPTY,
+        constraints::TABLES,
+        sequences::TABLES,
+        comments::TABLES,
         information_schema::TABLES,
+        information_constraints::TABLES,
         learned::TABLES,
         running::TABLES,
     ];

@@ -17,6 +17,12 @@ const FIRST: u32 = 16_384;
 const PER_TABLE: u32 = 1_024;
 const HASHED: u32 = 1 << 30;
 
+/// The table of relations, which objects name their class by.
+pub const PG_CLASS: u32 = 1_259;
+/// The table of constraints.
+pub const PG_CONSTRAINT: u32 = 2_606;
+/// The table of defaults.
+pub const PG_ATTRDEF: u32 = 2_604;
 /// The schema `pg_catalog`.
 pub const PG_CATALOG: u32 = 11;
 /// The schema `public`.
@@ -60,6 +66,11 @@ fn slot(table: TableId, slot: u32) -> u32 {
 /// The oid of a constraint: that of its index, in another table of oids.
 pub fn constraint(index: u32) -> u32 {
     index
+}
+
+/// The oid of a column's default, by the oid of its relation and its number.
+pub fn default(relation: u32, column: i64) -> u32 {
+    hashed("default", &relation.to_string(), &column.to_string())
 }
 
 /// The oid of a schema.

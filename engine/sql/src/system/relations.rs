@@ -1,12 +1,19 @@
-//! Schemas, relations, their columns, indexes and constraints.
+//! Schemas, relations, their columns and indexes.
+//!
+//! A column's number is its id, which it keeps when another is dropped. Of one that is gone there is a row of its number, as in
+//! PostgreSQL: pg_dump counts them.
+
+use std::collections::HashSet;
 
 use aion_base::Result;
-use aion_catalog::descriptor::{IndexColumn, IndexMethod, IndexState, TableDescriptor};
+use aion_base::id::TableId;
+use aion_catalog::descriptor::{Identity, IndexColumn, IndexMethod, IndexState, TableDescriptor};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::cells::{Cell, Row, result_type, row};
 use super::facts::{Facts, Relation, RelationKind};
-use super::{Definition, cells, index_definition, oids};
+use super::written::{self, Form};
+use super::{Definition, cells, index_definition, oids, sequences};
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new(
@@ -50,16 +57,6 @@ pub(super) const TABLES: &[Definition] = &[
          indcheckxmin bool, indisready bool, indislive bool, indisreplident bool, indkey int2vector, \
          indcollation oidvector, indclass oidvector, indoption int2vector, indexprs text, indpred text",
         indexes,
-    ),
-    Definition::new(
-        "pg_constraint",
-        2606,
-        "oid oid, conname name, connamespace oid, contype char, condeferrable bool, condeferred bool, \
-         convalidated bool, conrelid oid, contypid oid, conindid oid, conparentid oid, confrelid oid, confupdtype char, \
-         confdeltype char, confmatchtype char, conislocal bool, coninhcount int4, connoinherit bool, conkey int2[], \
-         confkey int2[], conpfeqop oid[], conppeqop oid[], conffeqop oid[], confdelsetcols int2[], conexclop oid[], \
-         conbin text",
-        constraints,
     ),
     Definition::new(
         "pg_am",
@@ -113,17 +110,27 @@ fn namespaces(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn classes(facts: &Facts) -> Result<Vec<Row>> {
-    Ok(facts
-        .relations()
-        .iter()
-        .map(|relation| class(facts, relation))
-        .collect())
+    let tied = tied(facts);
+    let relations = facts.relations().iter();
+    Ok(relations.map(|relation| class(facts, relation, &tied)).collect())
 }
 
-fn class(facts: &Facts, relation: &Relation) -> Row {
+/// The tables with a foreign key, and those that one refers to. In PostgreSQL they have triggers, by which psql knows of the keys.
+fn tied(facts: &Facts) -> HashSet<TableId> {
+    let tables = facts.catalog.tables();
+    let keys = tables.flat_map(|table| table.foreign_keys.iter().map(move |key| [table.id, key.parent]));
+    keys.flatten().collect()
+}
+
+fn class(facts: &Facts, relation: &Relation, tied: &HashSet<TableId>) -> Row {
     let columns = match &relation.kind {
+        RelationKind::Table(table) => i64::from(table.next_column) - 1,
         RelationKind::View(view) => view.columns.len() as i64,
         _ => columns_of(facts, relation).len() as i64,
+    };
+    let (checks, has_triggers) = match &relation.kind {
+        RelationKind::Table(table) => (table.checks.len() as i64, tied.contains(&table.id)),
+        _ => (0, false),
     };
     let (access_method, rows, has_index) = match &relation.kind {
         RelationKind::Table(table) => {
@@ -138,10 +145,12 @@ fn class(facts: &Facts, relation: &Relation) -> Row {
             };
             (method, facts.estimated_rows(table.id), false)
         }
-        RelationKind::View(_) | RelationKind::Graph | RelationKind::Sequence(_) => (0, 0, false),
+        RelationKind::View(_) | RelationKind::Graph => (0, 0, false),
+        RelationKind::Sequence(_) => (0, 1, false),
         RelationKind::System(_) => (0, -1, false),
     };
-    let file = if access_method == 0 { 0 } else { relation.oid };
+    let has_file = access_method != 0 || relation.relkind() == "S";
+    let file = if has_file { relation.oid } else { 0 };
     row![
         relation.oid,
         relation.name.as_str(),
@@ -161,9 +170,9 @@ fn class(facts: &Facts, relation: &Relation) -> Row {
         "p",
         relation.relkind(),
         columns,
-        0,
+        checks,
         relation.relkind() == "v",
-        false,
+        has_triggers,
         false,
         false,
         false,
@@ -179,9 +188,13 @@ fn class(facts: &Facts, relation: &Relation) -> Row {
     ]
 }
 
-/// The parameters of an index, as CREATE INDEX ... WITH takes them.
+/// The parameters of a table or an index, as CREATE ... WITH takes them.
 fn options(relation: &Relation) -> Cell {
     match &relation.kind {
+        RelationKind::Table(table) if !table.options.is_empty() => {
+            let options = table.options.iter();
+            Cell::Texts(options.map(|(name, value)| format!("{name}={value}")).collect())
+        }
         RelationKind::Index(_, index) => match index.method {
             IndexMethod::Hnsw { m, ef_construction, .. } => {
                 Cell::Texts(vec![format!("m={m}"), format!("ef_construction={ef_construction}")])
@@ -200,66 +213,107 @@ pub(super) struct Attribute {
     pub length: i16,
     pub modifier: i32,
     pub is_nullable: bool,
+    /// As PostgreSQL writes it; what it is generated from, of a generated column.
     pub default: Option<String>,
+    /// `pg_attribute.attidentity`.
+    pub identity: &'static str,
+    pub is_generated: bool,
+    pub is_dropped: bool,
 }
 
-/// The columns of a relation.
-pub(super) fn columns_of(facts: &Facts, relation: &Relation) -> Vec<Attribute> {
-    let of_table = |table: &TableDescriptor, position: usize, number: i64| {
-        let column = &table.columns[position];
-        Attribute {
+impl Attribute {
+    /// A column of which there is nothing else to say. The type is its oid, length and modifier.
+    fn plain(number: i64, name: impl Into<String>, (oid, length, modifier): (u32, i16, i32)) -> Self {
+        Self {
             number,
-            name: column.name.clone(),
-            oid: column.sql_type.oid(),
-            length: column.sql_type.type_length(),
-            modifier: column.sql_type.type_modifier(),
-            is_nullable: column.is_nullable,
-            default: column.default.clone(),
-        }
-    };
-    let of_index = |table: &TableDescriptor, positions: Vec<usize>| {
-        let columns = positions.into_iter().zip(1..).map(|(position, number)| Attribute {
-            is_nullable: true,
-            default: None,
-            ..of_table(table, position, number)
-        });
-        columns.collect()
-    };
-    match &relation.kind {
-        RelationKind::Table(table) => (0..table.columns.len())
-            .map(|position| of_table(table, position, table.columns[position].id.0.into()))
-            .collect(),
-        RelationKind::PrimaryKey(table) => of_index(table, table.primary_key_positions()),
-        RelationKind::Index(table, index) => {
-            let positions = index.columns.iter();
-            of_index(
-                table,
-                positions
-                    .filter_map(|column| table.position_of(column.column))
-                    .collect(),
-            )
-        }
-        RelationKind::Graph | RelationKind::Sequence(_) => Vec::new(),
-        RelationKind::View(view) => facts.columns_of_view(view).map(of_schema).unwrap_or_default(),
-        RelationKind::System(definition) => of_schema(&cells::schema(definition.columns)),
-    }
-}
-
-/// The columns of what gives rows of that schema.
-fn of_schema(schema: &SchemaRef) -> Vec<Attribute> {
-    let columns = schema.fields().iter().zip(1..).map(|(field, number)| {
-        let (oid, length, modifier) = result_type(field);
-        Attribute {
-            number,
-            name: field.name().clone(),
+            name: name.into(),
             oid,
             length,
             modifier,
             is_nullable: true,
             default: None,
+            identity: "",
+            is_generated: false,
+            is_dropped: false,
+        }
+    }
+}
+
+/// The columns of a relation.
+pub(super) fn columns_of(facts: &Facts, relation: &Relation) -> Vec<Attribute> {
+    match &relation.kind {
+        RelationKind::Table(table) => columns_of_table(facts, table),
+        RelationKind::PrimaryKey(table) => columns_of_index(table, &table.primary_key_positions()),
+        RelationKind::Index(table, index) => {
+            let columns = index.columns.iter().map(|column| column.column);
+            let columns = columns.chain(index.included.iter().copied());
+            let positions: Vec<_> = columns.filter_map(|column| table.position_of(column)).collect();
+            columns_of_index(table, &positions)
+        }
+        RelationKind::Graph => Vec::new(),
+        RelationKind::Sequence(_) => {
+            let columns = of_schema(&cells::schema(sequences::COLUMNS)).into_iter();
+            let is_nullable = false;
+            columns.map(|column| Attribute { is_nullable, ..column }).collect()
+        }
+        RelationKind::View(view) => facts.columns_of_view(view).map(of_schema).unwrap_or_default(),
+        RelationKind::System(definition) => of_schema(&cells::schema(definition.columns)),
+    }
+}
+
+fn columns_of_table(facts: &Facts, table: &TableDescriptor) -> Vec<Attribute> {
+    let columns = table.columns.iter().map(|column| {
+        let sql_type = column.sql_type;
+        let sql_type = (sql_type.oid(), sql_type.type_length(), sql_type.type_modifier());
+        Attribute {
+            is_nullable: column.is_nullable,
+            default: written::default(facts, table, column),
+            identity: match column.identity {
+                Some(Identity::Always) => "a",
+                Some(Identity::ByDefault) => "d",
+                None => "",
+            },
+            is_generated: column.generated.is_some(),
+            ..Attribute::plain(column.id.0.into(), column.name.as_str(), sql_type)
         }
     });
     columns.collect()
+}
+
+fn columns_of_index(table: &TableDescriptor, positions: &[usize]) -> Vec<Attribute> {
+    let columns = positions.iter().zip(1..).map(|(&position, number)| {
+        let column = &table.columns[position];
+        let sql_type = column.sql_type;
+        let sql_type = (sql_type.oid(), sql_type.type_length(), sql_type.type_modifier());
+        Attribute::plain(number, column.name.as_str(), sql_type)
+    });
+    columns.collect()
+}
+
+/// The columns that a table had.
+fn dropped_of(relation: &Relation) -> Vec<Attribute> {
+    let RelationKind::Table(table) = &relation.kind else {
+        return Vec::new();
+    };
+    let there: HashSet<u32> = table.columns.iter().map(|column| column.id.0).collect();
+    let gone = (1..table.next_column).filter(|id| !there.contains(id));
+    let dropped = gone.map(|id| {
+        let known = table.dropped.iter().find(|dropped| dropped.id.0 == id);
+        let length = known.map_or(-1, |dropped| dropped.sql_type.type_length());
+        Attribute {
+            is_dropped: true,
+            ..Attribute::plain(id.into(), format!("........pg.dropped.{id}........"), (0, length, -1))
+        }
+    });
+    dropped.collect()
+}
+
+/// The columns of what gives rows of that schema.
+fn of_schema(schema: &SchemaRef) -> Vec<Attribute> {
+    let columns = schema.fields().iter().zip(1..);
+    columns
+        .map(|(field, number)| Attribute::plain(number, field.name().as_str(), result_type(field)))
+        .collect()
 }
 
 /// Whether values of a type of this OID have a collation.
@@ -270,10 +324,21 @@ fn collation(oid: u32) -> u32 {
     }
 }
 
+/// `pg_attribute.attstorage`: what PostgreSQL would do with long values.
+fn storage(column: &Attribute) -> &'static str {
+    const NUMERIC: u32 = 1_700;
+    match (column.length, column.oid) {
+        (-1, NUMERIC) => "m",
+        (-1, _) => "x",
+        _ => "p",
+    }
+}
+
 fn attributes(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for relation in facts.relations() {
-        for column in columns_of(facts, relation) {
+        let columns = columns_of(facts, relation).into_iter();
+        for column in columns.chain(dropped_of(relation)) {
             let is_by_value = matches!(column.length, 1 | 2 | 4 | 8);
             let align = match column.length {
                 1 => "c",
@@ -281,6 +346,7 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
                 8 => "d",
                 _ => "i",
             };
+            let storage = storage(&column);
             rows.push(row![
                 relation.oid,
                 column.name,
@@ -293,14 +359,14 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
                 column.modifier,
                 is_by_value,
                 align,
-                if column.length == -1 { "x" } else { "p" },
+                storage,
                 "",
                 !column.is_nullable,
                 column.default.is_some(),
                 false,
-                "",
-                "",
-                false,
+                column.identity,
+                if column.is_generated { "s" } else { "" },
+                column.is_dropped,
                 true,
                 0,
                 collation(column.oid),
@@ -319,7 +385,7 @@ fn defaults(facts: &Facts) -> Result<Vec<Row>> {
     for relation in facts.relations() {
         for column in columns_of(facts, relation) {
             if let Some(default) = column.default {
-                let oid = oids::hashed("default", &relation.oid.to_string(), &column.number.to_string());
+                let oid = oids::default(relation.oid, column.number);
                 rows.push(row![oid, relation.oid, column.number, default]);
             }
         }
@@ -328,105 +394,72 @@ fn defaults(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn indexes(facts: &Facts) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for relation in facts.relations() {
-        let (table, columns, is_primary, is_unique, is_valid) = match &relation.kind {
-            RelationKind::PrimaryKey(table) => {
-                let columns = table.primary_key.iter().map(|&column| IndexColumn {
-                    column,
-                    is_descending: false,
-                    is_nulls_first: false,
-                });
-                (table, columns.collect(), true, true, true)
-            }
-            RelationKind::Index(table, index) => {
-                let is_valid = index.state == IndexState::Readable;
-                (table, index.columns.clone(), false, index.is_unique, is_valid)
-            }
-            _ => continue,
-        };
-        let count = columns.len();
-        let keys = columns.iter().map(|column| column.column.0.into()).collect();
-        // Bit 0: descending, bit 1: NULLs first.
-        let options = columns
-            .iter()
-            .map(|column| i64::from(column.is_descending) | (i64::from(column.is_nulls_first) << 1));
-        let collations = columns.iter().map(|column| {
-            let position = table.position_of(column.column);
-            position.map_or(0, |position| collation(table.columns[position].sql_type.oid()).into())
-        });
-        rows.push(row![
-            relation.oid,
-            oids::table(table.id),
-            count as i64,
-            count as i64,
-            is_unique,
-            false,
-            is_primary,
-            false,
-            true,
-            false,
-            is_valid,
-            false,
-            true,
-            true,
-            false,
-            Cell::Ints(keys),
-            Cell::Ints(collations.collect()),
-            Cell::Ints(vec![0; count]),
-            Cell::Ints(options.collect()),
-            Cell::Null,
-            Cell::Null,
-        ]);
-    }
-    Ok(rows)
+    Ok(facts.relations().iter().filter_map(index).collect())
 }
 
-fn constraints(facts: &Facts) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for relation in facts.relations() {
-        let RelationKind::PrimaryKey(table) = &relation.kind else {
-            continue;
-        };
-        rows.push(row![
-            oids::constraint(relation.oid),
-            relation.name.as_str(),
-            oids::schema(&relation.schema),
-            "p",
-            false,
-            false,
-            true,
-            oids::table(table.id),
-            0,
-            relation.oid,
-            0,
-            0,
-            " ",
-            " ",
-            " ",
-            true,
-            0,
-            true,
-            Cell::Ints(table.primary_key.iter().map(|column| column.0.into()).collect()),
-            Cell::Null,
-            Cell::Null,
-            Cell::Null,
-            Cell::Null,
-            Cell::Null,
-            Cell::Null,
-            Cell::Null,
-        ]);
-    }
-    Ok(rows)
+/// A row of `pg_index`; None for what is no index.
+fn index(relation: &Relation) -> Option<Row> {
+    let (table, columns, of_index) = match &relation.kind {
+        RelationKind::PrimaryKey(table) => {
+            let columns = table.primary_key.iter().map(|&column| IndexColumn {
+                column,
+                is_descending: false,
+                is_nulls_first: false,
+            });
+            (table, columns.collect(), None)
+        }
+        RelationKind::Index(table, index) => (table, index.columns.clone(), Some(index)),
+        _ => return None,
+    };
+    let included = of_index.map(|index| index.included.as_slice()).unwrap_or_default();
+    let count = columns.len();
+    let ids = columns.iter().map(|column| column.column);
+    let ids = ids.chain(included.iter().copied());
+    // Bit 0: descending, bit 1: NULLs first. It says nothing of included columns, nor do collations.
+    let options = columns
+        .iter()
+        .map(|column| i64::from(column.is_descending) | (i64::from(column.is_nulls_first) << 1));
+    let collations = columns.iter().map(|column| {
+        let position = table.position_of(column.column);
+        position.map_or(0, |position| collation(table.columns[position].sql_type.oid()).into())
+    });
+    let predicate = of_index.and_then(|index| index.predicate.as_ref());
+    Some(row![
+        relation.oid,
+        oids::table(table.id),
+        (count + included.len()) as i64,
+        count as i64,
+        of_index.is_none_or(|index| index.is_unique),
+        of_index.is_some_and(|index| index.is_nulls_equal),
+        of_index.is_none(),
+        false,
+        true,
+        false,
+        of_index.is_none_or(|index| index.state == IndexState::Readable),
+        false,
+        true,
+        true,
+        false,
+        Cell::Ints(ids.map(|id| id.0.into()).collect()),
+        Cell::Ints(collations.collect()),
+        Cell::Ints(vec![0; count]),
+        Cell::Ints(options.collect()),
+        Cell::Null,
+        predicate.map(|text| written::expression(text, Some(table), Form::Full)),
+    ])
 }
 
 fn tables_view(facts: &Facts) -> Result<Vec<Row>> {
+    let tied = tied(facts);
     let tables = facts.relations().iter().filter(|relation| relation.relkind() == "r");
     Ok(tables
         .map(|relation| {
-            let has_indexes = match &relation.kind {
-                RelationKind::Table(table) => table.primary_key_name.is_some() || !table.indexes.is_empty(),
-                _ => false,
+            let (has_indexes, has_triggers) = match &relation.kind {
+                RelationKind::Table(table) => {
+                    let has_indexes = table.primary_key_name.is_some() || !table.indexes.is_empty();
+                    (has_indexes, tied.contains(&table.id))
+                }
+                _ => (false, false),
             };
             row![
                 relation.schema.as_str(),
@@ -435,7 +468,7 @@ fn tables_view(facts: &Facts) -> Result<Vec<Row>> {
                 Cell::Null,
                 has_indexes,
                 false,
-                false,
+                has_triggers,
                 false,
             ]
         })
@@ -469,7 +502,7 @@ fn indexes_view(facts: &Facts) -> Result<Vec<Row>> {
             table.name.as_str(),
             relation.name.as_str(),
             Cell::Null,
-            index_definition(relation, true),
+            index_definition(relation, true, Form::Full),
         ])
     });
     Ok(indexes.collect())

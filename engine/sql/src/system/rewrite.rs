@@ -12,7 +12,7 @@
 //! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
 //! | `ARRAY(SELECT f(x) FROM unnest(a) x)` | `array_transform(a, x -> f(x))` |
 //! | `x LIKE p ESCAPE '/'` | `x LIKE like_escape(p, '/')`: with a backslash |
-//! | `generate_series(...)`, `generate_subscripts(a, 1)` in a SELECT list | `unnest` of the list that they are |
+//! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
 //! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
@@ -393,6 +393,7 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
     let list = match last_name(&function.name)?.as_str() {
         "generate_series" => "generate_series",
         "generate_subscripts" => "array_subscripts",
+        "pg_partition_ancestors" => "pg_partition_ancestors",
         _ => return None,
     };
     let ast::FunctionArguments::List(arguments) = &function.args else {
@@ -585,6 +586,10 @@ mod tests {
                 "SELECT generate_subscripts(a, 1) FROM t",
                 "SELECT unnest(array_subscripts(a, 1)) FROM t",
             ),
+            (
+                "SELECT pg_catalog.pg_partition_ancestors('1')",
+                "SELECT unnest(pg_partition_ancestors('1'))",
+            ),
         ] {
             assert_eq!(rewritten(written), expected, "{written}");
         }
@@ -598,11 +603,11 @@ mod tests {
             "SELECT a, NULL FROM pg_catalog.pg_policy"
         );
         assert_eq!(
-            rewritten("SELECT (SELECT s FROM pg_catalog.pg_sequence WHERE k = a) FROM t"),
+            rewritten("SELECT (SELECT s FROM pg_catalog.pg_enum WHERE k = a) FROM t"),
             "SELECT NULL FROM t"
         );
         // An aggregate has a row even of nothing, and so has the left of an outer join.
-        kept("SELECT (SELECT count(*) FROM pg_catalog.pg_sequence) FROM t");
+        kept("SELECT (SELECT count(*) FROM pg_catalog.pg_enum) FROM t");
         kept("SELECT (SELECT x FROM t) FROM u LEFT JOIN pg_catalog.pg_policy ON true");
         kept("SELECT (SELECT x FROM t) FROM pg_catalog.pg_policy RIGHT JOIN u ON true");
         kept("WITH pg_policy AS (SELECT 1) SELECT (SELECT x FROM t) FROM pg_policy");

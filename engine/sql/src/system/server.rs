@@ -78,11 +78,6 @@ pub(super) const TABLES: &[Definition] = &[
 
 /// What the catalog of PostgreSQL holds and there is none of here.
 pub(super) const EMPTY: &[Definition] = &[
-    Definition::empty(
-        "pg_description",
-        2609,
-        "objoid oid, classoid oid, objsubid int4, description text",
-    ),
     Definition::empty("pg_shdescription", 2396, "objoid oid, classoid oid, description text"),
     Definition::empty(
         "pg_auth_members",
@@ -147,18 +142,6 @@ pub(super) const EMPTY: &[Definition] = &[
          subpublications text[]",
     ),
     Definition::empty(
-        "pg_sequence",
-        2224,
-        "seqrelid oid, seqtypid oid, seqstart int8, seqincrement int8, seqmax int8, seqmin int8, seqcache int8, \
-         seqcycle bool",
-    ),
-    Definition::empty(
-        "pg_sequences",
-        0,
-        "schemaname name, sequencename name, sequenceowner name, data_type oid, start_value int8, min_value int8, \
-         max_value int8, increment_by int8, cycle bool, cache_size int8, last_value int8",
-    ),
-    Definition::empty(
         "pg_rewrite",
         2618,
         "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text, \
@@ -174,11 +157,6 @@ pub(super) const EMPTY: &[Definition] = &[
         0,
         "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, ispopulated bool, \
          definition text",
-    ),
-    Definition::empty(
-        "pg_depend",
-        2608,
-        "classid oid, objid oid, objsubid int4, refclassid oid, refobjid oid, refobjsubid int4, deptype char",
     ),
     Definition::empty(
         "pg_shdepend",

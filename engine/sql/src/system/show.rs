@@ -1,25 +1,28 @@
 //! Objects written as SQL: what `pg_get_indexdef` and its kin answer.
 
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::{Distance, IndexColumn, IndexMethod, TableDescriptor};
+use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
 
 use super::facts::{Relation, RelationKind, quoted};
 use super::types::type_of;
+use super::written::{Form, expression};
 
 /// The CREATE INDEX that makes an index; None for what is none. With the table's schema, or without it.
-pub fn index_definition(relation: &Relation, has_schema: bool) -> Option<String> {
-    let (table, columns, is_unique, method) = match &relation.kind {
+pub fn index_definition(relation: &Relation, has_schema: bool, form: Form) -> Option<String> {
+    let (table, columns, of_index) = match &relation.kind {
         RelationKind::PrimaryKey(table) => {
             let columns = table.primary_key.iter().map(|&column| IndexColumn {
                 column,
                 is_descending: false,
                 is_nulls_first: false,
             });
-            (table, columns.collect::<Vec<_>>(), true, IndexMethod::Ordered)
+            (table, columns.collect::<Vec<_>>(), None)
         }
-        RelationKind::Index(table, index) => (table, index.columns.clone(), index.is_unique, index.method),
+        RelationKind::Index(table, index) => (table, index.columns.clone(), Some(index)),
         _ => return None,
     };
+    let method = of_index.map_or(IndexMethod::Ordered, |index| index.method);
+    let is_unique = of_index.is_none_or(|index| index.is_unique);
     let unique = if is_unique { "UNIQUE " } else { "" };
     let schema = match has_schema {
         true => format!("{}.", quoted(&table.schema)),
@@ -36,17 +39,38 @@ pub fn index_definition(relation: &Relation, has_schema: bool) -> Option<String>
             ("hnsw", format!(" WITH (m='{m}', ef_construction='{ef_construction}')"))
         }
     };
+    let (more, condition) = of_index.map_or_else(Default::default, |index| clauses(table, index, form));
     Some(format!(
-        "CREATE {unique}INDEX {name} ON {schema}{on} USING {using} ({}){with}",
+        "CREATE {unique}INDEX {name} ON {schema}{on} USING {using} ({}){more}{with}{condition}",
         columns.join(", ")
     ))
+}
+
+/// What stands before an index's parameters, and behind them.
+fn clauses(table: &TableDescriptor, index: &IndexDescriptor, form: Form) -> (String, String) {
+    let included = index.included.iter().filter_map(|column| table.position_of(*column));
+    let included: Vec<_> = included.map(|at| quoted(&table.columns[at].name)).collect();
+    let mut before = match included.as_slice() {
+        [] => String::new(),
+        included => format!(" INCLUDE ({})", included.join(", ")),
+    };
+    if index.is_nulls_equal {
+        before.push_str(" NULLS NOT DISTINCT");
+    }
+    let condition = index.predicate.as_ref();
+    let condition = condition.map(|text| format!(" WHERE {}", expression(text, Some(table), form)));
+    (before, condition.unwrap_or_default())
 }
 
 /// A column of an index by its place, from 1.
 pub fn index_column_name(relation: &Relation, place: usize) -> Option<String> {
     let (table, column) = match &relation.kind {
         RelationKind::PrimaryKey(table) => (table, *table.primary_key.get(place.checked_sub(1)?)?),
-        RelationKind::Index(table, index) => (table, index.columns.get(place.checked_sub(1)?)?.column),
+        RelationKind::Index(table, index) => {
+            let columns = index.columns.iter().map(|column| column.column);
+            let mut columns = columns.chain(index.included.iter().copied());
+            (table, columns.nth(place.checked_sub(1)?)?)
+        }
         _ => return None,
     };
     let position = table.position_of(column)?;
@@ -73,13 +97,6 @@ fn index_column(table: &TableDescriptor, column: &IndexColumn, method: IndexMeth
         }
     }
     Some(text)
-}
-
-/// The primary key as a constraint is written in CREATE TABLE.
-pub fn constraint_definition(table: &TableDescriptor) -> String {
-    let columns = table.primary_key_positions().into_iter();
-    let columns: Vec<_> = columns.map(|column| quoted(&table.columns[column].name)).collect();
-    format!("PRIMARY KEY ({})", columns.join(", "))
 }
 
 /// A type's name with its modifier, as `format_type` prints it.

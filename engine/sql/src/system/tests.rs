@@ -10,11 +10,14 @@ use aion_base::recommendation::{Asked, DecisionRow, KnobRow, ModelRow, Pipeline,
 use aion_base::subplan::SubPlan;
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor, ViewDescriptor,
+    Action, CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, Distance, DroppedColumn, ForeignKey,
+    Identity as IdentityColumn, IndexColumn, IndexDescriptor, IndexMethod, SequenceDescriptor, TableDescriptor,
+    ViewDescriptor,
 };
-use aion_catalog::objects::Catalog;
+use aion_catalog::objects::{Catalog, KeyChange};
 
 use super::cells::Cell;
+use super::written::Form;
 use super::*;
 use crate::settings::Settings;
 
@@ -66,19 +69,102 @@ fn catalog() -> Catalog {
         search_path: Vec::new(),
         uses: Vec::new(),
     };
-    let mut entries = BTreeMap::new();
-    for _ in 0..2 {
+    let mut entries: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut change = |changes: &dyn Fn(&Catalog) -> Vec<KeyChange>| {
         let read =
             Catalog::read(entries.iter().map(|(key, value): (&Vec<u8>, &Vec<u8>)| (key, value))).expect("a catalog");
-        let changes = match read.tables().next() {
-            None => read.create_table(table.clone()).expect("a new name").1,
-            Some(_) => read.create_view(&view, false).expect("a new name"),
-        };
-        for change in changes {
+        for change in changes(&read) {
             entries.insert(change.key, change.value.expect("nothing is dropped"));
         }
-    }
+    };
+    change(&|catalog| catalog.create_table(table.clone()).expect("a new name").1);
+    change(&|catalog| catalog.create_table(legs(catalog)).expect("a new name").1);
+    change(&|catalog| catalog.create_view(&view, false).expect("a new name"));
+    change(&|catalog| catalog.put_sequence(&sequence("tickets", 0, None)));
+    change(&|catalog| {
+        let legs = catalog.table("public", "legs").expect("it was created");
+        catalog.put_sequence(&sequence("legs_id_seq", 1, Some((legs.id.0, ColumnId(1)))))
+    });
     Catalog::read(entries).expect("a catalog")
+}
+
+/// A table with one of each constraint that refers to the other one.
+fn legs(catalog: &Catalog) -> TableDescriptor {
+    let flights = catalog.table("public", "Flights").expect("it was created");
+    let by_flight = IndexColumn {
+        column: ColumnId(2),
+        is_descending: false,
+        is_nulls_first: false,
+    };
+    TableDescriptor {
+        columns: vec![
+            ColumnDescriptor {
+                is_nullable: false,
+                default: Some("nextval('\"public\".\"legs_id_seq\"')".to_owned()),
+                identity: Some(IdentityColumn::Always),
+                ..ColumnDescriptor::new(ColumnId(1), "id", SqlType::Integer)
+            },
+            ColumnDescriptor {
+                comment: Some("what it is a part of".to_owned()),
+                ..ColumnDescriptor::new(ColumnId(2), "flight", SqlType::BigInt)
+            },
+            ColumnDescriptor::new(ColumnId(4), "delay", SqlType::NUMERIC),
+        ],
+        dropped: vec![DroppedColumn {
+            id: ColumnId(3),
+            sql_type: SqlType::BigInt,
+        }],
+        indexes: vec![
+            IndexDescriptor {
+                is_unique: true,
+                constraint: Some(Constraint::Unique),
+                ..IndexDescriptor::new(IndexId(1), "legs_flight_key", vec![by_flight])
+            },
+            IndexDescriptor {
+                is_unique: true,
+                included: vec![ColumnId(4)],
+                predicate: Some("delay > 3 AND flight > 1".to_owned()),
+                ..IndexDescriptor::new(IndexId(2), "late_legs", vec![by_flight])
+            },
+        ],
+        checks: vec![CheckDescriptor {
+            name: "legs_delay_check".to_owned(),
+            expression: "delay > 0".to_owned(),
+            columns: vec![ColumnId(4)],
+        }],
+        foreign_keys: vec![ForeignKey {
+            name: "legs_flight_fkey".to_owned(),
+            columns: vec![ColumnId(2)],
+            parent: flights.id,
+            parent_columns: vec![ColumnId(1)],
+            on_delete: Action::Cascade,
+            on_update: Action::NoAction,
+            is_deferrable: false,
+            is_deferred: false,
+        }],
+        next_column: 5,
+        next_index: 3,
+        comment: Some("parts of flights".to_owned()),
+        options: vec![("fillfactor".to_owned(), "70".to_owned())],
+        ..TableDescriptor::new("public", "legs")
+    }
+}
+
+fn sequence(name: &str, number: u32, owned_by: Option<(u32, ColumnId)>) -> SequenceDescriptor {
+    SequenceDescriptor {
+        id: (1 << 30) + number,
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        data_type: "bigint".to_owned(),
+        start: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cache: 1,
+        is_cycle: false,
+        owned_by,
+        comment: None,
+    }
 }
 
 /// Has noted one statement.
@@ -256,7 +342,7 @@ fn objects_are_written_as_sql() {
     let facts = facts();
     let definition = |name: &str| {
         let relation = facts.relation_in("public", name).expect("an index");
-        index_definition(relation, true).expect("its definition")
+        index_definition(relation, true, Form::Full).expect("its definition")
     };
     assert_eq!(
         definition("flights_pkey"),
@@ -270,6 +356,11 @@ fn objects_are_written_as_sql() {
         definition("by_shape"),
         "CREATE INDEX by_shape ON public.\"Flights\" USING hnsw (shape vector_cosine_ops) WITH (m='16', \
          ef_construction='64')"
+    );
+    assert_eq!(
+        definition("late_legs"),
+        "CREATE UNIQUE INDEX late_legs ON public.legs USING btree (flight) INCLUDE (delay) WHERE ((delay > (3)::numeric) AND \
+         (flight > 1))"
     );
     for (oid, modifier, name) in [
         (23, -1, "integer"),
@@ -300,19 +391,117 @@ fn objects_are_written_as_sql() {
     assert_eq!(type_oid("no_such"), None);
 }
 
+/// The rows of a table that is always there.
+fn rows_of(facts: &Facts, name: &str) -> Vec<cells::Row> {
+    let definition = find(None, name).expect("there");
+    let Rows::Of(rows) = definition.rows else {
+        panic!("it has rows");
+    };
+    rows(facts).expect("rows")
+}
+
 #[test]
 fn columns_keep_their_numbers() {
     let facts = facts();
-    let attributes = find(None, "pg_attribute").expect("there");
-    let Rows::Of(rows) = attributes.rows else {
-        panic!("it has rows");
-    };
     let table = facts.relation_in("public", "Flights").expect("there").oid;
-    let numbers: Vec<_> = rows(&facts)
-        .expect("rows")
+    let rows = rows_of(&facts, "pg_attribute").into_iter();
+    let rows: Vec<_> = rows.filter(|row| row[0] == Cell::from(table)).collect();
+    let numbers = |is_dropped| -> Vec<Cell> {
+        let rows = rows.iter().filter(|row| row[18] == Cell::Bool(is_dropped));
+        rows.map(|row| row[5].clone()).collect()
+    };
+    assert_eq!(numbers(false), [Cell::Int(1), Cell::Int(2), Cell::Int(4)]);
+    assert_eq!(numbers(true), [Cell::Int(3)]);
+}
+
+#[test]
+fn defaults_are_written_as_postgresql_writes_them() {
+    let facts = facts();
+    let rows = rows_of(&facts, "pg_attrdef");
+    // An identity column has none.
+    let [row] = rows.as_slice() else {
+        panic!("one default: {rows:?}");
+    };
+    assert_eq!(row[3], Cell::from("'none'::character varying"));
+    let legs = facts.relation_in("public", "legs").expect("there").oid;
+    let class = rows_of(&facts, "pg_class")
         .into_iter()
-        .filter(|row| row[0] == Cell::from(table))
-        .map(|row| row[5].clone())
-        .collect();
-    assert_eq!(numbers, [Cell::Int(1), Cell::Int(2), Cell::Int(4)]);
+        .find(|row| row[0] == Cell::from(legs));
+    let class = class.expect("there");
+    assert_eq!(
+        class[17..19],
+        [Cell::Int(4), Cell::Int(1)],
+        "columns with the dropped one, and CHECKs"
+    );
+    assert_eq!(
+        class[20],
+        Cell::Bool(true),
+        "psql looks for foreign keys where there are triggers"
+    );
+    assert_eq!(class[31], Cell::Texts(vec!["fillfactor=70".to_owned()]));
+}
+
+#[test]
+fn constraints_are_written_as_sql() {
+    let facts = facts();
+    let expected = [
+        ("flights_pkey", "p", "PRIMARY KEY (id)", "PRIMARY KEY (id)"),
+        ("legs_flight_key", "u", "UNIQUE (flight)", "UNIQUE (flight)"),
+        (
+            "legs_delay_check",
+            "c",
+            "CHECK ((delay > (0)::numeric))",
+            "CHECK (delay > 0::numeric)",
+        ),
+        (
+            "legs_flight_fkey",
+            "f",
+            "FOREIGN KEY (flight) REFERENCES \"Flights\"(id) ON DELETE CASCADE",
+            "FOREIGN KEY (flight) REFERENCES \"Flights\"(id) ON DELETE CASCADE",
+        ),
+    ];
+    let found: Vec<_> = facts.constraints().iter().collect();
+    assert_eq!(found.len(), expected.len());
+    for (one, (name, letter, full, pretty)) in found.into_iter().zip(expected) {
+        assert_eq!((one.name.as_str(), one.letter()), (name, letter));
+        assert_eq!(one.definition(&facts, Form::Full).as_deref(), Some(full));
+        assert_eq!(one.definition(&facts, Form::Pretty).as_deref(), Some(pretty));
+        assert_eq!(
+            facts.constraints().find(one.oid).map(|found| found.name.as_str()),
+            Some(name)
+        );
+    }
+    let key = facts
+        .constraints()
+        .iter()
+        .find(|one| one.letter() == "f")
+        .expect("there");
+    let parent = facts.relation_in("public", "flights_pkey").expect("there").oid;
+    assert_eq!(key.index(&facts), parent, "it relies on the primary key's index");
+}
+
+#[test]
+fn a_sequence_is_shown_with_its_column() {
+    let facts = facts();
+    let oid = |name: &str| Cell::from(facts.relation_in("public", name).expect("there").oid);
+    let class = || Cell::from(oids::PG_CLASS);
+    let expected = vec![
+        class(),
+        oid("legs_id_seq"),
+        Cell::Int(0),
+        class(),
+        oid("legs"),
+        Cell::Int(1),
+        Cell::from("i"),
+    ];
+    assert!(rows_of(&facts, "pg_depend").contains(&expected));
+    let described = rows_of(&facts, "pg_description");
+    let texts: Vec<_> = described.iter().map(|row| (row[2].clone(), row[3].clone())).collect();
+    assert_eq!(
+        texts,
+        [
+            (Cell::Int(0), Cell::from("parts of flights")),
+            (Cell::Int(2), Cell::from("what it is a part of"))
+        ]
+    );
 }

@@ -47,6 +47,11 @@ impl Store {
         self.rows.disk_bytes()
     }
 
+    /// About how many bytes a range of keys takes in files; what is not flushed yet is not counted.
+    pub fn file_bytes_of(&self, range: &KeyRange) -> u64 {
+        self.rows.disk_bytes_of(range)
+    }
+
     /// About how many bytes a range of keys takes on disk, flushed for that; 0 in memory.
     ///
     /// # Errors

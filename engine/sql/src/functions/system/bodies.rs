@@ -2,10 +2,13 @@
 
 use aion_base::{Error, Result, SqlState};
 
-pub use super::numbers::{currval, lastval, nextval, serial_sequence, setval};
+pub use super::numbers::{currval, lastval, nextval, sequence_last_value, serial_sequence, setval};
+pub use super::sizes::{indexes_size, relation_size, size_pretty, total_size};
 
 use crate::system;
 use crate::system::cells::Cell;
+use crate::system::comments;
+use crate::system::written::{self, Form};
 use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};
 
 pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
@@ -162,12 +165,23 @@ pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     }
 }
 
-/// Expressions are kept as their text.
+/// Expressions are kept as their text, in all parentheses.
 pub fn expression(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(arguments.first().cloned().unwrap_or(Cell::Null))
+    let text = arguments.first().and_then(Cell::text);
+    Ok(Cell::from(text.map(|text| match form(arguments.get(2)) {
+        Form::Pretty if text.starts_with('(') => written::expression(text, None, Form::Pretty),
+        _ => text.to_owned(),
+    })))
 }
 
-fn relation_of<'a>(facts: &'a Facts, argument: Option<&Cell>) -> Option<&'a Relation> {
+fn form(is_pretty: Option<&Cell>) -> Form {
+    match is_pretty == Some(&Cell::Bool(true)) {
+        true => Form::Pretty,
+        false => Form::Full,
+    }
+}
+
+pub(super) fn relation_of<'a>(facts: &'a Facts, argument: Option<&Cell>) -> Option<&'a Relation> {
     match argument? {
         Cell::Text(name) => match name.parse::<u32>() {
             Ok(oid) => facts.relation(oid),
@@ -186,7 +200,7 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
         return Ok(Cell::from(system::index_column_name(relation, place)));
     }
     // For reading, the schema is left out where the search path finds the table.
-    let is_pretty = arguments.get(2) == Some(&Cell::Bool(true));
+    let form = form(arguments.get(2));
     let is_visible = match &relation.kind {
         RelationKind::PrimaryKey(table) | RelationKind::Index(table, _) => facts
             .relation(oids::table(table.id))
@@ -195,17 +209,39 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     };
     Ok(Cell::from(system::index_definition(
         relation,
-        !(is_pretty && is_visible),
+        !(form == Form::Pretty && is_visible),
+        form,
     )))
 }
 
 pub fn constraint_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(
-        match relation_of(facts, arguments.first()).map(|relation| &relation.kind) {
-            Some(RelationKind::PrimaryKey(table)) => Cell::from(system::constraint_definition(table)),
-            _ => Cell::Null,
-        },
-    )
+    let constraint = arguments.first().and_then(Cell::oid);
+    let constraint = constraint.and_then(|oid| facts.constraints().find(oid));
+    let form = form(arguments.get(1));
+    Ok(Cell::from(constraint.and_then(|found| found.definition(facts, form))))
+}
+
+/// The comment of a relation: the second argument, where there is one, is the catalog that has the oid.
+pub fn comment(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let of_relation = arguments
+        .get(1)
+        .is_none_or(|catalog| catalog.text() == Some("pg_class"));
+    let relation = relation_of(facts, arguments.first()).filter(|_| of_relation);
+    Ok(Cell::from(relation.and_then(comments::of_relation)))
+}
+
+pub fn column_comment(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let relation = relation_of(facts, arguments.first());
+    let number = arguments.get(1).and_then(Cell::int);
+    let comment = relation.zip(number);
+    Ok(Cell::from(
+        comment.and_then(|(relation, number)| comments::of_column(relation, number)),
+    ))
+}
+
+/// No table is part of another.
+pub fn no_relations(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Ints(Vec::new()))
 }
 
 pub fn view_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {

@@ -8,6 +8,7 @@
 
 mod bodies;
 mod numbers;
+mod sizes;
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -127,6 +128,13 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("pg_get_partkeydef", &[Int], "text", b::nothing),
         F::new("pg_get_statisticsobjdef_columns", &[Int], "text", b::nothing),
         F::new("pg_get_serial_sequence", &[Text, Text], "text", b::serial_sequence),
+        F::new("pg_sequence_last_value", &[Named], "int8", b::sequence_last_value),
+        F::new("pg_relation_size", &[Named, Text], "int8", b::relation_size).requiring(1),
+        F::new("pg_table_size", &[Named], "int8", b::relation_size),
+        F::new("pg_indexes_size", &[Named], "int8", b::indexes_size),
+        F::new("pg_total_relation_size", &[Named], "int8", b::total_size),
+        F::new("pg_size_pretty", &[Int], "text", b::size_pretty),
+        F::new("pg_partition_ancestors", &[Named], "oid[]", b::no_relations),
         F::new("nextval", &[Named], "int8", b::nextval).changing(),
         F::new("currval", &[Named], "int8", b::currval).changing(),
         F::new("lastval", &[], "int8", b::lastval).changing(),
@@ -142,8 +150,8 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("pg_opfamily_is_visible", &[Int], "bool", b::never),
         F::new("pg_collation_is_visible", &[Int], "bool", b::always),
         F::new("pg_statistics_obj_is_visible", &[Int], "bool", b::never),
-        F::new("obj_description", &[Int, Text], "text", b::nothing).requiring(1),
-        F::new("col_description", &[Named, Int], "text", b::nothing),
+        F::new("obj_description", &[Named, Text], "text", b::comment).requiring(1),
+        F::new("col_description", &[Named, Int], "text", b::column_comment),
         F::new("shobj_description", &[Int, Text], "text", b::nothing),
         F::new("has_table_privilege", &[Named, Named, Text], "bool", b::always).requiring(2),
         F::new("has_any_column_privilege", &[Named, Named, Text], "bool", b::always).requiring(2),

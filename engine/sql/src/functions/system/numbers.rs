@@ -7,7 +7,7 @@ use aion_catalog::descriptor::SequenceDescriptor;
 
 use crate::sequences::State;
 use crate::system::cells::Cell;
-use crate::system::{Facts, RelationKind, quoted};
+use crate::system::{Facts, RelationKind, quoted, sequences};
 
 /// The sequence that a name or an oid stands for.
 fn sequence(facts: &Facts, argument: Option<&Cell>) -> Result<Arc<SequenceDescriptor>> {
@@ -75,6 +75,12 @@ pub fn setval(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
         facts.identity.numbers.note(sequence.id, last);
     }
     Ok(Cell::Int(last))
+}
+
+/// The last number that a sequence gave; NULL before the first.
+pub fn sequence_last_value(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let sequence = sequence(facts, arguments.first())?;
+    Ok(Cell::from(sequences::last_value(facts, &sequence)?))
 }
 
 /// The sequence of a serial or identity column, quoted where it must be; NULL where there is none.
