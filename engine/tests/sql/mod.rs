@@ -1,6 +1,9 @@
 //! SQL scripts (`slt/*.slt`, the format of SQLite's sqllogictest) against a real server through a real client.
 //!
-//! Each file has a database of its own, in memory. `statement error` takes a pattern that is found in `SQLSTATE: message`.
+//! Each file has a database of its own, in memory. `statement error` takes a pattern that is found in `SQLSTATE: message`, behind
+//! which come the error's fields, those that it has: `DETAIL: ... HINT: ... SCHEMA: ... TABLE: ... COLUMN: ... CONSTRAINT: ...`.
+//! What follows the first line of `COPY ... FROM STDIN` is what is copied. Scripts that PostgreSQL is asked as well have
+//! `skipif postgresql` where it does otherwise.
 
 mod frozen;
 mod graph;
@@ -11,11 +14,14 @@ use std::sync::Arc;
 
 use aion_db::{Database, DatabaseOptions, Mode};
 use aion_server::{ServerLimits, Service, pgwire};
+use bytes::Bytes;
+use futures::SinkExt;
 use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// A server within this process, over a database in memory.
@@ -108,9 +114,47 @@ impl std::error::Error for Failure {}
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(error) => Self(format!("{}: {}", error.code().code(), error.message())),
+            Some(error) => Self(told(error)),
             None => Self(error.to_string()),
         }
+    }
+}
+
+fn told(error: &DbError) -> String {
+    let fields = [
+        ("DETAIL", error.detail()),
+        ("HINT", error.hint()),
+        ("SCHEMA", error.schema()),
+        ("TABLE", error.table()),
+        ("COLUMN", error.column()),
+        ("CONSTRAINT", error.constraint()),
+    ];
+    let mut told = format!("{}: {}", error.code().code(), error.message());
+    for (name, value) in fields {
+        if let Some(value) = value {
+            told.push_str(&format!(" {name}: {value}"));
+        }
+    }
+    told
+}
+
+/// A COPY and what it copies, as the lines behind it; None for any other text.
+fn copied(sql: &str) -> Option<(&str, Bytes)> {
+    let (statement, lines) = sql.split_once('\n').unwrap_or((sql, ""));
+    let statement = statement.trim_end().trim_end_matches(';');
+    let words = statement.to_ascii_lowercase();
+    (words.starts_with("copy ") && words.contains(" from stdin")).then(|| {
+        let end = if lines.is_empty() { "" } else { "\n" };
+        (statement, Bytes::from(format!("{lines}{end}")))
+    })
+}
+
+impl Connection {
+    async fn copy(&self, statement: &str, data: Bytes) -> Result<u64, Failure> {
+        let sink = self.client.copy_in::<_, Bytes>(statement).await?;
+        let mut sink = std::pin::pin!(sink);
+        sink.send(data).await?;
+        Ok(sink.finish().await?)
     }
 }
 
@@ -119,6 +163,10 @@ impl DB for Connection {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        if let Some((statement, data)) = copied(sql) {
+            let count = self.runtime.block_on(self.copy(statement, data))?;
+            return Ok(DBOutput::StatementComplete(count));
+        }
         let messages = self.runtime.block_on(self.client.simple_query(sql))?;
         let (mut rows, mut types, mut count) = (Vec::new(), None, 0);
         for message in messages {
