@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::cells::{Row, row};
 use super::facts::{Facts, Relation, RelationKind};
-use super::{Definition, cells, oids};
+use super::{Definition, cells};
 use crate::error::wrap;
 
 pub(super) const TABLES: &[Definition] = &[

@@ -65,13 +65,16 @@ async fn transactions_conflict_as_everywhere() {
     let served = start(ServerLimits::default()).await;
     let mut client = connect(&served).await;
     done(&mut client, "CREATE TABLE t (id int PRIMARY KEY, n int)").await;
-    done(&mut client, "INSERT INTO t VALUES (1, 0)").await;
+    done(&mut client, "INSERT INTO t VALUES (1, 0), (2, 0)").await;
     let (one, two) = (
         client.begin_transaction().await.expect("begun"),
         client.begin_transaction().await.expect("begun"),
     );
-    for transaction in [&one, &two] {
-        let update = "UPDATE t SET n = n + 1 WHERE id = 1".to_owned();
+    // Each changes what the other has read: no wait brings them into an order.
+    for (transaction, id) in [(&one, 1), (&two, 2)] {
+        let sum = rows(&mut client, "SELECT sum(n) FROM t", Some(transaction)).await;
+        assert_eq!(sum.expect("rows"), ["0"]);
+        let update = format!("UPDATE t SET n = n + 1 WHERE id = {id}");
         assert_eq!(
             client
                 .execute_update(update, Some(transaction.clone()))
