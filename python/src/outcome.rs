@@ -56,6 +56,11 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
             cells.write_text(row, &mut text);
             kinds(py)?.decimal.bind(py).call1((text,))
         }
+        Cells::Padded(..) => {
+            let mut text = String::new();
+            cells.write_text(row, &mut text);
+            text.into_bound_py_any(py)
+        }
         Cells::Text(_) | Cells::LargeText(_) | Cells::TextView(_) => {
             let text = cells.as_str(row).unwrap_or_default();
             match sql_type {

@@ -68,6 +68,7 @@ impl Value {
             }
             SqlType::Text => Self::Text(text::parse_text(text)?.to_owned()),
             SqlType::Varchar(limit) => Self::Text(text::parse_varchar(text, limit)?.to_owned()),
+            SqlType::Char(length) => Self::Text(text::parse_char(text, length)?.to_owned()),
             SqlType::Bytea => {
                 let mut bytes = Vec::new();
                 text::parse_bytea(text, &mut bytes)?;
@@ -100,7 +101,8 @@ impl Value {
             Self::F32(value) => text::write_f32(*value, out),
             Self::F64(value) => text::write_f64(*value, out),
             Self::Decimal(unscaled, scale) => text::write_decimal(*unscaled, *scale, out),
-            Self::Text(text) | Self::Json(text) => out.push_str(text),
+            Self::Text(text) => text::write_padded(text, sql_type, out),
+            Self::Json(text) => out.push_str(text),
             Self::Bytes(bytes) => text::write_bytea(bytes, out),
             Self::Date(days) => text::write_date(*days, out),
             Self::Timestamp(micros) if *sql_type == SqlType::TimestampTz => text::write_timestamptz(*micros, out),
@@ -126,7 +128,7 @@ impl Value {
             | (Self::I64(_), SqlType::BigInt)
             | (Self::F32(_), SqlType::Real)
             | (Self::F64(_), SqlType::Double)
-            | (Self::Text(_), SqlType::Text | SqlType::Varchar(_))
+            | (Self::Text(_), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_))
             | (Self::Bytes(_), SqlType::Bytea)
             | (Self::Date(_), SqlType::Date)
             | (Self::Timestamp(_), SqlType::Timestamp | SqlType::TimestampTz)
@@ -233,6 +235,7 @@ mod tests {
             }),
             pair(SqlType::Text, "[aäß\u{1}]{0,3}", Value::Text),
             pair(SqlType::Varchar(Some(3)), "[aäß\u{1}]{0,3}", Value::Text),
+            pair(SqlType::Char(3), "[aäß\u{1}]{0,3}", Value::Text),
             pair(SqlType::Bytea, prop::collection::vec(any::<u8>(), 0..3), Value::Bytes),
             pair(SqlType::Date, -719_162i32..=2_145_042_905, Value::Date),
             pair(

@@ -48,6 +48,8 @@ pub enum Cells<'a> {
     Double(&'a Float64Array),
     Numeric(&'a Decimal128Array, i8),
     Text(&'a StringArray),
+    /// A `character(n)`, which is shown with blanks up to its length.
+    Padded(&'a StringArray, SqlType),
     LargeText(&'a LargeStringArray),
     TextView(&'a StringViewArray),
     Bytea(&'a BinaryArray),
@@ -77,6 +79,7 @@ impl<'a> Cells<'a> {
             (S::Numeric { .. }, DataType::Decimal128(_, scale @ 0..=38)) => {
                 Self::Numeric(array.as_primitive::<Decimal128Type>(), *scale)
             }
+            (S::Char(_), DataType::Utf8) => Self::Padded(array.as_string(), sql_type),
             (S::Text | S::Varchar(_) | S::Json, DataType::Utf8) => Self::Text(array.as_string()),
             (S::Text | S::Varchar(_) | S::Json, DataType::LargeUtf8) => Self::LargeText(array.as_string()),
             (S::Text | S::Varchar(_) | S::Json, DataType::Utf8View) => Self::TextView(array.as_string_view()),
@@ -116,7 +119,7 @@ impl<'a> Cells<'a> {
             Self::Real(array) => array.is_null(row),
             Self::Double(array) => array.is_null(row),
             Self::Numeric(array, _) => array.is_null(row),
-            Self::Text(array) => array.is_null(row),
+            Self::Text(array) | Self::Padded(array, _) => array.is_null(row),
             Self::LargeText(array) => array.is_null(row),
             Self::TextView(array) => array.is_null(row),
             Self::Bytea(array) => array.is_null(row),
@@ -142,6 +145,7 @@ impl<'a> Cells<'a> {
             Self::Double(array) => text::write_f64(array.value(row), out),
             Self::Numeric(array, scale) => text::write_decimal(array.value(row), *scale, out),
             Self::Text(array) => out.push_str(array.value(row)),
+            Self::Padded(array, sql_type) => text::write_padded(array.value(row), sql_type, out),
             Self::LargeText(array) => out.push_str(array.value(row)),
             Self::TextView(array) => out.push_str(array.value(row)),
             Self::Bytea(array) => text::write_bytea(array.value(row), out),

@@ -176,7 +176,7 @@ fn write_column(
         SqlType::Double => writer.f64(row.f64(column), order),
         SqlType::Numeric { .. } => writer.i128(row.i128(column), order),
         SqlType::Uuid => writer.uuid(&row.uuid(column), order),
-        SqlType::Text | SqlType::Varchar(_) => writer.text(row.text(column)?, order),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => writer.text(row.text(column)?, order),
         SqlType::Bytea => writer.bytes(row.bytes(column)?, order),
         other @ (SqlType::Json | SqlType::Vector(_)) => {
             return Err(Error::new(

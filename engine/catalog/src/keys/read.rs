@@ -110,7 +110,7 @@ fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Re
             reader.skip_fixed(8, order).map(drop)
         }
         SqlType::Numeric { .. } | SqlType::Uuid => reader.skip_fixed(16, order).map(drop),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea => reader.skip_bytes(order).map(drop),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Bytea => reader.skip_bytes(order).map(drop),
         SqlType::Json | SqlType::Vector(_) => Err(not_ordered(sql_type)),
     }
 }
@@ -127,7 +127,7 @@ fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> R
         SqlType::Double => reader.f64(order)?.map(Value::F64),
         SqlType::Numeric { scale, .. } => reader.i128(order)?.map(|value| Value::Decimal(value, scale)),
         SqlType::Uuid => reader.uuid(order)?.map(Value::Uuid),
-        SqlType::Text | SqlType::Varchar(_) => reader.text(order)?.map(|text| Value::Text(text.into_owned())),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => reader.text(order)?.map(|text| Value::Text(text.into_owned())),
         SqlType::Bytea => reader.bytes(order)?.map(|bytes| Value::Bytes(bytes.into_owned())),
         SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),
     };

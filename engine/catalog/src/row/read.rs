@@ -161,7 +161,7 @@ impl<'a> RowReader<'a> {
             SqlType::Real => Value::F32(self.f32(column)),
             SqlType::Double => Value::F64(self.f64(column)),
             SqlType::Numeric { scale, .. } => Value::Decimal(self.i128(column), scale),
-            SqlType::Text | SqlType::Varchar(_) => Value::Text(self.text(column)?.to_owned()),
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Value::Text(self.text(column)?.to_owned()),
             SqlType::Bytea => Value::Bytes(self.bytes(column)?.to_vec()),
             SqlType::Date => Value::Date(self.i32(column)),
             SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(self.i64(column)),

@@ -33,7 +33,7 @@ pub use float::{parse_f32, parse_f64, write_f32, write_f64};
 pub(crate) use interval::unit_of;
 pub use interval::{parse_interval, write_interval};
 pub use number::{parse_decimal, parse_i16, parse_i32, parse_i64, write_decimal, write_integer};
-pub use string::{check_json, parse_text, parse_varchar};
+pub use string::{check_json, parse_char, parse_text, parse_varchar, write_padded};
 pub use vector::{parse_vector, write_vector};
 
 /// The longest part of a value that an error message repeats.

@@ -1,6 +1,8 @@
-//! The text form of `text`, `character varying` and `json`.
+//! The text form of `text`, `character varying`, `character` and `json`.
 
 use aion_base::{Error, Result, SqlState};
+
+use crate::types::SqlType;
 
 /// Reads a `text`; 22021 if it holds the character U+0000, as in PostgreSQL.
 pub fn parse_text(text: &str) -> Result<&str> {
@@ -29,6 +31,27 @@ pub fn parse_varchar(text: &str, limit: Option<u32>) -> Result<&str> {
         SqlState::STRING_DATA_RIGHT_TRUNCATION,
         format!("value too long for type character varying({limit})"),
     ))
+}
+
+/// Reads a `character(length)`: blanks at its end are no part of the value.
+pub fn parse_char(text: &str, length: u32) -> Result<&str> {
+    let text = parse_text(text)?.trim_end_matches(' ');
+    if text.len() > length as usize && text.chars().nth(length as usize).is_some() {
+        return Err(Error::invalid(
+            SqlState::STRING_DATA_RIGHT_TRUNCATION,
+            format!("value too long for type character({length})"),
+        ));
+    }
+    Ok(text)
+}
+
+/// Appends a text, and the blanks that a `character(n)` is shown with.
+pub fn write_padded(text: &str, sql_type: &SqlType, out: &mut String) {
+    out.push_str(text);
+    if let SqlType::Char(length) = sql_type {
+        let blanks = (*length as usize).saturating_sub(text.chars().count());
+        out.extend(std::iter::repeat_n(' ', blanks));
+    }
 }
 
 /// Refuses what is not one JSON value (RFC 8259); a `json` keeps the text as it was given.

@@ -40,7 +40,7 @@ impl SqlType {
             Self::Real => DataType::Float32,
             Self::Double => DataType::Float64,
             Self::Numeric { scale, .. } => DataType::Decimal128(self.precision(), *scale),
-            Self::Text | Self::Varchar(_) | Self::Json => DataType::Utf8,
+            Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Json => DataType::Utf8,
             Self::Bytea => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),

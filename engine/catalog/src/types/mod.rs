@@ -56,6 +56,8 @@ pub enum SqlType {
     Text,
     /// `character varying`, of at most so many characters
     Varchar(Option<u32>),
+    /// `character(n)`: kept without the blanks at its end, which do not count, and shown with them.
+    Char(u32),
     /// `bytea`
     Bytea,
     /// `date`, days since 1970-01-01
@@ -91,6 +93,7 @@ impl SqlType {
             Self::Numeric { .. } => "numeric",
             Self::Text => "text",
             Self::Varchar(_) => "character varying",
+            Self::Char(_) => "character",
             Self::Bytea => "bytea",
             Self::Date => "date",
             Self::Timestamp => "timestamp without time zone",
@@ -114,6 +117,7 @@ impl SqlType {
             Self::Real => 700,
             Self::Double => 701,
             Self::Varchar(_) => 1043,
+            Self::Char(_) => 1042,
             Self::Date => 1082,
             Self::Timestamp => 1114,
             Self::TimestampTz => 1184,
@@ -131,7 +135,12 @@ impl SqlType {
             Self::Integer | Self::Real | Self::Date => 4,
             Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
             Self::Uuid => 16,
-            Self::Numeric { .. } | Self::Text | Self::Varchar(_) | Self::Bytea | Self::Json | Self::Vector(_) => -1,
+            Self::Numeric { .. } | Self::Text
+            | Self::Varchar(_)
+            | Self::Char(_)
+            | Self::Bytea
+            | Self::Json
+            | Self::Vector(_) => -1,
         }
     }
 
@@ -142,7 +151,7 @@ impl SqlType {
                 precision: Some(precision),
                 scale,
             } => (((precision as i32) << 16) | scale as i32) + 4,
-            Self::Varchar(Some(length)) => length as i32 + 4,
+            Self::Varchar(Some(length)) | Self::Char(length) => length as i32 + 4,
             Self::Vector(Some(dimensions)) => dimensions as i32,
             _ => -1,
         }
@@ -162,6 +171,8 @@ impl SqlType {
             701 => Self::Double,
             1043 if modifier < 4 => Self::Varchar(None),
             1043 => Self::Varchar(u32::try_from(modifier - 4).ok()),
+            1042 if modifier < 4 => Self::Text,
+            1042 => Self::Char(u32::try_from(modifier - 4).unwrap_or(1)),
             1082 => Self::Date,
             1114 => Self::Timestamp,
             1184 => Self::TimestampTz,
@@ -212,7 +223,7 @@ impl fmt::Display for SqlType {
                 precision: Some(precision),
                 scale,
             } => write!(f, "({precision},{scale})"),
-            Self::Varchar(Some(length)) => write!(f, "({length})"),
+            Self::Varchar(Some(length)) | Self::Char(length) => write!(f, "({length})"),
             Self::Vector(Some(dimensions)) => write!(f, "({dimensions})"),
             _ => Ok(()),
         }
@@ -246,6 +257,7 @@ pub(crate) mod tests {
         SqlType::Text,
         SqlType::Varchar(None),
         SqlType::Varchar(Some(10)),
+        SqlType::Char(10),
         SqlType::Bytea,
         SqlType::Date,
         SqlType::Timestamp,

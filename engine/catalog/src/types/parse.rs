@@ -52,10 +52,10 @@ impl FromStr for SqlType {
             ("json", _) => plain(Self::Json),
             ("vector", []) => Ok(Self::Vector(None)),
             ("vector", [dimensions]) => vector(*dimensions),
-            ("character" | "char" | "bpchar", _) => Err(Error::unsupported(format!(
-                "type {text} is not supported: blank-padded text does not exist here"
-            ))
-            .with_hint("Use text or character varying.")),
+            ("character" | "char", []) => Ok(Self::Char(1)),
+            // Without a length PostgreSQL's takes any.
+            ("bpchar", []) => Ok(Self::Text),
+            ("character" | "char" | "bpchar", [length]) => char(*length),
             ("jsonb", _) => Err(Error::unsupported("type jsonb is not supported").with_hint("Use json.")),
             _ => Err(Error::not_found(
                 SqlState::UNDEFINED_OBJECT,
@@ -112,6 +112,16 @@ fn float(bits: i64) -> Result<SqlType> {
         54.. => Err(out_of_bounds(
             "precision for type float must be less than 54 bits".into(),
         )),
+    }
+}
+
+fn char(length: i64) -> Result<SqlType> {
+    match u32::try_from(length) {
+        Ok(length @ 1..=VARCHAR_LENGTH_MAX) => Ok(SqlType::Char(length)),
+        _ if length > 0 => Err(out_of_bounds(format!(
+            "length for type char cannot exceed {VARCHAR_LENGTH_MAX}"
+        ))),
+        _ => Err(out_of_bounds("length for type char must be at least 1".into())),
     }
 }
 

@@ -560,6 +560,7 @@ impl Side<'_> {
                 | SqlType::BigInt
                 | SqlType::Text
                 | SqlType::Varchar(_)
+                | SqlType::Char(_)
                 | SqlType::Date
                 | SqlType::Timestamp
                 | SqlType::TimestampTz

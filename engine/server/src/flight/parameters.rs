@@ -184,6 +184,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType) -> Result<Value> {
             // Its own input checks dimensions and numbers.
             Value::text_in(sql_type, &text)?
         }
+        Cells::Padded(array, _) => Value::text_in(sql_type, array.value(row))?,
         Cells::Null | Cells::Text(_) | Cells::LargeText(_) | Cells::TextView(_) => Value::Null,
     })
 }

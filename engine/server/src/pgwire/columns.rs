@@ -29,6 +29,11 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::Double(array) => out.put_f64(array.value(row)),
         Cells::Numeric(array, scale) => binary::put_numeric(array.value(row), *scale, out),
         Cells::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
+        Cells::Padded(..) => {
+            let mut text = String::new();
+            cells.write_text(row, &mut text);
+            out.extend_from_slice(text.as_bytes());
+        }
         Cells::LargeText(array) => out.extend_from_slice(array.value(row).as_bytes()),
         Cells::TextView(array) => out.extend_from_slice(array.value(row).as_bytes()),
         Cells::Bytea(array) => out.extend_from_slice(array.value(row)),
@@ -49,6 +54,10 @@ pub(crate) fn size(cells: &Cells<'_>, row: usize, format: Format) -> usize {
     };
     match cells {
         Cells::Text(array) => array.value(row).len(),
+        Cells::Padded(array, sql_type) => match sql_type {
+            SqlType::Char(length) => array.value(row).len() + *length as usize,
+            _ => array.value(row).len(),
+        },
         Cells::LargeText(array) => array.value(row).len(),
         Cells::TextView(array) => array.value(row).len(),
         Cells::Bytea(array) => bytea(array.value(row)),

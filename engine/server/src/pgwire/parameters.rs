@@ -91,7 +91,7 @@ fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Uuid => binary::take_uuid(bytes).map(Value::Uuid),
         SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),
         // Their binary form is their text.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Json => {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
             Some(Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?)?)
         }
         // Rounded to the scale, and refused beyond the precision, where its text is.

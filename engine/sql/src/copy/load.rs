@@ -293,6 +293,7 @@ fn put(
         }
         SqlType::Text => writer.bytes(position, text::parse_text(value)?.as_bytes()),
         SqlType::Varchar(limit) => writer.bytes(position, text::parse_varchar(value, limit)?.as_bytes()),
+        SqlType::Char(length) => writer.bytes(position, text::parse_char(value, length)?.as_bytes()),
         SqlType::Json => {
             text::check_json(value)?;
             writer.bytes(position, value.as_bytes());

@@ -135,7 +135,7 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::Boolean => *found == D::Boolean,
         SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => found.is_integer(),
         SqlType::Real | SqlType::Double | SqlType::Numeric { .. } => found.is_numeric(),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Json => is_text,
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => is_text,
         SqlType::Bytea => is_bytes,
         SqlType::Date => matches!(found, D::Date32 | D::Date64),
         SqlType::Timestamp => matches!(found, D::Timestamp(_, None) | D::Date32 | D::Date64),

@@ -51,7 +51,7 @@ fn literal(value: &ast::Value, is_negative: bool, sql_type: SqlType) -> Option<V
             let number: i64 = digits.parse().ok()?;
             Some(Value::I64(if is_negative { -number } else { number }))
         }
-        (ast::Value::SingleQuotedString(text), SqlType::Text | SqlType::Varchar(_)) if !is_negative => {
+        (ast::Value::SingleQuotedString(text), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) if !is_negative => {
             Some(Value::Text(text.clone()))
         }
         (ast::Value::Boolean(value), SqlType::Boolean) if !is_negative => Some(Value::Bool(*value)),
@@ -88,8 +88,8 @@ impl<'a> Parameters<'a> {
             None => sql_type,
             Some(given) if given == sql_type => given,
             Some(given) if is_integer(given) && is_integer(sql_type) => given,
-            Some(given @ (SqlType::Text | SqlType::Varchar(_)))
-                if matches!(sql_type, SqlType::Text | SqlType::Varchar(_)) =>
+            Some(given @ (SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)))
+                if matches!(sql_type, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) =>
             {
                 given
             }
@@ -152,7 +152,7 @@ pub fn write_key(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) -> Fit {
         (Value::Decimal(value, scale), SqlType::Numeric { scale: column, .. }) if *scale == column => {
             writer.i128(*value, order)
         }
-        (Value::Text(value), SqlType::Text | SqlType::Varchar(_)) => writer.text(value, order),
+        (Value::Text(value), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => writer.text(value, order),
         (Value::Bytes(value), SqlType::Bytea) => writer.bytes(value, order),
         (Value::Date(value), SqlType::Date) => writer.i32(*value, order),
         (Value::Timestamp(value), SqlType::Timestamp | SqlType::TimestampTz) => writer.i64(*value, order),

@@ -35,6 +35,7 @@ enum Source<'a> {
     Double(&'a Float64Array),
     Numeric(&'a Decimal128Array),
     Text(&'a StringArray, Option<u32>),
+    Char(&'a StringArray, u32),
     Json(&'a StringArray),
     Bytea(&'a BinaryArray),
     Date(&'a Date32Array),
@@ -57,6 +58,7 @@ impl<'a> Source<'a> {
             SqlType::Numeric { .. } => Self::Numeric(any.downcast_ref()?),
             SqlType::Text => Self::Text(any.downcast_ref()?, None),
             SqlType::Varchar(limit) => Self::Text(any.downcast_ref()?, limit),
+            SqlType::Char(length) => Self::Char(any.downcast_ref()?, length),
             SqlType::Json => Self::Json(any.downcast_ref()?),
             SqlType::Bytea => Self::Bytea(any.downcast_ref()?),
             SqlType::Date => Self::Date(any.downcast_ref()?),
@@ -77,6 +79,7 @@ impl<'a> Source<'a> {
             Self::Double(array) => array,
             Self::Numeric(array) => array,
             Self::Text(array, _) | Self::Json(array) => array,
+            Self::Char(array, _) => array,
             Self::Bytea(array) => array,
             Self::Date(array) => array,
             Self::Timestamp(array) => array,
@@ -166,6 +169,11 @@ impl<'a> ColumnEncoder<'a> {
             Source::Text(array, limit) => {
                 let text = array.value(row);
                 self.check_length(text, *limit)?;
+                writer.bytes(position, text.as_bytes());
+            }
+            Source::Char(array, length) => {
+                let text = aion_catalog::text::parse_char(array.value(row), *length);
+                let text = text.map_err(|error| error.with_column(self.shape.descriptor.columns[position].name.clone()))?;
                 writer.bytes(position, text.as_bytes());
             }
             Source::Json(array) => {

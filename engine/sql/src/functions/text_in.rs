@@ -104,7 +104,7 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
     };
     match sql_type {
         // A numeric of the column's scale would be rounded, and then equal to what it is not.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Json | SqlType::Numeric { .. } => Ok(None),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Numeric { .. } => Ok(None),
         SqlType::Vector(_) => Ok(None),
         sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
         sql_type => {

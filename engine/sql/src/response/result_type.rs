@@ -135,6 +135,7 @@ pub fn array_oid(item: &SqlType) -> u32 {
         SqlType::Real => 1021,
         SqlType::Double => 1022,
         SqlType::Varchar(_) => 1015,
+        SqlType::Char(_) => 1014,
         SqlType::Date => 1182,
         SqlType::Timestamp => 1115,
         SqlType::TimestampTz => 1185,

@@ -145,6 +145,7 @@ fn type_name(data_type: &ast::DataType) -> String {
         SqlType::Double => "float8",
         SqlType::Numeric { .. } => "numeric",
         SqlType::Varchar(_) => "varchar",
+        SqlType::Char(_) => "bpchar",
         SqlType::TimestampTz => "timestamptz",
         SqlType::Timestamp => "timestamp",
         other => other.base_name(),

@@ -189,11 +189,13 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             let [precision, radix, scale] = numeric(sql_type);
             let length = match sql_type {
                 Some(SqlType::Varchar(length)) => length,
+                Some(SqlType::Char(length)) => Some(length),
                 _ => None,
             };
             let octets = match sql_type {
                 Some(SqlType::Text) => Some(1 << 30),
                 Some(SqlType::Varchar(length)) => Some(length.map_or(1 << 30, |length| i64::from(length) * 4)),
+                Some(SqlType::Char(length)) => Some(i64::from(length) * 4),
                 _ => None,
             };
             let datetime = match sql_type {

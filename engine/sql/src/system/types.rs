@@ -59,6 +59,7 @@ const COLUMN_TYPES: [(SqlType, &str, &str, &str); 16] = [
     (SqlType::Real, "float4", "_float4", "N"),
     (SqlType::Double, "float8", "_float8", "N"),
     (SqlType::Varchar(None), "varchar", "_varchar", "S"),
+    (SqlType::Char(1), "bpchar", "_bpchar", "S"),
     (SqlType::Date, "date", "_date", "D"),
     (SqlType::Timestamp, "timestamp", "_timestamp", "D"),
     (SqlType::TimestampTz, "timestamptz", "_timestamptz", "D"),

@@ -69,7 +69,7 @@ impl Builder {
             SqlType::Numeric { .. } => {
                 Self::Numeric(Decimal128Builder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
             }
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Json => {
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
                 Self::Text(StringBuilder::with_capacity(rows, rows * VARIABLE_BYTES))
             }
             SqlType::Bytea => Self::Bytea(BinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
