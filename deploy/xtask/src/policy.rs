@@ -21,7 +21,7 @@ pub const LAYERS: &[Row] = &[
     Row {
         height: 8,
         name: "artefacts",
-        folders: &["engine/cli", "python", "engine/tests"],
+        folders: &["engine/cli", "engine/peers", "python", "engine/tests"],
     },
     Row {
         height: 7,
@@ -72,7 +72,12 @@ pub const LAYERS: &[Row] = &[
     Row {
         height: 1,
         name: "ground",
-        folders: &["engine/storage", "engine/security", "models/registry"],
+        folders: &[
+            "engine/storage",
+            "engine/security",
+            "engine/workload",
+            "models/registry",
+        ],
     },
     Row {
         height: 0,
@@ -151,11 +156,24 @@ pub const HOMES: &[Home] = &[
     Home {
         family: "rocksdb",
         folder: "engine/storage",
-        guests: &[],
+        guests: &[Guest {
+            folder: "engine/peers",
+            why: "a program of its own that measures RocksDB as a peer; `aion` does not contain it",
+        }],
     },
     Home {
         family: "librocksdb-sys",
         folder: "engine/storage",
+        guests: &[],
+    },
+    Home {
+        family: "rusqlite",
+        folder: "engine/peers",
+        guests: &[],
+    },
+    Home {
+        family: "libsqlite3-sys",
+        folder: "engine/peers",
         guests: &[],
     },
     Home {
@@ -303,6 +321,7 @@ const FILES: &[&str] = &[
     "engine/sql/src/copy/",
     "engine/cli/",
     "engine/bench/",
+    "engine/peers/",
     "engine/tests/",
     "datasets/",
     "deploy/xtask/",
