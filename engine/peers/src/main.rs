@@ -60,15 +60,15 @@ enum Sqlite {
     Txns {
         #[command(flatten)]
         run: Run,
-        /// Threads, each with a connection of its own
+        /// Threads
         #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
         threads: u16,
         /// Accounts
         #[arg(long, default_value_t = ACCOUNTS, value_parser = clap::value_parser!(u32).range(2..=100_000_000))]
         rows: u32,
-        /// What a connection does while another one writes
+        /// How they come to write
         #[arg(long, value_enum, default_value_t)]
-        wait: sqlite::Wait,
+        writers: sqlite::Writers,
     },
     /// One balance by primary key, on one thread
     PointRead {
@@ -171,8 +171,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
             run,
             threads,
             rows,
-            wait,
-        }) => sqlite::transactions(&run.dir, rows, threads.into(), wait, run.duration(), run.seed),
+            writers,
+        }) => sqlite::transactions(&run.dir, rows, threads.into(), writers, run.duration(), run.seed),
         Engine::Sqlite(Sqlite::PointRead { run, rows, exclusive }) => {
             let locking = if exclusive {
                 sqlite::Locking::Exclusive

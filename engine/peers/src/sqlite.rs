@@ -1,11 +1,11 @@
-//! SQLite: accounts in one file, a connection for each thread.
+//! SQLite: accounts in one file.
 //!
 //! **Set for all.** WAL, `synchronous=FULL` (each commit is synced), the file mapped into memory, a cache that holds the table, statements
 //! that are prepared once.
 //!
-//! **Writers.** SQLite has one writer at a time, and a connection that wants to write meanwhile is busy. Two ways to wait are measured:
-//! its own busy timeout, which sleeps for 1, 2, 5, ... up to 100 ms and is what most programs do; and a queue before it in this
-//! process, which is the best that a program can do that has all writers to itself.
+//! **Writers.** SQLite has one writer at a time. Two ways to live with it are measured. With a connection for each thread, those that
+//! find another one writing wait by SQLite's busy timeout, which sleeps for 1, 2, 5, ... up to 100 ms: what most programs do. With one
+//! connection behind a lock, nobody sleeps, and its cache stays right: the best that a program can do that has all writers to itself.
 //!
 //! **Readers.** A read outside of a transaction takes a lock on the file and gives it back, which are system calls. A connection that
 //! keeps the lock (`locking_mode=EXCLUSIVE`) saves them, and is alone then; both are measured.
@@ -20,7 +20,7 @@ use aion_workload::accounts::{Balances, Bank, FILLER_BYTES, Reader, Teller, load
 use aion_workload::driver::drive;
 use aion_workload::outcome::{Outcome, shown};
 use clap::ValueEnum;
-use parking_lot::{FairMutex, FairMutexGuard};
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::folder::Folder;
@@ -38,21 +38,21 @@ const MAPPED_BYTES: i64 = 1 << 30;
 /// How long a connection waits to write.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What a connection does while another one writes.
+/// How threads come to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Wait {
-    /// It waits for its turn in a queue of this process
+pub enum Writers {
+    /// Through one connection, which they take in turn
     #[default]
-    Queue,
-    /// SQLite's busy timeout
-    Timeout,
+    Shared,
+    /// Through connections of their own, which wait by SQLite's busy timeout
+    Own,
 }
 
-impl Wait {
+impl Writers {
     fn name(self) -> &'static str {
         match self {
-            Self::Queue => "writers queue in the process",
-            Self::Timeout => "busy timeout",
+            Self::Shared => "one connection",
+            Self::Own => "connections of their own",
         }
     }
 }
@@ -83,7 +83,7 @@ pub fn transactions(
     dir: &Path,
     accounts: u32,
     threads: usize,
-    wait: Wait,
+    writers: Writers,
     duration: Duration,
     seed: u64,
 ) -> Result<Outcome> {
@@ -91,19 +91,18 @@ pub fn transactions(
     load(&folder, accounts)?;
     // Balances will be others.
     folder.forget()?;
-    let queue = Arc::new(FairMutex::new(()));
+    let shared = Arc::new(Mutex::new(connect(&folder, Locking::Normal)?));
     let mut rng = SeededRng::new(seed);
     let mut tellers = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let file = File {
-            connection: connect(&folder, Locking::Normal)?,
-            queue: (wait == Wait::Queue).then(|| queue.clone()),
+        let connection = match writers {
+            Writers::Shared => shared.clone(),
+            Writers::Own => Arc::new(Mutex::new(connect(&folder, Locking::Normal)?)),
         };
-        tellers.push(Teller::new(file, accounts, rng.split()));
+        tellers.push(Teller::new(Writer { connection }, accounts, rng.split()));
     }
     let measured = drive(tellers, duration)?;
-    let connection = connect(&folder, Locking::Normal)?;
-    let (rows, sum) = sums(&connection)?;
+    let (rows, sum) = sums(&shared.lock())?;
     if (rows, sum) != (u64::from(accounts), loaded_sum(accounts)) {
         return Err(Error::internal(format!(
             "{rows} accounts with {sum} are there; {accounts} with {} were loaded",
@@ -112,7 +111,7 @@ pub fn transactions(
     }
     let outcome = Outcome {
         engine: engine(),
-        workload: format!("txns, {}", wait.name()),
+        workload: format!("txns, {}", writers.name()),
         rows_before: accounts.into(),
         rows_after: rows,
         balances: Some(sum),
@@ -128,11 +127,8 @@ pub fn transactions(
 pub fn point_reads(dir: &Path, accounts: u32, locking: Locking, duration: Duration, seed: u64) -> Result<Outcome> {
     let folder = Folder::open(dir, "sqlite")?;
     load(&folder, accounts)?;
-    let file = File {
-        connection: connect(&folder, locking)?,
-        queue: None,
-    };
-    let mut reader = Reader::new(file, accounts, SeededRng::new(seed));
+    let connection = connect(&folder, locking)?;
+    let mut reader = Reader::new(Alone(connection), accounts, SeededRng::new(seed));
     let checked = reader.check()?;
     let measured = drive(vec![reader], duration)?;
     let outcome = Outcome {
@@ -228,17 +224,14 @@ fn sums(connection: &Connection) -> Result<(u64, i64)> {
     Ok((rows.unsigned_abs(), sum))
 }
 
-/// One thread's connection.
-struct File {
-    connection: Connection,
-    /// Held while it writes, where writers queue.
-    queue: Option<Arc<FairMutex<()>>>,
+/// One thread that writes.
+struct Writer {
+    connection: Arc<Mutex<Connection>>,
 }
 
-impl Bank for File {
+impl Bank for Writer {
     fn transfer(&mut self, changes: [(u32, i64); 2]) -> Result<()> {
-        let _turn: Option<FairMutexGuard<'_, ()>> = self.queue.as_ref().map(|queue| queue.lock());
-        let connection = &self.connection;
+        let connection = self.connection.lock();
         let run = |sql: &str| connection.prepare_cached(sql)?.execute([]);
         // A transaction that begins as a reader cannot always become a writer.
         run("BEGIN IMMEDIATE").map_err(failed)?;
@@ -256,9 +249,12 @@ impl Bank for File {
     }
 }
 
-impl Balances for File {
+/// The one thread that reads.
+struct Alone(Connection);
+
+impl Balances for Alone {
     fn balance(&mut self, id: u32) -> Result<Option<i64>> {
-        let mut statement = self.connection.prepare_cached(READ).map_err(failed)?;
+        let mut statement = self.0.prepare_cached(READ).map_err(failed)?;
         statement
             .query_row(params![id], |row| row.get(0))
             .optional()
@@ -271,10 +267,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn money_moves_and_none_is_lost_whichever_way_writers_wait() {
+    fn money_moves_and_none_is_lost_whichever_way_threads_write() {
         let dir = tempfile::tempdir().expect("a directory");
-        for wait in [Wait::Queue, Wait::Timeout] {
-            let outcome = transactions(dir.path(), 200, 4, wait, Duration::from_millis(100), 1).expect("run");
+        for writers in [Writers::Shared, Writers::Own] {
+            let outcome = transactions(dir.path(), 200, 4, writers, Duration::from_millis(100), 1).expect("run");
             assert!(outcome.operations > 0 && outcome.threads == 4);
             assert_eq!(outcome.balances, Some(loaded_sum(200)));
         }

@@ -80,7 +80,7 @@ impl Outcome {
         self.retries = measured.retries;
         self.seconds = measured.elapsed.as_secs_f64();
         self.per_second = measured.per_second();
-        self.latency_us = times.map(|time| time.as_secs_f64() * 1e6);
+        self.latency_us = times.map(|time| time.as_nanos() as f64 / 1e3);
         self.rows_read = measured.read.rows;
         self.checksum = shown(measured.read);
         self
