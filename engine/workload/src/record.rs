@@ -71,7 +71,12 @@ pub fn digest(bytes: &[u8]) -> u64 {
 
 /// The digest of a row.
 pub fn row_digest(key: &[u8], value: &[u8]) -> u64 {
-    digest(key).rotate_left(32) ^ digest(value)
+    digest_of_parts(digest(key), digest(value))
+}
+
+/// The digest of a row whose key and value have these.
+pub fn digest_of_parts(key: u64, value: u64) -> u64 {
+    key.rotate_left(32) ^ value
 }
 
 #[cfg(test)]

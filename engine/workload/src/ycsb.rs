@@ -56,6 +56,18 @@ impl Workload {
     /// All, in the order that YCSB asks for with one loaded set of records: those that insert come last.
     pub const ALL: [Self; 6] = [Self::A, Self::B, Self::C, Self::F, Self::D, Self::E];
 
+    /// Its mix, in words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::A => "50 % reads, 50 % updates",
+            Self::B => "95 % reads, 5 % updates",
+            Self::C => "reads",
+            Self::D => "95 % reads of what is new, 5 % insertions",
+            Self::E => "95 % scans of 1 to 100, 5 % insertions",
+            Self::F => "50 % reads, 50 % read-modify-writes",
+        }
+    }
+
     /// Whether there are more records afterwards.
     pub fn inserts(self) -> bool {
         matches!(self, Self::D | Self::E)
