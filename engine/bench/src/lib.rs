@@ -4,7 +4,8 @@
 //! answer is compared; a figure beside a different answer says so. The engines alternate, run by run, so that a noisy minute
 //! falls on all of them.
 //!
-//! **Works.** [`copy`], [`point_select`], [`wire`], [`hybrid`], [`shadow`]; each gives a [`report::Report`]. Peers: [`duckdb`], [`postgres`].
+//! **Works.** [`copy`], [`point_select`], [`wire`], [`hybrid`], [`shadow`]; each gives a [`report::Report`]. [`oltp`] gives one for each of its rows. Peers:
+//! [`duckdb`], [`postgres`], and the program `aion-peers`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,6 +19,7 @@ pub mod embedded;
 pub mod environment;
 pub mod flights;
 pub mod hybrid;
+pub mod oltp;
 pub mod point_select;
 pub mod postgres;
 pub mod report;
