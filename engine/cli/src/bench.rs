@@ -1,6 +1,7 @@
 //! `aion bench`: us and our peers in turn on the same work.
 //!
-//! Each work prints its table and, where `--results` names a file, puts it there as a section of its own. Measure on a quiet
+//! Each work prints its table and, where `--results` names a file, puts it there as a section of its own; `oltp` does so for each of its
+//! rows, as soon as it is measured. Measure on a quiet
 //! machine, in a release build; the load is printed beside the figures. Exit code 1 when answers differ that should be equal.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use aion_base::rng::entropy;
 use aion_base::{Error, Result};
 use aion_bench::environment::Environment;
 use aion_bench::report::{Report, write_section};
-use aion_bench::{copy, hybrid, point_select, shadow, wire};
+use aion_bench::{copy, hybrid, oltp, point_select, shadow, wire};
 use clap::{Args, ValueEnum};
 
 use crate::screen::Screen;
@@ -26,9 +27,15 @@ pub struct BenchArguments {
     /// Runs of each engine, in turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
-    /// Seconds of one run, where the work has no end of its own
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3_600))]
-    seconds: u16,
+    /// Seconds of one run, where the work has no end of its own; 20 for oltp and 5 for others by default
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=3_600))]
+    seconds: Option<u16>,
+    /// Rows of oltp, with commas between; all by default
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<oltp::Row>,
+    /// Scale of pgbench in oltp: 100,000 accounts each
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    scale: u32,
     /// Sets of parameters of the hybrid query, and of each template in shadow
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     sets: u16,
@@ -41,6 +48,15 @@ pub struct BenchArguments {
     /// A file that gets the table as a section, such as engine/bench/RESULTS.md
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
+}
+
+impl BenchArguments {
+    fn seconds(&self, work: Work) -> u16 {
+        self.seconds.unwrap_or(match work {
+            Work::Oltp => 20,
+            _ => 5,
+        })
+    }
 }
 
 /// What can be measured.
@@ -56,6 +72,8 @@ enum Work {
     Hybrid,
     /// What the learned parts cost in mode shadow
     Shadow,
+    /// Transactions: pgbench beside PostgreSQL, in process beside SQLite and RocksDB
+    Oltp,
 }
 
 impl Work {
@@ -74,22 +92,23 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
         screen.line("This is a debug build: its figures say nothing about a release.")?;
     }
     let mut is_equal = true;
-    for work in &arguments.works {
+    for &work in &arguments.works {
         let folder = Folder::make(arguments.dir.as_deref())?;
-        let environment = Environment::measure(&folder.path, seed, version::BUILD)?;
+        let mut environment = Environment::measure(&folder.path, seed, version::BUILD)?;
         screen.heading(format_args!("{}: {}", work.name(), environment.summary()))?;
-        let report = measure(*work, arguments, seed, &folder, &screen)?;
-        screen.line(format_args!("  {}", report.about))?;
-        screen.table(&report.table())?;
-        for note in &report.notes {
-            screen.line(format_args!("  {note}"))?;
-        }
-        is_equal &= report.is_equal;
-        if let Some(path) = &arguments.results {
-            let command = command(*work, arguments, seed);
-            write_section(path, report.work, &report.section(&command, &environment))?;
-            screen.line(format_args!("  written into {}", path.display()))?;
-        }
+        let spinner = screen.spinner();
+        let mut progress = |what: &str| spinner.set_message(what.to_owned());
+        let mut found = |report: &Report| -> Result<()> {
+            let command = command(work, report, arguments, seed);
+            spinner.suspend(|| show(report, &command, arguments, &environment, &screen))?;
+            is_equal &= report.is_equal;
+            // The next row of this work begins on the machine as it is then.
+            environment = Environment::measure(&folder.path, seed, version::BUILD)?;
+            Ok(())
+        };
+        let measured = measure(work, arguments, seed, &folder.path, &mut progress, &mut found);
+        spinner.finish_and_clear();
+        measured?;
     }
     Ok(match is_equal {
         true => ExitCode::SUCCESS,
@@ -97,30 +116,69 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     })
 }
 
-fn measure(work: Work, arguments: &BenchArguments, seed: u64, folder: &Folder, screen: &Screen) -> Result<Report> {
-    let spinner = screen.spinner();
-    let mut progress = |what: &str| spinner.set_message(what.to_owned());
-    let folder = folder.path.as_path();
+/// Prints a report, and writes it down where that is asked for.
+fn show(
+    report: &Report,
+    command: &str,
+    arguments: &BenchArguments,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<()> {
+    screen.line(format_args!("  {}: {}", report.work, report.about))?;
+    screen.line(format_args!("  {}", environment.summary()))?;
+    screen.table(&report.table())?;
+    for note in &report.notes {
+        screen.line(format_args!("  {note}"))?;
+    }
+    if let Some(path) = &arguments.results {
+        write_section(path, report.work, &report.section(command, environment))?;
+        screen.line(format_args!("  written into {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Runs a work; `found` is told of its report, or of each where it has several.
+fn measure(
+    work: Work,
+    arguments: &BenchArguments,
+    seed: u64,
+    folder: &Path,
+    progress: &mut dyn FnMut(&str),
+    found: &mut dyn FnMut(&Report) -> Result<()>,
+) -> Result<()> {
     let rounds = usize::from(arguments.rounds);
-    let duration = Duration::from_secs(arguments.seconds.into());
+    let duration = Duration::from_secs(arguments.seconds(work).into());
+    let program = || std::env::current_exe().map_err(|error| Error::io("find this program", error));
     let report = match work {
-        Work::Copy => copy::run(folder, rounds, &mut progress),
-        Work::Point => point_select::report(folder.join("point"), rounds, duration, seed, &mut progress),
+        Work::Copy => copy::run(folder, rounds, progress)?,
+        Work::Point => point_select::report(folder.join("point"), rounds, duration, seed, progress)?,
         Work::Wire => {
-            let program = std::env::current_exe().map_err(|error| Error::io("find this program", error))?;
             let options = wire::Options { rounds, duration, seed };
-            wire::run(&program, folder, &options, &mut progress)
+            wire::run(&program()?, folder, &options, progress)?
         }
-        Work::Hybrid => hybrid::run(folder, arguments.sets.into(), seed, &mut progress),
-        Work::Shadow => shadow::run(folder, rounds, arguments.sets.into(), seed, &mut progress),
+        Work::Hybrid => hybrid::run(folder, arguments.sets.into(), seed, progress)?,
+        Work::Shadow => shadow::run(folder, rounds, arguments.sets.into(), seed, progress)?,
+        Work::Oltp => {
+            let rows = match arguments.rows.as_slice() {
+                [] => oltp::Row::ALL.to_vec(),
+                rows => rows.to_vec(),
+            };
+            let options = oltp::Options {
+                rows,
+                scale: arguments.scale,
+                rounds,
+                duration,
+                seed,
+            };
+            return oltp::run(&program()?, folder, &options, progress, found);
+        }
     };
-    spinner.finish_and_clear();
-    report
+    found(&report)
 }
 
 /// The command that does the same again.
-fn command(work: Work, arguments: &BenchArguments, seed: u64) -> String {
-    let name = work.name();
+fn command(work: Work, report: &Report, arguments: &BenchArguments, seed: u64) -> String {
+    let (name, seconds) = (work.name(), arguments.seconds(work));
     match work {
         Work::Copy => format!("aion bench {name} --rounds {}", arguments.rounds),
         Work::Hybrid => format!("aion bench {name} --sets {} --seed {seed}", arguments.sets),
@@ -129,8 +187,14 @@ fn command(work: Work, arguments: &BenchArguments, seed: u64) -> String {
             arguments.rounds, arguments.sets
         ),
         Work::Point | Work::Wire => format!(
-            "aion bench {name} --rounds {} --seconds {} --seed {seed}",
-            arguments.rounds, arguments.seconds
+            "aion bench {name} --rounds {} --seconds {seconds} --seed {seed}",
+            arguments.rounds
+        ),
+        Work::Oltp => format!(
+            "aion bench {name} --rows {} --scale {} --seconds {seconds} --rounds {} --seed {seed}",
+            report.work.trim_start_matches("oltp "),
+            arguments.scale,
+            arguments.rounds
         ),
     }
 }
