@@ -127,7 +127,9 @@ fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> R
         SqlType::Double => reader.f64(order)?.map(Value::F64),
         SqlType::Numeric { scale, .. } => reader.i128(order)?.map(|value| Value::Decimal(value, scale)),
         SqlType::Uuid => reader.uuid(order)?.map(Value::Uuid),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => reader.text(order)?.map(|text| Value::Text(text.into_owned())),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => {
+            reader.text(order)?.map(|text| Value::Text(text.into_owned()))
+        }
         SqlType::Bytea => reader.bytes(order)?.map(|bytes| Value::Bytes(bytes.into_owned())),
         SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),
     };

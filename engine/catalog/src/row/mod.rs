@@ -69,7 +69,12 @@ fn width(sql_type: SqlType) -> Option<usize> {
         SqlType::Integer | SqlType::Date | SqlType::Real => Some(4),
         SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double => Some(8),
         SqlType::Numeric { .. } | SqlType::Uuid => Some(16),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Bytea | SqlType::Vector(_) => None,
+        SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::Char(_)
+        | SqlType::Json
+        | SqlType::Bytea
+        | SqlType::Vector(_) => None,
     }
 }
 

@@ -135,7 +135,8 @@ impl SqlType {
             Self::Integer | Self::Real | Self::Date => 4,
             Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
             Self::Uuid => 16,
-            Self::Numeric { .. } | Self::Text
+            Self::Numeric { .. }
+            | Self::Text
             | Self::Varchar(_)
             | Self::Char(_)
             | Self::Bytea

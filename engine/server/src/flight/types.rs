@@ -65,7 +65,10 @@ fn info(sql_type: &SqlType) -> XdbcTypeInfo {
             _ => None,
         },
         nullable: Nullable::NullabilityNullable,
-        case_sensitive: matches!(sql_type, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json),
+        case_sensitive: matches!(
+            sql_type,
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json
+        ),
         searchable: match sql_type {
             SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Searchable::Full,
             SqlType::Json | SqlType::Vector(_) => Searchable::None,

@@ -1,5 +1,6 @@
 //! Values of a result as PostgreSQL's protocol sends them.
 
+use aion_catalog::SqlType;
 use aion_db::Cells;
 use bytes::{BufMut, BytesMut};
 

@@ -51,7 +51,9 @@ fn literal(value: &ast::Value, is_negative: bool, sql_type: SqlType) -> Option<V
             let number: i64 = digits.parse().ok()?;
             Some(Value::I64(if is_negative { -number } else { number }))
         }
-        (ast::Value::SingleQuotedString(text), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) if !is_negative => {
+        (ast::Value::SingleQuotedString(text), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_))
+            if !is_negative =>
+        {
             Some(Value::Text(text.clone()))
         }
         (ast::Value::Boolean(value), SqlType::Boolean) if !is_negative => Some(Value::Bool(*value)),

@@ -173,7 +173,8 @@ impl<'a> ColumnEncoder<'a> {
             }
             Source::Char(array, length) => {
                 let text = aion_catalog::text::parse_char(array.value(row), *length);
-                let text = text.map_err(|error| error.with_column(self.shape.descriptor.columns[position].name.clone()))?;
+                let text =
+                    text.map_err(|error| error.with_column(self.shape.descriptor.columns[position].name.clone()))?;
                 writer.bytes(position, text.as_bytes());
             }
             Source::Json(array) => {

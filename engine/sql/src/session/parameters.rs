@@ -102,7 +102,10 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
             if let (Value::Text(text), Some(field)) = (value, wanted)
                 && let Ok(wanted) = SqlType::from_field(field)
                 && wanted.to_arrow() == *field.data_type()
-                && !matches!(wanted, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json)
+                && !matches!(
+                    wanted,
+                    SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json
+                )
             {
                 let read = scalar(&wanted, &Value::text_in(&wanted, text)?)?;
                 return Ok(ScalarAndMetadata::new(read, None));

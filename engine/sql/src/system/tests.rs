@@ -21,6 +21,26 @@ use super::written::Form;
 use super::*;
 use crate::settings::Settings;
 
+/// Somebody who runs something.
+fn activity() -> Arc<crate::activity::Activity> {
+    let activity = Arc::new(crate::activity::Activity::default());
+    let seat = activity.seat(7, "aion", "aion", crate::Canceller::default());
+    activity.begin(&seat, &"SELECT 1".into(), "psql");
+    activity
+}
+
+/// A row that stays locked.
+fn locks() -> aion_storage::LockTable {
+    let clock = Arc::new(aion_base::clock::SystemClock::default());
+    let locks = aion_storage::LockTable::new(clock, Default::default());
+    let owner = locks.owner(Some("process 7".into()));
+    owner
+        .try_lock(b"key", aion_storage::LockMode::Update)
+        .expect("no limit");
+    std::mem::forget(owner);
+    locks
+}
+
 fn catalog() -> Catalog {
     let column = |id, name: &str, sql_type| ColumnDescriptor {
         is_nullable: id != 1,
@@ -301,8 +321,8 @@ fn facts() -> Facts {
             aion_storage::Store::in_memory(&aion_storage::StoreOptions::default()),
         ))),
         numbers: Arc::default(),
-        activity: Arc::default(),
-        locks: aion_storage::LockTable::new(Arc::new(aion_base::clock::SystemClock::default()), Default::default()),
+        activity: activity(),
+        locks: locks(),
     };
     let functions = vec![("lower".to_owned(), 'f')];
     Facts::new(

@@ -48,7 +48,7 @@ pub struct TypeRow {
 }
 
 /// The types of columns: type, internal name, the array's internal name, category.
-const COLUMN_TYPES: [(SqlType, &str, &str, &str); 16] = [
+const COLUMN_TYPES: [(SqlType, &str, &str, &str); 17] = [
     (SqlType::Boolean, "bool", "_bool", "B"),
     (SqlType::Bytea, "bytea", "_bytea", "U"),
     (SqlType::BigInt, "int8", "_int8", "N"),

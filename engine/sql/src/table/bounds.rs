@@ -148,7 +148,9 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         {
             writer.i128(*value, order)
         }
-        (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => writer.text(value, order),
+        (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => {
+            writer.text(value, order)
+        }
         (ScalarValue::Binary(Some(value)), SqlType::Bytea) => writer.bytes(value, order),
         (ScalarValue::FixedSizeBinary(16, Some(value)), SqlType::Uuid) => {
             writer.uuid(value.as_slice().try_into().ok()?, order)
