@@ -11,14 +11,19 @@
 //! table 0, index 4   | schema text               -> empty: a schema that a user made
 //! table 0, index 5   | schema text | name text   -> descriptor of a sequence
 //! table 0, index 6   | first key bytes           -> end of the range: keys of nobody, to be cleared away; no part of the version
+//! table 0, index 7   | name text                 -> a role: a secret, which `aion-security` reads and writes
 //! table 0, index 10                              -> u64 LE: version, raised by every DDL
 //! table 0, index 11                              -> u32 LE: next table id
 //!
 //! table 3, index 1                               -> u32 LE: next storage id
 //! table 3, index 2   | sequence id i64           -> i64 LE, u8: the last number taken, and whether it was given out
+//! table 3, index 3                               -> u32 LE: next role id
+//! table 3, index 4                               -> 32 bytes, a secret: from which those without a password have their salts
 //! ```
 //!
-//! What stands in table 3 is changed by commits of its own, whatever becomes of the transaction that asked.
+//! What stands in table 3 is changed by commits of its own, whatever becomes of the transaction that asked; but for the last
+//! two, which come with the roles that need them. A [`Catalog`] knows no roles: they are read by themselves, and change its version
+//! so that whoever remembers them notices.
 //!
 //! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too.
 //! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
@@ -56,6 +61,7 @@ const GRAPHS: IndexId = IndexId(3);
 const SCHEMAS: IndexId = IndexId(4);
 const SEQUENCES: IndexId = IndexId(5);
 const RETIRED: IndexId = IndexId(6);
+const ROLES: IndexId = IndexId(7);
 const VERSION: IndexId = IndexId(10);
 const NEXT_TABLE: IndexId = IndexId(11);
 
@@ -174,6 +180,30 @@ pub fn sequence_state_key(sequence: u32) -> Vec<u8> {
     key
 }
 
+/// The key under which the next role id stands.
+pub fn next_role_key() -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key).table(COUNTERS_TABLE, IndexId(3));
+    key
+}
+
+/// The key of the secret from which those without a password have their salts.
+pub fn mock_secret_key() -> Vec<u8> {
+    let mut key = Vec::new();
+    KeyWriter::new(&mut key).table(COUNTERS_TABLE, IndexId(4));
+    key
+}
+
+/// The key of a role.
+pub fn role_key(name: &str) -> Vec<u8> {
+    name_key(ROLES, name, None)
+}
+
+/// The range of the keys that [`role_key`] makes.
+pub fn roles_range() -> KeyRange {
+    KeyRange::index(CATALOG_TABLE, ROLES)
+}
+
 /// The change that says of a range that its keys are nobody's: whoever comes by clears them away, and takes the word back.
 ///
 /// # Panics
@@ -285,6 +315,8 @@ impl Catalog {
             }
             // It concerns no statement, and changes without a new version.
             RETIRED => {}
+            // Read by themselves: the catalog is shown, and they are secrets.
+            ROLES => {}
             VERSION => self.version = read_version(Some(value))?,
             NEXT_TABLE => {
                 let bytes = value
@@ -503,7 +535,7 @@ impl Catalog {
         (Arc::new(table), changes)
     }
 
-    /// The change after which every session reads the catalog, and the statistics of its tables, anew.
+    /// The change after which every session reads the catalog, the statistics of its tables, and the roles anew.
     pub fn renew(&self) -> KeyChange {
         self.next_version()
     }
