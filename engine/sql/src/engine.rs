@@ -12,6 +12,7 @@ use aion_base::recommendation::Pipeline;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{self, Catalog};
 use aion_catalog::stats::TableStatistics;
+use aion_security::{Mock, Roles};
 use aion_storage::{Direction, Generation, LockOptions, LockTable, Snapshot, Store};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 use crate::activity::Activity;
 use crate::nearest::{Followers, SavedGraphs};
 use crate::planner::Shapes;
+use crate::roles::RoleStore;
 use crate::sequences::Sequences;
 use crate::session::KnownTexts;
 use crate::storages::Storages;
@@ -69,6 +71,7 @@ pub struct Engine {
     pub(crate) sequences: Arc<Sequences>,
     pub(crate) locks: LockTable,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) roles: Arc<RoleStore>,
     pub(crate) known_texts: KnownTexts,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
@@ -140,6 +143,7 @@ impl Engine {
             sequences: Arc::new(Sequences::new(store.clone())),
             activity: Arc::default(),
             locks: LockTable::new(Arc::new(SystemClock::default()), LockOptions::default()),
+            roles: Arc::new(RoleStore::new(store.clone())?),
             store,
             state,
             options,
@@ -176,6 +180,22 @@ impl Engine {
             known.generation = Some(generation);
         }
         Ok(catalog)
+    }
+
+    /// The roles as they are now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn roles(&self) -> Result<Arc<Roles>> {
+        self.roles.now()
+    }
+
+    /// What makes verifiers for those who have no password.
+    ///
+    /// # Errors
+    /// When its secret cannot be read.
+    pub fn mock(&self) -> Result<Mock> {
+        self.roles.mock()
     }
 
     /// Bytes that running queries have reserved.

@@ -30,6 +30,7 @@ mod observe;
 mod parse;
 mod planner;
 mod response;
+mod roles;
 mod rules;
 mod sequences;
 mod session;

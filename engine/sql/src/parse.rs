@@ -4,6 +4,7 @@
 //! not do: that is refused with 0A000 where the statement is planned, never ignored. What sqlparser has no syntax for is
 //! put aside before it reads the tokens (see `graph`).
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -196,10 +197,28 @@ pub fn syntax_error(error: ParserError, text: &str) -> Error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
     let (message, place) = split_place(&message);
+    let message = without_secret(message, text);
     let error = Error::invalid(SqlState::SYNTAX_ERROR, format!("syntax error: {message}"));
     match place.and_then(|(line, column)| position(text, line, column)) {
         Some(position) => error.with_position(position),
         None => error,
+    }
+}
+
+/// Whether a text may set a password, so that no literal of it may be told to anybody.
+pub fn mentions_password(text: &str) -> bool {
+    const WORD: &[u8] = b"password";
+    let mut windows = text.as_bytes().windows(WORD.len());
+    windows.any(|window| window.eq_ignore_ascii_case(WORD))
+}
+
+/// A message without the literal that was found, in a text that may set a password.
+fn without_secret<'a>(message: &'a str, text: &str) -> Cow<'a, str> {
+    match message.split_once(", found: ") {
+        Some((front, found)) if found.contains(['\'', '"', '$']) && mentions_password(text) => {
+            format!("{front}, found: a literal").into()
+        }
+        _ => message.into(),
     }
 }
 

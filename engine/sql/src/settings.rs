@@ -105,6 +105,8 @@ const SETTINGS: &[Setting] = &[
     setting("max_identifier_length", "63", Kind::Fixed, false),
     // There is no row security yet, so both mean the same.
     setting("row_security", "on", Kind::Bool, false),
+    // What `\password` of psql asks for.
+    setting("password_encryption", "scram-sha-256", Kind::Fixed, false),
     setting("search_path", "\"$user\", public", Kind::Text, true),
     setting("server_encoding", "UTF8", Kind::Fixed, true),
     setting("server_version", crate::SERVER_VERSION, Kind::Fixed, true),

@@ -1,5 +1,5 @@
 //! Statements that sqlparser does not know, or not all of: VACUUM, CREATE and ALTER SEQUENCE, ALTER ... OWNER TO of what has no
-//! other ALTER, CHECKPOINT and REINDEX.
+//! other ALTER, CHECKPOINT and REINDEX; and what concerns roles and their rights (`role`).
 //!
 //! As with property graphs (see `graph`) the statement goes on as a string in a place that sqlparser can read,
 //! `CALL "aion utility"('statement')`, and keeps its place in the text. It is parsed where the tokens are looked through, so that an error
@@ -15,6 +15,9 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use crate::parse;
 use crate::planner::sql_type;
+use role::RoleStatement;
+
+pub mod role;
 
 /// The name of the procedure that carries a statement.
 const CARRIER: &str = "aion utility";
@@ -46,6 +49,8 @@ pub enum Utility {
     Checkpoint,
     /// Indexes are always what their tables are.
     Reindex,
+    /// It may hold a password.
+    Role(RoleStatement),
 }
 
 /// An option of a sequence.
@@ -67,7 +72,7 @@ pub enum SequenceOption {
 pub fn is_mentioned(text: &str) -> bool {
     const WORDS: [&[u8]; 5] = [b"vacuum", b"sequence", b"owner", b"checkpoint", b"reindex"];
     let bytes = text.as_bytes();
-    WORDS.iter().any(|word| {
+    WORDS.iter().chain(&role::MENTIONS).any(|word| {
         bytes
             .windows(word.len())
             .any(|window| window.eq_ignore_ascii_case(word))
@@ -176,7 +181,7 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
         .take(3)
         .collect();
     let is = |at: usize, word: &str| words.get(at).is_some_and(|there| there.eq_ignore_ascii_case(word));
-    if is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") {
+    if is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
     if is(0, "create") {
@@ -232,6 +237,9 @@ fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
 }
 
 fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
+    if let Some(utility) = role::statement(parser)? {
+        return Ok(utility);
+    }
     if word(parser, "VACUUM") {
         return vacuum(parser);
     }
@@ -434,6 +442,19 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::OwnerTo { tag } => tag,
         Utility::Checkpoint => "CHECKPOINT",
         Utility::Reindex => "REINDEX",
+        Utility::Role(role) => role.tag(),
+    }
+}
+
+/// Whether a statement may hold a password, so that nobody may take note of its text.
+pub fn is_secret(statement: &ast::Statement) -> bool {
+    match statement {
+        ast::Statement::Call(call) => matches!(carried(call), Ok(Some(Utility::Role(_))) | Err(_)),
+        // As EXPLAIN has them, which does not explain them.
+        ast::Statement::Explain { statement, .. } => is_secret(statement),
+        ast::Statement::CreateRole(_) | ast::Statement::CreateUser(_) => true,
+        ast::Statement::AlterRole { .. } | ast::Statement::AlterUser(_) => true,
+        _ => false,
     }
 }
 

@@ -84,6 +84,7 @@ impl Session {
             database: self.options.database.clone(),
             settings: self.settings.clone(),
             process_id: self.process_id,
+            roles: self.seen_roles(),
             assigned: self.assigned.clone(),
             sequences: self.engine.sequences.clone(),
             numbers: self.numbers.clone(),

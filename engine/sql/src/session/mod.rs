@@ -26,6 +26,7 @@ mod locked;
 mod observing;
 mod parameters;
 mod query;
+mod role;
 mod sequence;
 mod setting;
 mod table;
@@ -41,6 +42,7 @@ use std::sync::{Arc, OnceLock};
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Catalog;
 use aion_catalog::{SqlType, Value};
+use aion_security::RoleId;
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
@@ -70,7 +72,7 @@ pub use what_if::{HypotheticalIndex, WhatIf};
 /// Who a session belongs to.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// Role; `aion` is the superuser.
+    /// Role; `aion` is the first superuser.
     pub user: String,
     /// Database name as the client gave it.
     pub database: String,
@@ -174,6 +176,8 @@ pub struct Session {
     process_id: i32,
     /// As others see it, once it has a number.
     seat: Option<Arc<Seat>>,
+    /// The role that logged in; None where there was no login.
+    role: Option<RoleId>,
     /// What `set_config` set in a statement, until the statement is over.
     assigned: Assigned,
     /// The numbers that sequences gave it.
@@ -203,6 +207,7 @@ impl Session {
             local: LocalTables::default(),
             process_id: 0,
             seat: None,
+            role: None,
             assigned: Assigned::default(),
             numbers: Arc::default(),
             hypothetical: [].into(),

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 
 use super::{Prepared, Session};
 use crate::observe::{Observing, fingerprint};
+use crate::parse::mentions_password;
+use crate::utility;
 
 /// Texts that are known, and their bytes: when either is reached, all are forgotten.
 const TEXTS_MAX: usize = 1_000;
@@ -43,7 +45,9 @@ impl KnownTexts {
             .query
             .contains(&format!("${}", prepared.parameters.len() + 1));
         let bytes = statement.text.len() * 2;
-        if !has_literals && bytes <= TEXT_BYTES_MAX / 64 {
+        // The text has the statements that came with it, too, and one of them may set a password.
+        let is_harmless = !has_literals && !mentions_password(&statement.text);
+        if is_harmless && bytes <= TEXT_BYTES_MAX / 64 {
             let mut texts = self.0.lock();
             if texts.known.len() >= TEXTS_MAX || texts.bytes + bytes > TEXT_BYTES_MAX {
                 *texts = Texts::default();
@@ -77,7 +81,7 @@ impl Session {
         planning: Duration,
         physical: Option<&Arc<dyn ExecutionPlan>>,
     ) -> Option<Observing> {
-        if !self.is_observed() {
+        if !self.is_observed() || utility::is_secret(&prepared.statement.ast) {
             return None;
         }
         let observer = self

@@ -31,6 +31,7 @@ impl Session {
                 return Ok(Response::Done { tag: tag.to_owned() });
             }
             Utility::OwnerTo { .. } | Utility::Reindex => return Ok(Response::Done { tag: tag.to_owned() }),
+            Utility::Role(role) => return self.define_role(role, &cancellation).await,
             Utility::CreateSequence { .. } | Utility::AlterSequence { .. } => {}
         }
         let transaction = self.transaction(true)?;

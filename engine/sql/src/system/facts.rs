@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
+use crate::roles::SeenRoles;
 use crate::sequences::Sequences;
 use crate::settings::Settings;
 
@@ -32,6 +33,8 @@ pub struct Identity {
     pub settings: Settings,
     /// The number that cancel requests name.
     pub process_id: i32,
+    /// All roles.
+    pub roles: SeenRoles,
     /// Settings that a function of the statement sets.
     pub assigned: Assigned,
     /// Who gives the numbers of sequences.

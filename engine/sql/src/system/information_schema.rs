@@ -2,6 +2,7 @@
 
 use aion_base::Result;
 use aion_catalog::SqlType;
+use aion_security::role::BOOTSTRAP_NAME;
 
 use super::cells::{Cell, Row, row};
 use super::facts::{Facts, Relation, RelationKind};
@@ -114,14 +115,14 @@ fn catalog_name(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn schemata(facts: &Facts) -> Result<Vec<Row>> {
-    let (database, user) = (&facts.identity.database, &facts.identity.user);
+    let database = &facts.identity.database;
     let schemas = facts.catalog.schemas();
     Ok(schemas
         .map(|schema| {
             row![
                 database.as_str(),
                 schema,
-                user.as_str(),
+                BOOTSTRAP_NAME,
                 Cell::Null,
                 Cell::Null,
                 Cell::Null,

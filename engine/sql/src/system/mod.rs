@@ -15,9 +15,8 @@
 //! The columns of views are found by planning the views, in statements that read `pg_attribute` or
 //! `information_schema.columns`; not in a view over these, which would have to plan itself.
 //!
-//! Left out: composite values (`information_schema._pg_expandarray`), oids of roles and databases other than the
-//! one of each that there is, privileges, the columns that every table of PostgreSQL has (`tableoid`, `xmin`), and the exact types of
-//! built-in functions in `pg_proc`.
+//! Left out: composite values (`information_schema._pg_expandarray`), oids of databases other than the one that there is, privileges,
+//! the columns that every table of PostgreSQL has (`tableoid`, `xmin`), and the exact types of built-in functions in `pg_proc`.
 
 pub mod cells;
 pub mod comments;
@@ -31,6 +30,7 @@ mod relations;
 mod rewrite;
 mod running;
 pub mod sequences;
+mod roles;
 mod server;
 mod show;
 mod types;
@@ -160,6 +160,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
     let parts = [
         relations::TABLES,
         types::TABLES,
+        roles::TABLES,
         server::TABLES,
         server::EMPTY,
         constraints::TABLES,

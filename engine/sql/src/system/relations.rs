@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use aion_base::Result;
 use aion_base::id::TableId;
 use aion_catalog::descriptor::{Identity, IndexColumn, IndexMethod, IndexState, TableDescriptor};
+use aion_security::role::BOOTSTRAP_NAME;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::cells::{Cell, Row, result_type, row};
@@ -464,7 +465,7 @@ fn tables_view(facts: &Facts) -> Result<Vec<Row>> {
             row![
                 relation.schema.as_str(),
                 relation.name.as_str(),
-                facts.identity.user.as_str(),
+                BOOTSTRAP_NAME,
                 Cell::Null,
                 has_indexes,
                 false,
@@ -476,7 +477,7 @@ fn tables_view(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn views_view(facts: &Facts) -> Result<Vec<Row>> {
-    let owner = facts.identity.user.as_str();
+    let owner = BOOTSTRAP_NAME;
     let views = facts.relations().iter().filter_map(|relation| match &relation.kind {
         RelationKind::View(view) => Some(row![
             relation.schema.as_str(),

@@ -1,4 +1,4 @@
-//! The server: its database, role, settings, functions and extensions; and what there is nothing of.
+//! The server: its database, settings, functions and extensions; and what there is nothing of.
 
 use aion_base::Result;
 
@@ -20,21 +20,6 @@ pub(super) const TABLES: &[Definition] = &[
         1213,
         "oid oid, spcname name, spcowner oid, spcacl text[], spcoptions text[]",
         tablespaces,
-    ),
-    Definition::new(
-        "pg_roles",
-        0,
-        "rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool, rolcanlogin bool, \
-         rolreplication bool, rolconnlimit int4, rolpassword text, rolvaliduntil timestamptz, rolbypassrls bool, \
-         rolconfig text[], oid oid",
-        roles,
-    ),
-    Definition::new(
-        "pg_user",
-        0,
-        "usename name, usesysid oid, usecreatedb bool, usesuper bool, userepl bool, usebypassrls bool, passwd text, \
-         valuntil timestamptz, useconfig text[]",
-        users,
     ),
     Definition::new(
         "pg_settings",
@@ -264,38 +249,6 @@ fn tablespaces(_: &Facts) -> Result<Vec<Row>> {
         oids::OWNER,
         Cell::Null,
         Cell::Null
-    ]])
-}
-
-fn roles(facts: &Facts) -> Result<Vec<Row>> {
-    Ok(vec![row![
-        facts.identity.user.as_str(),
-        true,
-        true,
-        true,
-        false,
-        true,
-        false,
-        -1,
-        Cell::Null,
-        Cell::Null,
-        true,
-        Cell::Null,
-        oids::OWNER,
-    ]])
-}
-
-fn users(facts: &Facts) -> Result<Vec<Row>> {
-    Ok(vec![row![
-        facts.identity.user.as_str(),
-        oids::OWNER,
-        false,
-        true,
-        false,
-        true,
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
     ]])
 }
 

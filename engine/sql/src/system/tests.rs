@@ -314,6 +314,11 @@ fn facts() -> Facts {
         database: "aion".to_owned(),
         settings: Settings::default(),
         process_id: 7,
+        roles: {
+            let store = aion_storage::Store::in_memory(&aion_storage::StoreOptions::default());
+            let store = crate::roles::RoleStore::new(Arc::new(store)).expect("randomness");
+            crate::roles::SeenRoles::new(Arc::new(store), None, None, "aion")
+        },
         observer: Some(Arc::new(OneStatement)),
         pipeline: Some(Arc::new(OneRecommendation)),
         assigned: Assigned::default(),

@@ -1,6 +1,7 @@
 //! What the system's functions answer.
 
 use aion_base::{Error, Result, SqlState};
+use aion_security::RoleId;
 
 pub use super::numbers::{currval, lastval, nextval, sequence_last_value, serial_sequence, setval};
 pub use super::sizes::{indexes_size, relation_size, size_pretty, total_size};
@@ -159,10 +160,12 @@ pub fn format_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    match arguments.first().and_then(Cell::oid) {
-        Some(oids::OWNER) => current_user(facts, arguments),
-        other => Ok(Cell::from(format!("unknown (OID={})", other.unwrap_or_default()))),
-    }
+    let oid = arguments.first().and_then(Cell::oid).unwrap_or_default();
+    let roles = facts.identity.roles.read()?;
+    Ok(match roles.by_id(RoleId(oid)) {
+        Some(role) => Cell::from(role.name.as_str()),
+        None => Cell::from(format!("unknown (OID={oid})")),
+    })
 }
 
 /// Expressions are kept as their text, in all parentheses.
@@ -365,15 +368,17 @@ pub fn schema_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 pub fn role_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    let find = |name: &str| {
-        let parts = split_name(name)?;
-        (parts == [facts.identity.user.clone()]).then_some(oids::OWNER)
+    let roles = facts.identity.roles.read()?;
+    let find = |name: &str| match split_name(name)?.as_slice() {
+        [name] => roles.get(name).map(|role| role.id.0),
+        _ => None,
     };
     oid_of(arguments, SqlState::UNDEFINED_OBJECT, "role", find)
 }
 
 pub fn named_role(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    let find = |oid| (oid == oids::OWNER).then(|| quoted(&facts.identity.user));
+    let roles = facts.identity.roles.read()?;
+    let find = |oid| roles.by_id(RoleId(oid)).map(|role| quoted(&role.name));
     Ok(name_of(role_oid(facts, arguments)?, find))
 }
 
