@@ -11,6 +11,7 @@ use aion_base::range::KeyRange;
 use aion_base::recommendation::{Asked, DecisionRow, Pipeline as _, Recommendation};
 use aion_base::{Error, Result};
 use aion_catalog::keys::ROWS;
+use aion_security::{Mock, Roles};
 use aion_storage::{Direction, Store, StoreOptions};
 
 pub use aion_base::recommendation;
@@ -175,6 +176,22 @@ impl Database {
     /// A session.
     pub fn session(&self, options: SessionOptions) -> Session {
         Session::new(self.engine.clone(), options)
+    }
+
+    /// The roles as they are now: who may log in, and how.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn roles(&self) -> Result<Arc<Roles>> {
+        self.engine.roles()
+    }
+
+    /// What makes verifiers for those who have no password, so that a login does not tell who has one.
+    ///
+    /// # Errors
+    /// When its secret cannot be read.
+    pub fn mock(&self) -> Result<Mock> {
+        self.engine.mock()
     }
 
     /// Waits until the vector indexes are in memory; until then searches compare all rows. Blocks.
