@@ -215,6 +215,16 @@ pub const HOMES: &[Home] = &[
         guests: &[],
     },
     Home {
+        family: "rustls",
+        folder: "engine/server",
+        guests: &[],
+    },
+    Home {
+        family: "tokio-rustls",
+        folder: "engine/server",
+        guests: &[],
+    },
+    Home {
         family: "axum",
         folder: "engine/server",
         guests: &[],

@@ -7,9 +7,10 @@
 //! * [`flight`]: Arrow Flight SQL.
 //! * [`http`]: SQL as JSON, health and metrics.
 //!
-//! All serve one [`Service`]: a database, [`ServerLimits`], [`Metrics`] and the word to stop. [`check_bind`] decides
-//! which addresses may be served.
+//! All serve one [`Service`]: a database, [`ServerLimits`], [`Metrics`], [`Access`] and the word to stop. [`check_bind`],
+//! [`check_pg_bind`] and [`check_roles`] decide which addresses may be served.
 
+mod access;
 mod bind;
 pub mod flight;
 pub mod http;
@@ -20,9 +21,12 @@ mod service;
 mod socket;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod work;
 
-pub use bind::check_bind;
+pub use access::Access;
+pub use bind::{check_bind, check_pg_bind, check_roles};
 pub use limits::ServerLimits;
 pub use metrics::Metrics;
 pub use service::Service;
+pub use tls::Tls;

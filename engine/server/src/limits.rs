@@ -19,7 +19,7 @@ pub struct ServerLimits {
     pub row_bytes_max: usize,
     /// Connections, those that log in included; 53300.
     pub connections_max: usize,
-    /// Time from the connection to the end of the login; 57014.
+    /// Time from the connection to the end of the greeting, and from there to the end of the login; 57014.
     pub login_timeout: Duration,
     /// Time that a connection may be silent between messages; 57P05. None: for ever.
     pub idle_timeout: Option<Duration>,

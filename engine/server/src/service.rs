@@ -9,10 +9,11 @@ use aion_db::{Database, SessionOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::limits::ServerLimits;
 use crate::metrics::Metrics;
 
-/// The one role and the one database.
+/// The first role, which Flight SQL and HTTP know alone, and the one database.
 pub(crate) const NAME: &str = "aion";
 
 /// Pause after a failed accept: it fails when descriptors run out.
@@ -25,29 +26,53 @@ pub struct Service {
     pub(crate) limits: ServerLimits,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) access: Access,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
 
 impl Service {
-    /// A service that ends when `shutdown` says true.
+    /// A service that ends when `shutdown` says true, without TLS.
     pub fn new(database: Arc<Database>, limits: ServerLimits, shutdown: watch::Receiver<bool>) -> Arc<Self> {
-        Self::with_clock(database, limits, shutdown, Arc::new(SystemClock::default()))
+        Self::with_access(database, limits, Access::default(), shutdown)
+    }
+
+    /// The same, with what the operator says of who may connect in what.
+    pub fn with_access(
+        database: Arc<Database>,
+        limits: ServerLimits,
+        access: Access,
+        shutdown: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        let clock = Arc::new(SystemClock::default());
+        Arc::new(Self::made(database, limits, access, shutdown, clock))
     }
 
     /// A service whose handles age, and whose statements are timed, by `clock`.
+    #[cfg(test)]
     pub(crate) fn with_clock(
         database: Arc<Database>,
         limits: ServerLimits,
         shutdown: watch::Receiver<bool>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::made(database, limits, Access::default(), shutdown, clock))
+    }
+
+    fn made(
+        database: Arc<Database>,
+        limits: ServerLimits,
+        access: Access,
+        shutdown: watch::Receiver<bool>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
             database,
             limits,
             metrics: Metrics::new(Arc::clone(&clock)),
             clock,
+            access,
             shutdown,
-        })
+        }
     }
 
     /// The counters of this service.
@@ -61,7 +86,7 @@ impl Service {
     }
 }
 
-/// The session that a role may have.
+/// The session that a role may have where there are no passwords: on the edges that do not ask for one.
 ///
 /// # Errors
 /// 28000 for another role than ours, 3D000 for another database.
@@ -72,17 +97,26 @@ pub(crate) fn admit(user: &str, database: &str, application: &str) -> Result<Ses
             format!("role \"{user}\" does not exist"),
         ));
     }
-    if database != NAME {
-        return Err(Error::not_found(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{database}\" does not exist"),
-        ));
-    }
+    check_database(database)?;
     Ok(SessionOptions {
         user: user.to_owned(),
         database: database.to_owned(),
         application: application.to_owned(),
     })
+}
+
+/// Whether there is such a database.
+///
+/// # Errors
+/// 3D000.
+pub(crate) fn check_database(name: &str) -> Result<()> {
+    if name == NAME {
+        return Ok(());
+    }
+    Err(Error::not_found(
+        SqlState::INVALID_CATALOG_NAME,
+        format!("database \"{name}\" does not exist"),
+    ))
 }
 
 /// What a client beyond the limit on connections is told.

@@ -16,6 +16,7 @@ use aion_base::{Error, Result, SqlState};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::connection::End;
 use crate::limits::ServerLimits;
 
 /// Type and length.
@@ -139,6 +140,34 @@ impl<R: AsyncRead + Unpin> Input<R> {
             _ if self.buffer.len() <= length => Ok(None),
             _ => Ok(Some(Incoming::Message(kind, self.cut(length + 1)))),
         }
+    }
+
+    /// The body of the next message if it is here already, of a client that logs in: it must be of the type that passwords have, and
+    /// short.
+    ///
+    /// # Errors
+    /// 08P01 for any other; that the client leaves.
+    pub(crate) fn take_response(&mut self, bytes_max: usize) -> Result<Option<BytesMut>, End> {
+        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        match header[0] {
+            b'p' if (4..=4 + bytes_max).contains(&length) => {}
+            b'p' => return Err(End::Fatal(violation(format!("invalid message length {length}")))),
+            b'X' => return Err(End::Left),
+            kind => {
+                let message = format!("expected SASL response, got message type {kind}");
+                return Err(End::Fatal(violation(message)));
+            }
+        }
+        if self.buffer.len() <= length {
+            return Ok(None);
+        }
+        let mut message = self.cut(length + 1);
+        message.advance(HEADER_BYTES);
+        Ok(Some(message))
     }
 
     /// As [`Input::take`], while the client sends the data of a COPY. Flush and Sync mean nothing there.

@@ -5,6 +5,8 @@
 //! moves, socket and all, to the database's runtime of queries, because a statement costs less than a change of
 //! threads.
 //!
+//! **TLS.** The handshake is part of the greeting. What encrypts moves with the socket (`wire`).
+//!
 //! **Too many.** A connection beyond the limit is still greeted, so that its client learns why it is refused (53300)
 //! and so that cancel requests get through; there are few such at a time, and beyond those the socket is closed at
 //! once.
@@ -13,23 +15,31 @@
 //! 3. After the grace statements are cancelled. 4. Whatever is left some seconds later is dropped. 5. [`serve`]
 //! returns once nothing of it uses the database any more.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::{Error, Result, SqlState};
+use aion_db::Session;
+use aion_security::Role;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::error::Elapsed;
 
 use super::cancel::Cancellers;
 use super::connection::{Connection, End};
 use super::input::Input;
 use super::output::Output;
-use super::startup::{self, Greeting, Opening};
+use super::seats::{Seat, Seats};
+#[cfg(test)]
+use super::startup::{self, Offer};
+use super::startup::{Greeting, Opening};
+use super::wire::{Resumed, Wire};
 use super::{error, login};
+use crate::access::Entry;
 use crate::metrics::Edge;
 use crate::service::{Service, accept, told_to_stop, too_many_connections};
 
@@ -40,7 +50,7 @@ const CANCELLED_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves the PostgreSQL protocol until `shutdown` says true, then ends all connections and returns.
 ///
-/// The address of `listener` should have passed [`crate::check_bind`].
+/// The address of `listener` should have passed [`crate::check_pg_bind`] and [`crate::check_roles`].
 ///
 /// # Errors
 /// 58030 if the listener's address cannot be told. A connection's errors end that connection.
@@ -54,6 +64,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
     let shared = Arc::new(Shared {
         service,
         cancellers: Arc::default(),
+        seats: Arc::default(),
     });
     let permits = Arc::new(Semaphore::new(connections_max as usize));
     let mut served = JoinSet::new();
@@ -130,6 +141,7 @@ fn note(ended: Result<(), JoinError>) {
 pub(super) struct Shared {
     pub(super) service: Arc<Service>,
     pub(super) cancellers: Arc<Cancellers>,
+    pub(super) seats: Arc<Seats>,
 }
 
 /// Whether a connection may have a session.
@@ -143,23 +155,35 @@ pub(super) enum Admission {
 }
 
 /// One connection, from its first byte to its last.
-async fn handle(mut stream: TcpStream, shared: Arc<Shared>, admission: Admission) {
-    let Some((opening, permit)) = greet(&mut stream, &shared, admission).await else {
+async fn handle(stream: TcpStream, shared: Arc<Shared>, admission: Admission) {
+    let (from, address) = (stream.peer_addr().ok(), stream.local_addr().ok());
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%error, "a connection ended before it began");
+    }
+    let mut wire = Wire::new(stream);
+    let access = &shared.service.access;
+    let received = wire.receive(access.tls.as_deref());
+    let received = tokio::time::timeout(shared.service.limits.login_timeout, received).await;
+    let Some((opening, permit)) = decide(&mut wire, received, &shared, admission).await else {
         return;
     };
-    let address = stream.local_addr().ok();
-    let socket = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
-        Ok(socket) => socket,
+    let entry = access.entry(from, address, wire.is_encrypted());
+    let parked = match wire.park() {
+        Ok(parked) => parked,
         Err(error) => return tracing::debug!(%error, "a connection ended before it began"),
     };
     let queries = shared.service.database.runtime().clone();
     let session = async move {
         let _permit = permit;
         // Registered with the runtime that reads and writes it.
-        match TcpStream::from_std(socket) {
-            Ok(stream) => {
+        match parked.resume() {
+            Ok(Resumed::Plain(stream)) => {
                 let (reader, writer) = stream.into_split();
-                session(reader, writer, opening, shared, address).await;
+                session(reader, writer, opening, shared, entry).await;
+            }
+            Ok(Resumed::Tls(stream)) => {
+                let (reader, writer) = tokio::io::split(stream);
+                session(reader, writer, opening, shared, entry).await;
             }
             Err(error) => tracing::error!(%error, "a connection could not be moved"),
         }
@@ -177,14 +201,27 @@ impl Drop for AbortedWithMe {
     }
 }
 
-/// Finds out what a client wants; None if that has been done, or is refused.
+/// Finds out what a client wants that is not offered TLS; None if that has been done, or is refused.
+#[cfg(test)]
 pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     shared: &Shared,
     admission: Admission,
 ) -> Option<(Opening, OwnedSemaphorePermit)> {
+    let received = startup::receive(stream, Offer::Refuse);
+    let received = tokio::time::timeout(shared.service.limits.login_timeout, received).await;
+    decide(stream, received, shared, admission).await
+}
+
+/// What becomes of a greeting that came, or did not come in time; None if all has been done, or is refused.
+async fn decide<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    received: Result<Result<Opening, End>, Elapsed>,
+    shared: &Shared,
+    admission: Admission,
+) -> Option<(Opening, OwnedSemaphorePermit)> {
     let limits = &shared.service.limits;
-    let error = match tokio::time::timeout(limits.login_timeout, startup::receive(stream)).await {
+    let error = match received {
         Ok(Ok(Opening {
             greeting: Greeting::Cancel(request),
             ..
@@ -205,43 +242,60 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
             tracing::debug!(%error, "a connection broke before its session began");
             return None;
         }
-        Err(_) => Error::unavailable(SqlState::QUERY_CANCELED, "canceling authentication due to timeout"),
+        Err(_) => login_took_too_long(),
     };
     let mut output = Output::new(stream, BytesMut::new(), limits.login_timeout);
-    output.send(&error::fatal(&error));
-    if output.flush().await.is_ok() {
-        output.close().await;
-    }
+    refuse_login(&mut output, &error).await;
     None
 }
 
-/// Makes the session that a client asked for, and runs it to its end.
-pub(super) async fn session<R, W>(
-    reader: R,
-    writer: W,
-    opening: Opening,
-    shared: Arc<Shared>,
-    address: Option<SocketAddr>,
-) where
+fn login_took_too_long() -> Error {
+    Error::unavailable(SqlState::QUERY_CANCELED, "canceling authentication due to timeout")
+}
+
+/// Says why, and ends the connection.
+async fn refuse_login<W: AsyncWrite + Unpin>(output: &mut Output<W>, error: &Error) {
+    output.send(&error::fatal(error));
+    if output.flush().await.is_ok() {
+        output.close().await;
+    }
+}
+
+/// Makes the session that a client asked for, once it has proved who it is, and runs it to its end.
+pub(super) async fn session<R, W>(reader: R, writer: W, opening: Opening, shared: Arc<Shared>, entry: Entry)
+where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let Greeting::Session { version, parameters } = opening.greeting else {
         return;
     };
-    let input = Input::new(reader, opening.input);
-    let mut output = Output::new(writer, opening.output, shared.service.limits.send_timeout);
-    let admitted = login::options(&parameters, address).and_then(|options| {
-        let mut session = shared.service.database.session(options);
-        let warnings = login::settings(&mut session, &parameters)?;
-        let registration = shared.cancellers.register(version, session.canceller())?;
+    let limits = &shared.service.limits;
+    let mut input = Input::new(reader, opening.input);
+    let mut output = Output::new(writer, opening.output, limits.send_timeout);
+    // The time of the greeting is not taken off: a login has at most twice its limit.
+    let logging_in = log_in(&mut input, &mut output, &parameters, &shared, &entry);
+    let logged_in = match tokio::time::timeout(limits.login_timeout, logging_in).await {
+        Ok(logged_in) => logged_in,
+        Err(_) => Err(End::Fatal(login_took_too_long())),
+    };
+    let begun = logged_in.and_then(|mut login| {
+        let session = &mut login.session;
+        let warnings = login::settings(session, &parameters).map_err(End::Fatal)?;
+        let registration = shared.cancellers.register(version, session.canceller());
+        let registration = registration.map_err(End::Fatal)?;
         session.set_process_id(registration.pid());
-        Ok((session, warnings, registration))
+        Ok((login, warnings, registration))
     });
-    match admitted {
-        Ok((mut session, warnings, registration)) => {
+    match begun {
+        Ok((login, warnings, registration)) => {
+            let Login {
+                mut session,
+                role,
+                seat: _seat,
+            } = login;
             let _open = shared.service.metrics.connection(Edge::Pgwire);
-            login::welcome(&mut output, &mut session);
+            login::welcome(&mut output, &mut session, &role);
             output.send(&registration.message());
             for warning in &warnings {
                 output.send(&error::notice(warning));
@@ -250,11 +304,35 @@ pub(super) async fn session<R, W>(
             Connection::new(input, output, session, &shared.service).run().await;
             tracing::debug!(pid = registration.pid(), "a session has ended");
         }
-        Err(error) => {
-            output.send(&error::fatal(&error));
-            if output.flush().await.is_ok() {
-                output.close().await;
-            }
-        }
+        Err(End::Fatal(error)) => refuse_login(&mut output, &error).await,
+        Err(End::Left) => {}
+        Err(End::Broken(error)) => tracing::debug!(%error, "a connection broke while it logged in"),
     }
+}
+
+/// A client that is in.
+struct Login {
+    session: Session,
+    role: Arc<Role>,
+    seat: Seat,
+}
+
+async fn log_in<R, W>(
+    input: &mut Input<R>,
+    output: &mut Output<W>,
+    parameters: &BTreeMap<String, String>,
+    shared: &Shared,
+    entry: &Entry,
+) -> Result<Login, End>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let service = &shared.service;
+    let options = login::options(parameters, entry.address).map_err(End::Fatal)?;
+    let role = login::authenticate(input, output, &options.user, entry, service).await?;
+    let seat = login::admit(&role, &options, &shared.seats, entry.address).map_err(End::Fatal)?;
+    let mut session = service.database.session(options);
+    session.set_role(role.id);
+    Ok(Login { session, role, seat })
 }

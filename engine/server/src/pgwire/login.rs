@@ -1,29 +1,39 @@
 //! From a greeting to a session.
 //!
-//! There is one role and one database, both called `aion`, and no password: [`crate::check_bind`] keeps strangers
-//! away. Settings that come with the greeting are made as by SET; one that cannot be made is a warning, because
-//! drivers send some of them unasked and can do without.
+//! 1. The greeting says who the client claims to be ([`options`]).
+//! 2. He proves it ([`authenticate`]): with a password, or, on this machine and as a role that has none, by being there. How is
+//!    decided in `aion_security::decide`; what is said of a role is said to whom it is.
+//! 3. He is let in if the role may log in and has a connection left, and the database is ours ([`admit`]).
+//! 4. Settings that come with the greeting are made as by SET; one that cannot be made is a warning, because drivers send
+//!    some of them unasked and can do without.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ::pgwire::messages::PgWireBackendMessage;
 use ::pgwire::messages::startup::{Authentication, ParameterStatus};
+use aion_base::id::Timestamp;
 use aion_base::{Error, Result, SqlState};
 use aion_db::{Session, SessionOptions};
-use tokio::io::AsyncWrite;
+use aion_security::{Method, Role, decide};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::error;
+use super::connection::End;
+use super::input::Input;
 use super::output::Output;
-use crate::service::{NAME, admit};
+use super::seats::{Seat, Seats};
+use super::{error, sasl};
+use crate::access::Entry;
+use crate::service::{NAME, Service, check_database};
 
 /// Characters of a setting's value that are reported.
 const REPORTED_CHARS_MAX: usize = 1_000;
 
-/// Whose session it is.
+/// Whose session it is to be.
 ///
 /// # Errors
-/// 28000 for another role than ours, 3D000 for another database, 0A000 for replication.
+/// 28000 where no role is named, 0A000 for replication.
 pub(crate) fn options(parameters: &BTreeMap<String, String>, address: Option<SocketAddr>) -> Result<SessionOptions> {
     let parameter = |name: &str| {
         parameters
@@ -31,26 +41,87 @@ pub(crate) fn options(parameters: &BTreeMap<String, String>, address: Option<Soc
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     };
-    let hint = || match address {
-        Some(address) => {
-            format!(
-                "Connect with: psql -h {} -p {} -U {NAME} {NAME}",
-                address.ip().to_canonical(),
-                address.port()
-            )
-        }
-        None => format!("Connect with: psql -U {NAME} {NAME}"),
-    };
     let Some(user) = parameter("user") else {
-        return Err(invalid_authorization("no PostgreSQL user name specified in startup packet").with_hint(hint()));
+        let error = invalid_authorization("no PostgreSQL user name specified in startup packet");
+        return Err(error.with_hint(how_to_connect(address)));
     };
-    let database = parameter("database").unwrap_or(user);
-    let application = parameter("application_name").unwrap_or_default();
-    let options = admit(user, database, application).map_err(|error| error.with_hint(hint()))?;
     if parameter("replication").is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
         return Err(Error::unsupported("replication connections are not supported"));
     }
-    Ok(options)
+    Ok(SessionOptions {
+        user: user.to_owned(),
+        database: parameter("database").unwrap_or(user).to_owned(),
+        application: parameter("application_name").unwrap_or_default().to_owned(),
+    })
+}
+
+/// What a client is told that does not know its way.
+fn how_to_connect(address: Option<SocketAddr>) -> String {
+    match address {
+        Some(address) => format!(
+            "Connect with: psql -h {} -p {} -U {NAME} {NAME}",
+            address.ip().to_canonical(),
+            address.port()
+        ),
+        None => format!("Connect with: psql -U {NAME} {NAME}"),
+    }
+}
+
+/// Has the client prove that it is the role of that name, and answers with the role.
+///
+/// # Errors
+/// 28000 and 28P01, and what the exchange of a password ends with.
+pub(crate) async fn authenticate<R, W>(
+    input: &mut Input<R>,
+    output: &mut Output<W>,
+    user: &str,
+    entry: &Entry,
+    service: &Service,
+) -> Result<Arc<Role>, End>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let roles = service.database.roles().map_err(End::Fatal)?;
+    let mock = service.database.mock().map_err(End::Fatal)?;
+    let now = Timestamp(service.clock.wall_micros());
+    let method = decide::method(&roles, user, entry.peer, now, &mock).map_err(|error| {
+        let has_hint = error.hint().is_some();
+        End::Fatal(if has_hint {
+            error
+        } else {
+            error.with_hint(how_to_connect(entry.address))
+        })
+    })?;
+    if let Method::Scram(subject) = method {
+        let doom = subject.doom();
+        let proved = sasl::authenticate(input, output, subject, &entry.binding).await;
+        if let Err(End::Fatal(error)) = &proved {
+            // Neither the name, which may be a password in the wrong place, nor the message, which quotes it.
+            match doom {
+                Some(reason) => tracing::info!(state = %error.state(), %reason, "a login failed"),
+                None => tracing::info!(state = %error.state(), "a login failed"),
+            }
+        }
+        proved?;
+    }
+    let role = roles.get(user).cloned();
+    role.ok_or_else(|| End::Fatal(Error::internal("a role that is not there has proved to be who it is")))
+}
+
+/// Lets the role in: the seat is its connection.
+///
+/// # Errors
+/// 28000 for a role without LOGIN, 53300 for one that has all its connections, 3D000 for another database.
+pub(crate) fn admit(
+    role: &Role,
+    options: &SessionOptions,
+    seats: &Arc<Seats>,
+    address: Option<SocketAddr>,
+) -> Result<Seat> {
+    let seat = seats.take(role)?;
+    check_database(&options.database).map_err(|error| error.with_hint(how_to_connect(address)))?;
+    Ok(seat)
 }
 
 fn invalid_authorization(message: impl Into<String>) -> Error {
@@ -139,9 +210,16 @@ fn violation_of_options(word: &str) -> Error {
 }
 
 /// Tells the client that it is in, and what it should know.
-pub(crate) fn welcome<W: AsyncWrite + Unpin>(output: &mut Output<W>, session: &mut Session) {
+pub(crate) fn welcome<W: AsyncWrite + Unpin>(output: &mut Output<W>, session: &mut Session, role: &Role) {
     output.send(&PgWireBackendMessage::Authentication(Authentication::Ok));
     let mut reported = session.reported_settings();
+    for (name, value) in &mut reported {
+        match name.as_str() {
+            "session_authorization" => value.clone_from(&role.name),
+            "is_superuser" => *value = if role.is_superuser { "on" } else { "off" }.to_owned(),
+            _ => {}
+        }
+    }
     // libpq asks for it where it is not told.
     let read_only = "default_transaction_read_only";
     reported.extend(session.setting(read_only).map(|value| (read_only.to_owned(), value)));
@@ -172,23 +250,23 @@ mod tests {
     #[test]
     fn strangers_are_told_how_to_connect() {
         let address = Some("127.0.0.1:5433".parse().expect("an address"));
-        for (given, state, message) in [
-            (&[("user", "bob")][..], "28000", "role \"bob\" does not exist"),
-            (
-                &[("user", "aion"), ("database", "x")],
-                "3D000",
-                "database \"x\" does not exist",
-            ),
-            (&[], "28000", "no PostgreSQL user name specified in startup packet"),
-        ] {
-            let error = options(&parameters(given), address).expect_err(message);
-            assert_eq!((error.state().as_str(), error.message()), (state, message));
-            assert_eq!(
-                error.hint(),
-                Some("Connect with: psql -h 127.0.0.1 -p 5433 -U aion aion")
-            );
-        }
-        let error = options(&parameters(&[("user", "bob")]), "[::1]:5433".parse().ok()).expect_err("a stranger");
+        let error = options(&parameters(&[]), address).expect_err("nobody");
+        assert_eq!(
+            (error.state().as_str(), error.message()),
+            ("28000", "no PostgreSQL user name specified in startup packet")
+        );
+        assert_eq!(
+            error.hint(),
+            Some("Connect with: psql -h 127.0.0.1 -p 5433 -U aion aion")
+        );
+        let elsewhere = options(&parameters(&[("user", "aion"), ("database", "x")]), address).expect("it is said who");
+        let seats = Arc::default();
+        let error = admit(&Role::bootstrap(), &elsewhere, &seats, "[::1]:5433".parse().ok());
+        let error = error.err().expect("another database");
+        assert_eq!(
+            (error.state().as_str(), error.message()),
+            ("3D000", "database \"x\" does not exist")
+        );
         assert_eq!(error.hint(), Some("Connect with: psql -h ::1 -p 5433 -U aion aion"));
         let replication = parameters(&[("user", "aion"), ("replication", "database")]);
         assert_eq!(

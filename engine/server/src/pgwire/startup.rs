@@ -2,7 +2,8 @@
 //!
 //! They have no type: `length u32 BE, itself included | code u32 BE | body`.
 //!
-//! 1. SSLRequest and GSSENCRequest are answered `N`, each once: the client goes on in the clear, or leaves.
+//! 1. SSLRequest is answered `S` where there is a certificate, and what follows is in TLS; else, as GSSENCRequest is always, `N`, each
+//!    once: the client goes on in the clear, or leaves.
 //! 2. CancelRequest is handed over and never answered.
 //! 3. StartupMessage carries the protocol's version and parameters. A minor version or an option that we do not have
 //!    is answered with NegotiateProtocolVersion.
@@ -48,6 +49,19 @@ pub(crate) enum Greeting {
     },
     /// The end of another connection's statement.
     Cancel(CancelRequest),
+    /// TLS, which was promised: its handshake comes next, and then another greeting.
+    Encrypt,
+}
+
+/// What a client that asks for TLS is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// No.
+    Refuse,
+    /// Yes.
+    Accept,
+    /// It is in TLS already: whoever asks again does not speak the protocol.
+    Done,
 }
 
 /// A greeting, and what was read and not yet written with it.
@@ -62,12 +76,27 @@ pub(crate) struct Opening {
 }
 
 /// Reads packets until it is clear what the client wants.
-pub(crate) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<Opening, End> {
+pub(crate) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, offer: Offer) -> Result<Opening, End> {
     let mut input = BytesMut::new();
-    let (mut asked_ssl, mut asked_gss) = (false, false);
+    let (mut asked_ssl, mut asked_gss) = (offer == Offer::Done, false);
     loop {
         let (code, packet) = packet(stream, &mut input).await?;
         match code {
+            SSL_REQUEST if !asked_ssl && offer == Offer::Accept => {
+                // What somebody between us put behind the request would be taken for a part of the encrypted connection (CVE-2021-23214).
+                if !input.is_empty() {
+                    let error = violation("received unencrypted data after SSL request");
+                    return Err(End::Fatal(error.with_detail(
+                        "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+                    )));
+                }
+                stream.write_all(&[SslResponse::BYTE_ACCEPT]).await?;
+                return Ok(Opening {
+                    greeting: Greeting::Encrypt,
+                    input,
+                    output: BytesMut::new(),
+                });
+            }
             SSL_REQUEST if !asked_ssl => {
                 asked_ssl = true;
                 stream.write_all(&[SslResponse::BYTE_REFUSE]).await?;
@@ -198,10 +227,14 @@ mod tests {
 
     /// What the server makes of `bytes`, and what it answers.
     async fn greet(bytes: &[u8]) -> (Result<Greeting, End>, Vec<u8>) {
+        greet_with(Offer::Refuse, bytes).await
+    }
+
+    async fn greet_with(offer: Offer, bytes: &[u8]) -> (Result<Greeting, End>, Vec<u8>) {
         let (mut client, mut server) = tokio::io::duplex(64 * 1024);
         client.write_all(bytes).await.expect("room for all");
         client.shutdown().await.expect("a pipe does not fail");
-        let opening = receive(&mut server).await;
+        let opening = receive(&mut server, offer).await;
         let greeting = match opening {
             Ok(opening) => {
                 server.write_all(&opening.output).await.expect("room for all");
@@ -235,6 +268,25 @@ mod tests {
         assert_eq!(answer, b"NN");
         assert_eq!(parameters["user"], "aion");
         assert_eq!(parameters["application_name"], "");
+    }
+
+    #[tokio::test]
+    async fn encryption_is_promised_once_and_nothing_may_come_before_it() {
+        let (greeting, answer) = greet_with(Offer::Accept, &packet(SSL_REQUEST, b"")).await;
+        assert!(
+            matches!(greeting, Ok(Greeting::Encrypt)) && answer == b"S",
+            "{greeting:?}"
+        );
+        let early = [packet(SSL_REQUEST, b""), packet(version(3, 0), b"user\0aion\0\0")].concat();
+        let again = packet(SSL_REQUEST, b"");
+        for (offer, bytes, state) in [(Offer::Accept, early, "08P01"), (Offer::Done, again, "0A000")] {
+            let (greeting, answer) = greet_with(offer, &bytes).await;
+            assert!(
+                matches!(&greeting, Err(End::Fatal(error)) if error.state().as_str() == state),
+                "{greeting:?}"
+            );
+            assert!(answer.is_empty(), "{answer:?}");
+        }
     }
 
     #[tokio::test]

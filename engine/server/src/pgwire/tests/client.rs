@@ -45,6 +45,7 @@ impl Server {
         let shared = Arc::new(Shared {
             service: Service::new(database, limits, stopping),
             cancellers: Arc::default(),
+            seats: Arc::default(),
         });
         Self {
             shared,
@@ -70,12 +71,14 @@ impl Server {
         };
         let mut stream = tokio::io::join(reader, writer);
         let shared = Arc::clone(&self.shared);
+        let from = "127.0.0.1:4711".parse().ok();
         let address = "127.0.0.1:5433".parse().ok();
+        let entry = shared.service.access.entry(from, address, false);
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("there is one");
         let task = self.shared.service.database.runtime().spawn(async move {
             if let Some((opening, _permit)) = greet(&mut stream, &shared, Admission::Granted(permit)).await {
                 let (reader, writer) = stream.into_inner();
-                session(reader, writer, opening, shared, address).await;
+                session(reader, writer, opening, shared, entry).await;
             }
         });
         (client, task)
