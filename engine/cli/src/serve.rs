@@ -1,7 +1,7 @@
 //! `aion serve`: the server.
 //!
-//! It opens the data directory, listens for PostgreSQL clients, Flight SQL and HTTP, prints how to connect and what its
-//! limits are, and serves until SIGTERM or SIGINT; then running statements end, what is queued is committed, and the
+//! It opens the data directory, listens for PostgreSQL clients (in TLS, where it is given a certificate), Flight SQL and HTTP, prints
+//! how to connect and what its limits are, and serves until SIGTERM or SIGINT; then running statements end, what is queued is committed, and the
 //! directory is released.
 
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_db::{Database, DatabaseOptions, LearningOptions, Mode, NESTING_MAX, WRITE_SET_BYTES_MAX};
-use aion_server::{ServerLimits, Service, check_bind, flight, http, pgwire};
+use aion_server::{Access, ServerLimits, Service, Tls, check_bind, check_pg_bind, check_roles, flight, http, pgwire};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,7 +37,13 @@ pub struct ServeArguments {
     /// Address of HTTP, or off
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     http: Edge,
-    /// Listen beyond this machine although there is neither TLS nor a password
+    /// The certificate of the PostgreSQL protocol in PEM, with those that vouch for it after it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key in PEM, not encrypted
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen beyond this machine although there is neither TLS nor a password, and take whoever comes from there for somebody here
     #[arg(long)]
     insecure: bool,
     /// COPY reads files below this directory only
@@ -58,10 +64,12 @@ pub fn mode(text: &str) -> Result<Mode, String> {
 
 /// Runs `aion serve`.
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
-    let wanted = [Some(arguments.pg), arguments.flight.address(), arguments.http.address()];
-    for address in wanted.into_iter().flatten() {
+    check_pg_bind(arguments.pg, arguments.tls_cert.is_some(), arguments.insecure)?;
+    let others = [arguments.flight.address(), arguments.http.address()];
+    for address in others.into_iter().flatten() {
         check_bind(address, arguments.insecure)?;
     }
+    let access = access(arguments)?;
     let copy_dir = arguments.copy_dir.as_ref().map(|dir| dir.canonicalize()).transpose();
     let copy_dir = copy_dir.map_err(|error| Error::io("find the directory of --copy-dir", error))?;
     let mut options = DatabaseOptions {
@@ -83,6 +91,7 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
         })?;
     }
     let database = Arc::new(Database::open(&arguments.data, options)?);
+    check_roles(arguments.pg, &*database.roles()?, arguments.insecure)?;
     let net = tokio::runtime::Builder::new_multi_thread()
         .thread_name("aion-net")
         .worker_threads(2)
@@ -90,12 +99,26 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|error| Error::io("start the network's threads", error))?;
-    net.block_on(serve(arguments, database.clone()))?;
+    net.block_on(serve(arguments, access, database.clone()))?;
     net.shutdown_timeout(std::time::Duration::from_secs(1));
     let database = Arc::try_unwrap(database).map_err(|_| Error::internal("a connection outlived the server"))?;
     database.close()?;
     Screen::new().line("Closed: everything is durable.")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the switches say of who may connect in what.
+fn access(arguments: &ServeArguments) -> Result<Access> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|error| Error::io(format_args!("read {}", path.display()), error));
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(Arc::new(Tls::from_pem(&read(certificate)?, &read(key)?)?)),
+        _ => None,
+    };
+    Ok(Access {
+        tls,
+        trusts_network: arguments.insecure,
+    })
 }
 
 /// An address that is served, or none.
@@ -128,7 +151,7 @@ impl FromStr for Edge {
     }
 }
 
-async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()> {
+async fn serve(arguments: &ServeArguments, access: Access, database: Arc<Database>) -> Result<()> {
     // All ports before anything is served: a server that is half there helps nobody.
     let (pg, pg_address) = listen("--pg", arguments.pg).await?;
     let flight = listen_where_wanted("--flight", arguments.flight).await?;
@@ -157,6 +180,7 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
         ))?;
         screen.line(format_args!("  curl http://{address}/metrics"))?;
     }
+    warn_of_open_edges(&screen, &database, flight.is_some() || http.is_some())?;
     screen.heading("Limits")?;
     screen.line(format_args!(
         "  memory                {} MiB",
@@ -178,7 +202,7 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
     let waiting = |error| Error::io("wait for signals", error);
     let mut terminate = signal(SignalKind::terminate()).map_err(waiting)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(waiting)?;
-    let service = Service::new(database, limits, stopped);
+    let service = Service::with_access(database, limits, access, stopped);
     let mut serving = JoinSet::new();
     serving.spawn(pgwire::serve(pg, service.clone()));
     if let Some((listener, _)) = flight {
@@ -204,6 +228,14 @@ async fn serve(arguments: &ServeArguments, database: Arc<Database>) -> Result<()
         done = done.and(ended(next));
     }
     done
+}
+
+/// Whoever set a password expects to be asked for it.
+fn warn_of_open_edges(screen: &Screen, database: &Database, has_open: bool) -> Result<()> {
+    if has_open && database.roles()?.any_password() {
+        screen.line("  Flight SQL and HTTP ask for no password: whoever is on this machine is aion there (--flight off --http off)")?;
+    }
+    Ok(())
 }
 
 fn ended(edge: Result<Result<()>, JoinError>) -> Result<()> {

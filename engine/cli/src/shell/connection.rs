@@ -87,6 +87,12 @@ impl Connection {
         if config.get_application_name().is_none() {
             config.application_name("aion sql");
         }
+        // As psql takes it: in the address everybody on this machine could read it.
+        if let Ok(password) = std::env::var("PGPASSWORD")
+            && config.get_password().is_none()
+        {
+            config.password(password);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
