@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("AION_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"))
+                // Whatever is asked for: it logs literals, and one of them may be a password.
+                .add_directive("sqlparser=warn".parse().expect("a directive")),
         )
         .with_writer(std::io::stderr)
         .init();

@@ -63,10 +63,12 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     {
         tokens = utility::strengthen(tokens);
     }
+    let mut utilities = Vec::new();
     if utility::is_mentioned(text) {
-        tokens = utility::carry(tokens, text)?;
+        (tokens, utilities) = utility::carry(tokens, text)?;
     }
-    let statements = parse_tokens(tokens).map_err(|error| syntax_error(error, text))?;
+    let mut statements = parse_tokens(tokens).map_err(|error| syntax_error(error, text))?;
+    utility::put_back(&mut statements, utilities);
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -76,7 +78,6 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ),
         ));
     }
-    let mut statements = statements;
     for statement in &mut statements {
         write_out_exponents(statement);
     }

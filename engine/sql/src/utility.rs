@@ -3,7 +3,8 @@
 //!
 //! As with property graphs (see `graph`) the statement goes on as a string in a place that sqlparser can read,
 //! `CALL "aion utility"('statement')`, and keeps its place in the text. It is parsed where the tokens are looked through, so that an error
-//! has its place, and again where it is run.
+//! has its place, and again where it is run. What sqlparser is given is a number in the statement's stead ([`carry`]), since it writes
+//! literals into its log; [`put_back`] makes it the statement.
 
 use aion_base::Result;
 use aion_catalog::SqlType;
@@ -79,12 +80,13 @@ pub fn is_mentioned(text: &str) -> bool {
     })
 }
 
-/// See the module's header. What is no such statement stays as it is.
+/// See the module's header. What is no such statement stays as it is. Besides the tokens, the statements that were taken out of them.
 ///
 /// # Errors
 /// 42601 with the place, for a statement that is wrong.
-pub fn carry(tokens: Vec<TokenWithSpan>, text: &str) -> Result<Vec<TokenWithSpan>> {
+pub fn carry(tokens: Vec<TokenWithSpan>, text: &str) -> Result<(Vec<TokenWithSpan>, Vec<String>)> {
     let mut carried = Vec::with_capacity(tokens.len());
+    let mut bodies = Vec::new();
     for statement in tokens.split_inclusive(|token| token.token == Token::SemiColon) {
         if !is_ours(statement) {
             carried.extend_from_slice(statement);
@@ -98,12 +100,13 @@ pub fn carry(tokens: Vec<TokenWithSpan>, text: &str) -> Result<Vec<TokenWithSpan
         };
         let span = Span::new(first.span.start, last.span.end);
         parse_tokens(inner.to_vec()).map_err(|error| parse::syntax_error(error, text))?;
-        let body = parse::slice(text, span).to_owned();
+        let number = bodies.len().to_string();
+        bodies.push(parse::slice(text, span).to_owned());
         for token in [
             Token::make_word("CALL", None),
             Token::make_word(CARRIER, Some('"')),
             Token::LParen,
-            Token::SingleQuotedString(body),
+            Token::SingleQuotedString(number),
             Token::RParen,
         ] {
             carried.push(TokenWithSpan::new(token, span));
@@ -112,7 +115,42 @@ pub fn carry(tokens: Vec<TokenWithSpan>, text: &str) -> Result<Vec<TokenWithSpan
             carried.extend(statement.last().cloned());
         }
     }
-    Ok(carried)
+    Ok((carried, bodies))
+}
+
+/// Puts what [`carry`] took out of the tokens into the statements that were made of them.
+pub fn put_back(statements: &mut [ast::Statement], mut bodies: Vec<String>) {
+    for statement in statements {
+        if let ast::Statement::Call(call) = statement
+            && is_carrier(call)
+            && let Some(number) = argument(&mut call.args)
+            && let Some(body) = number.parse().ok().and_then(|at: usize| bodies.get_mut(at))
+        {
+            *number = std::mem::take(body);
+        }
+    }
+}
+
+fn is_carrier(call: &ast::Function) -> bool {
+    let [part] = call.name.0.as_slice() else {
+        return false;
+    };
+    part.as_ident()
+        .is_some_and(|name| name.quote_style.is_some() && name.value == CARRIER)
+}
+
+/// The one argument, of a carrier.
+fn argument(arguments: &mut ast::FunctionArguments) -> Option<&mut String> {
+    let ast::FunctionArguments::List(list) = arguments else {
+        return None;
+    };
+    match list.args.as_mut_slice() {
+        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(value)))] => match &mut value.value {
+            ast::Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which sqlparser does not know, as the next stronger locks that it knows: they keep out
@@ -143,17 +181,11 @@ pub fn strengthen(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// # Errors
 /// Internal: it was parsed before.
 pub fn carried(call: &ast::Function) -> Result<Option<Utility>> {
-    let [part] = call.name.0.as_slice() else {
-        return Ok(None);
-    };
-    let is_carrier = part
-        .as_ident()
-        .is_some_and(|name| name.quote_style.is_some() && name.value == CARRIER);
     let ast::FunctionArguments::List(list) = &call.args else {
         return Ok(None);
     };
     let ([ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(value)))], true) =
-        (list.args.as_slice(), is_carrier)
+        (list.args.as_slice(), is_carrier(call))
     else {
         return Ok(None);
     };

@@ -429,6 +429,29 @@ mod tests {
     }
 
     #[test]
+    fn several_statements_come_back_to_their_places() {
+        let text = "CREATE ROLE a; SELECT 1; DROP ROLE b; CHECKPOINT; ALTER ROLE c LOGIN";
+        let statements = parse::parse(text).expect(text);
+        let tags = statements.iter().map(|statement| match &statement.ast {
+            ast::Statement::Call(call) => carried(call)
+                .expect("parsed before")
+                .map(|utility| super::super::verb(&utility)),
+            _ => None,
+        });
+        let tags: Vec<_> = tags.collect();
+        assert_eq!(
+            tags,
+            [
+                Some("CREATE ROLE"),
+                None,
+                Some("DROP ROLE"),
+                Some("CHECKPOINT"),
+                Some("ALTER ROLE")
+            ]
+        );
+    }
+
+    #[test]
     fn other_statements_stay_as_they_are() {
         for text in ["SELECT role, \"user\" FROM users", "CREATE TABLE users (role text)"] {
             let statements = parse::parse(text).expect(text);
