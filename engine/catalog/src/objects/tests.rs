@@ -200,6 +200,21 @@ fn a_table_of_version_1_is_read() {
     );
 }
 
+/// Roles are read by themselves: whoever shows the catalog shows none of their secrets.
+#[test]
+fn roles_are_passed_over() {
+    let (key, value) = (role_key("alice"), b"hunter2".to_vec());
+    assert!(roles_range().contains(&key) && range().contains(&key));
+    for other in [next_role_key(), mock_secret_key(), table_key(PUBLIC, "alice")] {
+        assert!(!roles_range().contains(&other));
+    }
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "00000000000701616c6963650000");
+    let catalog = Catalog::read([(key, value)]).expect("a key of ours");
+    let shown = format!("{catalog:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("104, 117"), "{shown}");
+}
+
 #[test]
 fn sequences_names_and_retired_ranges_are_changes_like_others() {
     let mut keys = Keys::default();
