@@ -1,6 +1,7 @@
 //! Real clients against the real program: psql, and tokio-postgres for prepared statements.
 
 mod edges;
+mod login;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -28,13 +29,14 @@ impl Process {
     }
 
     fn spawn(dir: &std::path::Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .args(["serve", "--pg", "127.0.0.1:0", "--data"])
-            .arg(dir)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("aion starts");
+        let mut command = Command::new(program());
+        command.args(["serve", "--pg", "127.0.0.1:0", "--data"]).arg(dir);
+        Self::of(command.args(arguments))
+    }
+
+    /// Of a command that serves.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("aion starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         // From here on it is ended whatever happens.
         let mut process = Self {
@@ -48,7 +50,8 @@ impl Process {
             let mut line = String::new();
             let read = process.output.read_line(&mut line).expect("readable");
             assert!(read > 0, "aion serve ended before it was ready");
-            if let Some(rest) = line.trim().strip_prefix("psql -h 127.0.0.1 -p ") {
+            let address = line.trim().strip_prefix("psql -h ");
+            if let Some((_, rest)) = address.and_then(|address| address.split_once(" -p ")) {
                 process.port = rest
                     .split(' ')
                     .next()
