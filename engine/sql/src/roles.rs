@@ -10,7 +10,7 @@
 //! **Guarantee.** No `Debug` of what is here shows a secret.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
@@ -156,8 +156,8 @@ fn assemble(stored: Vec<Role>, next_id: Option<&[u8]>) -> Result<Roles> {
 #[derive(Clone, Debug)]
 pub struct SeenRoles {
     store: Arc<RoleStore>,
-    /// That of the block which the statement is in.
-    transaction: Option<Arc<Transaction>>,
+    /// That of the block which the statement is in, and gone with it: a plan that is kept longer keeps no snapshot.
+    transaction: Option<Weak<Transaction>>,
     /// What the login found; None where there was none.
     role: Option<RoleId>,
     user: String,
@@ -168,13 +168,13 @@ impl SeenRoles {
     /// Seen by a session of `user`.
     pub fn new(
         store: Arc<RoleStore>,
-        transaction: Option<Arc<Transaction>>,
+        transaction: Option<&Arc<Transaction>>,
         role: Option<RoleId>,
         user: impl Into<String>,
     ) -> Self {
         Self {
             store,
-            transaction,
+            transaction: transaction.map(Arc::downgrade),
             role,
             user: user.into(),
             read: OnceLock::new(),
@@ -189,8 +189,8 @@ impl SeenRoles {
         if let Some(roles) = self.read.get() {
             return Ok(roles.clone());
         }
-        let roles = match &self.transaction {
-            Some(transaction) => self.store.of(transaction)?,
+        let roles = match self.transaction.as_ref().and_then(Weak::upgrade) {
+            Some(transaction) => self.store.of(&transaction)?,
             None => self.store.now()?,
         };
         Ok(self.read.get_or_init(|| roles).clone())

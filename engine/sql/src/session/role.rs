@@ -27,7 +27,7 @@ impl Session {
 
     /// The roles as the next statement sees them.
     pub(super) fn seen_roles(&self) -> SeenRoles {
-        let transaction = self.block.as_ref().map(|block| block.transaction.clone());
+        let transaction = self.block.as_ref().map(|block| &block.transaction);
         SeenRoles::new(
             self.engine.roles.clone(),
             transaction,
