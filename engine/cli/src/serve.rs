@@ -91,7 +91,8 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
         })?;
     }
     let database = Arc::new(Database::open(&arguments.data, options)?);
-    check_roles(arguments.pg, &database.roles()?, arguments.insecure)?;
+    let roles = database.roles()?;
+    check_roles(arguments.pg, &roles, arguments.insecure)?;
     let net = tokio::runtime::Builder::new_multi_thread()
         .thread_name("aion-net")
         .worker_threads(2)

@@ -131,7 +131,7 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::Double => Some(53),
         SqlType::Numeric { .. } => Some(sql_type.precision().into()),
         SqlType::Varchar(length) => length.and_then(|length| i32::try_from(length).ok()),
-        SqlType::Char(length) => i32::try_from(length).ok(),
+        SqlType::Char(length) => i32::try_from(*length).ok(),
         SqlType::Date => Some(10),
         SqlType::Timestamp => Some(26),
         SqlType::TimestampTz => Some(32),
