@@ -162,13 +162,16 @@ fn changed<'a>(document: JsonbRef<'a>, path: &[PathElement<'a>], level: usize, c
     let is_last = level + 1 == path.len();
     if let Some(object) = document.object() {
         let mut members = members(object);
-        let found = object.iter().position(|(key, _)| key == element);
+        // By the same walk as the members: damaged bytes may hide a key from the search.
+        let mut walk = object.iter().enumerate();
+        let found = walk
+            .find(|(_, (key, _))| key == &element)
+            .map(|(at, (_, value))| (at, value));
         match (found, is_last) {
-            (Some(at), false) => {
-                let value = object.get(element).expect("its key was found");
+            (Some((at, value)), false) => {
                 members[at].1 = changed(value, path, level + 1, change)?;
             }
-            (Some(at), true) => match change {
+            (Some((at, _)), true) => match change {
                 Change::Delete => drop(members.remove(at)),
                 Change::Set { value, .. } => members[at].1 = value.into(),
                 Change::Insert { .. } => {

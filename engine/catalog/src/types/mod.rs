@@ -235,7 +235,7 @@ impl fmt::Display for SqlType {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [SqlType; 21] = [
+    pub(crate) const ALL: [SqlType; 22] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -304,7 +304,7 @@ pub(crate) mod tests {
         assert_eq!(
             names,
             "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
-             numeric(38,38), text, character varying, character varying(10), bytea, date, \
+             numeric(38,38), text, character varying, character varying(10), character(10), bytea, date, \
              timestamp without time zone, timestamp with time zone, uuid, json, vector, vector(12)"
         );
     }

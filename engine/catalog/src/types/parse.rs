@@ -170,6 +170,8 @@ mod tests {
                 },
             ),
             ("varchar(7)", SqlType::Varchar(Some(7))),
+            ("char", SqlType::Char(1)),
+            ("character (84)", SqlType::Char(84)),
             ("timestamptz", SqlType::TimestampTz),
             ("timestamp(6) with time zone", SqlType::TimestampTz),
             ("timestamp", SqlType::Timestamp),
@@ -209,11 +211,7 @@ mod tests {
             ("text(3)", "42601", "invalid type name \"text(3)\""),
             ("numeric(a)", "42601", "invalid type name \"numeric(a)\""),
             ("varchar(3", "42601", "invalid type name \"varchar(3\""),
-            (
-                "char(3)",
-                "0A000",
-                "type char(3) is not supported: blank-padded text does not exist here",
-            ),
+            ("char(0)", "22023", "length for type char must be at least 1"),
             (
                 "timestamp(3)",
                 "0A000",
