@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
-use crate::program::{Server, at_length};
+use crate::program::at_length;
+use crate::wire::Process;
 
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
-async fn connect(server: &Server) -> Client {
-    let config = format!("host=127.0.0.1 port={} user=aion", server.port());
+async fn connect(server: &Process) -> Client {
+    let config = format!("host=127.0.0.1 port={} user=aion", server.port);
     let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("connected");
     tokio::spawn(connection);
     client
@@ -33,20 +34,30 @@ async fn number(client: &Client, sql: &str) -> i64 {
     row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
 }
 
-/// A statement of another client that waits until the first has ended its transaction.
+/// Runs a statement, which must wait for the other client until that has ended its transaction.
 async fn waits(of: &Client, sql: &str, other: &Client, end: &str) -> Result<(), tokio_postgres::Error> {
     let waiting = of.batch_execute(sql);
     tokio::pin!(waiting);
     tokio::select! {
         answer = &mut waiting => panic!("{sql} did not wait: {answer:?}"),
-        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        () = somebody_waits(other) => {}
     }
     run(other, end).await;
     waiting.await
 }
 
-fn block_on(test: impl AsyncFnOnce(Server)) {
-    let server = Server::start();
+/// Returns once a client waits for a lock, as the view of locks has it.
+async fn somebody_waits(asking: &Client) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while number(asking, "SELECT count(*) FROM pg_locks WHERE NOT granted").await == 0 {
+        assert!(std::time::Instant::now() < deadline, "nobody waits");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn block_on(test: impl AsyncFnOnce(Process)) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Process::start(&dir.path().join("data"), &["--ai-mode", "off"]);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(test(server));
 }
@@ -57,8 +68,12 @@ fn block_on(test: impl AsyncFnOnce(Server)) {
 fn many_who_change_one_row_come_one_after_another() {
     block_on(async |server| {
         let setup = connect(&server).await;
-        run(&setup, "CREATE TABLE hot (id int PRIMARY KEY, v bigint NOT NULL, w bigint NOT NULL)").await;
-        let (clients, rounds) = at_length((8, 12), (64, 200));
+        run(
+            &setup,
+            "CREATE TABLE hot (id int PRIMARY KEY, v bigint NOT NULL, w bigint NOT NULL)",
+        )
+        .await;
+        let (clients, rounds) = (at_length(8, 64), at_length(12, 200));
         for level in LEVELS {
             for update in [
                 "UPDATE hot SET v = v + 1 WHERE id = 1",
@@ -66,12 +81,12 @@ fn many_who_change_one_row_come_one_after_another() {
             ] {
                 run(&setup, "DELETE FROM hot; INSERT INTO hot VALUES (1, 0, 0)").await;
                 let mut tasks = Vec::new();
-                for number in 0..clients {
+                for client_number in 0..clients {
                     let client = connect(&server).await;
                     tasks.push(tokio::spawn(async move {
                         for round in 0..rounds {
                             // Half of them in blocks that have read nothing before.
-                            let sql = match (number + round) % 2 {
+                            let sql = match (client_number + round) % 2 {
                                 0 => format!("SET default_transaction_isolation = '{level}'; {update}"),
                                 _ => format!("BEGIN ISOLATION LEVEL {level}; {update}; COMMIT"),
                             };
@@ -85,7 +100,11 @@ fn many_who_change_one_row_come_one_after_another() {
                     task.await.expect("no client was refused");
                 }
                 let sum = number(&setup, "SELECT v FROM hot").await;
-                assert_eq!(sum, i64::from(clients * rounds), "{update} at {level}");
+                assert_eq!(
+                    sum,
+                    i64::try_from(clients * rounds).expect("few"),
+                    "{update} at {level}"
+                );
             }
         }
     });
@@ -95,19 +114,29 @@ fn many_who_change_one_row_come_one_after_another() {
 fn after_a_wait_a_statement_sees_what_it_waited_for() {
     block_on(async |server| {
         let (one, other) = (connect(&server).await, connect(&server).await);
-        run(&one, "CREATE TABLE t (id int PRIMARY KEY, v bigint, tag text); INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'a')").await;
+        run(
+            &one,
+            "CREATE TABLE t (id int PRIMARY KEY, v bigint, tag text); INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'a')",
+        )
+        .await;
 
         // A row that no longer fulfils the condition is left alone; one that is gone is no error.
         run(&one, "BEGIN; UPDATE t SET tag = 'b' WHERE id = 1").await;
-        waits(&other, "UPDATE t SET v = v + 100 WHERE tag = 'a'", &one, "COMMIT").await.expect("done");
+        waits(&other, "UPDATE t SET v = v + 100 WHERE tag = 'a'", &one, "COMMIT")
+            .await
+            .expect("done");
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 1").await, 10);
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 2").await, 120);
         run(&one, "BEGIN; DELETE FROM t WHERE id = 2").await;
-        waits(&other, "UPDATE t SET v = 0 WHERE id = 2", &one, "COMMIT").await.expect("no row");
+        waits(&other, "UPDATE t SET v = 0 WHERE id = 2", &one, "COMMIT")
+            .await
+            .expect("no row");
 
         // What rolled back never was.
         run(&one, "BEGIN; UPDATE t SET v = 0 WHERE id = 1").await;
-        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "ROLLBACK").await.expect("done");
+        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "ROLLBACK")
+            .await
+            .expect("done");
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 1").await, 11);
     });
 }
@@ -116,25 +145,57 @@ fn after_a_wait_a_statement_sees_what_it_waited_for() {
 fn a_block_goes_on_after_a_wait_if_what_it_has_read_still_holds() {
     block_on(async |server| {
         let (one, other) = (connect(&server).await, connect(&server).await);
-        run(&one, "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)").await;
+        run(
+            &one,
+            "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)",
+        )
+        .await;
         for level in ["REPEATABLE READ", "SERIALIZABLE"] {
             // It has read row 3, which stays.
-            run(&other, &format!("BEGIN ISOLATION LEVEL {level}; SELECT v FROM t WHERE id = 3")).await;
+            run(
+                &other,
+                &format!("BEGIN ISOLATION LEVEL {level}; SELECT v FROM t WHERE id = 3"),
+            )
+            .await;
             run(&one, "BEGIN; UPDATE t SET v = v + 1 WHERE id = 1").await;
-            waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT").await.expect("row 3 is as it was");
+            waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT")
+                .await
+                .expect("row 3 is as it was");
             run(&other, "COMMIT").await;
 
             // It has read row 2, which changed together with row 1.
-            run(&other, &format!("BEGIN ISOLATION LEVEL {level}; SELECT v FROM t WHERE id = 2")).await;
-            run(&one, "BEGIN; UPDATE t SET v = v + 1 WHERE id = 1; UPDATE t SET v = v + 1 WHERE id = 2").await;
+            run(
+                &other,
+                &format!("BEGIN ISOLATION LEVEL {level}; SELECT v FROM t WHERE id = 2"),
+            )
+            .await;
+            run(
+                &one,
+                "BEGIN; UPDATE t SET v = v + 1 WHERE id = 1; UPDATE t SET v = v + 1 WHERE id = 2",
+            )
+            .await;
             let error = waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT").await;
-            assert_eq!(error.expect_err("row 2 changed").code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{level}");
+            assert_eq!(
+                error.expect_err("row 2 changed").code(),
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+                "{level}"
+            );
             run(&other, "ROLLBACK").await;
         }
         // READ COMMITTED reads row 2 again, and each statement sees what was committed before it.
-        run(&other, "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT v FROM t WHERE id = 2").await;
-        run(&one, "BEGIN; UPDATE t SET v = 50 WHERE id = 1; UPDATE t SET v = 60 WHERE id = 2").await;
-        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT").await.expect("it sees what was committed");
+        run(
+            &other,
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT v FROM t WHERE id = 2",
+        )
+        .await;
+        run(
+            &one,
+            "BEGIN; UPDATE t SET v = 50 WHERE id = 1; UPDATE t SET v = 60 WHERE id = 2",
+        )
+        .await;
+        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT")
+            .await
+            .expect("it sees what was committed");
         assert_eq!(number(&other, "SELECT v FROM t WHERE id = 1").await, 51);
         assert_eq!(number(&other, "SELECT v FROM t WHERE id = 2").await, 60);
         run(&other, "COMMIT").await;
@@ -147,15 +208,27 @@ fn a_block_goes_on_after_a_wait_if_what_it_has_read_still_holds() {
 fn a_deadlock_ends_one_of_two() {
     block_on(async |server| {
         let (one, other) = (connect(&server).await, connect(&server).await);
-        run(&one, "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 0), (2, 0)").await;
+        run(
+            &one,
+            "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 0), (2, 0)",
+        )
+        .await;
         for level in LEVELS {
-            run(&one, &format!("BEGIN ISOLATION LEVEL {level}; UPDATE t SET v = v + 1 WHERE id = 1")).await;
-            run(&other, &format!("BEGIN ISOLATION LEVEL {level}; UPDATE t SET v = v + 1 WHERE id = 2")).await;
+            run(
+                &one,
+                &format!("BEGIN ISOLATION LEVEL {level}; UPDATE t SET v = v + 1 WHERE id = 1"),
+            )
+            .await;
+            run(
+                &other,
+                &format!("BEGIN ISOLATION LEVEL {level}; UPDATE t SET v = v + 1 WHERE id = 2"),
+            )
+            .await;
             let waiting = one.batch_execute("UPDATE t SET v = v + 1 WHERE id = 2");
             tokio::pin!(waiting);
             tokio::select! {
                 answer = &mut waiting => panic!("it did not wait: {answer:?}"),
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = somebody_waits(&other) => {}
             }
             let victim = refused(&other, "UPDATE t SET v = v + 1 WHERE id = 1").await;
             assert_eq!(victim, SqlState::T_R_DEADLOCK_DETECTED, "{level}");
@@ -173,11 +246,20 @@ fn select_for_update_locks_what_it_gives() {
         let (one, other) = (connect(&server).await, connect(&server).await);
         run(&one, "CREATE TABLE jobs (id int PRIMARY KEY, state text); INSERT INTO jobs SELECT i, 'new' FROM generate_series(1, 6) AS g(i)").await;
         run(&one, "BEGIN; SELECT * FROM jobs WHERE id = 1 FOR UPDATE").await;
-        assert_eq!(refused(&other, "SELECT id FROM jobs WHERE id = 1 FOR UPDATE NOWAIT").await, SqlState::LOCK_NOT_AVAILABLE);
+        assert_eq!(
+            refused(&other, "SELECT id FROM jobs WHERE id = 1 FOR UPDATE NOWAIT").await,
+            SqlState::LOCK_NOT_AVAILABLE
+        );
         run(&other, "SET lock_timeout = '50ms'").await;
-        assert_eq!(refused(&other, "UPDATE jobs SET state = 'x' WHERE id = 1").await, SqlState::LOCK_NOT_AVAILABLE);
+        assert_eq!(
+            refused(&other, "UPDATE jobs SET state = 'x' WHERE id = 1").await,
+            SqlState::LOCK_NOT_AVAILABLE
+        );
         run(&other, "SET lock_timeout = 0; SET statement_timeout = '50ms'").await;
-        assert_eq!(refused(&other, "DELETE FROM jobs WHERE id = 1").await, SqlState::QUERY_CANCELED);
+        assert_eq!(
+            refused(&other, "DELETE FROM jobs WHERE id = 1").await,
+            SqlState::QUERY_CANCELED
+        );
         run(&other, "SET statement_timeout = 0").await;
         // Reading needs no lock.
         assert_eq!(number(&other, "SELECT count(*) FROM jobs").await, 6);
@@ -195,7 +277,9 @@ fn select_for_update_locks_what_it_gives() {
         // Those who share do not keep each other out; who changes waits for both.
         run(&one, "BEGIN; SELECT * FROM jobs j WHERE id = 4 FOR SHARE OF j").await;
         run(&other, "BEGIN; SELECT id FROM jobs WHERE id = 4 FOR KEY SHARE; COMMIT").await;
-        waits(&other, "UPDATE jobs SET state = 'done' WHERE id = 4", &one, "COMMIT").await.expect("done");
+        waits(&other, "UPDATE jobs SET state = 'done' WHERE id = 4", &one, "COMMIT")
+            .await
+            .expect("done");
 
         // What was waited for is what is given.
         run(&one, "BEGIN; UPDATE jobs SET state = 'seen' WHERE id = 5").await;
@@ -203,17 +287,23 @@ fn select_for_update_locks_what_it_gives() {
         tokio::pin!(waiting);
         tokio::select! {
             answer = &mut waiting => panic!("it did not wait: {answer:?}"),
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = somebody_waits(&one) => {}
         }
         run(&one, "COMMIT").await;
         assert_eq!(waiting.await.expect("a row").get::<_, &str>(0), "seen");
 
         for (sql, state) in [
             ("SELECT count(*) FROM jobs FOR UPDATE", SqlState::FEATURE_NOT_SUPPORTED),
-            ("SELECT DISTINCT state FROM jobs FOR UPDATE", SqlState::FEATURE_NOT_SUPPORTED),
+            (
+                "SELECT DISTINCT state FROM jobs FOR UPDATE",
+                SqlState::FEATURE_NOT_SUPPORTED,
+            ),
             ("SELECT 1 FOR UPDATE", SqlState::FEATURE_NOT_SUPPORTED),
             ("SELECT * FROM jobs FOR UPDATE OF nobody", SqlState::UNDEFINED_TABLE),
-            ("BEGIN READ ONLY; SELECT * FROM jobs FOR UPDATE", SqlState::READ_ONLY_SQL_TRANSACTION),
+            (
+                "BEGIN READ ONLY; SELECT * FROM jobs FOR UPDATE",
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+            ),
         ] {
             assert_eq!(refused(&one, sql).await, state, "{sql}");
             run(&one, "ROLLBACK").await;
@@ -225,10 +315,20 @@ fn select_for_update_locks_what_it_gives() {
 fn a_savepoint_gives_back_the_locks_that_came_after_it() {
     block_on(async |server| {
         let (one, other) = (connect(&server).await, connect(&server).await);
-        run(&one, "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 0), (2, 0)").await;
-        run(&one, "BEGIN; UPDATE t SET v = 1 WHERE id = 1; SAVEPOINT s; UPDATE t SET v = 1 WHERE id = 2; ROLLBACK TO s").await;
+        run(
+            &one,
+            "CREATE TABLE t (id int PRIMARY KEY, v bigint); INSERT INTO t VALUES (1, 0), (2, 0)",
+        )
+        .await;
+        run(
+            &one,
+            "BEGIN; UPDATE t SET v = 1 WHERE id = 1; SAVEPOINT s; UPDATE t SET v = 1 WHERE id = 2; ROLLBACK TO s",
+        )
+        .await;
         run(&other, "UPDATE t SET v = 5 WHERE id = 2").await;
-        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT").await.expect("done");
+        waits(&other, "UPDATE t SET v = v + 1 WHERE id = 1", &one, "COMMIT")
+            .await
+            .expect("done");
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 1").await, 2);
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 2").await, 5);
     });

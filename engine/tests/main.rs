@@ -18,6 +18,7 @@ mod demo;
 mod documents;
 mod isolation;
 mod knobs;
+mod locks;
 mod model;
 mod nearest;
 mod observed;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use aion_base::{Error, Result, SqlState};
 use clap::{Parser, Subcommand};
 
-use crate::{advise, ai, bench, check, crash, demo, serve, shell, version};
+use crate::{admin, advise, ai, bench, check, crash, demo, serve, shell, version};
 
 /// One database for rows, graphs, vectors, time series and keys.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Ai(ai::AiArguments),
     /// Measure us and our peers side by side on the same work, and compare the answers
     Bench(bench::BenchArguments),
+    /// Back up a database, verify a backup, restore one
+    Admin(admin::AdminArguments),
     /// Read every row of a data directory; print how many there are and their sha256
     Check(check::CheckArguments),
     /// Write until killed; the child process of the durability tests
@@ -50,6 +52,7 @@ impl Arguments {
             Command::Advise(arguments) => advise::run(arguments),
             Command::Ai(arguments) => ai::run(arguments),
             Command::Bench(arguments) => bench::run(arguments),
+            Command::Admin(arguments) => admin::run(arguments),
             Command::Check(arguments) => check::run(arguments),
             Command::CrashWriter(arguments) => crash::writer::run(arguments),
             Command::RehearseClone => ai::rehearse_clone(),

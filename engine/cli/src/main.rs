@@ -7,6 +7,7 @@
     reason = "a program that measures time, starts processes and writes the files it is told to"
 )]
 
+mod admin;
 mod advise;
 mod ai;
 mod arguments;

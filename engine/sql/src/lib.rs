@@ -49,7 +49,8 @@ pub use engine::{Engine, EngineOptions};
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{
-    Effect, HypotheticalIndex, LocalTable, PhysicalChange, Prepared, Session, SessionOptions, TransactionStatus, WhatIf,
+    Effect, HypotheticalIndex, LocalTable, PhysicalChange, Prepared, Session, SessionOptions, TransactionStatus,
+    WhatIf, backup_extras,
 };
 pub use system::quoted;
 pub use transaction::WRITE_SET_BYTES_MAX;

@@ -97,6 +97,7 @@ const SETTINGS: &[Setting] = &[
     setting("default_transaction_read_only", "off", Kind::Bool, false),
     setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
     setting("hnsw.exact", "off", Kind::Bool, false),
+    setting("idle_in_transaction_session_timeout", "0", Kind::Duration, false),
     setting("in_hot_standby", "off", Kind::Fixed, true),
     setting("integer_datetimes", "on", Kind::Fixed, true),
     setting("intervalstyle", "postgres", Kind::OneOf(&["postgres"]), true),

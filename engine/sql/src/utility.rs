@@ -46,6 +46,8 @@ pub enum Utility {
     },
     /// Who owns something: there is one role that owns everything yet.
     OwnerTo { tag: &'static str },
+    /// A verified copy of the database goes into a new directory of the server's machine.
+    Backup { to: String },
     /// All rows are to be in their files.
     Checkpoint,
     /// Indexes are always what their tables are.
@@ -71,7 +73,7 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 5] = [b"vacuum", b"sequence", b"owner", b"checkpoint", b"reindex"];
+    const WORDS: [&[u8]; 6] = [b"vacuum", b"backup", b"sequence", b"owner", b"checkpoint", b"reindex"];
     let bytes = text.as_bytes();
     WORDS.iter().chain(&role::MENTIONS).any(|word| {
         bytes
@@ -213,6 +215,9 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
         .take(3)
         .collect();
     let is = |at: usize, word: &str| words.get(at).is_some_and(|there| there.eq_ignore_ascii_case(word));
+    if is(0, "backup") && is(1, "to") {
+        return true;
+    }
     if is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
@@ -274,6 +279,11 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     }
     if word(parser, "VACUUM") {
         return vacuum(parser);
+    }
+    if word(parser, "BACKUP") {
+        parser.expect_keyword(Keyword::TO)?;
+        let to = parser.parse_literal_string()?;
+        return Ok(Utility::Backup { to });
     }
     if word(parser, "CHECKPOINT") {
         return Ok(Utility::Checkpoint);
@@ -472,6 +482,7 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::CreateSequence { .. } => "CREATE SEQUENCE",
         Utility::AlterSequence { .. } => "ALTER SEQUENCE",
         Utility::OwnerTo { tag } => tag,
+        Utility::Backup { .. } => "BACKUP",
         Utility::Checkpoint => "CHECKPOINT",
         Utility::Reindex => "REINDEX",
         Utility::Role(role) => role.tag(),

@@ -88,6 +88,8 @@ pub(crate) struct Connection<R, W> {
     pub(super) scratch: String,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: watch::Receiver<bool>,
+    /// True once another session ends this one.
+    ended: Option<watch::Receiver<bool>>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
@@ -98,6 +100,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             input,
             output,
             canceller: session.canceller(),
+            ended: session.ended(),
             session,
             statements: Named::new(
                 "prepared statements",
@@ -150,20 +153,43 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if *self.shutdown.borrow() {
                 return Err(End::Fatal(shutting_down()));
             }
+            if self.ended.as_ref().is_some_and(|ended| *ended.borrow()) {
+                return Err(End::Fatal(Error::unavailable(
+                    SqlState::ADMIN_SHUTDOWN,
+                    "terminating connection due to administrator command",
+                )));
+            }
             if let Some(incoming) = self.input.take(&self.limits).map_err(End::Fatal)? {
                 return Ok(incoming);
             }
+            let in_transaction = self.session.idle_in_transaction_timeout();
+            let timeout = in_transaction.or(self.limits.idle_timeout);
             let filled = async {
-                match self.limits.idle_timeout {
+                match timeout {
                     Some(timeout) => tokio::time::timeout(timeout, self.input.fill()).await.ok(),
                     None => Some(self.input.fill().await),
+                }
+            };
+            let ended = async {
+                let changed = match &mut self.ended {
+                    Some(ended) => ended.changed().await.is_ok(),
+                    None => false,
+                };
+                // A seat that is gone ends nothing.
+                if !changed {
+                    std::future::pending().await
                 }
             };
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut self.shutdown) => {}
+                () = ended => {}
                 filled = filled => match filled {
                     Some(count) => if count? == 0 { return Err(End::Left) },
+                    None if in_transaction.is_some() => return Err(End::Fatal(Error::unavailable(
+                        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                        "terminating connection due to idle-in-transaction timeout",
+                    ))),
                     None => return Err(End::Fatal(Error::unavailable(
                         SqlState::IDLE_SESSION_TIMEOUT,
                         "terminating connection due to idle-session timeout",

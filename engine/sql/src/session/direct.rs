@@ -42,6 +42,7 @@ pub(super) struct Choices {
     /// Of statements outside of a block.
     pub(super) isolation: Isolation,
     pub(super) lock_timeout: Option<Duration>,
+    pub(super) idle_in_transaction: Option<Duration>,
     pub(super) is_observed: bool,
     /// As others see it.
     pub(super) application: String,
@@ -60,6 +61,7 @@ impl Default for Choices {
             is_read_only: false,
             isolation: Isolation::Serializable,
             lock_timeout: None,
+            idle_in_transaction: None,
             is_observed: false,
             application: String::new(),
             search_path: Arc::default(),
@@ -96,6 +98,10 @@ impl Session {
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
                 is_read_only: self.settings.is_on("default_transaction_read_only"),
                 isolation: isolation(&self.settings.show("default_transaction_isolation")?),
+                idle_in_transaction: self
+                    .settings
+                    .duration_ms("idle_in_transaction_session_timeout")
+                    .map(Duration::from_millis),
                 lock_timeout: self.settings.duration_ms("lock_timeout").map(Duration::from_millis),
                 // What is planned without some indexes is an experiment, no workload.
                 is_observed: self.engine.options.observer.is_some()

@@ -1,6 +1,7 @@
 //! What system tables and functions may know of a session, and what a function may set in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aion_base::Result;
 
@@ -39,6 +40,14 @@ impl Session {
             .activity
             .seat(process_id, user, database, self.canceller.clone());
         self.seat = Some(seat);
+    }
+
+    /// How long a client may leave a transaction block without a statement; None outside of one, and where there is no limit.
+    pub fn idle_in_transaction_timeout(&self) -> Option<Duration> {
+        if self.status() == TransactionStatus::Idle {
+            return None;
+        }
+        self.choices.idle_in_transaction
     }
 
     /// Told once another session ends this one (`pg_terminate_backend`); None where nobody can name it.

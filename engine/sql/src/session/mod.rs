@@ -66,6 +66,7 @@ pub(crate) use observing::KnownTexts;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
 use transaction::Block;
+pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;
 pub use what_if::{HypotheticalIndex, WhatIf};
 

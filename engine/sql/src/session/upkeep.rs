@@ -1,7 +1,10 @@
 //! VACUUM, CHECKPOINT and what else is asked of a database between its statements.
 
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aion_base::files::{EntryKind, OsFiles};
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Object;
 use datafusion::sql::sqlparser::ast;
@@ -13,6 +16,32 @@ use crate::dml::reference;
 use crate::parse::{self, Statement};
 use crate::response::Response;
 use crate::utility::{self, Utility};
+
+/// Files of a data directory that are not the store's and go into a backup of it: the models that were trained on it. What can be
+/// made again from the rows, or is a sample of what ran, stays behind.
+///
+/// # Errors
+/// An IO error.
+pub fn backup_extras(data: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from("models")];
+    while let Some(below) = open.pop() {
+        let dir = data.join(&below);
+        if !dir.is_dir() {
+            continue;
+        }
+        let entries = OsFiles.entries(&dir);
+        for (name, kind) in entries.map_err(|error| Error::io(format_args!("list {}", dir.display()), error))? {
+            match kind {
+                EntryKind::File => found.push(below.join(name)),
+                EntryKind::Directory => open.push(below.join(name)),
+                EntryKind::Other => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
 
 impl Session {
     pub(super) async fn utility(
@@ -30,6 +59,7 @@ impl Session {
                 flushed.map_err(|error| Error::internal(format!("flushing panicked: {error}")))??;
                 return Ok(Response::Done { tag: tag.to_owned() });
             }
+            Utility::Backup { to } => return self.backup(to, cancellation).await,
             Utility::OwnerTo { .. } | Utility::Reindex => return Ok(Response::Done { tag: tag.to_owned() }),
             Utility::Role(role) => return self.define_role(role, &cancellation).await,
             Utility::CreateSequence { .. } | Utility::AlterSequence { .. } => {}
@@ -53,6 +83,52 @@ impl Session {
             _ => Err(Error::internal(format!("{} defines nothing", statement.to_sql()))),
         };
         self.establish(definition?, &transaction, &cancellation).await
+    }
+
+    /// Writes a verified copy of the database into a new directory, while others go on.
+    async fn backup(&mut self, to: &str, cancellation: Cancellation) -> Result<Response> {
+        if self.block.is_some() {
+            return Err(Error::invalid(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "BACKUP cannot run inside a transaction block",
+            ));
+        }
+        let path = self.engine.copy_path_to(to)?;
+        let limit = self.time_limit(&cancellation);
+        let store = self.engine.store.clone();
+        // Vector indexes lie in the data directory as well.
+        let data = self
+            .engine
+            .options
+            .index_dir
+            .as_ref()
+            .and_then(|dir| dir.parent().map(Path::to_path_buf));
+        let stopped = cancellation.clone();
+        let copied = tokio::task::spawn_blocking(move || {
+            let extra = data.as_deref().map(backup_extras).transpose()?.unwrap_or_default();
+            store.backup_to(&path, &extra, &mut |_| match stopped.is_cancelled() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        });
+        let report = copied
+            .await
+            .map_err(|error| Error::internal(format!("the backup panicked: {error}")))?
+            .map_err(|error| match cancellation.is_cancelled() {
+                true => cancellation.error(),
+                false => error,
+            })?;
+        drop(limit);
+        self.notice(
+            SqlState::SUCCESSFUL_COMPLETION,
+            format!(
+                "{} rows, {} bytes in {} files, up to entry {} of the log",
+                report.rows, report.bytes, report.files, report.index
+            ),
+        );
+        Ok(Response::Done {
+            tag: "BACKUP".to_owned(),
+        })
     }
 
     /// Rows that were overwritten or dropped are cleared away as they go; this waits until it is done, and looks at the tables again
