@@ -167,7 +167,12 @@ fn arrow(error: ArrowError, text: &str) -> Error {
     match error {
         ArrowError::DivideByZero => Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero"),
         ArrowError::ArithmeticOverflow(_) => overflow(),
+        // As a precision is told: `12345 is too large to store in a Decimal128 of precision 4. Max is 9999`.
+        ArrowError::InvalidArgumentError(message) if message.contains(" to store in a Decimal") => numeric_overflow(),
         ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+            if let Some(error) = cast(&message) {
+                return error;
+            }
             let lower = message.to_lowercase();
             let state =
                 if lower.contains("overflow") || lower.contains("out of range") || lower.contains("can't cast value") {
@@ -189,6 +194,66 @@ fn arrow(error: ArrowError, text: &str) -> Error {
     }
 }
 
+/// What a cast that failed says, in PostgreSQL's words; None for words of Arrow's that are others.
+fn cast(message: &str) -> Option<Error> {
+    let text = ["Cannot cast string '", "Cannot cast value '"]
+        .iter()
+        .find_map(|front| message.strip_prefix(front));
+    if let Some((value, rest)) = text.and_then(|rest| rest.rsplit_once("' to value of ")) {
+        let target = type_name(rest.strip_suffix(" type")?)?;
+        return Some(unread(value, target));
+    }
+    if let Some(rest) = message.strip_prefix("Can't cast value ") {
+        return Some(out_of_range(type_name(rest.rsplit_once(" to type ")?.1)?));
+    }
+    if let Some(rest) = message.strip_prefix("value of ") {
+        return Some(out_of_range(type_name(rest.rsplit_once(" is out of range ")?.1)?));
+    }
+    let is_numeric = message.starts_with("Cannot cast to Decimal") && message.to_lowercase().contains("overflow");
+    is_numeric.then(numeric_overflow)
+}
+
+/// A text that is no value of a type, or one beyond its range.
+fn unread(value: &str, target: &str) -> Error {
+    let trimmed = value.trim();
+    let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit()) && digits.parse::<f64>().is_ok();
+    match target {
+        "numeric" if is_number => numeric_overflow(),
+        "smallint" | "integer" | "bigint" if is_integer => Error::invalid(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("value \"{value}\" is out of range for type {target}"),
+        ),
+        _ => Error::invalid(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input syntax for type {target}: \"{value}\""),
+        ),
+    }
+}
+
+/// PostgreSQL's name of a type that Arrow names, of those that numbers and booleans have.
+fn type_name(arrow: &str) -> Option<&'static str> {
+    Some(match arrow {
+        "Boolean" => "boolean",
+        "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" => "bigint",
+        "Float32" => "real",
+        "Float64" => "double precision",
+        decimal if decimal.starts_with("Decimal") => "numeric",
+        _ => return None,
+    })
+}
+
+fn out_of_range(target: &str) -> Error {
+    Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{target} out of range"))
+}
+
+fn numeric_overflow() -> Error {
+    Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
+}
+
 fn overflow() -> Error {
     Error::invalid(
         SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -199,4 +264,54 @@ fn overflow() -> Error {
 /// DataFusion adds a stack trace or advice to some messages.
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_fail_in_the_words_of_postgresql() {
+        for (arrow, code, message) in [
+            (
+                "Cannot cast string 'x' to value of Int32 type",
+                "22P02",
+                "invalid input syntax for type integer: \"x\"",
+            ),
+            (
+                "Cannot cast string 'it's\nx' to value of Float64 type",
+                "22P02",
+                "invalid input syntax for type double precision: \"it's\nx\"",
+            ),
+            (
+                "Cannot cast string '-99999' to value of Int16 type",
+                "22003",
+                "value \"-99999\" is out of range for type smallint",
+            ),
+            (
+                "Cannot cast value 'maybe' to value of Boolean type",
+                "22P02",
+                "invalid input syntax for type boolean: \"maybe\"",
+            ),
+            (
+                "Cannot cast string '' to value of Decimal128(38, 10) type",
+                "22P02",
+                "invalid input syntax for type numeric: \"\"",
+            ),
+            (
+                "Can't cast value 5000000000 to type Int32",
+                "22003",
+                "integer out of range",
+            ),
+            ("value of 40000 is out of range Int16", "22003", "smallint out of range"),
+            (
+                "Cannot cast to Decimal128(4, 2). Overflowing on 12345",
+                "22003",
+                "numeric field overflow",
+            ),
+        ] {
+            let error = super::arrow(ArrowError::CastError(arrow.to_owned()), "");
+            assert_eq!((error.state().as_str(), error.message()), (code, message), "{arrow}");
+        }
+    }
 }

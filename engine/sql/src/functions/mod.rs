@@ -5,6 +5,7 @@ mod json;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
+mod type_of;
 mod typed;
 mod vector;
 
@@ -23,6 +24,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
+    all.extend(type_of::functions());
     all
 }
 
