@@ -170,7 +170,7 @@ def test_an_unread_result_does_not_keep_the_directory(tmp_path):
     for _ in range(5):
         con = aiondb.connect(tmp_path / "data")
         con.sql("CREATE TABLE IF NOT EXISTS t (id bigint)")
-        kept = con.sql("SELECT a.value FROM generate_series(1, 1000) a, generate_series(1, 1000) b, t")
+        kept = con.sql("SELECT a.a FROM generate_series(1, 1000) a, generate_series(1, 1000) b, t")
         unread = con.sql("SELECT * FROM t")
         con.close()
         with pytest.raises(aiondb.InterfaceError):

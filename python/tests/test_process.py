@@ -10,7 +10,7 @@ import aiondb
 
 # Rows by the trillion, none of which comes out. Not a cross join: those compute for minutes between two looks at
 # the cancellation.
-ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS a WHERE value < 0"
+ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS a WHERE a < 0"
 
 # A slow query is running once its connection no longer answers another thread; here one thread runs it, and another says so
 # as soon as Python runs again: the GIL is free, so the engine has the statement.

@@ -10,7 +10,7 @@ import aiondb
 
 
 def series(count):
-    return f"SELECT value AS n FROM generate_series(1, {count})"
+    return f"SELECT n FROM generate_series(1, {count}) AS n"
 
 
 def test_fetching(con):
@@ -138,7 +138,7 @@ def test_arrow(con):
 def test_a_result_is_a_stream_of_arrow(con):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: streams are not tested")
     # A trillion rows: whoever gathers them before giving the first out never answers.
-    result = con.sql("SELECT a.value FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b")
+    result = con.sql("SELECT a.a FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b")
     reader = pyarrow.RecordBatchReader.from_stream(result)
     assert reader.read_next_batch().num_rows > 0
     with pytest.raises(aiondb.InterfaceError, match="handed out"):

@@ -153,16 +153,34 @@ fn type_name(data_type: &ast::DataType) -> String {
     .to_owned()
 }
 
-/// Equal for expressions that DataFusion gives one name: it leaves out casts and parentheses.
-fn name_of_datafusion(expr: &ast::Expr) -> String {
+/// Equal for expressions that DataFusion gives one name: it leaves out casts and parentheses, and names a subquery by its column.
+pub fn name_of_datafusion(expr: &ast::Expr) -> String {
     let mut bare = expr.clone();
+    // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
         while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
             *expr = std::mem::replace(inner, ast::Expr::Value(ast::Value::Null.into()));
         }
+        if let ast::Expr::Subquery(query) = expr
+            && let Some(column) = select_of(&query.body).and_then(only_column)
+        {
+            *expr = column;
+        }
         ControlFlow::Continue(())
     });
     bare.to_string()
+}
+
+/// What DataFusion names the column of a subquery by.
+fn only_column(select: &ast::Select) -> Option<ast::Expr> {
+    match select.projection.as_slice() {
+        [ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts))] => {
+            parts.last().cloned().map(ast::Expr::Identifier)
+        }
+        [ast::SelectItem::UnnamedExpr(expr)] => Some(expr.clone()),
+        [ast::SelectItem::ExprWithAlias { alias, .. }] => Some(ast::Expr::Identifier(alias.clone())),
+        _ => None,
+    }
 }
 
 /// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for

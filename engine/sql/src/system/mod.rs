@@ -24,6 +24,7 @@ mod constraints;
 mod facts;
 mod information_constraints;
 mod information_schema;
+mod lateral;
 mod learned;
 pub mod oids;
 mod relations;

@@ -12,6 +12,8 @@
 //! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
 //! | `ARRAY(SELECT f(x) FROM unnest(a) x)` | `array_transform(a, x -> f(x))` |
 //! | `x LIKE p ESCAPE '/'` | `x LIKE like_escape(p, '/')`: with a backslash |
+//! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
+//! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
@@ -23,8 +25,9 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
-use super::find;
+use super::{find, lateral};
 use crate::dml::normalize;
+use crate::session::columns::name_of_datafusion;
 
 /// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
 pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool) {
@@ -40,6 +43,11 @@ struct Rewriter<'a> {
 
 impl VisitorMut for Rewriter<'_> {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+        lateral::inline(query, self.is_aggregate);
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -120,11 +128,26 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
         match factor {
             ast::TableFactor::Table {
+                name,
+                args: Some(_),
+                alias,
+                with_ordinality: false,
+                ..
+            } => {
+                strip_catalog(name);
+                name_column(name, alias);
+            }
+            ast::TableFactor::Table {
                 name, args: Some(_), ..
             }
-            | ast::TableFactor::Function { name, .. } => {
-                strip_catalog(name);
-            }
+            | ast::TableFactor::Function { name, .. } => strip_catalog(name),
+            ast::TableFactor::UNNEST {
+                array_exprs,
+                alias,
+                with_offset: false,
+                with_ordinality: false,
+                ..
+            } if array_exprs.len() == 1 => name_column_by_alias(alias),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -282,6 +305,31 @@ fn strip_catalog(name: &mut ast::ObjectName) {
     }
 }
 
+/// Names the column of a function in FROM that has one: by the alias, or else as the function.
+fn name_column(function: &ast::ObjectName, alias: &mut Option<ast::TableAlias>) {
+    let Some(name) = last_name(function).filter(|name| matches!(name.as_str(), "generate_series" | "unnest")) else {
+        return;
+    };
+    alias.get_or_insert_with(|| ast::TableAlias {
+        explicit: true,
+        name: ast::Ident::new(name),
+        columns: Vec::new(),
+        at: None,
+    });
+    name_column_by_alias(alias);
+}
+
+fn name_column_by_alias(alias: &mut Option<ast::TableAlias>) {
+    if let Some(alias) = alias
+        && alias.columns.is_empty()
+    {
+        alias.columns.push(ast::TableAliasColumnDef {
+            name: alias.name.clone(),
+            data_type: None,
+        });
+    }
+}
+
 fn is_session_word(word: &str) -> bool {
     matches!(
         word.to_lowercase().as_str(),
@@ -378,7 +426,7 @@ fn name_repeated(projection: &mut [ast::SelectItem]) {
     let mut seen = BTreeSet::new();
     for (at, item) in projection.iter_mut().enumerate() {
         if let ast::SelectItem::UnnamedExpr(expr) = item
-            && !seen.insert(expr.to_string())
+            && !seen.insert(name_of_datafusion(expr))
         {
             *item = ast::SelectItem::ExprWithAlias {
                 expr: expr.clone(),
@@ -589,6 +637,15 @@ mod tests {
             (
                 "SELECT pg_catalog.pg_partition_ancestors('1')",
                 "SELECT unnest(pg_partition_ancestors('1'))",
+            ),
+            (
+                "SELECT a FROM pg_catalog.generate_series(1, 2) AS a",
+                "SELECT a FROM generate_series(1, 2) AS a (a)",
+            ),
+            (
+                "SELECT o.n, p.a FROM c CROSS JOIN LATERAL (SELECT pg_catalog.f(c.x)) AS o(n) \
+                 LEFT JOIN p ON p.id = c.id WHERE o.n IS NOT NULL ORDER BY o.n",
+                "SELECT (f(c.x)) AS n, p.a FROM c LEFT JOIN p ON p.id = c.id WHERE (f(c.x)) IS NOT NULL ORDER BY (f(c.x))",
             ),
         ] {
             assert_eq!(rewritten(written), expected, "{written}");
