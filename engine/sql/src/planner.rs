@@ -405,6 +405,14 @@ impl<'a> Names<'a> {
         Ok(Planned::new(plan, self.met.into_inner()))
     }
 
+    /// How many columns a query has; None where it cannot be planned by itself.
+    pub fn width(&self, query: &ast::Query, types: &[Option<FieldRef>]) -> Option<usize> {
+        let mut names = self.within_view(self.search_path);
+        names.bound.clone_from(&self.bound);
+        let planned = names.plan(ast::Statement::Query(Box::new(query.clone())), types.to_vec(), "");
+        Some(planned.ok()?.plan.schema().fields().len())
+    }
+
     /// The schema and name that a reference stands for, and the object.
     ///
     /// # Errors

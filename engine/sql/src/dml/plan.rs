@@ -1,8 +1,10 @@
 //! A change as a query and a target.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::descriptor::ColumnDescriptor;
 use aion_catalog::objects::Object;
 use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
@@ -115,8 +117,14 @@ fn plan_insert(
     };
     let returning = insert.returning.take().map(|items| Returning { items, alias });
     match &mut insert.source {
-        Some(source) => wrap_literals(source, &insert.columns, &shape)?,
-        None => return Err(Error::unsupported("INSERT ... DEFAULT VALUES is not there yet")),
+        Some(source) => {
+            if insert.columns.is_empty() {
+                insert.columns = first_columns(&names, source, &types, &shape)?;
+            }
+            check_count(source, insert.columns.len())?;
+            wrap_literals(source, &insert.columns, &shape)?;
+        }
+        None => (insert.columns, insert.source) = default_values(&shape)?,
     }
     let rules = names.row_rules(&shape)?;
     names.bind_for_insert(TARGET, &shape)?;
@@ -139,6 +147,76 @@ fn plan_insert(
     };
     planned.plan = Arc::unwrap_or_clone(dml.input);
     Ok((change, planned))
+}
+
+/// The columns that an INSERT without a list of them writes: the first ones, as many as its source has.
+fn first_columns(
+    names: &Names<'_>,
+    source: &ast::Query,
+    types: &[Option<FieldRef>],
+    shape: &TableShape,
+) -> Result<Vec<ast::ObjectName>> {
+    let columns = &shape.descriptor.columns;
+    let count = match &*source.body {
+        ast::SetExpr::Values(values) => values.rows.first().map(|row| row.content.len()),
+        _ => names.width(source, types),
+    };
+    // A source that cannot be planned by itself says what is wrong with it when it is planned as a part of the statement.
+    let count = count.unwrap_or(columns.len());
+    if count > columns.len() {
+        return Err(too_many_expressions());
+    }
+    let name =
+        |column: &ColumnDescriptor| ast::ObjectName::from(vec![ast::Ident::with_quote('"', column.name.clone())]);
+    Ok(columns[..count].iter().map(name).collect())
+}
+
+/// Whether the rows of VALUES have as many values as there are columns to write.
+fn check_count(source: &ast::Query, columns: usize) -> Result<()> {
+    let ast::SetExpr::Values(values) = &*source.body else {
+        return Ok(());
+    };
+    let first = values.rows.first().map_or(0, |row| row.content.len());
+    if values.rows.iter().any(|row| row.content.len() != first) {
+        return Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            "VALUES lists must all be the same length",
+        ));
+    }
+    match first.cmp(&columns) {
+        Ordering::Less => Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            "INSERT has more target columns than expressions",
+        )),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(too_many_expressions()),
+    }
+}
+
+fn too_many_expressions() -> Error {
+    Error::invalid(
+        SqlState::SYNTAX_ERROR,
+        "INSERT has more expressions than target columns",
+    )
+}
+
+/// One row of defaults: one column is named with its default, rather one that is no identity column, and the others get theirs for not
+/// being named.
+fn default_values(shape: &TableShape) -> Result<(Vec<ast::ObjectName>, Option<Box<ast::Query>>)> {
+    let columns = &shape.descriptor.columns;
+    let plain = columns.iter().find(|column| column.identity.is_none());
+    let Some(column) = plain.or(columns.first()) else {
+        return Err(Error::unsupported("a row of a table without columns"));
+    };
+    let default = column.default.as_deref().unwrap_or("NULL");
+    let mut template = parse::parse(&format!("VALUES ({default})"))?;
+    match template.pop().map(|statement| statement.ast) {
+        Some(ast::Statement::Query(query)) if template.is_empty() => {
+            let name = ast::Ident::with_quote('"', column.name.clone());
+            Ok((vec![ast::ObjectName::from(vec![name])], Some(query)))
+        }
+        _ => Err(Error::internal("the template is a query")),
+    }
 }
 
 /// Makes text literals in VALUES what their columns hold, where DataFusion would refuse the cast.
@@ -187,8 +265,35 @@ fn plan_update(
     )?;
     refuse(!update.table.joins.is_empty(), "a join as the target of UPDATE")?;
     let (shape, target_item, alias) = target_item(&mut names, update.table.relation, text)?;
+    let assigned = assigned(&shape, update.assignments, text)?;
+    let is_assigned = |position: usize| assigned[position].is_some();
+    let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
+    let projection = new_values(&shape, &alias, assigned)?;
+    let mut from = vec![target_item];
+    match update.from {
+        Some(ast::UpdateTableFromKind::AfterSet(more)) => from.extend(more),
+        Some(ast::UpdateTableFromKind::BeforeSet(_)) => refuse(true, "FROM before SET")?,
+        None => {}
+    }
+    let returning = update.returning.map(|items| Returning { items, alias });
+    let rules = names.row_rules(&shape)?;
+    let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
+    Ok((
+        Change {
+            kind: ChangeKind::Update,
+            changes_keys,
+            rules,
+            shape,
+            returning,
+        },
+        planned,
+    ))
+}
+
+/// What SET gives each column of a table; None for those that stay.
+fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &str) -> Result<Vec<Option<ast::Expr>>> {
     let mut assigned: Vec<Option<ast::Expr>> = vec![None; shape.descriptor.columns.len()];
-    for assignment in update.assignments {
+    for assignment in assignments {
         let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
             return Err(Error::unsupported("SET (a, b) = ... is not there yet"));
         };
@@ -213,34 +318,27 @@ fn plan_update(
             );
             return Err(at(error, column.span, text));
         }
-        assigned[position] = Some(with_default(assignment.value, &shape, position)?);
+        assigned[position] = Some(with_default(assignment.value, shape, position)?);
     }
-    let is_assigned = |position: usize| assigned[position].is_some();
-    let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
-    let mut projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
-    for (column, assigned) in shape.descriptor.columns.iter().zip(assigned) {
-        let value = assigned.unwrap_or_else(|| column_of(&alias, &column.name));
-        projection.push(select_item(cast(value, &column.sql_type.to_string())?));
+    Ok(assigned)
+}
+
+/// The key of a row and the new values of all its columns, as a SELECT list over the target. Each has a name of its own, which
+/// DataFusion asks for, whatever the expressions are.
+pub fn new_values(
+    shape: &TableShape,
+    alias: &ast::Ident,
+    assigned: Vec<Option<ast::Expr>>,
+) -> Result<Vec<ast::SelectItem>> {
+    let mut projection = vec![select_item(column_of(alias, KEY_COLUMN))];
+    for (position, (column, assigned)) in shape.descriptor.columns.iter().zip(assigned).enumerate() {
+        let value = assigned.unwrap_or_else(|| column_of(alias, &column.name));
+        projection.push(ast::SelectItem::ExprWithAlias {
+            expr: cast(value, &column.sql_type.to_string())?,
+            alias: ast::Ident::with_quote('"', format!("aion value {position}")),
+        });
     }
-    let mut from = vec![target_item];
-    match update.from {
-        Some(ast::UpdateTableFromKind::AfterSet(more)) => from.extend(more),
-        Some(ast::UpdateTableFromKind::BeforeSet(_)) => refuse(true, "FROM before SET")?,
-        None => {}
-    }
-    let returning = update.returning.map(|items| Returning { items, alias });
-    let rules = names.row_rules(&shape)?;
-    let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
-    Ok((
-        Change {
-            kind: ChangeKind::Update,
-            changes_keys,
-            rules,
-            shape,
-            returning,
-        },
-        planned,
-    ))
+    Ok(projection)
 }
 
 fn plan_delete(
