@@ -152,6 +152,7 @@ impl Put {
                 rules: None,
                 changes_keys,
                 shape: shape.clone(),
+                conflict: None,
                 returning: None,
             },
             schema: Arc::new(Schema::new(fields)),

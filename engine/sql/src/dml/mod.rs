@@ -10,19 +10,26 @@
 //!    one is refused, what the statement wrote so far is taken back.
 //! 4. RETURNING is a query over the rows that were written (for DELETE, that were there).
 //!
+//! INSERT ... ON CONFLICT looks for the keys of its rows before it writes ([`proposed`]), and is an INSERT of some of them and an UPDATE of
+//! the rows that have the keys of others.
+//!
 //! An UPDATE that joins one target row with several others changes it once, with one of them, as PostgreSQL does.
 
+mod conflict;
 mod encode;
 mod many;
 mod plan;
+mod proposed;
 mod rows;
 mod rules;
 mod write;
 
+pub(crate) use conflict::{ConflictUpdate, OnConflict};
 pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
 pub(crate) use many::ManyRows;
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
+pub(crate) use proposed::Proposed;
 pub(crate) use rules::RowRules;
-pub(crate) use write::{keys, run};
+pub(crate) use write::{Written, keys, run, run_steps};

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{LogicalPlan, WriteOp};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::conflict::OnConflict;
 use super::rules::RowRules;
 use crate::functions::{cast_call, is_function};
 use crate::parse;
@@ -30,6 +31,8 @@ pub struct Change {
     pub rules: Option<Arc<RowRules>>,
     /// It gives a new value to a column that other rows may refer to.
     pub changes_keys: bool,
+    /// What an INSERT does where a key is there already.
+    pub conflict: Option<OnConflict>,
     /// What to return of the changed rows.
     pub returning: Option<Returning>,
 }
@@ -102,9 +105,6 @@ fn plan_insert(
     types: Vec<Option<FieldRef>>,
     text: &str,
 ) -> Result<(Change, Planned)> {
-    if insert.on.is_some() {
-        return Err(Error::unsupported("INSERT ... ON CONFLICT is not there yet"));
-    }
     refuse(insert.output.is_some(), "OUTPUT")?;
     let ast::TableObject::TableName(name) = &insert.table else {
         return Err(Error::unsupported("INSERT writes to a table by its name"));
@@ -114,6 +114,10 @@ fn plan_insert(
     let alias = match insert.table_alias.take() {
         Some(alias) => alias.alias,
         None => last_part(&name)?,
+    };
+    let conflict = match insert.on.take() {
+        Some(on) => Some(OnConflict::new(on, &alias, &shape, text)?),
+        None => None,
     };
     let returning = insert.returning.take().map(|items| Returning { items, alias });
     match &mut insert.source {
@@ -143,6 +147,7 @@ fn plan_insert(
         changes_keys: false,
         rules,
         shape,
+        conflict,
         returning,
     };
     planned.plan = Arc::unwrap_or_clone(dml.input);
@@ -284,6 +289,7 @@ fn plan_update(
             changes_keys,
             rules,
             shape,
+            conflict: None,
             returning,
         },
         planned,
@@ -291,13 +297,13 @@ fn plan_update(
 }
 
 /// What SET gives each column of a table; None for those that stay.
-fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &str) -> Result<Vec<Option<ast::Expr>>> {
+///
+/// # Errors
+/// 42703 and 42601, with a place.
+pub fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &str) -> Result<Vec<Option<ast::Expr>>> {
     let mut assigned: Vec<Option<ast::Expr>> = vec![None; shape.descriptor.columns.len()];
-    for assignment in assignments {
-        let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
-            return Err(Error::unsupported("SET (a, b) = ... is not there yet"));
-        };
-        let column = last_part(name)?;
+    for (name, value) in one_by_one(assignments)? {
+        let column = last_part(&name)?;
         let position = shape.descriptor.position(&normalize(&column)).ok_or_else(|| {
             at(
                 Error::not_found(
@@ -318,13 +324,37 @@ fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &str) -
             );
             return Err(at(error, column.span, text));
         }
-        assigned[position] = Some(with_default(assignment.value, shape, position)?);
+        assigned[position] = Some(with_default(value, shape, position)?);
     }
     Ok(assigned)
 }
 
+/// Columns with their new values, also of `(a, b) = (1, 2)`.
+fn one_by_one(assignments: Vec<ast::Assignment>) -> Result<Vec<(ast::ObjectName, ast::Expr)>> {
+    let mut pairs = Vec::with_capacity(assignments.len());
+    for assignment in assignments {
+        match (assignment.target, assignment.value) {
+            (ast::AssignmentTarget::ColumnName(name), value) => pairs.push((name, value)),
+            (ast::AssignmentTarget::Tuple(names), ast::Expr::Tuple(values)) => {
+                if names.len() != values.len() {
+                    return Err(Error::invalid(
+                        SqlState::SYNTAX_ERROR,
+                        "number of columns does not match number of values",
+                    ));
+                }
+                pairs.extend(names.into_iter().zip(values));
+            }
+            _ => return Err(Error::unsupported("SET (a, b) = (SELECT ...) is not there yet")),
+        }
+    }
+    Ok(pairs)
+}
+
 /// The key of a row and the new values of all its columns, as a SELECT list over the target. Each has a name of its own, which
 /// DataFusion asks for, whatever the expressions are.
+///
+/// # Errors
+/// Internal, if a template does not parse.
 pub fn new_values(
     shape: &TableShape,
     alias: &ast::Ident,
@@ -370,6 +400,7 @@ fn plan_delete(
             changes_keys: true,
             rules: None,
             shape,
+            conflict: None,
             returning,
         },
         planned,
@@ -446,7 +477,15 @@ fn target_item(
 /// # Errors
 /// Internal, if the template does not parse.
 pub fn target_as(alias: &ast::Ident) -> Result<ast::TableWithJoins> {
-    let mut template = parse::parse(&format!("SELECT 1 FROM \"{TARGET}\" AS {alias}"))?;
+    bound_as(TARGET, alias)
+}
+
+/// A table that is bound to a name, as an item of FROM with this alias.
+///
+/// # Errors
+/// Internal, if the template does not parse.
+pub fn bound_as(name: &str, alias: &ast::Ident) -> Result<ast::TableWithJoins> {
+    let mut template = parse::parse(&format!("SELECT 1 FROM \"{name}\" AS {alias}"))?;
     let Some(ast::Statement::Query(mut query)) = template.pop().map(|statement| statement.ast) else {
         return Err(Error::internal("the template is a query"));
     };
@@ -501,11 +540,13 @@ fn cast(expr: ast::Expr, sql_type: &str) -> Result<ast::Expr> {
     Ok(template)
 }
 
-fn column_of(alias: &ast::Ident, column: &str) -> ast::Expr {
+/// A column of what has an alias in FROM.
+pub fn column_of(alias: &ast::Ident, column: &str) -> ast::Expr {
     ast::Expr::CompoundIdentifier(vec![alias.clone(), ast::Ident::with_quote('"', column)])
 }
 
-fn select_item(expr: ast::Expr) -> ast::SelectItem {
+/// An expression as an item of a SELECT list.
+pub fn select_item(expr: ast::Expr) -> ast::SelectItem {
     ast::SelectItem::UnnamedExpr(expr)
 }
 

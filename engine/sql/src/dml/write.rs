@@ -41,7 +41,47 @@ pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transactio
     finished
 }
 
-fn check(change: &Change, batch: &RecordBatch, first: usize) -> Result<()> {
+/// One row of an INSERT ... ON CONFLICT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// It is inserted, by its bytes.
+    Insert(&'a [u8]),
+    /// The row that has its key gets new values: those of this row of this batch.
+    Update {
+        /// Counted from 0.
+        batch: usize,
+        /// Counted from 0.
+        row: usize,
+    },
+}
+
+/// As [`run`], for an INSERT that updates some rows instead. `updated` has their keys and new values; the rows to be inserted have been
+/// checked.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_steps(
+    change: &Change,
+    steps: &[Step<'_>],
+    updated: &[RecordBatch],
+    transaction: &Arc<Transaction>,
+) -> Result<Written> {
+    transaction.save();
+    let mut writer = Writer::new(change, transaction);
+    let result = updated.iter().try_for_each(|batch| check(change, batch, 1));
+    let result = result.and_then(|()| writer.steps(steps, updated));
+    let finished = result.and_then(|()| writer.finish());
+    if finished.is_err() {
+        transaction.restore();
+    }
+    finished
+}
+
+/// Whether all rows of a batch, whose columns from `first` on are the table's, fulfil the rules of a change.
+///
+/// # Errors
+/// 23514, and what a condition may fail with.
+pub fn check(change: &Change, batch: &RecordBatch, first: usize) -> Result<()> {
     match &change.rules {
         Some(rules) => rules.check(&change.shape, batch, first),
         None => Ok(()),
@@ -90,12 +130,39 @@ impl<'a> Writer<'a> {
         let keys = key_column(batch)?;
         let encoder = RowEncoder::new(self.shape, batch, 1)?;
         for row in 0..batch.num_rows() {
-            let key = keys.value(row);
-            if let Some(old) = self.first_meeting(key)? {
-                self.row.clear();
-                encoder.encode(row, &mut self.row)?;
-                self.rows.update(key, &old, &self.row)?;
-                self.count_row(None)?;
+            self.update_row(keys.value(row), &encoder, row)?;
+        }
+        Ok(())
+    }
+
+    fn update_row(&mut self, key: &[u8], encoder: &RowEncoder<'_>, row: usize) -> Result<()> {
+        if let Some(old) = self.first_meeting(key)? {
+            self.row.clear();
+            encoder.encode(row, &mut self.row)?;
+            self.rows.update(key, &old, &self.row)?;
+            self.count_row(None)?;
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, steps: &[Step<'_>], updated: &[RecordBatch]) -> Result<()> {
+        let shape = self.shape;
+        let sources = updated
+            .iter()
+            .map(|batch| Ok((key_column(batch)?, RowEncoder::new(shape, batch, 1)?)));
+        let sources: Vec<_> = sources.collect::<Result<_>>()?;
+        for step in steps {
+            match *step {
+                Step::Insert(bytes) => {
+                    self.row.clear();
+                    self.row.extend_from_slice(bytes);
+                    self.rows.insert(&self.row)?;
+                    self.count_row(None)?;
+                }
+                Step::Update { batch, row } => {
+                    let (keys, encoder) = &sources[batch];
+                    self.update_row(keys.value(row), encoder, row)?;
+                }
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use super::query::{conform, result_schema, run};
 use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, Returning, plan_change};
+use crate::dml::{self, Change, Returning, Written, plan_change};
 use crate::error::translate;
 use crate::observe::Observing;
 use crate::response::{Response, Rows, Verb};
@@ -24,7 +24,7 @@ use crate::table::StatementContext;
 use crate::transaction::{Busy, Seen, Transaction};
 
 /// How often a statement outside of a transaction block is run again after it lost against another transaction.
-const ATTEMPTS_MAX: usize = 10;
+pub(super) const ATTEMPTS_MAX: usize = 10;
 
 /// Nothing of it took effect, and nobody has seen its answer.
 fn is_worth_another(error: &Error) -> bool {
@@ -84,6 +84,41 @@ impl Session {
         let mut observing = self.observe(prepared, values, Duration::ZERO, None);
         let since = observing.as_ref().map(Observing::now);
         let text = &prepared.statement.text;
+        let (change, written, catalog) = match &prepared.statement.ast {
+            ast::Statement::Insert(insert) if insert.on.is_some() => {
+                self.upsert(transaction, prepared, values, cancellation).await?
+            }
+            _ => self.write(transaction, prepared, values, cancellation).await?,
+        };
+        if let (Some(observing), Some(since)) = (&mut observing, since) {
+            observing.took(since, usize::try_from(written.count).unwrap_or(usize::MAX));
+            observing.complete();
+        }
+        let tag = change.kind.tag(written.count);
+        let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
+            return Ok(Response::Done { tag });
+        };
+        let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
+        let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
+        let schema = result_schema(&columns);
+        let returned = self.collect(&plan, transaction, cancellation, text).await?;
+        let returned = returned
+            .into_iter()
+            .map(|batch| conform(batch, &schema))
+            .collect::<Result<Vec<_>>>()?;
+        let stream = futures::stream::iter(returned.into_iter().map(Ok));
+        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
+    }
+
+    /// Plans a change, reads its source, locks the rows that it changes, and writes them.
+    async fn write(
+        &self,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<(Change, Written, Arc<Catalog>)> {
+        let text = &prepared.statement.text;
         let mut attempt = 1;
         let (change, source, catalog) = loop {
             let catalog = self.catalog_of(transaction)?;
@@ -109,24 +144,7 @@ impl Session {
             }
         };
         let written = dml::run(&change, &source, transaction)?;
-        if let (Some(observing), Some(since)) = (&mut observing, since) {
-            observing.took(since, usize::try_from(written.count).unwrap_or(usize::MAX));
-            observing.complete();
-        }
-        let tag = change.kind.tag(written.count);
-        let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
-            return Ok(Response::Done { tag });
-        };
-        let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
-        let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
-        let schema = result_schema(&columns);
-        let returned = self.collect(&plan, transaction, cancellation, text).await?;
-        let returned = returned
-            .into_iter()
-            .map(|batch| conform(batch, &schema))
-            .collect::<Result<Vec<_>>>()?;
-        let stream = futures::stream::iter(returned.into_iter().map(Ok));
-        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
+        Ok((change, written, catalog))
     }
 
     /// The RETURNING list as a query over the changed rows; without rows, to know its columns.

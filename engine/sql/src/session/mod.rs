@@ -33,6 +33,7 @@ mod table;
 mod template;
 mod transaction;
 mod upkeep;
+mod upsert;
 mod verbs;
 mod view;
 mod what_if;

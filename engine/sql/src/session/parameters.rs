@@ -42,9 +42,19 @@ pub fn with_casts(statement: &ast::Statement, given: &[Option<SqlType>]) -> Vec<
 /// # Errors
 /// 42P02 for `$0`, 54000 for too many, 0A000 for a type without an SQL name.
 pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
-    let fields = plan
-        .get_parameter_fields()
-        .map_err(|error| crate::error::translate(error, ""))?;
+    types_of(&[plan], given)
+}
+
+/// As [`types`], of a statement with several plans; the first that tells of a parameter decides.
+///
+/// # Errors
+/// As [`types`].
+pub fn types_of(plans: &[&LogicalPlan], given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
+    let mut fields = Vec::new();
+    for plan in plans {
+        let of_plan = plan.get_parameter_fields();
+        fields.extend(of_plan.map_err(|error| crate::error::translate(error, ""))?);
+    }
     let mut inferred: Vec<Option<FieldRef>> = Vec::new();
     for (name, field) in fields {
         let number = name
@@ -66,7 +76,8 @@ pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlTyp
         if inferred.len() < number {
             inferred.resize(number, None);
         }
-        inferred[number - 1] = field;
+        let known = &mut inferred[number - 1];
+        *known = known.take().or(field);
     }
     let count = inferred.len().max(given.len());
     (0..count)

@@ -66,7 +66,8 @@ impl Session {
                     }
                     None => None,
                 };
-                (parameters::types(&planned.plan, given)?, columns)
+                let types = self.change_parameters(&change, &planned.plan, given, &catalog, &statement.text)?;
+                (types, columns)
             }
             ast::Statement::Explain { statement: inner, .. } => {
                 let inner = Statement {

@@ -9,6 +9,7 @@ use aion_catalog::objects;
 use aion_storage::{Isolation, LockMark, Outcome, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
 
+use super::change::overtaken;
 use super::{Engine, Session};
 use crate::cancel::Cancellation;
 use crate::dml::normalize;
@@ -265,6 +266,10 @@ impl Session {
             Outcome::Committed { .. } => {
                 self.engine.maintain();
                 Ok(())
+            }
+            // Run again, it meets the row that was committed first.
+            Outcome::Rejected(rejection) if rejection.reason == Reason::Duplicate && transaction.has_upserted() => {
+                Err(overtaken())
             }
             Outcome::Rejected(rejection) => Err(self.rejected(rejection)),
         }

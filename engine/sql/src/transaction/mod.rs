@@ -29,6 +29,7 @@ mod scan;
 mod view;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aion_base::clock::{Clock, SystemClock};
@@ -62,6 +63,8 @@ pub struct Transaction {
     begun_at_micros: i64,
     /// Has its locks, from the first one on, until it is dropped.
     owner: OnceLock<LockOwner>,
+    /// It inserted keys for being absent (INSERT ... ON CONFLICT), and would have done something else otherwise.
+    has_upserted: AtomicBool,
 }
 
 /// The bytes of a row that was read.
@@ -157,6 +160,7 @@ impl Transaction {
             state: Mutex::default(),
             begun_at_micros: i64::try_from(SystemClock::default().wall_micros()).unwrap_or(i64::MAX),
             owner: OnceLock::new(),
+            has_upserted: AtomicBool::new(false),
         }
     }
 
@@ -451,6 +455,16 @@ impl Transaction {
     /// When it began, in microseconds since 1970: what `now()` says in all of its statements.
     pub fn begun_at_micros(&self) -> i64 {
         self.begun_at_micros
+    }
+
+    /// Notes that it inserts keys for being absent: one that another transaction commits first is a conflict, and no duplicate.
+    pub fn note_upsert(&self) {
+        self.has_upserted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Transaction::note_upsert`] was called.
+    pub fn has_upserted(&self) -> bool {
+        self.has_upserted.load(Ordering::Relaxed)
     }
 
     /// The store that it reads.

@@ -1,0 +1,138 @@
+//! Running INSERT ... ON CONFLICT.
+//!
+//! 1. The rows are computed, and it is looked what stands at their keys.
+//! 2. The keys that nobody has are locked, so that others who would insert them by ON CONFLICT wait, and so are the rows that are to be
+//!    updated. Where something of it was changed before it was locked, the statement begins again over a newer view, with its locks kept.
+//! 3. The new values of existing rows are the result of a query, and all is written in the order of the rows.
+//!
+//! A plain INSERT locks nothing. Where one commits the same key first, this commit is refused, as a conflict that is worth another attempt
+//! (40001) and no duplicate: then the row is there to be updated. Outside of a block the statement is run again.
+
+use std::sync::Arc;
+
+use aion_base::{Error, Result};
+use aion_catalog::objects::Catalog;
+use aion_catalog::{SqlType, Value};
+use aion_storage::LockMode;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::change::{ATTEMPTS_MAX, overtaken};
+use super::{Prepared, Session, parameters};
+use crate::cancel::Cancellation;
+use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Written, plan_change};
+use crate::error::translate;
+use crate::planner::Planned;
+use crate::transaction::{Busy, Seen, Transaction, Waiting};
+
+impl Session {
+    pub(super) async fn upsert(
+        &self,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<(Change, Written, Arc<Catalog>)> {
+        let text = &prepared.statement.text;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let waiting = self.waiting(cancellation);
+        let mut attempt = 1;
+        loop {
+            let catalog = self.catalog_of(transaction)?;
+            let path = self.search_path()?;
+            let names = self.names(&catalog, &path);
+            let (change, planned) =
+                plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
+            let conflict = change
+                .conflict
+                .as_ref()
+                .ok_or_else(|| Error::internal("an INSERT was planned without its ON CONFLICT"))?;
+            self.depend(&planned, transaction)?;
+            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let source = self.collect(&plan, transaction, cancellation, text).await?;
+            let proposed = Proposed::look(&change, &conflict.arbiters, &source, transaction)?;
+            if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
+                if attempt == ATTEMPTS_MAX || !transaction.restart_statement()? {
+                    return Err(overtaken());
+                }
+                attempt += 1;
+                continue;
+            }
+            let updated = match &conflict.update {
+                Some(_) if proposed.existing_keys().is_empty() => Some(Vec::new()),
+                Some(update) => {
+                    let (existing, excluded) = proposed.tables(&change.shape)?;
+                    let planned = self.plan_conflict(&change, update, (existing, excluded), &types, &catalog, text)?;
+                    self.depend(&planned, transaction)?;
+                    let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+                    Some(self.collect(&plan, transaction, cancellation, text).await?)
+                }
+                None => None,
+            };
+            let steps = proposed.steps(updated.as_deref())?;
+            transaction.note_upsert();
+            let written = dml::run_steps(&change, &steps, updated.as_deref().unwrap_or_default(), transaction)?;
+            return Ok((change, written, catalog));
+        }
+    }
+
+    /// The new values of existing rows as a query.
+    fn plan_conflict(
+        &self,
+        change: &Change,
+        update: &ConflictUpdate,
+        (existing, excluded): (RecordBatch, RecordBatch),
+        types: &[Option<SqlType>],
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Planned> {
+        let table = |batch: RecordBatch| -> Result<Arc<dyn TableProvider>> {
+            let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
+            Ok(Arc::new(table.map_err(|error| translate(error, text))?))
+        };
+        let path = self.search_path()?;
+        let names = self.names(catalog, &path);
+        let tables = (table(existing)?, table(excluded)?);
+        update.plan(names, &change.shape, tables, parameters::known(types), text)
+    }
+
+    /// The types of a change's parameters, also of those that only ON CONFLICT has.
+    pub(super) fn change_parameters(
+        &self,
+        change: &Change,
+        plan: &LogicalPlan,
+        given: &[Option<SqlType>],
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Vec<SqlType>> {
+        let conflict = change.conflict.as_ref();
+        let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) else {
+            return parameters::types(plan, given);
+        };
+        let nothing = Proposed::default().tables(&change.shape)?;
+        let planned = self.plan_conflict(change, update, nothing, given, catalog, text)?;
+        parameters::types_of(&[plan, &planned.plan], given)
+    }
+}
+
+/// Locks what an INSERT ... ON CONFLICT relies upon.
+async fn lock(
+    proposed: &Proposed,
+    conflict: &OnConflict,
+    transaction: &Transaction,
+    waiting: &Waiting,
+) -> Result<Seen> {
+    let absent = proposed.absent_keys();
+    let seen = transaction.lock(&absent, LockMode::Update, Busy::Wait, waiting).await?;
+    match &conflict.update {
+        Some(update) if seen == Seen::AsTheyAre => {
+            let existing = proposed.existing_keys();
+            transaction
+                .lock(&existing, update.lock_mode(), Busy::Wait, waiting)
+                .await
+        }
+        _ => Ok(seen),
+    }
+}
