@@ -44,6 +44,12 @@ pub struct ViewDescriptor {
     /// Schema and name of the tables, views and graphs that the query names.
     #[serde(default)]
     pub uses: Vec<(String, String)>,
+    /// COMMENT ON VIEW. A program that does not know it loses a comment and nothing else, so that the version stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// COMMENT ON COLUMN of it, by the column's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub column_comments: Vec<(String, String)>,
 }
 
 /// The version of the encoding of all but tables.

@@ -436,6 +436,25 @@ impl Catalog {
         catalog
     }
 
+    /// The catalog with another descriptor of one of its views, which may have another name.
+    pub fn with_view(&self, before: &ViewDescriptor, view: ViewDescriptor) -> Self {
+        let mut catalog = self.clone();
+        catalog.views.remove(&(before.schema.clone(), before.name.clone()));
+        catalog
+            .views
+            .insert((view.schema.clone(), view.name.clone()), Arc::new(view));
+        catalog
+    }
+
+    /// Whether something has the name already: an object, an index, or a primary key, which is an index to whoever asks by name.
+    pub fn has_relation(&self, schema: &str, name: &str) -> bool {
+        let has_key =
+            |table: &Arc<TableDescriptor>| table.schema == schema && table.primary_key_name.as_deref() == Some(name);
+        self.object(schema, name).is_some()
+            || self.table_of_index(schema, name).is_some()
+            || self.tables.values().any(has_key)
+    }
+
     /// All schemas, ours included.
     pub fn schemas(&self) -> impl Iterator<Item = &str> {
         let ours = std::iter::once(PUBLIC).chain(SYSTEM_SCHEMAS);
@@ -655,7 +674,7 @@ impl Catalog {
                 format!("schema \"{schema}\" does not exist"),
             ));
         }
-        if self.object(schema, name).is_some() || self.table_of_index(schema, name).is_some() {
+        if self.has_relation(schema, name) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 SqlState::DUPLICATE_TABLE,

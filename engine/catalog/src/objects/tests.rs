@@ -85,6 +85,8 @@ fn objects_come_and_go_and_each_change_raises_the_version() {
         query: "SELECT 1".to_owned(),
         search_path: vec![PUBLIC.to_owned()],
         uses: vec![(PUBLIC.to_owned(), "t".to_owned())],
+        comment: None,
+        column_comments: Vec::new(),
     };
     keys.apply(keys.catalog().create_view(&view, false).expect("new"));
     let dependents = keys.catalog().dependents(PUBLIC, "t");

@@ -36,6 +36,8 @@ impl Session {
             query: query_text(create, text)?,
             search_path: self.search_path()?,
             uses: planned.named.iter().cloned().collect(),
+            comment: old.as_ref().and_then(|old| old.comment.clone()),
+            column_comments: old.as_ref().map(|old| old.column_comments.clone()).unwrap_or_default(),
         };
         check_parameters(&planned)?;
         if planned.definitions.contains(&view_key(&view.schema, &view.name)) {

@@ -88,6 +88,8 @@ fn catalog() -> Catalog {
         query: "SELECT 1".to_owned(),
         search_path: Vec::new(),
         uses: Vec::new(),
+        comment: None,
+        column_comments: Vec::new(),
     };
     let mut entries: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut change = |changes: &dyn Fn(&Catalog) -> Vec<KeyChange>| {
