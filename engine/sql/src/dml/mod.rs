@@ -31,5 +31,5 @@ pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
 pub(crate) use proposed::Proposed;
-pub(crate) use rules::RowRules;
+pub(crate) use rules::{RowRules, first_null, unchecked_schema, violated_by_some_row};
 pub(crate) use write::{Written, keys, run, run_steps};

@@ -10,6 +10,8 @@ use aion_catalog::descriptor::IndexMethod;
 use aion_catalog::keys::{IndexEntry, IndexKeys, ROWS};
 use aion_catalog::row::RowReader;
 
+use super::rules::shown;
+use crate::system::quoted;
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
@@ -250,7 +252,7 @@ impl RowWrites {
         let table = &self.shape.descriptor;
         let names: Vec<_> = columns
             .iter()
-            .map(|&column| table.columns[column].name.as_str())
+            .map(|&column| quoted(&table.columns[column].name))
             .collect();
         let values: Vec<_> = columns.iter().map(|&column| show(&self.shape, row, column)).collect();
         Error::conflict(
@@ -275,10 +277,10 @@ fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
         Err(_) => return "?".to_owned(),
     };
     let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());
-    let shown = batch
-        .ok()
-        .and_then(|batch| datafusion::arrow::util::display::array_value_to_string(batch.column(0), 0).ok());
-    shown.unwrap_or_else(|| "?".to_owned())
+    match batch {
+        Ok(batch) => shown(batch.column(0), shape.descriptor.columns[column].sql_type, 0),
+        Err(_) => "?".to_owned(),
+    }
 }
 
 /// The next hidden row id: rises in this process, and with the clock from one process to the next.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aion_base::{Error, Result};
+use aion_base::{Error, Result, SqlState};
 use datafusion::arrow::array::{Array, BinaryArray};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::encode::RowEncoder;
 use super::rows::RowWrites;
+use super::rules::failing_row;
 use super::{Change, ChangeKind};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
@@ -118,8 +119,7 @@ impl<'a> Writer<'a> {
     fn insert(&mut self, batch: &RecordBatch) -> Result<()> {
         let encoder = RowEncoder::new(self.shape, batch, 0)?;
         for row in 0..batch.num_rows() {
-            self.row.clear();
-            encoder.encode(row, &mut self.row)?;
+            self.encode(&encoder, batch, 0, row)?;
             self.rows.insert(&self.row)?;
             self.count_row(None)?;
         }
@@ -130,15 +130,14 @@ impl<'a> Writer<'a> {
         let keys = key_column(batch)?;
         let encoder = RowEncoder::new(self.shape, batch, 1)?;
         for row in 0..batch.num_rows() {
-            self.update_row(keys.value(row), &encoder, row)?;
+            self.update_row(keys.value(row), &encoder, batch, row)?;
         }
         Ok(())
     }
 
-    fn update_row(&mut self, key: &[u8], encoder: &RowEncoder<'_>, row: usize) -> Result<()> {
+    fn update_row(&mut self, key: &[u8], encoder: &RowEncoder<'_>, batch: &RecordBatch, row: usize) -> Result<()> {
         if let Some(old) = self.first_meeting(key)? {
-            self.row.clear();
-            encoder.encode(row, &mut self.row)?;
+            self.encode(encoder, batch, 1, row)?;
             self.rows.update(key, &old, &self.row)?;
             self.count_row(None)?;
         }
@@ -161,11 +160,20 @@ impl<'a> Writer<'a> {
                 }
                 Step::Update { batch, row } => {
                     let (keys, encoder) = &sources[batch];
-                    self.update_row(keys.value(row), encoder, row)?;
+                    self.update_row(keys.value(row), encoder, &updated[batch], row)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Puts the bytes of a row, whose columns stand in the batch from `first` on, into `self.row`.
+    fn encode(&mut self, encoder: &RowEncoder<'_>, batch: &RecordBatch, first: usize, row: usize) -> Result<()> {
+        self.row.clear();
+        encoder.encode(row, &mut self.row).map_err(|error| match error.state() {
+            SqlState::NOT_NULL_VIOLATION => error.with_detail(failing_row(self.shape, &batch.columns()[first..], row)),
+            _ => error,
+        })
     }
 
     fn delete(&mut self, batch: &RecordBatch) -> Result<()> {

@@ -146,6 +146,8 @@ impl Statement {
                 written.split_whitespace().take(1).collect()
             }
             ast::Statement::Copy { .. } => vec!["COPY"],
+            // PostgreSQL says TABLE, whether it was written or not.
+            ast::Statement::Truncate(_) => vec!["TRUNCATE TABLE"],
             ast::Statement::Set(_) | ast::Statement::Reset(_) => vec!["ALTER SYSTEM"],
             ast::Statement::Call(call) => match (utility::carried(call)?, crate::graph::carried_definition(call)) {
                 (Some(utility), _) => vec![utility::verb(&utility)],
