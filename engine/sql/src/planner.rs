@@ -34,7 +34,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
-use crate::dml::{RowRules, TARGET, select, target_as};
+use crate::dml::{RowRules, TARGET, normalize, select, target_as};
 use crate::error::{translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
@@ -72,6 +72,17 @@ struct Met {
     definitions: BTreeSet<Vec<u8>>,
     /// Tables, views and graphs that the statement itself names.
     named: BTreeSet<(String, String)>,
+}
+
+/// What an expression over one row cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeyondRow {
+    /// A query.
+    Query,
+    /// An aggregate function.
+    Aggregate,
+    /// A window function.
+    Window,
 }
 
 /// Layouts and keys of tables, computed once.
@@ -330,12 +341,21 @@ impl<'a> Names<'a> {
     /// A condition over the columns of a table.
     fn condition(&self, shape: &Arc<TableShape>, text: &str) -> Result<Arc<dyn PhysicalExpr>> {
         let expr = parse::parse_expression(text)?;
-        let has_query = ast::visit_expressions(&expr, |expr| match expr {
-            ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        });
-        if has_query.is_break() {
-            return Err(Error::unsupported("cannot use subquery in check constraint"));
+        match self.beyond_a_row(&expr) {
+            None => {}
+            Some(BeyondRow::Query) => return Err(Error::unsupported("cannot use subquery in check constraint")),
+            Some(BeyondRow::Aggregate) => {
+                return Err(Error::invalid(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate functions are not allowed in check constraints",
+                ));
+            }
+            Some(BeyondRow::Window) => {
+                return Err(Error::invalid(
+                    SqlState::WINDOWING_ERROR,
+                    "window functions are not allowed in check constraints",
+                ));
+            }
         }
         let mut names = self.within_view(self.search_path);
         names.bind(TARGET, Arc::new(Table::new(shape.clone(), Vec::new())));
@@ -359,14 +379,39 @@ impl<'a> Names<'a> {
         let schema = projection.input.schema();
         let found = condition.get_type(schema).map_err(failed)?;
         if !matches!(found, DataType::Boolean | DataType::Null) {
+            let named = SqlType::from_arrow(&found).map(|found| found.base_name().to_owned());
+            let named = named.unwrap_or_else(|_| found.to_string());
             return Err(Error::invalid(
                 SqlState::DATATYPE_MISMATCH,
-                format!("argument of CHECK must be type boolean: ({text})"),
+                format!("argument of CHECK must be type boolean, not type {named}"),
             ));
         }
         self.state
             .create_physical_expr(condition.clone(), schema)
             .map_err(failed)
+    }
+
+    /// What in an expression needs more than one row to be computed.
+    pub fn beyond_a_row(&self, expr: &ast::Expr) -> Option<BeyondRow> {
+        let found = ast::visit_expressions(expr, |expr| {
+            let found = match expr {
+                ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => BeyondRow::Query,
+                ast::Expr::Function(function) if function.over.is_some() => BeyondRow::Window,
+                ast::Expr::Function(function) => {
+                    let name = function.name.0.last().and_then(ast::ObjectNamePart::as_ident);
+                    match name.map(normalize) {
+                        Some(name) if self.state.aggregate_functions().contains_key(&name) => BeyondRow::Aggregate,
+                        _ => return ControlFlow::Continue(()),
+                    }
+                }
+                _ => return ControlFlow::Continue(()),
+            };
+            ControlFlow::Break(found)
+        });
+        match found {
+            ControlFlow::Break(found) => Some(found),
+            ControlFlow::Continue(()) => None,
+        }
     }
 
     /// The DEFAULT expressions of a table's columns.
