@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use aion_base::id::{IndexId, TableId};
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::descriptor::{
     CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, IndexColumn, IndexDescriptor, NAME_BYTES_MAX,
     TableDescriptor, check_name,
 };
 use aion_catalog::keys::check_key_type;
 use aion_catalog::objects::Catalog;
+use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
@@ -30,6 +31,10 @@ impl Session {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing("CREATE TABLE", SqlState::DUPLICATE_TABLE, notice));
         }
+        // Before the names of its keys are looked for, which lie in the same schema.
+        catalog
+            .check_new(&schema, &name, "table")
+            .map_err(|error| at(error, create.name.span(), text))?;
         let mut table = TableDescriptor::new(schema, name);
         table.options = storage_parameters(&create.table_options)?;
         let mut counted = Vec::new();
@@ -104,7 +109,7 @@ pub(super) fn add_column(
         match &option.option {
             ast::ColumnOption::Null => {}
             ast::ColumnOption::NotNull => column.is_nullable = false,
-            ast::ColumnOption::Default(expr) => column.default = Some(expr.to_string()),
+            ast::ColumnOption::Default(expr) => column.default = Some(default_text(expr, sql_type).map_err(place)?),
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
             }
@@ -135,7 +140,7 @@ pub(super) fn add_column(
     for option in constraints {
         let given = option.name.as_ref();
         let added = match &option.option {
-            ast::ColumnOption::PrimaryKey(_) => set_primary_key(table, &only, given),
+            ast::ColumnOption::PrimaryKey(_) => set_primary_key(table, &only, given, catalog),
             ast::ColumnOption::Unique(unique) => add_unique(table, &only, unique, given, catalog),
             ast::ColumnOption::Check(check) => add_check(table, &check.expr, given, Some(&name)),
             _ => Ok(()),
@@ -166,11 +171,13 @@ pub(super) fn add_constraint(
 ) -> Result<()> {
     let added = match constraint {
         ast::TableConstraint::PrimaryKey(key) => {
-            columns_of(&key.columns).and_then(|columns| set_primary_key(table, &columns, key.name.as_ref()))
+            columns_of(&key.columns).and_then(|columns| set_primary_key(table, &columns, key.name.as_ref(), catalog))
         }
         ast::TableConstraint::Unique(unique) => columns_of(&unique.columns)
             .and_then(|columns| add_unique(table, &columns, unique, unique.name.as_ref(), catalog)),
         ast::TableConstraint::Check(check) => add_check(table, &check.expr, check.name.as_ref(), None),
+        ast::TableConstraint::UniqueUsingIndex(using) => unique_using_index(table, using, catalog),
+        ast::TableConstraint::PrimaryKeyUsingIndex(using) => primary_key_using_index(table, using, catalog),
         other => Err(Error::unsupported(format!("the constraint {other} is not there yet"))),
     };
     added.map_err(|error| at(error, constraint.span(), text))
@@ -216,6 +223,7 @@ pub(super) fn set_primary_key(
     table: &mut TableDescriptor,
     columns: &[String],
     name: Option<&ast::Ident>,
+    catalog: &Catalog,
 ) -> Result<()> {
     if !table.primary_key.is_empty() {
         return Err(Error::invalid(
@@ -223,10 +231,7 @@ pub(super) fn set_primary_key(
             format!("multiple primary keys for table \"{}\" are not allowed", table.name),
         ));
     }
-    let name = match name {
-        Some(name) => given_name(table, name)?,
-        None => free_name(table, &[], "pkey"),
-    };
+    let name = key_name(table, name, &[], "pkey", catalog)?;
     for position in key_positions(table, columns, "primary key")? {
         let column = &mut table.columns[position];
         column.is_nullable = false;
@@ -254,11 +259,7 @@ fn add_unique(
         ));
     }
     let positions = key_positions(table, columns, "unique")?;
-    let name = match name {
-        Some(name) => given_name(table, name)?,
-        None => free_name(table, columns, "key"),
-    };
-    catalog.check_new(&table.schema, &name, "index")?;
+    let name = key_name(table, name, columns, "key", catalog)?;
     let columns = positions.into_iter().map(|position| IndexColumn {
         column: table.columns[position].id,
         is_descending: false,
@@ -290,7 +291,8 @@ fn add_check(
     name: Option<&ast::Ident>,
     column: Option<&String>,
 ) -> Result<()> {
-    let columns: Vec<String> = named_columns(expr).into_iter().collect();
+    let expr = unqualified(expr, table);
+    let columns: Vec<String> = named_columns(&expr).into_iter().collect();
     let name = match name {
         Some(name) => given_name(table, name)?,
         None => {
@@ -299,7 +301,7 @@ fn add_check(
                 (Some(column), _) | (None, [column]) => std::slice::from_ref(column),
                 _ => &[],
             };
-            free_name(table, about, "check")
+            free_name(table, about, "check", &|_| false)
         }
     };
     let ids = columns
@@ -311,6 +313,127 @@ fn add_check(
         columns: ids.collect(),
     });
     Ok(())
+}
+
+/// ADD UNIQUE USING INDEX: an index of the table is the constraint's from now on.
+fn unique_using_index(table: &mut TableDescriptor, using: &ast::ConstraintUsingIndex, catalog: &Catalog) -> Result<()> {
+    let position = usable_index(table, &normalize(&using.index_name))?;
+    if let Some(given) = &using.name
+        && normalize(given) != table.indexes[position].name
+    {
+        table.indexes[position].name = key_name(table, Some(given), &[], "key", catalog)?;
+    }
+    table.indexes[position].constraint = Some(Constraint::Unique);
+    Ok(())
+}
+
+/// ADD PRIMARY KEY USING INDEX: rows lie in the order of their primary key, so that the index is not needed beside it.
+fn primary_key_using_index(
+    table: &mut TableDescriptor,
+    using: &ast::ConstraintUsingIndex,
+    catalog: &Catalog,
+) -> Result<()> {
+    let position = usable_index(table, &normalize(&using.index_name))?;
+    let index = table.indexes.remove(position);
+    let columns = index.columns.iter().filter_map(|part| {
+        let position = table.position_of(part.column)?;
+        Some(table.columns[position].name.clone())
+    });
+    let columns: Vec<String> = columns.collect();
+    let name = using.name.as_ref().unwrap_or(&using.index_name);
+    set_primary_key(table, &columns, Some(name), catalog)
+}
+
+/// The position of an index that a constraint may be made of.
+fn usable_index(table: &TableDescriptor, name: &str) -> Result<usize> {
+    let position = table.indexes.iter().position(|index| index.name == name);
+    let position = position
+        .ok_or_else(|| Error::not_found(SqlState::UNDEFINED_OBJECT, format!("index \"{name}\" does not exist")))?;
+    let index = &table.indexes[position];
+    if index.constraint.is_some() {
+        return Err(Error::invalid(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index \"{name}\" is already associated with a constraint"),
+        ));
+    }
+    let is_plain = |part: &IndexColumn| !part.is_descending && !part.is_nulls_first;
+    let what = match index {
+        index if !index.is_unique => Some("is not a unique index"),
+        index if index.predicate.is_some() => Some("is a partial index"),
+        index if !index.columns.iter().all(is_plain) => Some("does not have default sorting behavior"),
+        _ => None,
+    };
+    match what {
+        Some(what) => Err(
+            Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" {what}"))
+                .with_detail("Cannot create a primary key or unique constraint using such an index."),
+        ),
+        None => Ok(position),
+    }
+}
+
+/// A condition without the table's own name before its columns: the table may get another one.
+pub(super) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Expr {
+    let mut expr = expr.clone();
+    let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |expr| {
+        if let ast::Expr::CompoundIdentifier(parts) = expr {
+            let is_own = match parts.as_slice() {
+                [of, _] => normalize(of) == table.name,
+                [schema, of, _] => normalize(schema) == table.schema && normalize(of) == table.name,
+                _ => false,
+            };
+            if is_own && let Some(column) = parts.pop() {
+                *expr = ast::Expr::Identifier(column);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    expr
+}
+
+/// The text of a DEFAULT: an expression over nothing. A literal in quotes must be a value of the column's type.
+///
+/// # Errors
+/// 0A000 for a column or query in it; 22P02 and its like.
+pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String> {
+    const WORDS: [&str; 6] = [
+        "current_catalog",
+        "current_role",
+        "current_schema",
+        "current_user",
+        "session_user",
+        "user",
+    ];
+    let found = ast::visit_expressions(expr, |expr| match expr {
+        ast::Expr::Identifier(name) if name.quote_style.is_none() && WORDS.contains(&normalize(name).as_str()) => {
+            ControlFlow::Continue(())
+        }
+        ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) => ControlFlow::Break("column reference"),
+        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
+            ControlFlow::Break("subquery")
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if let ControlFlow::Break(what) = found {
+        return Err(Error::unsupported(format!("cannot use {what} in DEFAULT expression")));
+    }
+    let mut literal = expr;
+    while let ast::Expr::Nested(inner) = literal {
+        literal = inner;
+    }
+    if let ast::Expr::Value(value) = literal
+        && let ast::Value::SingleQuotedString(text) = &value.value
+    {
+        // How long it may be, and how many digits it may have, is asked when a row gets it.
+        let read_as = match sql_type {
+            SqlType::Varchar(_) => SqlType::Text,
+            SqlType::Numeric { .. } => SqlType::NUMERIC,
+            SqlType::Vector(_) => SqlType::Vector(None),
+            other => other,
+        };
+        Value::text_in(&read_as, text)?;
+    }
+    Ok(expr.to_string())
 }
 
 /// The names in an expression that may be columns.
@@ -340,8 +463,55 @@ fn given_name(table: &TableDescriptor, name: &ast::Ident) -> Result<String> {
     }
 }
 
+/// The name of a key, which its index has too, so that no other relation of the schema may have it.
+fn key_name(
+    table: &TableDescriptor,
+    given: Option<&ast::Ident>,
+    columns: &[String],
+    kind: &str,
+    catalog: &Catalog,
+) -> Result<String> {
+    match given {
+        Some(given) => {
+            check_relation(table, &normalize(given), catalog)?;
+            given_name(table, given)
+        }
+        None => Ok(free_name(table, columns, kind, &|name| {
+            is_relation(table, name, catalog)
+        })),
+    }
+}
+
+/// That no relation has the name that a key of the table is to get.
+///
+/// # Errors
+/// 42P07.
+pub(super) fn check_relation(table: &TableDescriptor, name: &str, catalog: &Catalog) -> Result<()> {
+    match is_relation(table, name, catalog) {
+        true => Err(Error::new(
+            ErrorKind::Conflict,
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{name}\" already exists"),
+        )
+        .with_schema(table.schema.clone())
+        .with_table(name)),
+        false => Ok(()),
+    }
+}
+
+/// Whether a relation has the name. Of the table itself, which changes, the catalog does not say which names it has given up.
+fn is_relation(table: &TableDescriptor, name: &str, catalog: &Catalog) -> bool {
+    let has_key =
+        |table: &TableDescriptor| table.index(name).is_some() || table.primary_key_name.as_deref() == Some(name);
+    if table.name == name || has_key(table) {
+        return true;
+    }
+    let was_its_own = catalog.table_by_id(table.id).is_some_and(|before| has_key(before));
+    !was_its_own && catalog.has_relation(&table.schema, name)
+}
+
 /// The name that PostgreSQL gives to a constraint: table, columns, kind, and a number where that is taken.
-fn free_name(table: &TableDescriptor, columns: &[String], kind: &str) -> String {
+fn free_name(table: &TableDescriptor, columns: &[String], kind: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
     let parts = std::iter::once(table.name.as_str()).chain(columns.iter().map(String::as_str));
     let mut base = parts.collect::<Vec<_>>().join("_");
     // Room for the kind and a number, within the limit of names.
@@ -354,8 +524,8 @@ fn free_name(table: &TableDescriptor, columns: &[String], kind: &str) -> String 
     let numbered = (1..).map(|number| format!("{base}{number}"));
     let mut names = std::iter::once(base.clone()).chain(numbered);
     names
-        .find(|name| !table.has_constraint(name))
-        .expect("a table has fewer constraints than there are numbers")
+        .find(|name| !table.has_constraint(name) && !is_taken(name))
+        .expect("the catalog has fewer names than there are numbers")
 }
 
 /// What WITH says of a table: nothing that changes what it holds, so it is kept and shown.
