@@ -16,6 +16,7 @@
 
 mod activity;
 mod alter_system;
+mod alter_words;
 mod cancel;
 mod cells;
 mod copy;

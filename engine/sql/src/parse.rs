@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use crate::{alter_system, graph, utility};
+use crate::{alter_system, alter_words, graph, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -55,6 +55,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     if alter_system::is_mentioned(text) {
         tokens = alter_system::carry(tokens);
+    }
+    if alter_words::is_mentioned(text) {
+        tokens = alter_words::carry(tokens);
     }
     if text
         .as_bytes()

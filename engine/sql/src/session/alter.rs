@@ -1,39 +1,41 @@
 //! ALTER TABLE.
 //!
-//! 1. Each operation changes a draft of the table's descriptor, in order, and says what else it takes: a condition that every row must
-//!    fulfil, indexes to be filled, or that all rows are written anew.
+//! 1. Each operation changes a draft of the table's descriptor and says what else it takes: a condition that every row must
+//!    fulfil, indexes to be filled, or that all rows are written anew. Several of one statement have PostgreSQL's order: what goes goes
+//!    first, then come other types, new columns, NOT NULL, keys, and what may need all of these.
 //! 2. What does not change the bytes of rows is a change of the descriptor alone: names, defaults, NOT NULL (looked at, not written),
 //!    a new column whose default is one value, a column that goes. Rows keep what they have; the descriptor says how to read it.
 //! 3. Another type, another primary key, or a default that differs from row to row (`random()`) writes all rows into a new storage.
-//! 4. Views and graphs that use the table must still be what they were: they are planned over the draft.
+//! 4. Views and graphs that use the table must still be what they were, or go with it: see `dependents`.
 //!
 //! A statement that was planned before, and a transaction that read the table, is refused at its commit (40001) and planned again.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::Value;
-use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, DroppedColumn, IndexMethod, TableDescriptor, check_name};
+use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, IndexMethod, TableDescriptor, check_name};
 use aion_catalog::keys::IndexKeys;
 use aion_catalog::objects::{Catalog, Object, sequence_state_key};
+use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::Array;
 use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::{Breach, Definition, Rewrite};
+use super::dependents::{Alteration, take_column};
+use super::rewriting::{contains_nulls, converts_by_itself, limited, one, quoted, rename, rewriting, table_item};
 use super::sequence::{Counted, identity, options_of};
-use super::table::{add_column, add_constraint, named_columns, parameters};
+use super::table::{add_column, add_constraint, check_relation, default_text, named_columns, parameters, unqualified};
+use crate::alter_words::{self, Carried};
 use crate::cells::{Cells, canonical};
 use crate::copy::Defaults;
-use crate::dml::{at, normalize, reference, select, target_as};
+use crate::dml::{at, normalize, reference, select, violated_by_some_row};
 use crate::error::translate;
 use crate::parse;
 use crate::planner::sql_type;
 use crate::table::TableShape;
-use crate::views;
 
 /// What becomes of a table.
 struct Draft<'a> {
@@ -43,6 +45,8 @@ struct Draft<'a> {
     text: &'a str,
     /// For columns whose values are computed from the table as it was.
     computed: Vec<(ColumnId, ast::Expr)>,
+    /// Columns that go together with whatever needs them.
+    cascaded: Vec<ColumnId>,
     /// Columns that get a sequence.
     counted: Vec<Counted>,
     /// The bytes or keys of rows change.
@@ -60,10 +64,7 @@ impl Session {
         let place = |error| at(error, alter.name.span(), text);
         let before = match self.names(catalog, &path).resolve(&reference(&alter.name)?) {
             Ok(Object::Table(table)) => table,
-            Ok(_) => {
-                let message = format!("\"{}\" is not a table", alter.name);
-                return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
-            }
+            Ok(other) => return self.alter_other(&other, alter, catalog).map_err(place),
             Err(error) if alter.if_exists && error.kind() == ErrorKind::NotFound => {
                 let notice = format!("relation \"{}\" does not exist, skipping", alter.name);
                 return Ok(Definition::nothing(
@@ -80,17 +81,27 @@ impl Session {
             catalog,
             text,
             computed: Vec::new(),
+            cascaded: Vec::new(),
             counted: Vec::new(),
             is_rewritten: false,
             verified: Vec::new(),
             notices: Vec::new(),
         };
-        for operation in &alter.operations {
+        let mut operations: Vec<&ast::AlterTableOperation> = alter.operations.iter().collect();
+        operations.sort_by_key(|operation| pass(operation));
+        for operation in operations {
             self.alter(&mut draft, operation)?;
         }
         self.check_expressions(&draft.table, catalog)?;
-        self.check_dependents(&draft)?;
-        self.carry_out(draft)
+        let alteration = Alteration {
+            before: &draft.before,
+            after: &draft.table,
+            cascaded: &draft.cascaded,
+        };
+        let dependents = self.dependents(&alteration, catalog)?;
+        let mut definition = self.carry_out(draft)?;
+        dependents.define(catalog, &mut definition);
+        Ok(definition)
     }
 
     fn alter(&self, draft: &mut Draft<'_>, operation: &ast::AlterTableOperation) -> Result<()> {
@@ -121,6 +132,11 @@ impl Session {
                 let (ast::RenameTableNameKind::As(name) | ast::RenameTableNameKind::To(name)) = table_name;
                 let name = super::ddl::single_name(name)?;
                 check_name(&name, "table")?;
+                for check in &mut draft.table.checks {
+                    // Those of older versions may have the table's name in them.
+                    let plain = unqualified(&parse::parse_expression(&check.expression)?, &draft.before);
+                    check.expression = plain.to_string();
+                }
                 draft.table.name = name;
                 Ok(())
             }
@@ -128,12 +144,16 @@ impl Session {
             Operation::AlterColumn { column_name, op } => self.alter_column(draft, column_name, op),
             Operation::AddConstraint { constraint, not_valid } => {
                 if *not_valid {
-                    return Err(Error::unsupported(
-                        "NOT VALID is not there: a constraint holds for all rows",
-                    ));
+                    let notice = "NOT VALID is not there: the constraint was looked at for all rows".to_owned();
+                    draft.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
                 }
                 self.add_table_constraint(draft, constraint)
             }
+            Operation::ValidateConstraint { name } => match draft.table.has_constraint(&normalize(name)) {
+                // It was when it was added.
+                true => Ok(()),
+                false => Err(at(draft.no_constraint(&normalize(name)), name.span, draft.text)),
+            },
             Operation::DropConstraint { if_exists, name, .. } => draft.drop_constraint(name, *if_exists),
             // There is one role yet that owns things.
             Operation::OwnerTo { .. } => Ok(()),
@@ -141,6 +161,9 @@ impl Session {
             | Operation::SetTblProperties {
                 table_properties: options,
             } => {
+                if let Some(carried) = alter_words::carried(options) {
+                    return draft.say(carried);
+                }
                 for (name, value) in parameters(options)? {
                     draft.table.options.retain(|(there, _)| *there != name);
                     draft.table.options.push((name, value));
@@ -267,7 +290,8 @@ impl Session {
                 Ok(())
             }
             ast::AlterColumnOperation::SetDefault { value } => {
-                draft.table.columns[position].default = Some(value.to_string());
+                let column = &mut draft.table.columns[position];
+                column.default = Some(default_text(value, column.sql_type)?);
                 Ok(())
             }
             ast::AlterColumnOperation::DropDefault => {
@@ -314,7 +338,7 @@ impl Session {
         let checks = draft.table.checks.len();
         add_constraint(&mut draft.table, constraint, draft.catalog, draft.text)?;
         match constraint {
-            ast::TableConstraint::PrimaryKey(_) => {
+            ast::TableConstraint::PrimaryKey(_) | ast::TableConstraint::PrimaryKeyUsingIndex(_) => {
                 draft.is_rewritten = true;
                 let now_not_null: Vec<_> = draft
                     .table
@@ -334,7 +358,7 @@ impl Session {
                 }
                 Ok(())
             }
-            ast::TableConstraint::Check(check) if draft.table.checks.len() > checks => {
+            ast::TableConstraint::Check(_) if draft.table.checks.len() > checks => {
                 let added = draft.table.checks.last().expect("it was just added").clone();
                 let is_old = added.columns.iter().all(|id| {
                     let old = draft.before.position_of(*id).map(|old| &draft.before.columns[old]);
@@ -348,74 +372,12 @@ impl Session {
                 }
                 let (table, name) = (draft.before.clone(), added.name);
                 draft.verify(
-                    &format!("NOT ({})", check.expr),
-                    Box::new(move || {
-                        let message = format!(
-                            "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                            table.name
-                        );
-                        Error::conflict(SqlState::CHECK_VIOLATION, message)
-                            .with_schema(table.schema.clone())
-                            .with_table(table.name.clone())
-                            .with_constraint(name.clone())
-                    }),
+                    &format!("NOT ({})", added.expression),
+                    Box::new(move || violated_by_some_row(&table, &name)),
                 )
             }
             _ => Ok(()),
         }
-    }
-
-    /// That the views and graphs that use the table would still be what they are.
-    fn check_dependents(&self, draft: &Draft<'_>) -> Result<()> {
-        let (before, after) = (&draft.before, &draft.table);
-        let dependents = draft.catalog.dependents(&before.schema, &before.name);
-        let is_same = |old: &ColumnDescriptor| {
-            after
-                .columns
-                .iter()
-                .any(|new| new.id == old.id && new.name == old.name && new.sql_type == old.sql_type)
-        };
-        let is_harmless = before.name == after.name && before.columns.iter().all(is_same);
-        if is_harmless || dependents.is_empty() {
-            return Ok(());
-        }
-        let catalog = draft.catalog.with_table(before, after.clone());
-        let path = self.search_path()?;
-        for dependent in dependents {
-            let breaks = match &dependent {
-                Object::View(view) => {
-                    let old = views::plan(&self.names(draft.catalog, &path), view);
-                    let new = views::plan(&self.names(&catalog, &path), view);
-                    match (old, new) {
-                        (Ok(old), Ok(new)) => {
-                            old.plan.schema().as_arrow().fields() != new.plan.schema().as_arrow().fields()
-                        }
-                        (Ok(_), Err(_)) => true,
-                        (Err(_), _) => false,
-                    }
-                }
-                // A graph names tables and columns.
-                _ => true,
-            };
-            if breaks {
-                let user = match &dependent {
-                    Object::View(view) => format!("view {}", view.name),
-                    Object::Graph(graph) => format!("property graph {}", graph.name),
-                    _ => "another object".to_owned(),
-                };
-                return Err(Error::invalid(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!(
-                        "cannot alter table {} because {user} depends on what it changes",
-                        before.name
-                    ),
-                )
-                .with_hint(format!("Drop {user} first, and create it again afterwards."))
-                .with_schema(before.schema.clone())
-                .with_table(before.name.clone()));
-            }
-        }
-        Ok(())
     }
 
     /// The draft as a definition.
@@ -479,7 +441,7 @@ impl Session {
         definition.changes.extend(changes);
         if is_rewritten {
             definition.rewritten.push(Rewrite {
-                query: rewriting(&before, &table, computed)?,
+                query: rewriting(&before, &table, &computed)?,
                 to: shape.clone(),
             });
         }
@@ -545,28 +507,29 @@ impl Draft<'_> {
             }
             Err(error) => return Err(error),
         };
-        let _ = is_cascade; // Views and graphs that need it are found by what they would be without it.
-        let column = self.table.columns.remove(position);
-        self.table.dropped.push(DroppedColumn {
-            id: column.id,
-            sql_type: column.sql_type,
-        });
-        if self.table.primary_key.contains(&column.id) {
-            self.table.primary_key.clear();
-            self.table.primary_key_name = None;
-            self.is_rewritten = true;
+        let id = self.table.columns[position].id;
+        if is_cascade {
+            self.cascaded.push(id);
         }
-        let uses = |id: &ColumnId| *id == column.id;
-        self.table
-            .indexes
-            .retain(|index| !index.columns.iter().any(|part| uses(&part.column)));
-        self.table.checks.retain(|check| !check.columns.iter().any(uses));
-        self.computed.retain(|(id, _)| !uses(id));
+        self.is_rewritten |= self.table.primary_key.contains(&id);
+        take_column(&mut self.table, id);
+        self.computed.retain(|(computed, _)| *computed != id);
         Ok(())
     }
 
     fn rename_column(&mut self, old: &ast::Ident, new: &ast::Ident) -> Result<()> {
-        let position = self.position(old)?;
+        let position = self.position(old).map_err(|error| {
+            // PostgreSQL says it in other words here.
+            let message = format!("column \"{}\" does not exist", normalize(old));
+            match error.kind() {
+                ErrorKind::NotFound => at(
+                    Error::not_found(SqlState::UNDEFINED_COLUMN, message),
+                    old.span,
+                    self.text,
+                ),
+                _ => error,
+            }
+        })?;
         let new_name = normalize(new);
         check_name(&new_name, "column").map_err(|error| at(error, new.span, self.text))?;
         if self.table.position(&new_name).is_some() {
@@ -594,29 +557,35 @@ impl Draft<'_> {
     fn rename_constraint(&mut self, old: &ast::Ident, new: &ast::Ident) -> Result<()> {
         let (old, new) = (normalize(old), normalize(new));
         check_name(&new, "constraint")?;
-        if self.table.has_constraint(&new) {
-            return Err(Error::invalid(
-                SqlState::DUPLICATE_OBJECT,
-                format!(
-                    "constraint \"{new}\" for relation \"{}\" already exists",
-                    self.table.name
-                ),
-            ));
+        let table = &self.table;
+        let is_key = table.primary_key_name.as_ref() == Some(&old)
+            || table
+                .indexes
+                .iter()
+                .any(|index| index.constraint.is_some() && index.name == old);
+        if !is_key && table.checks.iter().all(|check| check.name != old) {
+            let message = format!("constraint \"{old}\" for table \"{}\" does not exist", table.name);
+            return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message));
+        }
+        if is_key {
+            check_relation(table, &new, self.catalog)?;
+        }
+        if table.has_constraint(&new) {
+            let message = format!("constraint \"{new}\" for relation \"{}\" already exists", table.name);
+            return Err(Error::invalid(SqlState::DUPLICATE_OBJECT, message));
         }
         if self.table.primary_key_name.as_ref() == Some(&old) {
             self.table.primary_key_name = Some(new);
             return Ok(());
         }
-        let of_index = self
-            .table
-            .indexes
-            .iter_mut()
-            .find(|index| index.constraint.is_some() && index.name == old);
-        let of_check = self.table.checks.iter_mut().find(|check| check.name == old);
-        match (of_index, of_check) {
-            (Some(index), _) => index.name = new,
-            (None, Some(check)) => check.name = new,
-            (None, None) => return Err(self.no_constraint(&old)),
+        let mut indexes = self.table.indexes.iter_mut();
+        match indexes.find(|index| index.constraint.is_some() && index.name == old) {
+            Some(index) => index.name = new,
+            None => {
+                for check in self.table.checks.iter_mut().filter(|check| check.name == old) {
+                    check.name.clone_from(&new);
+                }
+            }
         }
         Ok(())
     }
@@ -661,7 +630,7 @@ impl Draft<'_> {
     fn set_type(
         &mut self,
         position: usize,
-        to: aion_catalog::SqlType,
+        to: SqlType,
         written: &ast::DataType,
         using: Option<&ast::Expr>,
     ) -> Result<()> {
@@ -670,6 +639,7 @@ impl Draft<'_> {
         if column.sql_type == to && using.is_none() {
             return Ok(());
         }
+        self.check_conversion(column, to, using)?;
         let is_in_key = self.table.primary_key.contains(&id)
             || self.table.indexes.iter().any(|index| {
                 index.method == IndexMethod::Ordered && index.columns.iter().any(|part| part.column == id)
@@ -694,96 +664,88 @@ impl Draft<'_> {
         self.is_rewritten = true;
         Ok(())
     }
-}
 
-/// The query that gives the columns of a table from the table as it was.
-fn rewriting(
-    before: &TableDescriptor,
-    after: &TableDescriptor,
-    computed: Vec<(ColumnId, ast::Expr)>,
-) -> Result<ast::Statement> {
-    let mut items = Vec::new();
-    for column in &after.columns {
-        let given = computed
-            .iter()
-            .find(|(id, _)| *id == column.id)
-            .map(|(_, expr)| expr.to_string());
-        let old = before
-            .position_of(column.id)
-            .map(|old| quoted(&before.columns[old].name));
-        let source = given
-            .or(old)
-            .or_else(|| column.default.clone())
-            .unwrap_or_else(|| "NULL".to_owned());
-        let item = format!("CAST(({source}) AS {}) AS {}", column.sql_type, quoted(&column.name));
-        items.push(item);
-    }
-    let text = format!(
-        "SELECT {} FROM {}.{}",
-        items.join(", "),
-        quoted(&before.schema),
-        quoted(&before.name)
-    );
-    let parsed = parse::parse(&text)?.pop().map(|statement| statement.ast);
-    parsed.ok_or_else(|| Error::internal("a SELECT is a statement"))
-}
-
-fn table_item(table: &TableDescriptor) -> Result<ast::TableWithJoins> {
-    let mut item = target_as(&ast::Ident::with_quote('"', table.name.clone()))?;
-    if let ast::TableFactor::Table { name, .. } = &mut item.relation {
-        let parts = [&table.schema, &table.name].map(|part| ast::Ident::with_quote('"', part.clone()));
-        *name = ast::ObjectName::from(parts.to_vec());
-    }
-    Ok(item)
-}
-
-fn one() -> ast::SelectItem {
-    ast::SelectItem::UnnamedExpr(ast::Expr::Value(ast::Value::Number("1".to_owned(), false).into()))
-}
-
-/// The first row is enough.
-fn limited(query: ast::Statement) -> Result<ast::Statement> {
-    let parsed = parse::parse(&format!("{query} LIMIT 1"))?
-        .pop()
-        .map(|statement| statement.ast);
-    parsed.ok_or_else(|| Error::internal("a SELECT is a statement"))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn contains_nulls(table: &Arc<TableDescriptor>, column: &str) -> Breach {
-    let (table, column) = (table.clone(), column.to_owned());
-    Box::new(move || {
-        Error::conflict(
-            SqlState::NOT_NULL_VIOLATION,
-            format!(
-                "column \"{column}\" of relation \"{}\" contains null values",
-                table.name
-            ),
-        )
-        .with_schema(table.schema.clone())
-        .with_table(table.name.clone())
-        .with_column(column.clone())
-    })
-}
-
-/// Gives a column another name in an expression over its table.
-fn rename(expr: &mut ast::Expr, old: &str, new: &str) {
-    let renamed = ast::Ident::with_quote('"', new);
-    let _: ControlFlow<()> = ast::visit_expressions_mut(expr, |expr| {
-        match expr {
-            ast::Expr::Identifier(name) if normalize(name) == old => *name = renamed.clone(),
-            ast::Expr::CompoundIdentifier(parts) => {
-                if let Some(last) = parts.last_mut()
-                    && normalize(last) == old
-                {
-                    *last = renamed.clone();
-                }
-            }
-            _ => {}
+    /// Whether a column, and its default, can have another type.
+    ///
+    /// # Errors
+    /// 42804.
+    fn check_conversion(&self, column: &ColumnDescriptor, to: SqlType, using: Option<&ast::Expr>) -> Result<()> {
+        let converts = converts_by_itself(column.sql_type, to);
+        let mismatch = |what: &str| {
+            Error::invalid(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "{what}column \"{}\" cannot be cast automatically to type {to}",
+                    column.name
+                ),
+            )
+        };
+        if !converts && using.is_none() {
+            return Err(mismatch("").with_hint(format!(
+                "You might need to specify \"USING {}::{to}\".",
+                crate::system::quoted(&column.name)
+            )));
         }
-        ControlFlow::Continue(())
-    });
+        if column.identity.is_some() && !matches!(to, SqlType::SmallInt | SqlType::Integer | SqlType::BigInt) {
+            return Err(Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "identity column type must be smallint, integer, or bigint",
+            ));
+        }
+        match column.default {
+            Some(_) if !converts => Err(mismatch("default for ")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What sqlparser has no words for.
+    fn say(&mut self, carried: Carried) -> Result<()> {
+        match carried {
+            // How a column is sampled and stored is not the user's to say here.
+            Carried::Column(name) => self.position(&name).map(drop),
+            Carried::Schema(name) => self.set_schema(normalize(&name)),
+        }
+    }
+
+    fn set_schema(&mut self, schema: String) -> Result<()> {
+        if schema == self.table.schema {
+            return Ok(());
+        }
+        if self
+            .catalog
+            .sequences()
+            .any(|sequence| sequence.is_of(self.table.id, None))
+        {
+            return Err(Error::unsupported(
+                "SET SCHEMA of a table with serial or identity columns is not there yet",
+            ));
+        }
+        self.catalog.check_new(&schema, &self.table.name, "table")?;
+        self.table.schema = schema;
+        let indexes = self.table.indexes.iter().map(|index| &index.name);
+        for name in indexes.chain(&self.table.primary_key_name) {
+            self.catalog.check_new(&self.table.schema, name, "index")?;
+        }
+        Ok(())
+    }
+}
+
+/// When an operation has its turn, whatever its place in the statement: PostgreSQL's passes.
+fn pass(operation: &ast::AlterTableOperation) -> u8 {
+    use ast::{AlterColumnOperation as Column, AlterTableOperation as Operation, TableConstraint as Constraint};
+    match operation {
+        Operation::DropColumn { .. } | Operation::DropConstraint { .. } => 0,
+        Operation::AlterColumn { op, .. } => match op {
+            Column::DropDefault | Column::DropNotNull => 0,
+            Column::SetDataType { .. } => 1,
+            Column::SetNotNull => 3,
+            Column::SetDefault { .. } | Column::AddGenerated { .. } => 5,
+        },
+        Operation::AddColumn { .. } => 2,
+        Operation::AddConstraint { constraint, .. } => match constraint {
+            Constraint::Check(_) | Constraint::ForeignKey(_) => 5,
+            _ => 4,
+        },
+        _ => 6,
+    }
 }

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::keys::IndexKeys;
-use aion_catalog::objects::{self, Catalog, KeyChange, PUBLIC, SYSTEM_SCHEMAS};
+use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use super::Session;
+use super::index::not_unique;
 use super::query::{conform, run};
+use super::rewriting::contains_nulls;
 use crate::cancel::Cancellation;
-use crate::dml::{ManyRows, RowEncoder, normalize, reference};
+use crate::dml::{ManyRows, RowEncoder, RowRules, first_null, normalize, reference, unchecked_schema};
 use crate::parse::Statement;
 use crate::planner::Planned;
 use crate::response::Response;
@@ -179,6 +181,10 @@ impl Session {
                         .with_hint("vector is built in.")),
                 }
             }
+            ast::Statement::AlterIndex {
+                name,
+                operation: ast::AlterIndexOperation::RenameIndex { index_name },
+            } => self.rename_index(name, index_name, catalog, text),
             ast::Statement::CreateIndex(create) => self.create_index(create, catalog, text),
             ast::Statement::CreateView(create) => self.create_view(create, catalog, text),
             ast::Statement::Comment {
@@ -217,11 +223,17 @@ impl Session {
     pub(super) fn new_name(&self, name: &ast::ObjectName) -> Result<(String, String)> {
         match reference(name)? {
             TableReference::Bare { table } => {
-                let path = self.search_path()?;
+                let (path, catalog) = (self.search_path()?, self.catalog()?);
                 let schema = path
                     .into_iter()
-                    .find(|schema| !SYSTEM_SCHEMAS.contains(&schema.as_str()));
-                Ok((schema.unwrap_or_else(|| PUBLIC.to_owned()), table.to_string()))
+                    .find(|schema| !SYSTEM_SCHEMAS.contains(&schema.as_str()) && catalog.has_schema(schema));
+                let schema = schema.ok_or_else(|| {
+                    Error::not_found(
+                        SqlState::INVALID_SCHEMA_NAME,
+                        "no schema has been selected to create in",
+                    )
+                })?;
+                Ok((schema, table.to_string()))
             }
             TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
                 Ok((schema.to_string(), table.to_string()))
@@ -295,18 +307,38 @@ impl Session {
         let (physical, task) = self.physical(&planned.plan, context, &text).await?;
         let stream = run(physical, task, cancellation.clone(), text)?;
         let mut stream = std::pin::pin!(stream);
-        let mut rows = ManyRows::new(&rewrite.to, transaction)?;
+        let shape = &rewrite.to;
+        let rules = self.rules_of(shape, transaction)?;
+        let schema = unchecked_schema(shape);
+        let duplicated = |error| not_unique(error, shape);
+        let mut rows = ManyRows::new(shape, transaction)?;
         let mut row = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            let batch = conform(batch, &rewrite.to.schema)?;
-            let encoder = RowEncoder::new(&rewrite.to, &batch, 0)?;
+            let batch = conform(batch, &schema)?;
+            if let Some((_, position)) = first_null(shape, &batch) {
+                return Err(contains_nulls(
+                    &shape.descriptor,
+                    &shape.descriptor.columns[position].name,
+                )());
+            }
+            if let Some(rules) = &rules {
+                rules.check_kept(shape, &batch)?;
+            }
+            let encoder = RowEncoder::new(shape, &batch, 0)?;
             for at in 0..batch.num_rows() {
                 row.clear();
                 encoder.encode(at, &mut row)?;
-                rows.insert(&row)?;
+                rows.insert(&row).map_err(duplicated)?;
             }
         }
-        rows.finish()
+        rows.finish().map_err(duplicated)
+    }
+
+    /// What the rows of a table must fulfil, whose definition is not written yet.
+    fn rules_of(&self, shape: &Arc<TableShape>, transaction: &Transaction) -> Result<Option<Arc<RowRules>>> {
+        let catalog = self.catalog_of(transaction)?;
+        let path = self.search_path()?;
+        self.names(&catalog, &path).row_rules(shape)
     }
 
     /// Plans a query of ours over the catalog that a transaction sees.

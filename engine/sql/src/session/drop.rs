@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::descriptor::{IndexMethod, TableDescriptor};
-use aion_catalog::objects::{Catalog, Object, PUBLIC, SYSTEM_SCHEMAS, sequence_state_key};
+use aion_catalog::descriptor::{IndexMethod, SequenceDescriptor, TableDescriptor, ViewDescriptor};
+use aion_catalog::objects::{Catalog, KeyChange, Object, PUBLIC, SYSTEM_SCHEMAS, sequence_state_key};
 use aion_catalog::stats::TableStatistics;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
@@ -16,7 +16,7 @@ use crate::sequences::State;
 
 /// What goes, in the order in which it was found.
 #[derive(Default)]
-struct Going {
+pub(super) struct Going {
     objects: Vec<Object>,
     names: BTreeSet<(String, String)>,
     /// What nobody asked for by name, as PostgreSQL tells it.
@@ -30,6 +30,15 @@ impl Going {
             self.objects.push(object);
         }
         is_new
+    }
+
+    /// Adds what goes with something that is no object of its own, and what depends on it.
+    pub(super) fn take_along(&mut self, object: Object, catalog: &Catalog) {
+        let told = format!("{} {}", kind_of(&object), name_of(&object).1);
+        if self.add(object) {
+            self.cascaded.push(told);
+            self.cascade(catalog);
+        }
     }
 
     /// Adds what depends on the objects, and on that.
@@ -54,24 +63,29 @@ impl Going {
     fn check(&self, catalog: &Catalog) -> Result<()> {
         for object in &self.objects {
             let (schema, name) = name_of(object);
-            let mut dependents = catalog.dependents(&schema, &name).into_iter();
-            if let Some(dependent) = dependents.find(|dependent| !self.names.contains(&name_of(dependent))) {
-                let kind = kind_of(object);
-                let user = format!("{} {}", kind_of(&dependent), name_of(&dependent).1);
-                return Err(Error::invalid(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!("cannot drop {kind} {name} because other objects depend on it"),
-                )
-                .with_detail(format!("{user} depends on {kind} {name}"))
+            let dependents = catalog.dependents(&schema, &name).into_iter();
+            let kind = kind_of(object);
+            let users = dependents
+                .filter(|dependent| !self.names.contains(&name_of(dependent)))
+                .map(|user| format!("{} {} depends on {kind} {name}", kind_of(&user), name_of(&user).1));
+            let users: Vec<String> = users.collect();
+            if users.is_empty() {
+                continue;
+            }
+            let message = match self.objects.as_slice() {
+                [_] => format!("cannot drop {kind} {name} because other objects depend on it"),
+                _ => "cannot drop desired object(s) because other objects depend on them".to_owned(),
+            };
+            return Err(Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .with_detail(users.join("\n"))
                 .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
                 .with_schema(schema)
                 .with_table(name));
-            }
         }
         Ok(())
     }
 
-    fn define(mut self, catalog: &Catalog, definition: &mut Definition) {
+    pub(super) fn define(mut self, catalog: &Catalog, definition: &mut Definition) {
         // A table takes its sequences along.
         let tables = self.objects.iter().filter_map(|object| match object {
             Object::Table(table) => Some(table.id),
@@ -376,37 +390,46 @@ impl Session {
         let tag = "COMMENT";
         let place = |error| at(error, name.span(), text);
         let path = self.search_path()?;
-        let table_of = |name: &ast::ObjectName| -> Result<std::sync::Arc<TableDescriptor>> {
-            match self.names(catalog, &path).resolve(&reference(name)?)? {
-                Object::Table(table) => Ok(table),
-                _ => Err(Error::invalid(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("\"{name}\" is not a table"),
-                )),
-            }
+        let object =
+            |name: &ast::ObjectName| -> Result<Object> { self.names(catalog, &path).resolve(&reference(name)?) };
+        let is_not = |what: &str| {
+            place(Error::invalid(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{name}\" is not {what}"),
+            ))
         };
         let comment = comment.filter(|comment| !comment.is_empty()).map(str::to_owned);
-        let changed = match kind {
+        let changes = match kind {
             ast::CommentObject::Table => {
-                let mut changed = TableDescriptor::clone(&*table_of(name).map_err(place)?);
+                let Object::Table(table) = object(name).map_err(place)? else {
+                    return Err(is_not("a table"));
+                };
+                let mut changed = TableDescriptor::clone(&table);
                 changed.comment = comment;
-                changed
+                catalog.alter_table(changed).1
+            }
+            ast::CommentObject::View => {
+                let Object::View(view) = object(name).map_err(place)? else {
+                    return Err(is_not("a view"));
+                };
+                let mut changed = ViewDescriptor::clone(&view);
+                changed.comment = comment;
+                catalog.create_view(&changed, true)?
+            }
+            ast::CommentObject::Sequence => {
+                let Object::Sequence(sequence) = object(name).map_err(place)? else {
+                    return Err(is_not("a sequence"));
+                };
+                let mut changed = SequenceDescriptor::clone(&sequence);
+                changed.comment = comment;
+                catalog.put_sequence(&changed)
             }
             ast::CommentObject::Column => {
                 let Some((ast::ObjectNamePart::Identifier(column), of)) = name.0.split_last() else {
                     return Err(place(Error::invalid(SqlState::SYNTAX_ERROR, "no column is named")));
                 };
-                let of = ast::ObjectName(of.to_vec());
-                let mut changed = TableDescriptor::clone(&*table_of(&of).map_err(place)?);
-                let column = normalize(column);
-                let position = changed.position(&column).ok_or_else(|| {
-                    place(Error::not_found(
-                        SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{column}\" of relation \"{}\" does not exist", changed.name),
-                    ))
-                })?;
-                changed.columns[position].comment = comment;
-                changed
+                let of = object(&ast::ObjectName(of.to_vec())).map_err(place)?;
+                comment_column(&of, normalize(column), comment, catalog).map_err(place)?
             }
             ast::CommentObject::Index => {
                 let (table, index) = self.find_index(name, catalog).map_err(place)?;
@@ -414,7 +437,7 @@ impl Session {
                 for there in changed.indexes.iter_mut().filter(|there| there.id == index.id) {
                     there.comment.clone_from(&comment);
                 }
-                changed
+                catalog.alter_table(changed).1
             }
             // What pg_dump says of what is always here.
             ast::CommentObject::Extension | ast::CommentObject::Schema | ast::CommentObject::Database => {
@@ -426,7 +449,40 @@ impl Session {
                 ))));
             }
         };
-        Ok(Definition::new(tag, catalog.alter_table(changed).1))
+        Ok(Definition::new(tag, changes))
+    }
+}
+
+/// COMMENT ON COLUMN, of a table or view.
+fn comment_column(of: &Object, column: String, comment: Option<String>, catalog: &Catalog) -> Result<Vec<KeyChange>> {
+    let missing = |relation: &str| {
+        Error::not_found(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{column}\" of relation \"{relation}\" does not exist"),
+        )
+    };
+    match of {
+        Object::Table(table) => {
+            let mut changed = TableDescriptor::clone(table);
+            let position = changed.position(&column).ok_or_else(|| missing(&table.name))?;
+            changed.columns[position].comment = comment;
+            Ok(catalog.alter_table(changed).1)
+        }
+        Object::View(view) => {
+            if !view.columns.contains(&column) {
+                return Err(missing(&view.name));
+            }
+            let mut changed = ViewDescriptor::clone(view);
+            changed.column_comments.retain(|(there, _)| *there != column);
+            changed
+                .column_comments
+                .extend(comment.map(|comment| (column.clone(), comment)));
+            catalog.create_view(&changed, true)
+        }
+        Object::Graph(_) | Object::Sequence(_) => {
+            let message = format!("\"{}\" is not a table or view", name_of(of).1);
+            Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message))
+        }
     }
 }
 

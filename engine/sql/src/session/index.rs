@@ -112,8 +112,8 @@ impl Session {
                 );
                 return Err(crate::dml::at(
                     Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).with_hint(format!(
-                        "Use ALTER TABLE {} DROP CONSTRAINT {}.",
-                        table.name, index.name
+                        "You can drop constraint {} on table {} instead.",
+                        index.name, table.name
                     )),
                     name.span(),
                     text,
@@ -135,29 +135,87 @@ impl Session {
         name: &ast::ObjectName,
         catalog: &Catalog,
     ) -> Result<(Arc<TableDescriptor>, IndexDescriptor)> {
+        let (table, wanted) = self.table_of_index(name, catalog)?;
+        match table.index(&wanted) {
+            Some(index) => Ok((table.clone(), index.clone())),
+            None => Err(Error::invalid(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!(
+                    "cannot drop index {wanted} because constraint {wanted} on table {} requires it",
+                    table.name
+                ),
+            )
+            .with_hint(format!(
+                "You can drop constraint {wanted} on table {} instead.",
+                table.name
+            ))),
+        }
+    }
+
+    /// The table that an index, or a primary key, of that name is of, and the name alone.
+    fn table_of_index(&self, name: &ast::ObjectName, catalog: &Catalog) -> Result<(Arc<TableDescriptor>, String)> {
         let wanted = last_part(name)?;
         let schemas = match name.0.len() {
             1 => self.search_path()?,
             _ => vec![self.new_name(name)?.0],
         };
-        let table = schemas
-            .iter()
-            .find_map(|schema| catalog.table_of_index(schema, &wanted));
-        let found = table.and_then(|table| Some((table.clone(), table.index(&wanted)?.clone())));
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let of_key = |table: &&Arc<TableDescriptor>| table.primary_key_name.as_deref() == Some(&wanted);
-        if catalog.tables().any(|table| of_key(&table)) {
-            return Err(Error::invalid(
-                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop index {wanted}: it is a table's primary key"),
-            ));
+        for schema in &schemas {
+            let has_it = |table: &&Arc<TableDescriptor>| {
+                table.schema == *schema
+                    && (table.index(&wanted).is_some() || table.primary_key_name.as_deref() == Some(wanted.as_str()))
+            };
+            if let Some(table) = catalog.tables().find(has_it) {
+                return Ok((table.clone(), wanted));
+            }
+            if catalog.object(schema, &wanted).is_some() {
+                return Err(Error::invalid(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{wanted}\" is not an index"),
+                ));
+            }
         }
         Err(Error::not_found(
             SqlState::UNDEFINED_OBJECT,
             format!("index \"{wanted}\" does not exist"),
         ))
+    }
+
+    /// ALTER INDEX ... RENAME TO: a constraint that it is there for has its name.
+    pub(super) fn rename_index(
+        &self,
+        name: &ast::ObjectName,
+        new: &ast::ObjectName,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let found = self.table_of_index(name, catalog).map_err(|error| {
+            let is_missing = error.kind() == ErrorKind::NotFound;
+            let message = format!("relation \"{name}\" does not exist");
+            let error = match is_missing {
+                true => Error::not_found(SqlState::UNDEFINED_TABLE, message),
+                false => error,
+            };
+            at(error, name.span(), text)
+        });
+        let (table, old) = found?;
+        let new_name = last_part(new)?;
+        let place = |error| at(error, new.span(), text);
+        catalog.check_new(&table.schema, &new_name, "index").map_err(place)?;
+        let has_constraint = table.checks.iter().any(|check| check.name == new_name)
+            || table.foreign_keys.iter().any(|key| key.name == new_name);
+        if has_constraint && table.index(&old).is_none_or(|index| index.constraint.is_some()) {
+            let message = format!(
+                "constraint \"{new_name}\" for relation \"{}\" already exists",
+                table.name
+            );
+            return Err(place(Error::invalid(SqlState::DUPLICATE_OBJECT, message)));
+        }
+        let mut changed = TableDescriptor::clone(&table);
+        match changed.indexes.iter_mut().find(|index| index.name == old) {
+            Some(index) => index.name = new_name,
+            None => changed.primary_key_name = Some(new_name),
+        }
+        Ok(Definition::new("ALTER INDEX", catalog.alter_table(changed).1))
     }
 }
 
@@ -171,21 +229,7 @@ pub async fn fill(
     transaction: &Arc<Transaction>,
     cancellation: &Cancellation,
 ) -> Result<()> {
-    let name = index.name().to_owned();
-    let duplicated = |error: Error| {
-        if error.state() != SqlState::UNIQUE_VIOLATION {
-            return error;
-        }
-        let detail = error.detail();
-        let detail = detail.map(|detail| detail.replace("already exists", "is duplicated"));
-        Error::conflict(
-            SqlState::UNIQUE_VIOLATION,
-            format!("could not create unique index \"{name}\""),
-        )
-        .with_detail(detail.unwrap_or_default())
-        .with_table(shape.descriptor.name.clone())
-        .with_constraint(name.clone())
-    };
+    let duplicated = |error| not_unique(error, shape);
     let mut writes = ManyRows::of_index(shape, index.clone(), transaction);
     let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.storage, ROWS), Direction::Forward)?;
     let mut count = 0;
@@ -195,6 +239,25 @@ pub async fn fill(
         writes.index(rows.key(), rows.value()).map_err(duplicated)?;
     }
     writes.finish().map_err(duplicated)
+}
+
+/// What is said of a duplicate among rows that were there before their index, or before their key.
+pub(super) fn not_unique(error: Error, shape: &TableShape) -> Error {
+    if error.state() != SqlState::UNIQUE_VIOLATION {
+        return error;
+    }
+    let name = error.constraint().unwrap_or_default().to_owned();
+    let told = Error::conflict(
+        SqlState::UNIQUE_VIOLATION,
+        format!("could not create unique index \"{name}\""),
+    )
+    .with_schema(shape.descriptor.schema.clone())
+    .with_table(shape.descriptor.name.clone())
+    .with_constraint(name);
+    match error.detail() {
+        Some(detail) => told.with_detail(detail.replace("already exists", "is duplicated")),
+        None => told,
+    }
 }
 
 fn method(create: &ast::CreateIndex) -> Result<IndexMethod> {
