@@ -421,7 +421,12 @@ impl<'a> Names<'a> {
     pub fn defaults(&self, table: &TableDescriptor) -> Result<Vec<Option<Expr>>, DataFusionError> {
         let planner = SqlToRel::new_with_options(self, self.parser_options());
         let plan = |text: &String| {
-            let expr = parse::parse_expression(text).map_err(wrap)?;
+            let mut expr = parse::parse_expression(text).map_err(wrap)?;
+            parse::write_out_exponents(&mut expr);
+            system::rewrite_expression(&mut expr, &|name| {
+                self.state.aggregate_functions().contains_key(name)
+            });
+            settle_casts(&mut expr, &mut Vec::new()).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
         table
@@ -666,8 +671,8 @@ impl TypePlanner for SqlTypePlanner {
 
 /// Gives a parameter that is cast the type of the cast, where nothing else is known of it, and puts functions in the place of casts
 /// that DataFusion does not know.
-fn settle_casts(statement: &mut ast::Statement, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
-    let result = ast::visit_expressions_mut(statement, |expr| match settle_cast(expr, types) {
+fn settle_casts(node: &mut impl ast::VisitMut, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
+    let result = ast::visit_expressions_mut(node, |expr| match settle_cast(expr, types) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(error),
     });

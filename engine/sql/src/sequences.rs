@@ -8,6 +8,8 @@
 //!   given. A transaction that rolls back leaves a gap, as in PostgreSQL.
 //! - Numbers that a crash leaves in the stock are lost: at most [`STOCK_NUMBERS`] of a sequence. A database that is closed puts them back.
 //! - nextval is no read of the transaction that asks: two that take numbers are no conflict.
+//! - ALTER SEQUENCE changes what follows a number and not where the sequence is: numbers that were taken under other rules and not given
+//!   are put back before one is taken under these. RESTART, which is part of a transaction, gives the sequence another state instead.
 //!
 //! [`Sequences::next`] computes the numbers by arithmetic alone; beyond the last one it is 2200H, or the other end where the sequence cycles.
 
@@ -38,12 +40,10 @@ pub struct State {
 }
 
 impl State {
-    /// Before the first number.
-    pub fn start(sequence: &SequenceDescriptor) -> Self {
-        Self {
-            last: sequence.start,
-            is_called: false,
-        }
+    /// Before the first number of this state.
+    pub fn first(sequence: &SequenceDescriptor) -> Self {
+        let (last, is_called) = sequence.first.unwrap_or((sequence.start, false));
+        Self { last, is_called }
     }
 
     /// As it is stored: the number, little-endian, and 0 or 1.
@@ -97,7 +97,7 @@ impl State {
 /// What is taken and not given.
 #[derive(Debug)]
 struct Stock {
-    /// The descriptor that it was taken for: after ALTER SEQUENCE it is none any more.
+    /// By whose rules it was taken.
     sequence: Arc<SequenceDescriptor>,
     /// Where the numbers that were given end.
     given: State,
@@ -105,11 +105,15 @@ struct Stock {
     taken: State,
 }
 
+/// The stock of one state. Whoever holds it may wait for a commit; other sequences do not wait with it.
+type Slot = Arc<Mutex<Option<Stock>>>;
+
 /// See the module's header.
 #[derive(Debug)]
 pub struct Sequences {
     store: Arc<Store>,
-    stocks: Mutex<HashMap<u32, Stock>>,
+    /// By the ids of the states.
+    slots: Mutex<HashMap<u32, Slot>>,
 }
 
 impl Sequences {
@@ -117,7 +121,7 @@ impl Sequences {
     pub fn new(store: Arc<Store>) -> Self {
         Self {
             store,
-            stocks: Mutex::default(),
+            slots: Mutex::default(),
         }
     }
 
@@ -126,23 +130,31 @@ impl Sequences {
         &self.store
     }
 
+    fn slot(&self, sequence: &SequenceDescriptor) -> Slot {
+        self.slots.lock().entry(sequence.state_id()).or_default().clone()
+    }
+
     /// The next number. Now and then this waits for a commit.
     ///
     /// # Errors
     /// 2200H beyond the last number; as a commit.
     pub fn next(&self, sequence: &Arc<SequenceDescriptor>) -> Result<i64> {
-        let mut stocks = self.stocks.lock();
-        if let Some(stock) = stocks.get_mut(&sequence.id)
-            && stock.sequence == *sequence
-            && stock.given != stock.taken
+        let slot = self.slot(sequence);
+        let mut stock = slot.lock();
+        if let Some(there) = stock.as_mut()
+            && there.sequence.counts_as(sequence)
+            && there.given != there.taken
         {
-            let next = stock.given.advance(sequence)?;
-            stock.given = called(next);
+            let next = there.given.advance(sequence)?;
+            there.given = called(next);
             return Ok(next);
         }
-        let stock = self.take(sequence)?;
-        let next = stock.given.last;
-        stocks.insert(sequence.id, stock);
+        if let Some(other) = stock.take() {
+            self.put_stock_back(&other)?;
+        }
+        let taken = self.take(sequence)?;
+        let next = taken.given.last;
+        *stock = Some(taken);
         Ok(next)
     }
 
@@ -160,7 +172,7 @@ impl Sequences {
                     _ => break,
                 }
             }
-            if self.write(sequence.id, called(last), read_point)? {
+            if self.write(sequence.state_id(), called(last), read_point)? {
                 return Ok(Stock {
                     sequence: sequence.clone(),
                     given: called(first),
@@ -179,8 +191,9 @@ impl Sequences {
     /// # Errors
     /// When it cannot be read.
     pub fn state(&self, sequence: &Arc<SequenceDescriptor>) -> Result<State> {
-        let stocks = self.stocks.lock();
-        match stocks.get(&sequence.id).filter(|stock| stock.sequence == *sequence) {
+        let slot = self.slot(sequence);
+        let stock = slot.lock();
+        match &*stock {
             Some(stock) => Ok(stock.given),
             None => self.read(sequence).map(|(state, _)| state),
         }
@@ -200,11 +213,12 @@ impl Sequences {
                 ),
             ));
         }
-        let mut stocks = self.stocks.lock();
-        stocks.remove(&sequence.id);
+        let slot = self.slot(sequence);
+        let mut stock = slot.lock();
+        *stock = None;
         for _ in 0..ATTEMPTS_MAX {
             let (_, read_point) = self.read(sequence)?;
-            if self.write(sequence.id, state, read_point)? {
+            if self.write(sequence.state_id(), state, read_point)? {
                 return Ok(());
             }
         }
@@ -214,24 +228,28 @@ impl Sequences {
         ))
     }
 
-    /// Another transaction has changed its state.
-    pub fn forget(&self, sequence: u32) {
-        self.stocks.lock().remove(&sequence);
-    }
-
     /// Puts back what is taken and not given, before the database closes.
     ///
     /// # Errors
     /// As a commit: the numbers are lost then, which nobody was promised.
     pub fn put_back(&self) -> Result<()> {
-        for (id, stock) in std::mem::take(&mut *self.stocks.lock()) {
-            if stock.given == stock.taken {
-                continue;
+        let slots = std::mem::take(&mut *self.slots.lock());
+        for slot in slots.into_values() {
+            if let Some(stock) = slot.lock().take() {
+                self.put_stock_back(&stock)?;
             }
-            let (now, read_point) = self.read(&stock.sequence)?;
-            if now == stock.taken {
-                self.write(id, stock.given, read_point)?;
-            }
+        }
+        Ok(())
+    }
+
+    fn put_stock_back(&self, stock: &Stock) -> Result<()> {
+        if stock.given == stock.taken {
+            return Ok(());
+        }
+        let (now, read_point) = self.read(&stock.sequence)?;
+        // Somebody else has taken more, or it was dropped: the numbers are lost.
+        if now == stock.taken {
+            self.write(stock.sequence.state_id(), stock.given, read_point)?;
         }
         Ok(())
     }
@@ -239,9 +257,9 @@ impl Sequences {
     fn read(&self, sequence: &SequenceDescriptor) -> Result<(State, LogIndex)> {
         let snapshot = self.store.snapshot();
         let mut value = Vec::new();
-        let state = match snapshot.get(&sequence_state_key(sequence.id), &mut value)? {
+        let state = match snapshot.get(&sequence_state_key(sequence.state_id()), &mut value)? {
             Some(_) => State::decode(&value)?,
-            None => State::start(sequence),
+            None => State::first(sequence),
         };
         Ok((state, snapshot.read_point()?.index))
     }
@@ -281,6 +299,8 @@ mod tests {
             is_cycle,
             owned_by: None,
             comment: None,
+            state: 0,
+            first: None,
         })
     }
 
@@ -350,6 +370,38 @@ mod tests {
                 assert!(given.insert(next), "{next} was given twice");
             }
         }
+    }
+
+    #[test]
+    fn other_rules_go_on_where_the_last_number_is() {
+        let (all, up) = (sequences(), sequence(1, 1, 1_000, 1, false));
+        assert_eq!(take(&all, &up, 3), [1, 2, 3]);
+        let down = Arc::new(SequenceDescriptor {
+            increment: -1,
+            ..SequenceDescriptor::clone(&up)
+        });
+        assert_eq!(take(&all, &down, 1), [2]);
+        let renamed = Arc::new(SequenceDescriptor {
+            name: "r".to_owned(),
+            ..SequenceDescriptor::clone(&down)
+        });
+        assert_eq!(take(&all, &renamed, 1), [1]);
+        // Whoever still has the old description.
+        assert_eq!(take(&all, &up, 2), [2, 3]);
+    }
+
+    #[test]
+    fn another_state_is_another_count() {
+        let (all, up) = (sequences(), sequence(1, 1, 1_000, 1, false));
+        assert_eq!(take(&all, &up, 3), [1, 2, 3]);
+        let again = Arc::new(SequenceDescriptor {
+            state: 9,
+            first: Some((100, false)),
+            ..SequenceDescriptor::clone(&up)
+        });
+        assert_eq!(all.state(&again).expect("read").last, 100);
+        assert_eq!(take(&all, &again, 2), [100, 101]);
+        assert_eq!(take(&all, &up, 1), [4], "as if it had not begun again");
     }
 
     #[test]

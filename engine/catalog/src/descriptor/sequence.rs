@@ -34,9 +34,29 @@ pub struct SequenceDescriptor {
     /// COMMENT ON SEQUENCE.
     #[serde(default)]
     pub comment: Option<String>,
+    /// What its state is kept by: another number after each RESTART, so that one that is not committed is nobody else's; 0 for its id.
+    #[serde(default)]
+    pub state: u32,
+    /// The number that the state begins with, and whether it counts as given out; None for `start`, which is not.
+    #[serde(default)]
+    pub first: Option<(i64, bool)>,
 }
 
 impl SequenceDescriptor {
+    /// The number that its state is kept by, see [`crate::objects::sequence_state_key`].
+    pub fn state_id(&self) -> u32 {
+        match self.state {
+            0 => self.id,
+            state => state,
+        }
+    }
+
+    /// Whether from each number the same one follows as in another.
+    pub fn counts_as(&self, other: &Self) -> bool {
+        let rule = |it: &Self| (it.increment, it.min, it.max, it.is_cycle);
+        rule(self) == rule(other)
+    }
+
     /// Whether it goes with this column of the table, or with any where none is named.
     pub fn is_of(&self, table: TableId, column: Option<ColumnId>) -> bool {
         self.owned_by

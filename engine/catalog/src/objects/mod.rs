@@ -16,7 +16,7 @@
 //! table 0, index 11                              -> u32 LE: next table id
 //!
 //! table 3, index 1                               -> u32 LE: next storage id
-//! table 3, index 2   | sequence id i64           -> i64 LE, u8: the last number taken, and whether it was given out
+//! table 3, index 2   | state id i64              -> i64 LE, u8: the last number taken, and whether it was given out
 //! table 3, index 3                               -> u32 LE: next role id
 //! table 3, index 4                               -> 32 bytes, a secret: from which those without a password have their salts
 //! ```
@@ -171,12 +171,12 @@ pub fn next_storage_key() -> Vec<u8> {
     key
 }
 
-/// The key under which a sequence has its number.
-pub fn sequence_state_key(sequence: u32) -> Vec<u8> {
+/// The key under which a sequence has its number, by [`SequenceDescriptor::state_id`].
+pub fn sequence_state_key(state: u32) -> Vec<u8> {
     let mut key = Vec::new();
     KeyWriter::new(&mut key)
         .table(COUNTERS_TABLE, IndexId(2))
-        .i64(sequence.into(), ColumnOrder::ASC);
+        .i64(state.into(), ColumnOrder::ASC);
     key
 }
 

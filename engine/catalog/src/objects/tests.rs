@@ -237,6 +237,8 @@ fn sequences_names_and_retired_ranges_are_changes_like_others() {
         is_cycle: false,
         owned_by: Some((first.id.0, ColumnId(1))),
         comment: None,
+        state: 0,
+        first: None,
     };
     keys.apply(vec![taken]);
     keys.apply(catalog.put_sequence(&sequence));

@@ -29,6 +29,8 @@ use crate::transaction::Transaction;
 
 /// What a definition changes, and its tag.
 pub(super) struct Definition {
+    /// What the queries below must see already: the sequences of new columns.
+    pub first: Vec<KeyChange>,
     pub changes: Vec<KeyChange>,
     /// Ranges whose keys are nobody's any more.
     pub retired: Vec<KeyRange>,
@@ -42,8 +44,6 @@ pub(super) struct Definition {
     pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
     /// Conditions that no row may break: a query that finds one that does, and what to say then.
     pub verified: Vec<(ast::Statement, Breach)>,
-    /// Sequences whose numbers change with the transaction.
-    pub restarted: Vec<u32>,
     /// An index is built in memory once it is committed.
     pub has_graph: bool,
     /// Keys of descriptors that it is right with only while they are as they were.
@@ -65,6 +65,7 @@ pub(super) struct Rewrite {
 impl Definition {
     pub fn new(tag: &'static str, changes: Vec<KeyChange>) -> Self {
         Self {
+            first: Vec::new(),
             changes,
             retired: Vec::new(),
             private: Vec::new(),
@@ -72,7 +73,6 @@ impl Definition {
             rewritten: Vec::new(),
             filled: Vec::new(),
             verified: Vec::new(),
-            restarted: Vec::new(),
             has_graph: false,
             required: Vec::new(),
             tag,
@@ -136,13 +136,6 @@ impl Session {
         // Whoever made an index expects the next search to use it.
         if definition.has_graph && self.block.is_none() {
             self.engine.build_indexes().await?;
-        }
-        match &mut self.block {
-            Some(block) => block.restarted.extend(definition.restarted),
-            None => definition
-                .restarted
-                .into_iter()
-                .for_each(|id| self.engine.sequences.forget(id)),
         }
         for (state, notice) in definition.notices {
             self.notice(state, notice);
@@ -247,6 +240,7 @@ impl Session {
         definition: &Definition,
         cancellation: &Cancellation,
     ) -> Result<()> {
+        write(&definition.first, transaction)?;
         for (query, breach) in &definition.verified {
             self.verify(query, breach, transaction, cancellation).await?;
         }
@@ -261,17 +255,7 @@ impl Session {
                 transaction.delete(key)?;
             }
         }
-        for change in &definition.changes {
-            // Read first: two definitions at once are a conflict.
-            let is_there = transaction.get(&change.key)?.is_some();
-            match &change.value {
-                Some(value) if is_there => transaction.update(&change.key, value)?,
-                Some(value) => drop(transaction.insert(&change.key, value)?),
-                None if is_there => transaction.delete(&change.key)?,
-                None => {}
-            }
-        }
-        Ok(())
+        write(&definition.changes, transaction)
     }
 
     /// Runs a query that must find nothing.
@@ -343,10 +327,28 @@ impl Session {
 
     /// Plans a query of ours over the catalog that a transaction sees.
     fn plan_inner(&self, query: &ast::Statement, transaction: &Transaction, text: &str) -> Result<Planned> {
-        let catalog = self.catalog_of(transaction)?;
+        let catalog = match transaction.own_keys(&objects::range()).is_empty() {
+            true => self.catalog_of(transaction)?,
+            false => self.engine.catalog_in(transaction)?,
+        };
         let path = self.search_path()?;
         self.names(&catalog, &path).plan(query.clone(), Vec::new(), text)
     }
+}
+
+/// Writes changes of keys.
+fn write(changes: &[KeyChange], transaction: &Transaction) -> Result<()> {
+    for change in changes {
+        // Read first: two definitions at once are a conflict.
+        let is_there = transaction.get(&change.key)?.is_some();
+        match &change.value {
+            Some(value) if is_there => transaction.update(&change.key, value)?,
+            Some(value) => drop(transaction.insert(&change.key, value)?),
+            None if is_there => transaction.delete(&change.key)?,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn single_name(name: &ast::ObjectName) -> Result<String> {

@@ -1,16 +1,18 @@
 //! DROP of tables, views and schemas, with what depends on them, TRUNCATE, and COMMENT ON.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::descriptor::{IndexMethod, SequenceDescriptor, TableDescriptor, ViewDescriptor};
-use aion_catalog::objects::{Catalog, KeyChange, Object, PUBLIC, SYSTEM_SCHEMAS, sequence_state_key};
+use aion_catalog::objects::{Catalog, KeyChange, Object, PUBLIC, SYSTEM_SCHEMAS};
 use aion_catalog::stats::TableStatistics;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use super::numbered::{self, check_unused, drop_defaults};
 use crate::dml::{at, normalize, reference};
 use crate::sequences::State;
 
@@ -21,6 +23,8 @@ pub(super) struct Going {
     names: BTreeSet<(String, String)>,
     /// What nobody asked for by name, as PostgreSQL tells it.
     cascaded: Vec<String>,
+    /// Defaults that name sequences which go, by table and position; the columns stay.
+    defaults: Vec<(Arc<TableDescriptor>, usize)>,
 }
 
 impl Going {
@@ -41,6 +45,42 @@ impl Going {
         }
     }
 
+    /// Adds the sequences that go with tables.
+    fn add_sequences(&mut self, catalog: &Catalog) {
+        let tables = self.objects.iter().filter_map(|object| match object {
+            Object::Table(table) => Some(table.id),
+            _ => None,
+        });
+        let tables: Vec<_> = tables.collect();
+        for sequence in catalog.sequences() {
+            if tables.iter().any(|table| sequence.is_of(*table, None)) {
+                self.add(Object::Sequence(sequence.clone()));
+            }
+        }
+    }
+
+    /// Whether the default of a column goes: with its table, or alone.
+    fn has_default(&self, table: &TableDescriptor, position: usize) -> bool {
+        let is_it = |(of, at): &(Arc<TableDescriptor>, usize)| of.id == table.id && *at == position;
+        self.names.contains(&(table.schema.clone(), table.name.clone())) || self.defaults.iter().any(is_it)
+    }
+
+    /// Adds the defaults that name sequences which go; not those of identity columns, which are no defaults to PostgreSQL.
+    fn cascade_to_defaults(&mut self, catalog: &Catalog) {
+        let mut found = Vec::new();
+        for object in &self.objects {
+            if let Object::Sequence(sequence) = object {
+                found.extend(numbered::users(catalog, sequence));
+            }
+        }
+        for (table, position) in found {
+            if table.columns[position].identity.is_none() && !self.has_default(&table, position) {
+                self.cascaded.push(numbered::describe(&table, position));
+                self.defaults.push((table, position));
+            }
+        }
+    }
+
     /// Adds what depends on the objects, and on that.
     fn cascade(&mut self, catalog: &Catalog) {
         let mut next = 0;
@@ -54,6 +94,8 @@ impl Going {
             }
             next += 1;
         }
+        self.add_sequences(catalog);
+        self.cascade_to_defaults(catalog);
     }
 
     /// That nothing else depends on what goes.
@@ -69,6 +111,9 @@ impl Going {
                 .filter(|dependent| !self.names.contains(&name_of(dependent)))
                 .map(|user| format!("{} {} depends on {kind} {name}", kind_of(&user), name_of(&user).1));
             let users: Vec<String> = users.collect();
+            if let Object::Sequence(sequence) = object {
+                check_unused(catalog, sequence, &|table, position| self.has_default(table, position))?;
+            }
             if users.is_empty() {
                 continue;
             }
@@ -86,17 +131,7 @@ impl Going {
     }
 
     pub(super) fn define(mut self, catalog: &Catalog, definition: &mut Definition) {
-        // A table takes its sequences along.
-        let tables = self.objects.iter().filter_map(|object| match object {
-            Object::Table(table) => Some(table.id),
-            _ => None,
-        });
-        let tables: Vec<_> = tables.collect();
-        for sequence in catalog.sequences() {
-            if tables.iter().any(|table| sequence.is_of(*table, None)) {
-                self.add(Object::Sequence(sequence.clone()));
-            }
-        }
+        self.add_sequences(catalog);
         for object in &self.objects {
             match object {
                 Object::Table(table) => {
@@ -108,10 +143,11 @@ impl Going {
                 Object::Graph(graph) => definition.changes.extend(catalog.drop_graph(graph)),
                 Object::Sequence(sequence) => {
                     definition.changes.extend(catalog.drop_sequence(sequence));
-                    definition.cleared.push(sequence_state_key(sequence.id));
+                    definition.retire_numbers(sequence);
                 }
             }
         }
+        definition.changes.extend(drop_defaults(catalog, &self.defaults));
         let notice = match self.cascaded.as_slice() {
             [] => return,
             [only] => format!("drop cascades to {only}"),
@@ -178,37 +214,6 @@ impl Session {
         text: &str,
     ) -> Result<Definition> {
         let is_sequence = |object: &Object| matches!(object, Object::Sequence(_));
-        for name in names {
-            let place = |error| at(error, name.span(), text);
-            let Ok(sequence) = self.sequence_named(name, catalog) else {
-                continue;
-            };
-            let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
-            let full = format!("{}.{}", quoted(&sequence.schema), quoted(&sequence.name));
-            let user = catalog.tables().find_map(|table| {
-                let uses = |default: &String| default.contains(&full);
-                let column = table
-                    .columns
-                    .iter()
-                    .find(|column| column.default.as_ref().is_some_and(uses))?;
-                Some(format!(
-                    "default value for column {} of table {}",
-                    column.name, table.name
-                ))
-            });
-            if let Some(user) = user {
-                let message = format!(
-                    "cannot drop sequence {} because other objects depend on it",
-                    sequence.name
-                );
-                let error = Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
-                return Err(place(
-                    error
-                        .with_detail(format!("{user} depends on sequence {}", sequence.name))
-                        .with_hint("Drop the default first: ALTER TABLE ... ALTER COLUMN ... DROP DEFAULT."),
-                ));
-            }
-        }
         self.drop_objects(
             "DROP SEQUENCE",
             names,
@@ -257,6 +262,7 @@ impl Session {
                 Ok(object) if is_wanted(&object) => {
                     let mut alone = Going::default();
                     alone.add(object.clone());
+                    alone.add_sequences(catalog);
                     // With those that go with it the check is made again below; here it has the name's place.
                     if !is_cascade && names.len() == 1 {
                         alone.check(catalog).map_err(place)?;
@@ -274,8 +280,9 @@ impl Session {
                 Err(error) => return Err(place(missing(error, name, kind))),
             }
         }
-        if is_cascade {
-            going.cascade(catalog);
+        match is_cascade {
+            true => going.cascade(catalog),
+            false => going.add_sequences(catalog),
         }
         going.check(catalog)?;
         going.define(catalog, &mut definition);
@@ -353,7 +360,13 @@ impl Session {
             self.empty(&table, catalog, &mut definition)?;
             if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
                 for sequence in catalog.sequences().filter(|sequence| sequence.is_of(table.id, None)) {
-                    definition.restart(sequence.id, State::start(sequence));
+                    let mut again = SequenceDescriptor::clone(sequence);
+                    let start = State {
+                        last: again.start,
+                        is_called: false,
+                    };
+                    self.restart(&mut definition, &mut again, start)?;
+                    definition.changes.extend(catalog.put_sequence(&again));
                 }
             }
         }

@@ -24,6 +24,7 @@ mod identity;
 mod index;
 mod local;
 mod locked;
+mod numbered;
 mod observing;
 mod parameters;
 mod query;
@@ -327,7 +328,10 @@ impl Session {
             Some(block) => block.is_read_only,
             None => self.choices.is_read_only,
         };
-        if self.is_read_only || is_read_only {
+        let is_read_only = self.is_read_only || is_read_only;
+        // A SELECT may turn out to take numbers.
+        self.numbers.set_read_only(is_read_only);
+        if is_read_only {
             prepared.statement.refuse_change()?;
         }
         Ok(())

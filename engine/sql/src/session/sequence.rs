@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::{ColumnId, Identity, NAME_BYTES_MAX, SequenceDescriptor, TableDescriptor};
+use aion_catalog::descriptor::{ColumnId, NAME_BYTES_MAX, SequenceDescriptor, TableDescriptor, check_name};
 use aion_catalog::objects::{Catalog, Object, sequence_state_key};
 use datafusion::sql::sqlparser::ast;
 
 use super::Session;
 use super::ddl::Definition;
+use super::numbered::{default_of, rename_in_defaults};
 use crate::dml::{normalize, reference};
 use crate::sequences::State;
 use crate::utility::SequenceOption;
@@ -20,10 +22,7 @@ fn ends(data_type: SqlType) -> Result<(i64, i64)> {
         SqlType::SmallInt => Ok((i16::MIN.into(), i16::MAX.into())),
         SqlType::Integer => Ok((i32::MIN.into(), i32::MAX.into())),
         SqlType::BigInt => Ok((i64::MIN, i64::MAX)),
-        other => Err(Error::invalid(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("sequence type must be smallint, integer, or bigint, not {other}"),
-        )),
+        _ => Err(wrong("sequence type must be smallint, integer, or bigint")),
     }
 }
 
@@ -42,7 +41,18 @@ pub(super) fn plain(id: u32, schema: String, name: String, data_type: SqlType) -
         is_cycle: false,
         owned_by: None,
         comment: None,
+        state: 0,
+        first: None,
     })
+}
+
+/// What options say that is looked at when all of them are known.
+#[derive(Default)]
+struct Asked {
+    min: Option<Option<i64>>,
+    max: Option<Option<i64>>,
+    start: Option<i64>,
+    restart: Option<Option<i64>>,
 }
 
 /// What options make of a sequence, and where it is put, if they say so.
@@ -51,9 +61,60 @@ pub(super) fn apply(
     options: &[SequenceOption],
     is_new: bool,
 ) -> Result<Option<State>> {
-    let mut restart = None;
-    let (mut min, mut max, mut start) = (None, None, None);
-    for option in options {
+    let asked = take(sequence, options)?;
+    let (lowest, highest) = ends(sequence.data_type.parse()?)?;
+    let (default_min, default_max) = match sequence.increment > 0 {
+        true => (1, highest),
+        false => (lowest, -1),
+    };
+    match asked.min {
+        Some(value) => sequence.min = value.unwrap_or(default_min),
+        None if is_new => sequence.min = default_min,
+        None => {}
+    }
+    match asked.max {
+        Some(value) => sequence.max = value.unwrap_or(default_max),
+        None if is_new => sequence.max = default_max,
+        None => {}
+    }
+    match asked.start {
+        Some(value) => sequence.start = value,
+        None if is_new && sequence.increment > 0 => sequence.start = sequence.min,
+        None if is_new => sequence.start = sequence.max,
+        None => {}
+    }
+    for (name, value) in [("MAXVALUE", sequence.max), ("MINVALUE", sequence.min)] {
+        if !(lowest..=highest).contains(&value) {
+            let data_type = &sequence.data_type;
+            return Err(wrong(format!(
+                "{name} ({value}) is out of range for sequence data type {data_type}"
+            )));
+        }
+    }
+    let SequenceDescriptor { min, max, start, .. } = *sequence;
+    if min >= max {
+        return Err(wrong(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
+    }
+    check_within("START", start, sequence)?;
+    let Some(restart) = asked.restart else {
+        return Ok(None);
+    };
+    let last = restart.unwrap_or(start);
+    check_within("RESTART", last, sequence)?;
+    Ok(Some(State { last, is_called: false }))
+}
+
+/// Each option once; those that depend on others are only noted.
+fn take(sequence: &mut SequenceDescriptor, options: &[SequenceOption]) -> Result<Asked> {
+    let mut asked = Asked::default();
+    for (at, option) in options.iter().enumerate() {
+        let is_same = |other: &SequenceOption| std::mem::discriminant(other) == std::mem::discriminant(option);
+        if options[..at].iter().any(is_same) {
+            return Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                "conflicting or redundant options",
+            ));
+        }
         match option {
             SequenceOption::As(data_type) => {
                 let (lowest, highest) = ends(*data_type)?;
@@ -72,90 +133,46 @@ pub(super) fn apply(
                 return Err(wrong("INCREMENT must not be zero"));
             }
             SequenceOption::Increment(increment) => sequence.increment = *increment,
-            SequenceOption::Min(value) => min = Some(*value),
-            SequenceOption::Max(value) => max = Some(*value),
-            SequenceOption::Start(value) => start = Some(*value),
-            SequenceOption::Restart(value) => restart = Some(*value),
+            SequenceOption::Min(value) => asked.min = Some(*value),
+            SequenceOption::Max(value) => asked.max = Some(*value),
+            SequenceOption::Start(value) => asked.start = Some(*value),
+            SequenceOption::Restart(value) => asked.restart = Some(*value),
             SequenceOption::Cache(cache) if *cache > 0 => sequence.cache = *cache,
             SequenceOption::Cache(cache) => return Err(wrong(format!("CACHE ({cache}) must be greater than zero"))),
             SequenceOption::Cycle(is_cycle) => sequence.is_cycle = *is_cycle,
         }
     }
-    let (lowest, highest) = ends(sequence.data_type.parse()?)?;
-    let (default_min, default_max) = match sequence.increment > 0 {
-        true => (1, highest),
-        false => (lowest, -1),
-    };
-    match min {
-        Some(value) => sequence.min = value.unwrap_or(default_min),
-        None if is_new => sequence.min = default_min,
-        None => {}
-    }
-    match max {
-        Some(value) => sequence.max = value.unwrap_or(default_max),
-        None if is_new => sequence.max = default_max,
-        None => {}
-    }
-    match start {
-        Some(value) => sequence.start = value,
-        None if is_new && sequence.increment > 0 => sequence.start = sequence.min,
-        None if is_new => sequence.start = sequence.max,
-        None => {}
-    }
-    let SequenceDescriptor { min, max, start, .. } = *sequence;
-    if min < lowest || max > highest {
-        let message = format!(
-            "the ends {min} and {max} are out of range for sequence data type {}",
-            sequence.data_type
-        );
-        return Err(wrong(message));
-    }
-    if min >= max {
-        return Err(wrong(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
-    }
-    if start < min {
+    Ok(asked)
+}
+
+fn check_within(what: &str, value: i64, sequence: &SequenceDescriptor) -> Result<()> {
+    let SequenceDescriptor { min, max, .. } = *sequence;
+    if value < min {
         return Err(wrong(format!(
-            "START value ({start}) cannot be less than MINVALUE ({min})"
+            "{what} value ({value}) cannot be less than MINVALUE ({min})"
         )));
     }
-    if start > max {
+    if value > max {
         return Err(wrong(format!(
-            "START value ({start}) cannot be greater than MAXVALUE ({max})"
+            "{what} value ({value}) cannot be greater than MAXVALUE ({max})"
         )));
     }
-    let restart = restart.map(|value| value.unwrap_or(start));
-    if let Some(value) = restart.filter(|value| !(min..=max).contains(value)) {
-        return Err(wrong(format!(
-            "RESTART value ({value}) must lie between MINVALUE ({min}) and MAXVALUE ({max})"
-        )));
-    }
-    Ok(restart.map(|last| State { last, is_called: false }))
+    Ok(())
 }
 
 fn wrong(message: impl Into<String>) -> Error {
     Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
-/// The options that sqlparser read, of an identity column.
-pub(super) fn options_of(options: &[ast::SequenceOptions]) -> Result<Vec<SequenceOption>> {
-    let number = |expr: &ast::Expr| {
-        expr.to_string()
-            .replace(' ', "")
-            .parse::<i64>()
-            .map_err(|_| wrong(format!("{expr} is no number of a sequence")))
-    };
-    let option = |option: &ast::SequenceOptions| {
-        Ok(match option {
-            ast::SequenceOptions::IncrementBy(expr, _) => SequenceOption::Increment(number(expr)?),
-            ast::SequenceOptions::MinValue(expr) => SequenceOption::Min(expr.as_ref().map(number).transpose()?),
-            ast::SequenceOptions::MaxValue(expr) => SequenceOption::Max(expr.as_ref().map(number).transpose()?),
-            ast::SequenceOptions::StartWith(expr, _) => SequenceOption::Start(number(expr)?),
-            ast::SequenceOptions::Cache(expr) => SequenceOption::Cache(number(expr)?),
-            // It says true for NO CYCLE and false for CYCLE.
-            ast::SequenceOptions::Cycle(is_no) => SequenceOption::Cycle(!is_no),
-        })
-    };
-    options.iter().map(option).collect()
+/// That a column of that type can count.
+///
+/// # Errors
+/// 22023 for all but integers.
+pub(super) fn check_identity_type(data_type: SqlType) -> Result<()> {
+    match ends(data_type) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(wrong("identity column type must be smallint, integer, or bigint")),
+    }
 }
 
 /// A column whose values come from a sequence of its own.
@@ -163,6 +180,8 @@ pub(super) fn options_of(options: &[ast::SequenceOptions]) -> Result<Vec<Sequenc
 pub(super) struct Counted {
     pub column: ColumnId,
     pub options: Vec<SequenceOption>,
+    /// What the sequence is to be called; PostgreSQL's name for it where that is not said.
+    pub name: Option<ast::ObjectName>,
 }
 
 impl Session {
@@ -175,23 +194,37 @@ impl Session {
         catalog: &Catalog,
     ) -> Result<()> {
         let mut taken: Vec<String> = Vec::new();
-        for Counted { column, options } in counted {
+        for Counted { column, options, name } in counted {
             let position = table
                 .position_of(column)
                 .ok_or_else(|| Error::internal("no such column"))?;
             let of = &table.columns[position];
-            let name = free_name(catalog, table, &of.name, &taken);
+            let name = match name {
+                Some(name) => self.given_name(&name, table, catalog)?,
+                None => free_name(catalog, table, &of.name, &taken),
+            };
             let id = self.engine.storages.allocate()?.0;
             let mut sequence = plain(id, table.schema.clone(), name.clone(), of.sql_type)?;
             apply(&mut sequence, &options, true)?;
             sequence.owned_by = Some((table.id.0, column));
-            definition.changes.extend(catalog.put_sequence(&sequence));
-            let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
-            let full = format!("{}.{}", quoted(&table.schema), quoted(&name));
-            table.columns[position].default = Some(format!("nextval('{}')", full.replace('\'', "''")));
+            definition.first.extend(catalog.put_sequence(&sequence));
+            table.columns[position].default = Some(default_of(&sequence));
             taken.push(name);
         }
         Ok(())
+    }
+
+    /// The name that SEQUENCE NAME gives to the sequence of a table's column.
+    fn given_name(&self, name: &ast::ObjectName, table: &TableDescriptor, catalog: &Catalog) -> Result<String> {
+        let (schema, name) = self.new_name(name)?;
+        if schema != table.schema {
+            return Err(Error::invalid(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "sequence must be in same schema as table it is linked to",
+            ));
+        }
+        catalog.check_new(&schema, &name, "sequence")?;
+        Ok(name)
     }
 
     pub(super) fn create_sequence(
@@ -283,44 +316,66 @@ impl Session {
             }
             found => found?,
         };
-        let mut sequence = SequenceDescriptor::clone(&before);
-        let restart = apply(&mut sequence, options, false)?;
+        let mut definition = Definition::new("ALTER SEQUENCE", Vec::new());
+        let mut sequence = self.change_sequence(&mut definition, &before, options)?;
         if let Some(owner) = owned_by {
             sequence.owned_by = self.owner(owner, catalog)?;
         }
-        let mut definition = Definition::new("ALTER SEQUENCE", Vec::new());
         if let Some(new) = renamed {
             sequence.name = normalize(new);
+            check_name(&sequence.name, "sequence")?;
             catalog.check_new(&sequence.schema, &sequence.name, "sequence")?;
             definition.changes.extend(catalog.drop_sequence(&before));
+            definition
+                .changes
+                .extend(rename_in_defaults(catalog, &before, &sequence)?);
         }
         definition.changes.extend(catalog.put_sequence(&sequence));
-        if let Some(state) = restart {
-            definition.restart(sequence.id, state);
-        } else if !options.is_empty() {
-            // What was taken for the old description is not to be given; what was given stays so.
-            let state = self.engine.sequences.state(&before)?;
-            let is_within = (sequence.min..=sequence.max).contains(&state.last);
-            if !is_within {
-                return Err(wrong(format!(
-                    "RESTART value ({}) must lie between MINVALUE ({}) and MAXVALUE ({})",
-                    state.last, sequence.min, sequence.max
-                )));
-            }
-            definition.restart(sequence.id, state);
-        }
         Ok(definition)
+    }
+
+    /// What options make of a sequence. That it is described so is left to the caller.
+    pub(super) fn change_sequence(
+        &self,
+        definition: &mut Definition,
+        before: &Arc<SequenceDescriptor>,
+        options: &[SequenceOption],
+    ) -> Result<SequenceDescriptor> {
+        let mut sequence = SequenceDescriptor::clone(before);
+        match apply(&mut sequence, options, false)? {
+            Some(state) => self.restart(definition, &mut sequence, state)?,
+            None if options.is_empty() => {}
+            None => {
+                // It goes on where it is: that lies within the new ends, and START is for the next RESTART.
+                let state = self.engine.sequences.state(before)?;
+                check_within("RESTART", state.last, &sequence)?;
+                sequence.first.get_or_insert((before.start, false));
+            }
+        }
+        Ok(sequence)
+    }
+
+    /// Puts a sequence to a number, with the transaction: it gets another state, and the old one is nobody's from the commit on.
+    /// That it is described so is left to the caller.
+    pub(super) fn restart(
+        &self,
+        definition: &mut Definition,
+        sequence: &mut SequenceDescriptor,
+        state: State,
+    ) -> Result<()> {
+        definition.retire_numbers(sequence);
+        sequence.state = self.engine.storages.allocate()?.0;
+        sequence.first = Some((state.last, state.is_called));
+        Ok(())
     }
 }
 
 impl Definition {
-    /// A sequence is put to a number, with the transaction.
-    pub fn restart(&mut self, sequence: u32, state: State) {
-        self.changes.push(aion_catalog::objects::KeyChange {
-            key: sequence_state_key(sequence),
-            value: Some(state.encode()),
-        });
-        self.restarted.push(sequence);
+    /// The numbers of a sequence are nobody's from the commit on.
+    ///
+    /// It is no write of the transaction, which would lose against every nextval meanwhile, also against its own.
+    pub fn retire_numbers(&mut self, sequence: &SequenceDescriptor) {
+        self.retire(KeyRange::point(&sequence_state_key(sequence.state_id())));
     }
 }
 
@@ -350,14 +405,5 @@ pub(super) fn serial(data_type: &ast::DataType) -> Option<SqlType> {
         "serial" | "serial4" => Some(SqlType::Integer),
         "bigserial" | "serial8" => Some(SqlType::BigInt),
         _ => None,
-    }
-}
-
-/// What GENERATED ... AS IDENTITY says.
-pub(super) fn identity(generated: &ast::GeneratedAs) -> Option<Identity> {
-    match generated {
-        ast::GeneratedAs::Always => Some(Identity::Always),
-        ast::GeneratedAs::ByDefault => Some(Identity::ByDefault),
-        ast::GeneratedAs::ExpStored => None,
     }
 }

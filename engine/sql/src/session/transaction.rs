@@ -27,8 +27,6 @@ pub struct Block {
     pub has_changed_catalog: bool,
     /// Statements that change something are refused.
     pub is_read_only: bool,
-    /// Sequences whose numbers change with it.
-    pub restarted: Vec<u32>,
     /// The session's settings when it began.
     pub settings: SettingsMark,
     /// The oldest first.
@@ -58,7 +56,6 @@ impl Block {
             is_failed: false,
             has_changed_catalog: false,
             is_read_only: settings.is_on("default_transaction_read_only"),
-            restarted: Vec::new(),
             settings: settings.mark(),
             savepoints: Vec::new(),
         })
@@ -227,10 +224,6 @@ impl Session {
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
         let committed = self.commit(&block.transaction).await;
-        block
-            .restarted
-            .into_iter()
-            .for_each(|id| self.engine.sequences.forget(id));
         match committed {
             Ok(()) => self.settings.end_local(),
             Err(_) => self.settings.return_to(block.settings),

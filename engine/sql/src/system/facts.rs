@@ -3,11 +3,13 @@
 //! Taken once for a statement, when the first of them is met, so that all of them tell the same story.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aion_base::id::TableId;
 use aion_base::observation::Observer;
 use aion_base::recommendation::Pipeline;
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{IndexDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::Catalog;
 use aion_catalog::stats::TableStatistics;
@@ -54,10 +56,12 @@ pub struct Identity {
 /// Settings and values, to be set once the statement is over, and whether for the transaction alone.
 pub type Assigned = Arc<Mutex<Vec<(String, String, bool)>>>;
 
-/// The last number that each sequence gave a session, by the sequence's id.
+/// The last number that each sequence gave a session, by the sequence's id, and whether it may be given more.
 #[derive(Debug, Default)]
 pub struct Numbers {
     given: Mutex<(HashMap<u32, i64>, Option<u32>)>,
+    /// The session's statement may not take any.
+    is_read_only: AtomicBool,
 }
 
 impl Numbers {
@@ -66,6 +70,25 @@ impl Numbers {
         let mut given = self.given.lock();
         given.0.insert(sequence, number);
         given.1 = Some(sequence);
+    }
+
+    /// Says whether what is asked from now on is asked by a statement that may change nothing.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        self.is_read_only.store(is_read_only, Ordering::Relaxed);
+    }
+
+    /// Refuses what takes numbers or changes them where nothing may be changed.
+    ///
+    /// # Errors
+    /// 25006.
+    pub fn check_writable(&self, function: &str) -> Result<()> {
+        match self.is_read_only.load(Ordering::Relaxed) {
+            true => Err(Error::invalid(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {function}() in a read-only transaction"),
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The last number of a sequence.

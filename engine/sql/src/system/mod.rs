@@ -52,7 +52,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::error::wrap;
 use cells::Row;
 pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, split_name};
-pub use rewrite::{parameter_casts, rewrite};
+pub use rewrite::{parameter_casts, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;
 pub use server::function_oid;
 pub use show::{index_column_name, index_definition, type_name};

@@ -37,6 +37,11 @@ pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bo
     }
 }
 
+/// As [`rewrite`], for an expression by itself, such as a DEFAULT.
+pub fn rewrite_expression(expr: &mut Expr, is_aggregate: &dyn Fn(&str) -> bool) {
+    let _: ControlFlow<()> = expr.visit(&mut Rewriter { is_aggregate });
+}
+
 struct Rewriter<'a> {
     is_aggregate: &'a dyn Fn(&str) -> bool,
 }

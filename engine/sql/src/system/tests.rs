@@ -186,6 +186,8 @@ fn sequence(name: &str, number: u32, owned_by: Option<(u32, ColumnId)>) -> Seque
         is_cycle: false,
         owned_by,
         comment: None,
+        state: 0,
+        first: None,
     }
 }
 

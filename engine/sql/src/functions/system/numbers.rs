@@ -7,7 +7,7 @@ use aion_catalog::descriptor::SequenceDescriptor;
 
 use crate::sequences::State;
 use crate::system::cells::Cell;
-use crate::system::{Facts, RelationKind, quoted, sequences};
+use crate::system::{Facts, RelationKind, quoted, sequences, split_name};
 
 /// The sequence that a name or an oid stands for.
 fn sequence(facts: &Facts, argument: Option<&Cell>) -> Result<Arc<SequenceDescriptor>> {
@@ -32,13 +32,18 @@ fn sequence(facts: &Facts, argument: Option<&Cell>) -> Result<Arc<SequenceDescri
 fn shown(argument: Option<&Cell>) -> String {
     match argument {
         Some(Cell::Int(oid)) => oid.to_string(),
-        Some(cell) => format!("\"{}\"", cell.text().unwrap_or_default()),
+        Some(cell) => {
+            let written = cell.text().unwrap_or_default();
+            let parts = split_name(written).map(|parts| parts.join("."));
+            format!("\"{}\"", parts.as_deref().unwrap_or(written))
+        }
         None => String::new(),
     }
 }
 
 pub fn nextval(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let sequence = sequence(facts, arguments.first())?;
+    facts.identity.numbers.check_writable("nextval")?;
     let number = facts.identity.sequences.next(&sequence)?;
     facts.identity.numbers.note(sequence.id, number);
     Ok(Cell::Int(number))
@@ -70,6 +75,7 @@ pub fn setval(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let sequence = sequence(facts, arguments.first())?;
     let last = arguments.get(1).and_then(Cell::int).unwrap_or_default();
     let is_called = arguments.get(2) != Some(&Cell::Bool(false));
+    facts.identity.numbers.check_writable("setval")?;
     facts.identity.sequences.set(&sequence, State { last, is_called })?;
     if is_called {
         facts.identity.numbers.note(sequence.id, last);
