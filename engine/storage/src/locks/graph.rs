@@ -1,23 +1,31 @@
 //! Beginning to wait, unless that would never end.
 //!
-//! **Vocabulary.** The *graph* has an edge from each owner that waits to each owner that blocks one of its requests: a
-//! holder, or one that waits before it for something that excludes it. A *cycle* in it is a deadlock: locks go with their owners,
-//! so none of them ends before the others.
+//! **Vocabulary.** The *graph* has an edge from each owner that waits to each owner that blocks its request: a holder, or one that waits
+//! before it for something that excludes it. A *cycle* in it is a deadlock: locks go with their owners, so none of them ends before
+//! the others.
 //!
 //! **Guarantee.** The graph has no cycle, but for the moment in which one is looked for. The owner whose call would have closed it gets 40P01.
 //!
-//! **How.** Edges come into being only where somebody begins to wait, or asks for more where it waits, or gets a stronger
-//! lock before the queue while it waits elsewhere (see [`super::keys`]). All of that happens here, under one mutex: the graph *stands
-//! still*, apart from edges that go. All new edges begin or end at the owner that calls, so a new cycle goes through it:
-//! 1. let the request wait, and note that in its owner;
-//! 2. search from the owner, breadth first, shard by shard; what the search meets on the way was there when it began, as no edge comes;
-//! 3. if it comes back to the owner, take the request back and say who waits for whom.
+//! **Why.** An owner waits for one lock at a time, so all edges from it are those of one request, and end with it. New edges come:
+//! - where a request is put into a queue: from its owner, and to it if an upgrade goes before others. All of that happens here, under
+//!   one mutex, so that no other request comes meanwhile;
+//! - to an owner that gets a stronger lock before a queue, or passes one: it waits for nothing then, so that no cycle goes through it
+//!   (see [`super::keys`]).
 //!
-//! **Passing the queue.** Where only requests before it block the call, and its owner waits for nothing else, it does not fail but is
-//! granted at once: it could have come earlier.
+//! A new cycle thus goes through the owner that asks, and through its request:
+//! 1. let the request wait ([`Table::begin`]);
+//! 2. search from the owner, breadth first, shard by shard ([`Table::cycle`]). Edges may go meanwhile; one that the search depends on was there
+//!    when it began, or does not matter by the above;
+//! 3. if it comes back to the owner, take the request back and say who waits for whom ([`Table::conclude`]). If the request was granted
+//!    meanwhile, the owner waits no more, and the cycle has gone.
+//!
+//! The last sentence is false for an owner that waits elsewhere too: an upgrade makes others wait for it, and the way back from them leads
+//! through its other request. Hence one at a time.
+//!
+//! **Passing the queue.** Where only requests before it block the call it does not fail but is granted at once: it could have come earlier.
 //!
 //! **Cost.** Many owners that wait for one key are looked at once each: [`Blockers::covered`] says which requests block by none
-//! that was not seen already. A call of an owner that holds nothing and waits for nothing else needs no search: nobody waits for it.
+//! that was not seen already. A call of an owner that holds nothing needs no search: nobody waits for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,8 +34,8 @@ use std::sync::atomic::Ordering;
 use aion_base::{Error, Result, SqlState};
 use parking_lot::MutexGuard;
 
-use super::keys::{Asked, Blockers, Found, Waiter};
-use super::owner::{Attempt, OwnerId, Pending, wake};
+use super::keys::{Asked, Blockers, Found};
+use super::owner::{Attempt, Awaited, OwnerId, wake};
 use super::wait::LockWait;
 use super::{Grant, KeyHash, LockMode, Table};
 
@@ -40,14 +48,38 @@ pub struct Graph {
     last_ticket: u64,
 }
 
+/// What became of a request before the search.
+pub enum Begun {
+    Granted(Grant),
+    /// It stands in its queue. The grant is how it will be granted.
+    Waiting(LockWait, Grant),
+}
+
 impl Table {
     /// Begins to wait; or is granted, if what was in the way has gone meanwhile.
     pub fn wait(self: &Arc<Self>, asked: &Asked<'_>) -> Result<Attempt> {
         let mut graph = self.graph.lock();
+        match self.begin(&mut graph, asked)? {
+            Begun::Granted(grant) => Ok(Attempt::Granted(grant)),
+            Begun::Waiting(wait, grant) => match self.cycle(asked) {
+                Some(cycle) => self.conclude(graph, asked, wait, grant, &cycle),
+                None => Ok(Attempt::Waiting(wait)),
+            },
+        }
+    }
+
+    /// Lets the request wait.
+    pub fn begin(self: &Arc<Self>, graph: &mut Graph, asked: &Asked<'_>) -> Result<Begun> {
+        // Read before the keys: who waits for nothing now cannot begin to meanwhile, so what is blocked below is blocked by others. Read after
+        // them, a request that only the owner's own wait had kept back could be put into the queue when that is over; nobody would grant it.
+        let is_waiting = asked.owner.awaited().is_some();
         let mut keys = self.keys(asked.hash).lock();
-        if let Found::Granted(grant) = keys.acquire(asked, true)? {
-            drop(keys);
-            return self.keep_if_acyclic(graph, asked, grant).map(Attempt::Granted);
+        if let Found::Granted(grant) = keys.acquire(asked)? {
+            return Ok(Begun::Granted(grant));
+        }
+        if is_waiting {
+            let message = format!("{} would wait for two row locks at one time", asked.owner);
+            return Err(Error::internal(message));
         }
         if self.waits.load(Ordering::Relaxed) >= self.options.waits_max {
             let message = format!("{} calls wait for row locks, and no more can", self.options.waits_max);
@@ -56,73 +88,46 @@ impl Table {
         graph.last_ticket += 1;
         let ticket = graph.last_ticket;
         let (waker, woken) = oneshot::channel();
-        let waiter = Waiter {
-            ticket,
-            mode: asked.mode,
-            waker,
-        };
         let before = keys.mode(asked.hash, asked.owner.id);
-        keys.enqueue(asked, waiter, self.clock.wall_micros());
-        asked.owner.begins_to_wait(Pending {
-            hash: asked.hash,
-            ticket,
-            mode: asked.mode,
-        });
+        keys.enqueue(asked, ticket, waker, self.clock.wall_micros());
         drop(keys);
         self.waits.fetch_add(1, Ordering::Relaxed);
         let wait = LockWait::new(self.clone(), asked.owner.clone(), asked.hash, ticket, woken);
-        let Some(cycle) = self.cycle(asked) else {
-            return Ok(Attempt::Waiting(wait));
-        };
-        let granted = before.map_or(Grant::Acquired, |from| Grant::Upgraded { from });
-        let is_alone = asked.owner.pending().len() == 1;
-        if is_alone && self.keys(asked.hash).lock().pass_queue(asked.hash, asked.owner.id) {
-            return Ok(Attempt::Granted(granted));
-        }
-        let error = self.deadlock(&cycle);
-        let withdrawn = self
-            .keys(asked.hash)
-            .lock()
-            .withdraw(asked.hash, asked.owner.id, Some(ticket));
-        drop(graph);
-        let Some((_, woken)) = withdrawn else {
-            // While the search ran, somebody ended and left the lock to this owner.
-            return Ok(Attempt::Granted(granted));
-        };
-        wake(woken);
-        Err(error)
+        let grant = before.map_or(Grant::Acquired, |from| Grant::Upgraded { from });
+        Ok(Begun::Waiting(wait, grant))
     }
 
-    /// Asks once more for what could be granted, now that the graph stands still.
-    pub fn try_again(&self, asked: &Asked<'_>) -> Result<Option<Grant>> {
-        let graph = self.graph.lock();
-        let found = self.keys(asked.hash).lock().acquire(asked, true)?;
-        match found {
-            Found::Granted(grant) => Ok(self.keep_if_acyclic(graph, asked, grant).ok()),
-            Found::Blocked | Found::AskAgain => Ok(None),
-        }
-    }
-
-    /// Takes a stronger lock back that made others wait for an owner which waits for them.
-    fn keep_if_acyclic(&self, graph: MutexGuard<'_, Graph>, asked: &Asked<'_>, grant: Grant) -> Result<Grant> {
-        let Grant::Upgraded { from } = grant else {
-            return Ok(grant);
+    /// Breaks a cycle that goes through a request.
+    pub fn conclude(
+        &self,
+        graph: MutexGuard<'_, Graph>,
+        asked: &Asked<'_>,
+        wait: LockWait,
+        grant: Grant,
+        cycle: &[OwnerId],
+    ) -> Result<Attempt> {
+        let withdrawn = {
+            let mut keys = self.keys(asked.hash).lock();
+            match keys.pass_queue(asked.hash, asked.owner.id) {
+                true => None,
+                false => keys.withdraw(asked.hash, wait.ticket()),
+            }
         };
-        let Some(cycle) = self.cycle(asked) else {
-            return Ok(grant);
+        // Where it was neither passed nor taken back, somebody ended while the search ran and left the lock to this owner.
+        let Some((request, woken)) = withdrawn else {
+            return Ok(Attempt::Granted(grant));
         };
-        let error = self.deadlock(&cycle);
-        // What the owner noted of the upgrade may stay: undone once more, it changes nothing.
-        let woken = self.keys(asked.hash).lock().downgrade(asked.hash, asked.owner.id, from);
+        let error = self.deadlock(cycle);
         drop(graph);
+        drop(request);
         wake(woken);
         Err(error)
     }
 
     /// The owners of a cycle through the one that asks, beginning with it.
-    fn cycle(&self, asked: &Asked<'_>) -> Option<Vec<OwnerId>> {
+    pub fn cycle(&self, asked: &Asked<'_>) -> Option<Vec<OwnerId>> {
         let start = asked.owner.id;
-        if !asked.owner.has_locks() && asked.owner.pending().len() <= 1 {
+        if !asked.owner.has_locks() {
             return None;
         }
         let mut reached_from = HashMap::from([(start, start)]);
@@ -144,26 +149,25 @@ impl Table {
 
     /// Whom an owner waits for, except those that were seen when what is `covered` was.
     fn blocked_by(&self, owner: OwnerId, covered: &mut HashMap<KeyHash, (u64, LockMode)>) -> Vec<OwnerId> {
-        let mut found = Vec::new();
-        let pending = self.owner(owner).map(|state| state.pending());
-        for pending in pending.into_iter().flatten() {
-            let is_covered = |(ticket, mode): &(u64, LockMode)| pending.ticket < *ticket && pending.mode <= *mode;
-            if covered.get(&pending.hash).is_some_and(is_covered) {
-                continue;
-            }
-            let blockers = self.keys(pending.hash).lock().blockers(pending.hash, owner);
-            let Some(Blockers {
-                owners, covered: more, ..
-            }) = blockers
-            else {
-                continue;
-            };
-            found.extend(owners);
-            if let Some(more) = more {
-                covered.insert(pending.hash, more);
-            }
+        let awaited = self.owner(owner).and_then(|state| state.awaited());
+        let Some(Awaited { hash, ticket, mode }) = awaited else {
+            return Vec::new();
+        };
+        let is_covered = |(before, most): &(u64, LockMode)| ticket < *before && mode <= *most;
+        if covered.get(&hash).is_some_and(is_covered) {
+            return Vec::new();
         }
-        found
+        let blockers = self.keys(hash).lock().blockers(hash, owner);
+        let Some(Blockers {
+            owners, covered: more, ..
+        }) = blockers
+        else {
+            return Vec::new();
+        };
+        if let Some(more) = more {
+            covered.insert(hash, more);
+        }
+        owners
     }
 
     fn deadlock(&self, cycle: &[OwnerId]) -> Error {

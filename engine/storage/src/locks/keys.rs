@@ -1,8 +1,7 @@
 //! One shard of the table: who holds which keys, and who waits for them.
 //!
-//! **Vocabulary.** A key is *contended* while more than one owner holds it or anybody waits for it. A *request* is what one
-//! owner waits for on one key; several *waiters*, partitions of one statement, may share it, and its mode is the strongest of
-//! theirs. An *upgrade* is the request of an owner that holds the key already.
+//! **Vocabulary.** A key is *contended* while more than one owner holds it or anybody waits for it. A *request* is the one lock that an
+//! owner waits for. An *upgrade* is the request of an owner that holds the key already.
 //!
 //! **How.** A key that one owner holds is 16 bytes in `held`: a hash, and the owner's id with the mode. Only a contended key has
 //! an entry in `contended`, with lists.
@@ -12,8 +11,12 @@
 //! nothing blocks it. Conflicts are symmetric, so a grant from the queue makes nobody wait who did not wait for that owner
 //! before: the graph of who waits for whom gains no edge by it, and none by a release.
 //!
-//! Invariant: at most one request per owner and key, and no owner becomes the holder of a key while its request waits there, other than by
-//! that request.
+//! Invariant: an owner has at most one request in all queues, and says so ([`OwnerState::awaited`]) from when it is put there until it is
+//! granted or taken back; that changes under the mutex of the shard. No owner becomes the holder of a key while its request waits there,
+//! other than by that request.
+//!
+//! Invariant: an owner that waits is given no lock for which others would begin to wait. What nobody keeps from it, it may have; but no
+//! stronger lock before a queue.
 //!
 //! Nothing here wakes anybody. What is to be woken is returned, and is woken when no lock is held: a waker may drop what it
 //! wakes, which comes back here.
@@ -24,7 +27,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 
-use super::owner::{OwnerId, OwnerState};
+use super::owner::{Awaited, OwnerId, OwnerState};
 use super::{CONTENDED_BYTES, Grant, KeyHash, LOCK_BYTES, LockMode};
 
 /// Of a contended key, this much is kept for the view: table, index and the first columns.
@@ -90,25 +93,16 @@ pub struct Holder {
 /// Told when the lock is granted; dropped when it never will be.
 pub type Waker = oneshot::Sender<()>;
 
-/// One call that waits.
-#[derive(Debug)]
-pub struct Waiter {
-    pub ticket: u64,
-    pub mode: LockMode,
-    pub waker: Waker,
-}
-
-/// What one owner waits for on one key.
+/// What an owner waits for.
 #[derive(Debug)]
 pub struct Request {
     pub owner: Arc<OwnerState>,
     pub mode: LockMode,
     pub since_micros: u64,
-    /// Its first waiter's. Among those that are no upgrades, the queue is in this order.
+    /// Among those that are no upgrades, the queue is in this order.
     ticket: u64,
     is_upgrade: bool,
-    /// Never empty.
-    waiters: Vec<Waiter>,
+    waker: Waker,
 }
 
 /// A key that several hold or somebody waits for.
@@ -133,8 +127,6 @@ pub struct Asked<'a> {
 pub enum Found {
     Granted(Grant),
     Blocked,
-    /// It could be granted, but would make others wait for an owner that waits itself: to be asked again while the graph stands still.
-    AskAgain,
 }
 
 /// Who keeps a request waiting.
@@ -178,11 +170,11 @@ impl Keys {
         self.held.capacity()
     }
 
-    /// Grants what can be granted at once. `stands_still` says that the caller holds the graph.
+    /// Grants what can be granted at once.
     ///
     /// # Errors
     /// 53200 beyond a limit.
-    pub fn acquire(&mut self, asked: &Asked<'_>, stands_still: bool) -> Result<Found> {
+    pub fn acquire(&mut self, asked: &Asked<'_>) -> Result<Found> {
         let new = Holder {
             owner: asked.owner.id,
             mode: asked.mode,
@@ -207,10 +199,10 @@ impl Keys {
                 return Ok(Found::Blocked);
             }
         }
-        self.acquire_contended(asked, stands_still)
+        self.acquire_contended(asked)
     }
 
-    fn acquire_contended(&mut self, asked: &Asked<'_>, stands_still: bool) -> Result<Found> {
+    fn acquire_contended(&mut self, asked: &Asked<'_>) -> Result<Found> {
         let contended = self.contend(asked);
         let own = contended.holder(asked.owner.id).map(|holder| holder.mode);
         if own.is_some_and(|own| own >= asked.mode) {
@@ -226,9 +218,10 @@ impl Keys {
         let Some(own) = own else {
             return self.join(asked);
         };
-        // The one grant that can make somebody wait for its owner who did not before.
-        if !stands_still && asked.owner.is_waiting() && contended.queue.len() > at {
-            return Ok(Found::AskAgain);
+        // The one grant that can make somebody wait for its owner who did not before. Should the owner begin to wait right after this
+        // question, its search comes after that, and sees here who waits for it.
+        if contended.queue.len() > at && asked.owner.awaited().is_some() {
+            return Ok(Found::Blocked);
         }
         contended.hold(asked.owner.id, asked.mode);
         asked.owner.upgraded(asked.hash, own);
@@ -252,25 +245,24 @@ impl Keys {
         Ok(Found::Granted(Grant::Acquired))
     }
 
-    /// Lets a request wait that was blocked.
-    pub fn enqueue(&mut self, asked: &Asked<'_>, waiter: Waiter, since_micros: u64) {
+    /// Lets a request wait that was blocked, of an owner that waits for nothing else.
+    pub fn enqueue(&mut self, asked: &Asked<'_>, ticket: u64, waker: Waker, since_micros: u64) {
         let contended = self.contend(asked);
-        if let Some(at) = contended.position(asked.owner.id) {
-            let request = &mut contended.queue[at];
-            request.mode = request.mode.max(waiter.mode);
-            request.waiters.push(waiter);
-            return;
-        }
         let is_upgrade = contended.holder(asked.owner.id).is_some();
         let request = Request {
             owner: asked.owner.clone(),
-            mode: waiter.mode,
+            mode: asked.mode,
             since_micros,
-            ticket: waiter.ticket,
+            ticket,
             is_upgrade,
-            waiters: vec![waiter],
+            waker,
         };
         contended.queue.insert(contended.place(is_upgrade), request);
+        asked.owner.begins_to_wait(Awaited {
+            hash: asked.hash,
+            ticket,
+            mode: asked.mode,
+        });
     }
 
     /// Who keeps the request of `owner` waiting; None when it waits no longer.
@@ -283,7 +275,7 @@ impl Keys {
         Some(blockers)
     }
 
-    /// Grants the request of `owner`, for which one call waits, before those that came earlier: whether no holder is in its way.
+    /// Grants the request of `owner` before those that came earlier: whether no holder is in its way.
     pub fn pass_queue(&mut self, hash: KeyHash, owner: OwnerId) -> bool {
         let Some(contended) = self.contended.get_mut(&hash) else {
             return false;
@@ -299,27 +291,13 @@ impl Keys {
         true
     }
 
-    /// Takes back what waits under `ticket`, and all that `owner` waits for without one. The first of the answer is who was
-    /// taken back, the second whom to wake; None when nothing of it waits.
-    pub fn withdraw(
-        &mut self,
-        hash: KeyHash,
-        owner: OwnerId,
-        ticket: Option<u64>,
-    ) -> Option<(Vec<Waiter>, Vec<Waker>)> {
+    /// Takes back the request with this ticket, and whom to wake then; None when it waits no longer.
+    pub fn withdraw(&mut self, hash: KeyHash, ticket: u64) -> Option<(Request, Vec<Waker>)> {
         let contended = self.contended.get_mut(&hash)?;
-        let at = contended.position(owner)?;
-        let request = &mut contended.queue[at];
-        let is_meant = |waiter: &mut Waiter| ticket.is_none_or(|ticket| ticket == waiter.ticket);
-        let withdrawn: Vec<Waiter> = request.waiters.extract_if(.., is_meant).collect();
-        if withdrawn.is_empty() {
-            return None;
-        }
-        match request.waiters.iter().map(|waiter| waiter.mode).max() {
-            Some(mode) => request.mode = mode,
-            None => drop(contended.queue.remove(at)),
-        }
-        Some((withdrawn, self.settle(hash)))
+        let at = contended.queue.iter().position(|request| request.ticket == ticket)?;
+        let request = contended.queue.remove(at).expect("it stands there");
+        request.owner.waits_no_more();
+        Some((request, self.settle(hash)))
     }
 
     /// Takes a lock from its owner: whom to wake.
@@ -431,7 +409,7 @@ impl Keys {
             } else {
                 let request = contended.queue.remove(at).expect("it was looked at");
                 self.locks += usize::from(contended.grant(hash, &request));
-                woken.extend(wakers(request));
+                woken.push(request.waker);
             }
         }
         if contended.queue.is_empty() && contended.holders.len() <= 1 {
@@ -506,16 +484,14 @@ impl Contended {
                 request.owner.acquired_at_last(hash);
             }
         }
+        // Only now: an owner that seems to wait for nothing and to hold nothing is waited for by nobody.
+        request.owner.waits_no_more();
         held.is_none()
     }
 }
 
 fn conflicts(held: Option<LockMode>, mode: LockMode) -> bool {
     held.is_some_and(|held| held.conflicts_with(mode))
-}
-
-fn wakers(request: Request) -> Vec<Waker> {
-    request.waiters.into_iter().map(|waiter| waiter.waker).collect()
 }
 
 /// Gives back what a large transaction had made the map grow to. Each time costs as much as the removals since the last.

@@ -8,6 +8,7 @@
 //! - First come, first served: a request waits for the holders and for those before it that exclude it, and for no one else. An owner that
 //!   asks for more of what it holds goes before those who hold nothing.
 //! - A call that would wait for ever gets 40P01 instead (see [`graph`]).
+//! - An owner waits for one lock at a time; a second call that would have to wait is refused.
 //! - An owner that is dropped, by a panic too, holds and waits for nothing.
 //!
 //! They are local, and are no guarantee of the database: commits are decided by what was read and written, whoever held

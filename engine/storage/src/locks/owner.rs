@@ -40,8 +40,9 @@ pub struct LockMark {
 
 /// A transaction, as the table sees it. Dropping it releases all that it holds and ends all that it waits for.
 ///
-/// Partitions of one statement share it and may lock at the same time. [`LockOwner::release_to`] and the end are for
-/// when they have stopped: what is locked while locks are released may be released with them.
+/// It waits for one lock at a time. Partitions of one statement may share it and lock at the same time what nobody keeps from them, but
+/// only one of them may wait. [`LockOwner::release_to`] and the end are for when they have stopped: what is locked while locks are
+/// released may be released with them.
 pub struct LockOwner {
     table: Arc<Table>,
     state: Arc<OwnerState>,
@@ -63,29 +64,29 @@ impl LockOwner {
     /// caller's snapshot.
     ///
     /// # Errors
-    /// 40P01 where waiting would never end, 53200 beyond a limit; nothing changed then.
+    /// 40P01 where waiting would never end, 53200 beyond a limit, Internal where it would have to wait and waits already; nothing
+    /// changed then.
     pub fn lock(&self, key: &[u8], mode: LockMode) -> Result<Attempt> {
         let asked = self.asked(key, mode);
-        match self.table.keys(asked.hash).lock().acquire(&asked, false)? {
-            Found::Granted(grant) => return Ok(Attempt::Granted(grant)),
-            Found::Blocked | Found::AskAgain => {}
+        let found = self.table.keys(asked.hash).lock().acquire(&asked)?;
+        match found {
+            Found::Granted(grant) => Ok(Attempt::Granted(grant)),
+            Found::Blocked => self.table.wait(&asked),
         }
-        self.table.wait(&asked)
     }
 
-    /// Locks a key if nobody is in the way; None where somebody is, a partition of this owner that waits for the same key
-    /// included.
+    /// Locks a key if nobody is in the way; None where somebody is. While the owner waits, None also for the key that it waits for, and
+    /// for more of what it holds where others wait for that.
     ///
     /// # Errors
     /// 53200 beyond a limit; nothing changed then.
     pub fn try_lock(&self, key: &[u8], mode: LockMode) -> Result<Option<Grant>> {
         let asked = self.asked(key, mode);
-        match self.table.keys(asked.hash).lock().acquire(&asked, false)? {
-            Found::Granted(grant) => return Ok(Some(grant)),
-            Found::Blocked => return Ok(None),
-            Found::AskAgain => {}
-        }
-        self.table.try_again(&asked)
+        let found = self.table.keys(asked.hash).lock().acquire(&asked)?;
+        Ok(match found {
+            Found::Granted(grant) => Some(grant),
+            Found::Blocked => None,
+        })
     }
 
     /// How it holds a key; None where it does not.
@@ -147,13 +148,9 @@ impl fmt::Debug for LockOwner {
 impl Drop for LockOwner {
     fn drop(&mut self) {
         // First what waits: what is granted until then is among the locks that are taken below.
-        for pending in self.state.pending() {
-            let ended = self
-                .table
-                .keys(pending.hash)
-                .lock()
-                .withdraw(pending.hash, self.state.id, None);
-            if let Some((_, woken)) = ended {
+        if let Some(Awaited { hash, ticket, .. }) = self.state.awaited() {
+            let withdrawn = self.table.keys(hash).lock().withdraw(hash, ticket);
+            if let Some((_, woken)) = withdrawn {
                 wake(woken);
             }
         }
@@ -171,9 +168,9 @@ pub fn wake(woken: Vec<Waker>) {
     }
 }
 
-/// What an owner waits for by one call.
+/// What an owner waits for.
 #[derive(Clone, Copy, Debug)]
-pub struct Pending {
+pub struct Awaited {
     pub hash: KeyHash,
     pub ticket: u64,
     pub mode: LockMode,
@@ -186,7 +183,7 @@ pub struct OwnerState {
     pub label: Option<Arc<str>>,
     locks_max: usize,
     held: Mutex<HeldKeys>,
-    pending: Mutex<Vec<Pending>>,
+    awaited: Mutex<Option<Awaited>>,
 }
 
 #[derive(Debug, Default)]
@@ -215,7 +212,7 @@ impl OwnerState {
             label,
             locks_max,
             held: Mutex::default(),
-            pending: Mutex::default(),
+            awaited: Mutex::default(),
         }
     }
 
@@ -252,22 +249,19 @@ impl OwnerState {
         !self.held.lock().keys.is_empty()
     }
 
-    pub fn begins_to_wait(&self, pending: Pending) {
-        self.pending.lock().push(pending);
+    pub fn begins_to_wait(&self, awaited: Awaited) {
+        let before = self.awaited.lock().replace(awaited);
+        assert!(before.is_none(), "an owner waits for one lock at a time");
     }
 
-    pub fn waits_no_more(&self, ticket: u64) {
-        self.pending.lock().retain(|pending| pending.ticket != ticket);
+    pub fn waits_no_more(&self) {
+        let before = self.awaited.lock().take();
+        assert!(before.is_some(), "what is granted or taken back was waited for");
     }
 
-    /// Whether a call of it waits, or has not yet seen that it no longer does.
-    pub fn is_waiting(&self) -> bool {
-        !self.pending.lock().is_empty()
-    }
-
-    /// What [`OwnerState::is_waiting`] speaks of.
-    pub fn pending(&self) -> Vec<Pending> {
-        self.pending.lock().clone()
+    /// What it waits for: its request that stands in a queue.
+    pub fn awaited(&self) -> Option<Awaited> {
+        *self.awaited.lock()
     }
 }
 

@@ -15,8 +15,8 @@ use super::{KeyHash, Table};
 
 /// A lock to come. Either a future, or to be waited for by [`LockWait::wait_timeout`]; not both.
 ///
-/// Dropping it takes the request back. If the lock was granted before that, unnoticed, the owner has it until its end or the
-/// mark before: another of its partitions may rely on it already.
+/// Until it is granted or dropped, its owner waits for no other lock. Dropping it takes the request back. If the lock was granted
+/// before that, unnoticed, the owner has it until its end or the mark before: another of its partitions may rely on it already.
 ///
 /// # Errors
 /// 57014 when the owner ended first.
@@ -49,6 +49,11 @@ impl LockWait {
             ticket,
             answer: Answer::Blocking(answer),
         }
+    }
+
+    /// Of its request.
+    pub(super) fn ticket(&self) -> u64 {
+        self.ticket
     }
 
     /// Blocks until the lock is granted, but not longer than `timeout`: whether it is. If not, the request waits on, until it is
@@ -98,12 +103,7 @@ impl fmt::Debug for LockWait {
 
 impl Drop for LockWait {
     fn drop(&mut self) {
-        let withdrawn = self
-            .table
-            .keys(self.hash)
-            .lock()
-            .withdraw(self.hash, self.owner.id, Some(self.ticket));
-        self.owner.waits_no_more(self.ticket);
+        let withdrawn = self.table.keys(self.hash).lock().withdraw(self.hash, self.ticket);
         self.table.waits.fetch_sub(1, Ordering::Relaxed);
         if let Some((_, woken)) = withdrawn {
             wake(woken);

@@ -9,19 +9,21 @@ use super::*;
 /// Longer than anything here takes on a busy machine: who waits that long, waits for ever.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
+/// Blocks until the lock is granted.
+fn lock(owner: &LockOwner, key: &[u8], mode: LockMode) -> Result<(), Error> {
+    if let Attempt::Waiting(mut wait) = owner.lock(key, mode)? {
+        assert!(wait.wait_timeout(FOR_EVER).expect("the owner lives"), "{wait:?} hangs");
+    }
+    Ok(())
+}
+
 /// Blocks until the lock is granted; false for the victim of a deadlock.
 fn locked(owner: &LockOwner, key: &[u8], mode: LockMode) -> bool {
-    match owner.lock(key, mode) {
-        Ok(Attempt::Granted(_)) => true,
-        Ok(Attempt::Waiting(mut wait)) => {
-            assert!(wait.wait_timeout(FOR_EVER).expect("the owner lives"), "{wait:?} hangs");
-            true
-        }
-        Err(error) => {
-            assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
-            false
-        }
+    let found = lock(owner, key, mode);
+    if let Err(error) = &found {
+        assert_eq!(error.state(), SqlState::DEADLOCK_DETECTED);
     }
+    found.is_ok()
 }
 
 /// A number that is read, and written later: two who change it at one time lose one of the changes.
@@ -82,7 +84,11 @@ fn no_update_is_lost_and_nobody_waits_for_ever() {
     assert!(table.list(1).is_empty());
 }
 
-/// Each owner is shared by three threads, as partitions of a statement share it; some stop waiting, and owners end while others wait.
+/// Each owner is shared by three threads, as partitions of a statement may share it; one of them may wait, some stop waiting, and owners end
+/// while others wait.
+///
+/// All of them could wait at one time, until this test hung in one of sixty runs on a busy machine, with four owners in a circle. See
+/// `an_owner_waits_for_one_lock_at_a_time`.
 #[test]
 fn partitions_share_an_owner() {
     const OWNERS: usize = 4;
@@ -117,10 +123,12 @@ fn partition_locks(owner: &LockOwner, rng: &mut SeededRng) {
             }
         } else if rng.chance(1, 6) {
             owner.try_lock(&key, mode).expect("no limit");
-        } else if locked(owner, &key, mode) {
-            assert!(owner.holds(&key).is_some_and(|held| held >= mode));
         } else {
-            return;
+            match lock(owner, &key, mode) {
+                Ok(()) => assert!(owner.holds(&key).is_some_and(|held| held >= mode)),
+                Err(error) if error.state() == SqlState::DEADLOCK_DETECTED => return,
+                Err(error) => assert_eq!(error.state(), SqlState::INTERNAL_ERROR, "another partition waits"),
+            }
         }
     }
 }
