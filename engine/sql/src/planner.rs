@@ -423,9 +423,7 @@ impl<'a> Names<'a> {
         let plan = |text: &String| {
             let mut expr = parse::parse_expression(text).map_err(wrap)?;
             parse::write_out_exponents(&mut expr);
-            system::rewrite_expression(&mut expr, &|name| {
-                self.state.aggregate_functions().contains_key(name)
-            });
+            system::rewrite_expression(&mut expr, &|name| self.state.aggregate_functions().contains_key(name));
             settle_casts(&mut expr, &mut Vec::new()).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
