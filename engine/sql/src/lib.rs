@@ -25,6 +25,7 @@ mod dml;
 mod engine;
 mod error;
 mod functions;
+mod generated;
 mod graph;
 mod nearest;
 mod observe;

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use crate::{alter_system, alter_words, graph, utility};
+use crate::{alter_system, alter_words, generated, graph, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -65,6 +65,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         .any(|window| window.eq_ignore_ascii_case(b"key"))
     {
         tokens = utility::strengthen(tokens);
+    }
+    if generated::is_mentioned(text) {
+        tokens = generated::carry(tokens, text)?;
     }
     let mut utilities = Vec::new();
     if utility::is_mentioned(text) {

@@ -263,8 +263,8 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Utility, ParserError> {
     }
 }
 
-/// A word that may be no keyword of sqlparser's.
-fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
+/// Takes a word that may be no keyword of sqlparser's.
+pub fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
     let is_there = matches!(&parser.peek_token().token, Token::Word(Word { value, quote_style: None, .. })
         if value.eq_ignore_ascii_case(wanted));
     if is_there {
@@ -403,62 +403,74 @@ fn vacuum(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     Ok(Utility::Vacuum { analyze, tables })
 }
 
-#[derive(Default)]
-struct Options {
-    options: Vec<SequenceOption>,
-    owned_by: Option<ast::ObjectName>,
+/// Options of a sequence.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// As they are written.
+    pub options: Vec<SequenceOption>,
+    /// OWNED BY.
+    pub owned_by: Option<ast::ObjectName>,
 }
 
 fn options(parser: &mut Parser<'_>) -> Result<Options, ParserError> {
     let mut found = Options::default();
     while parser.peek_token().token != Token::EOF {
-        let option = if word(parser, "AS") {
-            let data_type = parser.parse_data_type()?;
-            let known = sql_type(&data_type).map_err(|error| ParserError::ParserError(error.message().to_owned()))?;
-            SequenceOption::As(known)
-        } else if word(parser, "INCREMENT") {
-            word(parser, "BY");
-            SequenceOption::Increment(number(parser)?)
-        } else if word(parser, "MINVALUE") {
-            SequenceOption::Min(Some(number(parser)?))
-        } else if word(parser, "MAXVALUE") {
-            SequenceOption::Max(Some(number(parser)?))
-        } else if word(parser, "START") {
-            word(parser, "WITH");
-            SequenceOption::Start(number(parser)?)
-        } else if word(parser, "RESTART") {
-            word(parser, "WITH");
-            let is_number = matches!(
-                parser.peek_token().token,
-                Token::Number(..) | Token::Minus | Token::Plus
-            );
-            SequenceOption::Restart(is_number.then(|| number(parser)).transpose()?)
-        } else if word(parser, "CACHE") {
-            SequenceOption::Cache(number(parser)?)
-        } else if word(parser, "CYCLE") {
-            SequenceOption::Cycle(true)
-        } else if word(parser, "NO") {
-            if word(parser, "MINVALUE") {
-                SequenceOption::Min(None)
-            } else if word(parser, "MAXVALUE") {
-                SequenceOption::Max(None)
-            } else if word(parser, "CYCLE") {
-                SequenceOption::Cycle(false)
-            } else {
-                return parser.expected("MINVALUE, MAXVALUE or CYCLE", parser.peek_token());
-            }
-        } else if word(parser, "OWNED") {
-            parser.expect_keyword(Keyword::BY)?;
-            found.owned_by = Some(parser.parse_object_name(false)?);
-            continue;
-        } else if word(parser, "LOGGED") || word(parser, "UNLOGGED") {
-            continue;
-        } else {
-            return parser.expected("an option of a sequence", parser.peek_token());
-        };
-        found.options.push(option);
+        option(parser, &mut found)?;
     }
     Ok(found)
+}
+
+/// One option of a sequence, added to those that were found.
+///
+/// # Errors
+/// For what is none.
+pub fn option(parser: &mut Parser<'_>, found: &mut Options) -> Result<(), ParserError> {
+    let option = if word(parser, "AS") {
+        let data_type = parser.parse_data_type()?;
+        let known = sql_type(&data_type).map_err(|error| ParserError::ParserError(error.message().to_owned()))?;
+        SequenceOption::As(known)
+    } else if word(parser, "INCREMENT") {
+        word(parser, "BY");
+        SequenceOption::Increment(number(parser)?)
+    } else if word(parser, "MINVALUE") {
+        SequenceOption::Min(Some(number(parser)?))
+    } else if word(parser, "MAXVALUE") {
+        SequenceOption::Max(Some(number(parser)?))
+    } else if word(parser, "START") {
+        word(parser, "WITH");
+        SequenceOption::Start(number(parser)?)
+    } else if word(parser, "RESTART") {
+        word(parser, "WITH");
+        let is_number = matches!(
+            parser.peek_token().token,
+            Token::Number(..) | Token::Minus | Token::Plus
+        );
+        SequenceOption::Restart(is_number.then(|| number(parser)).transpose()?)
+    } else if word(parser, "CACHE") {
+        SequenceOption::Cache(number(parser)?)
+    } else if word(parser, "CYCLE") {
+        SequenceOption::Cycle(true)
+    } else if word(parser, "NO") {
+        if word(parser, "MINVALUE") {
+            SequenceOption::Min(None)
+        } else if word(parser, "MAXVALUE") {
+            SequenceOption::Max(None)
+        } else if word(parser, "CYCLE") {
+            SequenceOption::Cycle(false)
+        } else {
+            return parser.expected("MINVALUE, MAXVALUE or CYCLE", parser.peek_token());
+        }
+    } else if word(parser, "OWNED") {
+        parser.expect_keyword(Keyword::BY)?;
+        found.owned_by = Some(parser.parse_object_name(false)?);
+        return Ok(());
+    } else if word(parser, "LOGGED") || word(parser, "UNLOGGED") {
+        return Ok(());
+    } else {
+        return parser.expected("an option of a sequence", parser.peek_token());
+    };
+    found.options.push(option);
+    Ok(())
 }
 
 fn number(parser: &mut Parser<'_>) -> Result<i64, ParserError> {

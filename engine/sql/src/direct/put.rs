@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
+use aion_catalog::descriptor::Identity;
 use aion_catalog::row::RowReader;
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{ArrayRef, BinaryArray};
@@ -70,6 +71,13 @@ impl Put {
         if insert.columns.is_empty() {
             positions = (0..columns.len()).collect();
         }
+        // Who may give it a value is the planner's to say.
+        if positions
+            .iter()
+            .any(|&at| columns[at].identity == Some(Identity::Always))
+        {
+            return None;
+        }
         let is_left_out = |position: &usize| !positions.contains(position);
         if (0..columns.len())
             .filter(is_left_out)
@@ -110,7 +118,11 @@ impl Put {
             {
                 return None;
             }
-            let sql_type = shape.descriptor.columns[position].sql_type;
+            let column = &shape.descriptor.columns[position];
+            if column.identity == Some(Identity::Always) {
+                return None;
+            }
+            let sql_type = column.sql_type;
             let value = match &assignment.value {
                 ast::Expr::BinaryOp { left, op, right } => {
                     sum((left, op, right), &update.target, shape, sql_type, parameters)?

@@ -17,6 +17,7 @@
 
 mod conflict;
 mod encode;
+mod identity;
 mod many;
 mod plan;
 mod proposed;

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::conflict::OnConflict;
+use super::identity;
 use super::rules::RowRules;
 use crate::functions::{cast_call, is_function};
 use crate::parse;
@@ -120,6 +121,7 @@ fn plan_insert(
         None => None,
     };
     let returning = insert.returning.take().map(|items| Returning { items, alias });
+    let passed_over = identity::settle(&mut insert, &shape)?;
     match &mut insert.source {
         Some(source) => {
             if insert.columns.is_empty() {
@@ -132,6 +134,7 @@ fn plan_insert(
     }
     let rules = names.row_rules(&shape)?;
     names.bind_for_insert(TARGET, &shape)?;
+    let defaults = identity::defaults(&names, &shape, &passed_over)?;
     insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
     let mut planned = names.plan(ast::Statement::Insert(insert), types, text)?;
     let LogicalPlan::Dml(dml) = planned.plan else {
@@ -150,7 +153,7 @@ fn plan_insert(
         conflict,
         returning,
     };
-    planned.plan = Arc::unwrap_or_clone(dml.input);
+    planned.plan = identity::put_defaults(Arc::unwrap_or_clone(dml.input), defaults)?;
     Ok((change, planned))
 }
 
@@ -324,6 +327,7 @@ pub fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &st
             );
             return Err(at(error, column.span, text));
         }
+        identity::check_assigned(&shape.descriptor.columns[position], &value)?;
         assigned[position] = Some(with_default(value, shape, position)?);
     }
     Ok(assigned)
@@ -520,14 +524,9 @@ pub fn select(
 
 /// `SET column = DEFAULT` takes the column's default, or NULL.
 fn with_default(value: ast::Expr, shape: &TableShape, position: usize) -> Result<ast::Expr> {
-    match &value {
-        ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default") => {
-            match &shape.descriptor.columns[position].default {
-                Some(default) => parse::parse_expression(default),
-                None => parse::parse_expression("NULL"),
-            }
-        }
-        _ => Ok(value),
+    match identity::is_default(&value) {
+        true => identity::default_of(&shape.descriptor.columns[position]),
+        false => Ok(value),
     }
 }
 
@@ -558,7 +557,7 @@ pub fn normalize(ident: &ast::Ident) -> String {
     }
 }
 
-fn last_part(name: &ast::ObjectName) -> Result<ast::Ident> {
+pub(super) fn last_part(name: &ast::ObjectName) -> Result<ast::Ident> {
     let part = name.0.last().and_then(ast::ObjectNamePart::as_ident);
     part.cloned()
         .ok_or_else(|| Error::unsupported(format!("\"{name}\" is not a name")))

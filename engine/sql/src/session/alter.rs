@@ -10,13 +10,15 @@
 //!
 //! A statement that was planned before, and a transaction that read the table, is refused at its commit (40001) and planned again.
 
+mod identity;
+
 use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, IndexMethod, TableDescriptor, check_name};
+use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, IndexMethod, SequenceDescriptor, TableDescriptor, check_name};
 use aion_catalog::keys::IndexKeys;
-use aion_catalog::objects::{Catalog, Object, sequence_state_key};
+use aion_catalog::objects::{Catalog, Object};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::Array;
 use datafusion::logical_expr::Expr;
@@ -25,17 +27,20 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use super::Session;
 use super::ddl::{Breach, Definition, Rewrite};
 use super::dependents::{Alteration, take_column};
+use super::numbered::check_unused;
 use super::rewriting::{contains_nulls, converts_by_itself, limited, one, quoted, rename, rewriting, table_item};
-use super::sequence::{Counted, identity, options_of};
+use super::sequence::Counted;
 use super::table::{add_column, add_constraint, check_relation, default_text, named_columns, parameters, unqualified};
 use crate::alter_words::{self, Carried};
 use crate::cells::{Cells, canonical};
 use crate::copy::Defaults;
 use crate::dml::{at, normalize, reference, select, violated_by_some_row};
 use crate::error::translate;
+use crate::generated;
 use crate::parse;
 use crate::planner::sql_type;
 use crate::table::TableShape;
+use crate::utility::SequenceOption;
 
 /// What becomes of a table.
 struct Draft<'a> {
@@ -49,6 +54,8 @@ struct Draft<'a> {
     cascaded: Vec<ColumnId>,
     /// Columns that get a sequence.
     counted: Vec<Counted>,
+    /// Sequences of identity columns, and what is changed of them.
+    renumbered: Vec<(Arc<SequenceDescriptor>, Vec<SequenceOption>)>,
     /// The bytes or keys of rows change.
     is_rewritten: bool,
     verified: Vec<(ast::Statement, Breach)>,
@@ -83,6 +90,7 @@ impl Session {
             computed: Vec::new(),
             cascaded: Vec::new(),
             counted: Vec::new(),
+            renumbered: Vec::new(),
             is_rewritten: false,
             verified: Vec::new(),
             notices: Vec::new(),
@@ -92,6 +100,7 @@ impl Session {
         for operation in operations {
             self.alter(&mut draft, operation)?;
         }
+        self.name_sequences(&mut draft.table, catalog)?;
         self.check_expressions(&draft.table, catalog)?;
         let alteration = Alteration {
             before: &draft.before,
@@ -290,11 +299,18 @@ impl Session {
                 Ok(())
             }
             ast::AlterColumnOperation::SetDefault { value } => {
+                if let Some(change) = generated::carried(value)? {
+                    return draft.change_identity(position, change);
+                }
+                draft.refuse_default_of_identity(position)?;
                 let column = &mut draft.table.columns[position];
                 column.default = Some(default_text(value, column.sql_type)?);
                 Ok(())
             }
             ast::AlterColumnOperation::DropDefault => {
+                draft
+                    .refuse_default_of_identity(position)
+                    .map_err(|error| error.with_hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."))?;
                 draft.table.columns[position].default = None;
                 Ok(())
             }
@@ -302,28 +318,7 @@ impl Session {
                 let to = sql_type(data_type)?;
                 draft.set_type(position, to, data_type, using.as_ref())
             }
-            ast::AlterColumnOperation::AddGenerated {
-                generated_as,
-                sequence_options,
-            } => {
-                let column = &mut draft.table.columns[position];
-                if column.default.is_some() || column.is_nullable {
-                    let message = match column.is_nullable {
-                        true => {
-                            format!("column \"{column_name}\" must be declared NOT NULL before identity can be added")
-                        }
-                        false => format!("column \"{column_name}\" already has a default value"),
-                    };
-                    return Err(Error::invalid(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
-                }
-                let kind = generated_as.as_ref().unwrap_or(&ast::GeneratedAs::Always);
-                column.identity = identity(kind);
-                draft.counted.push(Counted {
-                    column: column.id,
-                    options: options_of(sequence_options.as_deref().unwrap_or_default())?,
-                });
-                Ok(())
-            }
+            ast::AlterColumnOperation::AddGenerated { .. } => Err(Error::internal("it is carried by SET DEFAULT")),
         }
     }
 
@@ -388,6 +383,7 @@ impl Session {
             catalog,
             computed,
             counted,
+            renumbered,
             is_rewritten,
             verified,
             notices,
@@ -396,16 +392,16 @@ impl Session {
         let mut definition = Definition::new("ALTER TABLE", Vec::new());
         definition.verified = verified;
         definition.notices = notices;
-        self.add_sequences(&mut definition, &mut table, counted, catalog)?;
-        for sequence in catalog.sequences() {
-            let is_gone = |column: &ColumnDescriptor| {
-                sequence.is_of(before.id, Some(column.id)) && table.position_of(column.id).is_none()
-            };
-            if before.columns.iter().any(is_gone) {
-                definition.changes.extend(catalog.drop_sequence(sequence));
-                definition.cleared.push(sequence_state_key(sequence.id));
-            }
+        for (sequence, options) in renumbered {
+            let changed = self.change_sequence(&mut definition, &sequence, &options)?;
+            definition.changes.extend(catalog.put_sequence(&changed));
         }
+        for sequence in identity::without_column(&before, &table, catalog) {
+            check_unused(catalog, sequence, &|user, _| user.id == before.id)?;
+            definition.changes.extend(catalog.drop_sequence(sequence));
+            definition.retire_numbers(sequence);
+        }
+        self.add_sequences(&mut definition, &mut table, counted, catalog)?;
         let mut built = Vec::new();
         if is_rewritten {
             let (storage, private) = self.engine.storages.private_storage()?;

@@ -16,8 +16,9 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
-use super::sequence::{Counted, identity, options_of, serial};
+use super::sequence::{Counted, check_identity_type, serial};
 use crate::dml::{at, normalize};
+use crate::generated::{self, IdentityChange};
 use crate::planner::sql_type;
 
 /// Columns of an index at most: PostgreSQL's limit.
@@ -44,6 +45,7 @@ impl Session {
         for constraint in &create.constraints {
             add_constraint(&mut table, constraint, catalog, text)?;
         }
+        self.name_sequences(&mut table, catalog)?;
         self.check_expressions(&table, catalog)?;
         let mut definition = Definition::new("CREATE TABLE", Vec::new());
         table.id = TableId(catalog.next_id(0)?.0);
@@ -103,28 +105,20 @@ pub(super) fn add_column(
     let mut counted = counter.map(|_| Counted {
         column: id,
         options: Vec::new(),
+        name: None,
     });
     let mut constraints = Vec::new();
     for option in &definition.options {
         match &option.option {
             ast::ColumnOption::Null => {}
             ast::ColumnOption::NotNull => column.is_nullable = false,
-            ast::ColumnOption::Default(expr) => column.default = Some(default_text(expr, sql_type).map_err(place)?),
+            ast::ColumnOption::Default(expr) => match generated::carried(expr).map_err(place)? {
+                Some(change) => counted = Some(identity(&mut column, change, &table.name).map_err(place)?),
+                None if column.default.is_some() => return Err(place(several_defaults(&name, &table.name))),
+                None => column.default = Some(default_text(expr, sql_type).map_err(place)?),
+            },
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
-            }
-            ast::ColumnOption::Generated {
-                generated_as,
-                sequence_options,
-                generation_expr: None,
-                ..
-            } if counted.is_none() => {
-                column.identity = identity(generated_as);
-                column.is_nullable = false;
-                counted = Some(Counted {
-                    column: id,
-                    options: options_of(sequence_options.as_deref().unwrap_or_default()).map_err(place)?,
-                });
             }
             // Text sorts by its bytes here.
             ast::ColumnOption::Collation(collation) if is_bytewise(collation) => {}
@@ -135,6 +129,7 @@ pub(super) fn add_column(
             }
         }
     }
+    check_one_default(&column, counter.is_some(), &table.name).map_err(place)?;
     table.columns.push(column);
     let only = [name.clone()];
     for option in constraints {
@@ -147,14 +142,50 @@ pub(super) fn add_column(
         };
         added.map_err(place)?;
     }
-    if counted.is_some() && table.columns.last().is_some_and(|column| column.default.is_some()) {
-        let message = format!(
-            "both default and identity specified for column \"{name}\" of table \"{}\"",
-            table.name
-        );
-        return Err(place(Error::invalid(SqlState::SYNTAX_ERROR, message)));
-    }
     Ok(counted)
+}
+
+/// Makes a column an identity column, as GENERATED in its definition says.
+fn identity(column: &mut ColumnDescriptor, change: IdentityChange, table: &str) -> Result<Counted> {
+    let IdentityChange::Add { kind, options, name } = change else {
+        return Err(Error::internal("a column is defined by what changes one"));
+    };
+    check_identity_type(column.sql_type)?;
+    if column.identity.replace(kind).is_some() {
+        let message = format!(
+            "multiple identity specifications for column \"{}\" of table \"{table}\"",
+            column.name
+        );
+        return Err(Error::invalid(SqlState::SYNTAX_ERROR, message));
+    }
+    column.is_nullable = false;
+    Ok(Counted {
+        column: column.id,
+        options,
+        name,
+    })
+}
+
+/// That a column has one default at most, of which a serial column and an identity column have theirs.
+fn check_one_default(column: &ColumnDescriptor, is_serial: bool, table: &str) -> Result<()> {
+    match (column.identity.is_some(), is_serial, column.default.is_some()) {
+        (true, true, _) | (true, _, true) => Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            format!(
+                "both default and identity specified for column \"{}\" of table \"{table}\"",
+                column.name
+            ),
+        )),
+        (false, true, true) => Err(several_defaults(&column.name, table)),
+        _ => Ok(()),
+    }
+}
+
+fn several_defaults(column: &str, table: &str) -> Error {
+    Error::invalid(
+        SqlState::SYNTAX_ERROR,
+        format!("multiple default values specified for column \"{column}\" of table \"{table}\""),
+    )
 }
 
 fn is_bytewise(collation: &ast::ObjectName) -> bool {
