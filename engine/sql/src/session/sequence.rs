@@ -375,7 +375,7 @@ impl Definition {
     ///
     /// It is no write of the transaction, which would lose against every nextval meanwhile, also against its own.
     pub fn retire_numbers(&mut self, sequence: &SequenceDescriptor) {
-        self.retire(KeyRange::point(&sequence_state_key(sequence.state_id())));
+        self.retire(KeyRange::prefix(&sequence_state_key(sequence.state_id())));
     }
 }
 
