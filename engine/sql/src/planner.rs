@@ -327,6 +327,17 @@ impl<'a> Names<'a> {
     /// # Errors
     /// 42xxx.
     pub fn check_defaults(&self, table: &TableDescriptor) -> Result<()> {
+        for text in table.columns.iter().filter_map(|column| column.default.as_ref()) {
+            let refuse = |state, what| {
+                let message = format!("{what} functions are not allowed in DEFAULT expressions");
+                Err(Error::invalid(state, message))
+            };
+            match self.beyond_a_row(&parse::parse_expression(text)?) {
+                Some(BeyondRow::Aggregate) => return refuse(SqlState::GROUPING_ERROR, "aggregate"),
+                Some(BeyondRow::Window) => return refuse(SqlState::WINDOWING_ERROR, "window"),
+                Some(BeyondRow::Query) | None => {}
+            }
+        }
         self.defaults(table).map(drop).map_err(|error| translate(error, ""))
     }
 

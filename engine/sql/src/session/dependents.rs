@@ -59,7 +59,7 @@ impl Dependents {
 enum Fate {
     /// Its text is right as it is.
     Stays,
-    Changes(ViewDescriptor),
+    Changes(Box<ViewDescriptor>),
     /// It would no longer be what it is, as far as the catalog is known yet.
     Breaks,
 }
@@ -240,7 +240,7 @@ impl Session {
             Some(None) => Fate::Stays,
             Some(Some(planned)) => {
                 carried.uses = planned.named.into_iter().collect();
-                Fate::Changes(carried)
+                Fate::Changes(Box::new(carried))
             }
         })
     }
@@ -281,8 +281,8 @@ fn carry_over(
             match fate(&view, changed)? {
                 Fate::Stays => {}
                 Fate::Changes(new) => {
-                    *changed = changed.with_view(&view, new.clone());
-                    carried.push(new);
+                    *changed = changed.with_view(&view, ViewDescriptor::clone(&new));
+                    carried.push(*new);
                 }
                 Fate::Breaks => left.push(view),
             }
