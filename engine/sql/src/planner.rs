@@ -328,7 +328,7 @@ impl<'a> Names<'a> {
     /// 42xxx.
     pub fn check_defaults(&self, table: &TableDescriptor) -> Result<()> {
         for text in table.columns.iter().filter_map(|column| column.default.as_ref()) {
-            let refuse = |state, what| {
+            let refuse = |state: SqlState, what: &str| -> Result<()> {
                 let message = format!("{what} functions are not allowed in DEFAULT expressions");
                 Err(Error::invalid(state, message))
             };

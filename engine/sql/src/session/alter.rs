@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, IndexMethod, SequenceDescriptor, TableDescriptor, check_name};
+use aion_catalog::descriptor::{
+    ColumnDescriptor, ColumnId, IndexMethod, SequenceDescriptor, TableDescriptor, check_name,
+};
 use aion_catalog::keys::IndexKeys;
 use aion_catalog::objects::{Catalog, Object};
 use aion_catalog::{SqlType, Value};
