@@ -244,7 +244,7 @@ fn a_deadlock_ends_one_of_two() {
 fn select_for_update_locks_what_it_gives() {
     block_on(async |server| {
         let (one, other) = (connect(&server).await, connect(&server).await);
-        run(&one, "CREATE TABLE jobs (id int PRIMARY KEY, state text); INSERT INTO jobs SELECT i, 'new' FROM generate_series(1, 6) AS g(i)").await;
+        run(&one, "CREATE TABLE jobs (id bigint PRIMARY KEY, state text); INSERT INTO jobs SELECT i, 'new' FROM generate_series(1, 6) AS g(i)").await;
         run(&one, "BEGIN; SELECT * FROM jobs WHERE id = 1 FOR UPDATE").await;
         assert_eq!(
             refused(&other, "SELECT id FROM jobs WHERE id = 1 FOR UPDATE NOWAIT").await,
@@ -265,7 +265,7 @@ fn select_for_update_locks_what_it_gives() {
         assert_eq!(number(&other, "SELECT count(*) FROM jobs").await, 6);
 
         // A queue: each takes the next that nobody has.
-        let next = "SELECT id::bigint FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+        let next = "SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
         run(&other, "BEGIN").await;
         assert_eq!(number(&other, next).await, 2);
         assert_eq!(number(&one, next).await, 1, "its own lock is none to it");
@@ -322,7 +322,7 @@ fn a_savepoint_gives_back_the_locks_that_came_after_it() {
         .await;
         run(
             &one,
-            "BEGIN; UPDATE t SET v = 1 WHERE id = 1; SAVEPOINT s; UPDATE t SET v = 1 WHERE id = 2; ROLLBACK TO s",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE t SET v = 1 WHERE id = 1; SAVEPOINT s; UPDATE t SET v = 1 WHERE id = 2; ROLLBACK TO s",
         )
         .await;
         run(&other, "UPDATE t SET v = 5 WHERE id = 2").await;

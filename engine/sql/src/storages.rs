@@ -18,14 +18,14 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use aion_base::id::{IndexId, LogIndex, TableId, TxnId};
+use aion_base::id::{IndexId, TableId, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{
     FIRST_STORAGE, KeyChange, next_storage_key, read_retired, retire, retired_range, unretire,
 };
-use aion_storage::{Change, Commit, Direction, Outcome, Replicator, Store};
+use aion_storage::{Change, Commit, Direction, Isolation, Outcome, Replicator, Store};
 use parking_lot::Mutex;
 
 /// Ids that one commit takes from the counter.
@@ -174,13 +174,19 @@ impl Storages {
             note: change.key.clone(),
             storages: Arc::downgrade(self),
         };
-        let mut commit = Commit::new(new_id(), LogIndex(0));
-        commit.isolation = aion_storage::Isolation::ReadCommitted;
+        let mut commit = self.commit()?;
         commit.write(change.key, Change::Put(change.value.unwrap_or_default()));
         match self.store.propose(commit)?.wait()? {
             Outcome::Committed { .. } => Ok(Arc::new(private)),
             Outcome::Rejected(rejection) => Err(rejection.into()),
         }
+    }
+
+    /// A commit that relies on nothing. Its read point is of now all the same: one that lies too far back is refused, whatever it relies on.
+    fn commit(&self) -> Result<Commit> {
+        let mut commit = Commit::new(new_id(), self.store.snapshot().read_point()?.index);
+        commit.isolation = Isolation::ReadCommitted;
+        Ok(commit)
     }
 
     /// A commit retired something.
@@ -210,8 +216,7 @@ impl Storages {
                 self.note_retired();
             }
             self.store.clear(&ranges).inspect_err(|_| self.note_retired())?;
-            let mut commit = Commit::new(new_id(), LogIndex(0));
-            commit.isolation = aion_storage::Isolation::ReadCommitted;
+            let mut commit = self.commit()?;
             for range in &ranges {
                 commit.write(unretire(range).key, Change::Delete);
             }
@@ -249,6 +254,7 @@ fn new_id() -> TxnId {
 
 #[cfg(test)]
 mod tests {
+    use aion_base::id::LogIndex;
     use aion_storage::StoreOptions;
 
     use super::*;
@@ -310,6 +316,28 @@ mod tests {
         Storages::new(store.clone()).sweep().expect("swept");
         assert_eq!(count(&store, &KeyRange::table(id)), 0);
         drop(private);
+    }
+
+    /// The commits of the storages once had the read point 0, which the window no longer knows after 128 MiB of log: from then on nothing
+    /// could be dropped, and no index be built.
+    #[test]
+    fn a_log_that_is_long_keeps_nobody_from_it() {
+        let options = StoreOptions {
+            window_bytes: 4096,
+            ..StoreOptions::default()
+        };
+        let store = Arc::new(Store::in_memory(&options));
+        for _ in 0..100 {
+            let mut commit = Commit::new(new_id(), store.snapshot().read_point().expect("read").index);
+            commit.write(b"key".to_vec(), Change::Put(vec![7; 200]));
+            let _: Outcome = store.propose(commit).expect("queued").wait().expect("answered");
+        }
+        let storages = Storages::new(store.clone());
+        let (id, private) = storages.private_storage().expect("made");
+        assert!(id >= FIRST_STORAGE);
+        drop(private);
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &retired_range()), 0);
     }
 
     #[test]

@@ -189,6 +189,9 @@ pub fn make_unique(query: &mut ast::Query) {
     let ast::SetExpr::Select(select) = &mut *query.body else {
         return;
     };
+    if query.order_by.is_some() {
+        name_casts(select);
+    }
     let mut seen = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         if let ast::SelectItem::UnnamedExpr(expr) = item
@@ -197,6 +200,49 @@ pub fn make_unique(query: &mut ast::Query) {
             *item = ast::SelectItem::ExprWithAlias {
                 expr: expr.clone(),
                 alias: ast::Ident::with_quote('"', format!("aion column {at}")),
+            };
+        }
+    }
+}
+
+/// `SELECT a::text ... ORDER BY a` orders by what it gives, as in PostgreSQL. DataFusion adds the column a beside it, and finds that both
+/// are called a. With GROUP BY the name means the column in PostgreSQL, and what is given in DataFusion: then nothing is named.
+fn name_casts(select: &mut ast::Select) {
+    let groups = match &select.group_by {
+        ast::GroupByExpr::All(_) => true,
+        ast::GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
+    };
+    if groups {
+        return;
+    }
+    let column_of = |expr: &ast::Expr| match expr {
+        ast::Expr::Identifier(name) => Some(normalize(name)),
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
+        _ => None,
+    };
+    let named = select.projection.iter().filter_map(|item| match item {
+        ast::SelectItem::UnnamedExpr(expr) => column_of(expr),
+        ast::SelectItem::ExprWithAlias { alias, .. } => Some(normalize(alias)),
+        _ => None,
+    });
+    let mut taken: std::collections::BTreeSet<String> = named.collect();
+    let has_star = select.projection.iter().any(|item| {
+        matches!(
+            item,
+            ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..)
+        )
+    });
+    for item in &mut select.projection {
+        let ast::SelectItem::UnnamedExpr(ast::Expr::Cast { expr, .. }) = item else {
+            continue;
+        };
+        let Some(name) = column_of(expr).filter(|name| !has_star && taken.insert(name.clone())) else {
+            continue;
+        };
+        if let ast::SelectItem::UnnamedExpr(expr) = item {
+            *item = ast::SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias: ast::Ident::with_quote('"', name),
             };
         }
     }

@@ -117,8 +117,10 @@ impl Going {
             if users.is_empty() {
                 continue;
             }
-            let message = match self.objects.as_slice() {
-                [_] => format!("cannot drop {kind} {name} because other objects depend on it"),
+            // A table's sequences go along, and nobody asked for them.
+            let asked = self.objects.iter().filter(|there| kind_of(there) == kind).count();
+            let message = match asked {
+                1 => format!("cannot drop {kind} {name} because other objects depend on it"),
                 _ => "cannot drop desired object(s) because other objects depend on them".to_owned(),
             };
             return Err(Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
