@@ -22,6 +22,7 @@ mod locks;
 mod model;
 mod nearest;
 mod observed;
+mod operations;
 mod pipeline;
 mod program;
 mod rehearsal;

@@ -61,6 +61,13 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     if text
         .as_bytes()
+        .windows(4)
+        .any(|window| window.eq_ignore_ascii_case(b"copy"))
+    {
+        tokens = utility::plain_switches(tokens);
+    }
+    if text
+        .as_bytes()
         .windows(3)
         .any(|window| window.eq_ignore_ascii_case(b"key"))
     {

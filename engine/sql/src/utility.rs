@@ -178,6 +178,38 @@ pub fn strengthen(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
+/// `FREEZE on` and `HEADER off` of a COPY as sqlparser knows them, TRUE and FALSE.
+pub fn plain_switches(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let significant: Vec<usize> = (0..tokens.len())
+        .filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_)))
+        .collect();
+    let word = |at: usize| match &tokens[at].token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_lowercase()),
+        _ => None,
+    };
+    let mut changed = Vec::new();
+    let mut is_copy = false;
+    for (nth, &at) in significant.iter().enumerate() {
+        let is_first = nth == 0 || tokens[significant[nth - 1]].token == Token::SemiColon;
+        if is_first {
+            is_copy = word(at).as_deref() == Some("copy");
+        }
+        let is_switch = is_copy && matches!(word(at).as_deref(), Some("freeze" | "header"));
+        let Some(&next) = significant.get(nth + 1).filter(|_| is_switch) else {
+            continue;
+        };
+        match word(next).as_deref() {
+            Some("on") => changed.push((next, "TRUE")),
+            Some("off") => changed.push((next, "FALSE")),
+            _ => {}
+        }
+    }
+    for (at, value) in changed {
+        tokens[at].token = Token::make_word(value, None);
+    }
+    tokens
+}
+
 /// The statement that a CALL carries; None for one that is a user's.
 ///
 /// # Errors
@@ -541,6 +573,16 @@ mod tests {
                 panic!("{text}");
             };
             assert_eq!((analyze, tables.len()), (wanted_analyze, count), "{text}");
+        }
+    }
+
+    #[test]
+    fn switches_of_copy_may_be_on_and_off() {
+        for text in [
+            "copy t from stdin with (freeze on)",
+            "COPY t FROM STDIN (FORMAT csv, HEADER off);",
+        ] {
+            assert_eq!(parse::parse(text).expect("valid").len(), 1, "{text}");
         }
     }
 

@@ -214,7 +214,15 @@ impl Session {
         columns::make_unique(&mut locking.query);
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let statement = ast::Statement::Query(Box::new(locking.query.clone()));
-        let planned = names.plan(statement, parameters::known(&types), text)?;
+        let planned = names.plan(statement, parameters::known(&types), text);
+        let planned = planned.map_err(|error| {
+            // With the keys beside them groups cannot be planned; what is wrong is the lock.
+            let given: Vec<_> = types.clone();
+            match self.plan_query(&without_locks(query), &given, text, catalog) {
+                Ok(plain) => check_rows(&plain.plan).err().unwrap_or(error),
+                Err(_) => error,
+            }
+        })?;
         check_rows(&planned.plan)?;
         Ok((planned, locking))
     }

@@ -273,9 +273,17 @@ impl Session {
         let is_duplicate = rejection.reason == Reason::Duplicate;
         let key = KeyReader::new(&rejection.key).table().ok();
         let error = Error::from(rejection);
-        let (Some((table, index)), true) = (key, is_duplicate) else {
+        let Some((table, index)) = key else {
             return error;
         };
+        if !is_duplicate {
+            let place = match self.constraint(table, index) {
+                _ if table == objects::CATALOG_TABLE => "a definition in the catalog".to_owned(),
+                Some((table, _)) => format!("table \"{table}\""),
+                None => format!("storage {}, index {}", table.0, index.0),
+            };
+            return error.with_detail(format!("What was changed lies in {place}."));
+        }
         match self.constraint(table, index) {
             Some((table, constraint)) => Error::conflict(
                 SqlState::UNIQUE_VIOLATION,
@@ -293,7 +301,7 @@ impl Session {
         let table = catalog.tables().find(|there| there.storage == table)?;
         let constraint = match table.indexes.iter().find(|there| there.id == index) {
             Some(index) => index.name.clone(),
-            None => table.primary_key_name.clone()?,
+            None => table.primary_key_name.clone().unwrap_or_default(),
         };
         Some((table.name.clone(), constraint))
     }

@@ -96,6 +96,8 @@ struct State {
     isolation: Isolation,
     /// None until something is read.
     view: Option<View>,
+    /// Something was read at some time.
+    has_read: bool,
     /// Ranges that nobody else knows of.
     private: Vec<PrivateRange>,
     /// Where these are read.
@@ -124,6 +126,7 @@ impl Default for State {
         Self {
             isolation: Isolation::Serializable,
             view: None,
+            has_read: false,
             private: Vec::new(),
             private_view: None,
             writes: BTreeMap::new(),
@@ -480,7 +483,7 @@ impl Transaction {
     /// Whether a statement read or wrote something.
     pub fn is_used(&self) -> bool {
         let state = self.state.lock();
-        !state.reads.is_empty() || !state.statement_reads.is_empty() || !state.writes.is_empty()
+        state.has_read || !state.writes.is_empty()
     }
 
     /// Nobody will come back to a mark.

@@ -39,6 +39,7 @@ impl Transaction {
     pub(super) fn view<'a>(&self, state: &'a mut State) -> Result<&'a View> {
         if state.view.is_none() {
             state.view = Some(View::now(&self.store, self.may_write)?);
+            state.has_read = true;
         }
         Ok(state.view.as_ref().expect("it was just taken"))
     }
