@@ -298,7 +298,6 @@ fn select_for_update_locks_what_it_gives() {
                 "SELECT DISTINCT state FROM jobs FOR UPDATE",
                 SqlState::FEATURE_NOT_SUPPORTED,
             ),
-            ("SELECT 1 FOR UPDATE", SqlState::FEATURE_NOT_SUPPORTED),
             ("SELECT * FROM jobs FOR UPDATE OF nobody", SqlState::UNDEFINED_TABLE),
             (
                 "BEGIN READ ONLY; SELECT * FROM jobs FOR UPDATE",

@@ -56,7 +56,7 @@ fn a_session_is_seen_and_ended_by_another() {
             () = async { while number(&other, active).await == 0 { tokio::task::yield_now().await } } => {}
         }
         let is_cancelled: bool = other
-            .query_one("SELECT pg_cancel_backend($1)", &[&i64::from(pid)])
+            .query_one(&format!("SELECT pg_cancel_backend({pid})"), &[])
             .await
             .expect("asked")
             .get(0);
@@ -66,7 +66,7 @@ fn a_session_is_seen_and_ended_by_another() {
         assert_eq!(number(&one, "SELECT 1::bigint").await, 1);
 
         let is_ended: bool = other
-            .query_one("SELECT pg_terminate_backend($1)", &[&i64::from(pid)])
+            .query_one(&format!("SELECT pg_terminate_backend({pid})"), &[])
             .await
             .expect("asked")
             .get(0);

@@ -1,8 +1,9 @@
-//! A database of format 1, frozen: tables of every type, indexes, a graph, a view, statistics and a saved vector index. Today's code
-//! must read it for ever.
+//! Databases of format 1, frozen: today's code must read them for ever.
 //!
-//! `fixtures/format-1-sql.tar.gz` is a directory that was closed. It was written once, from [`STATEMENTS`], and is not written again;
-//! `crash/fixture.rs` does the same for the log and the rows below.
+//! Each is a directory that was closed, written once from its statements and not written again; `crash/fixture.rs` does the same for
+//! the log and the rows below. `fixtures/format-1-sql.tar.gz` has tables of every type, indexes, a graph, a view, statistics and a saved
+//! vector index, with descriptors of version 1. `fixtures/format-1-tables-2.tar.gz` has what came with version 2: altered and truncated
+//! tables, constraints, sequences, identity columns, comments, a role.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use crate::crash::directory::files;
 use crate::nearest::Client;
 
 const FIXTURE: &str = "fixtures/format-1-sql.tar.gz";
+const TABLES_2: &str = "fixtures/format-1-tables-2.tar.gz";
 
 /// What the database was made with.
 const STATEMENTS: &[&str] = &[
@@ -114,8 +116,57 @@ const ANSWERS: &[(&str, &[&[&str]])] = &[
     ),
 ];
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE)
+/// What the second one was made with.
+const STATEMENTS_2: &[&str] = &[
+    "CREATE TABLE altered (id serial PRIMARY KEY, gone text, kept integer, wide character(5) DEFAULT 'ab')",
+    "INSERT INTO altered (gone, kept) VALUES ('x', 1), ('y', 2)",
+    "ALTER TABLE altered DROP COLUMN gone, ADD COLUMN added numeric(6,2) DEFAULT 2.5, ADD CONSTRAINT small CHECK (kept < 100), \
+     ADD CONSTRAINT one UNIQUE (kept)",
+    "INSERT INTO altered (kept, added) VALUES (3, NULL)",
+    "CREATE TABLE numbered (n bigint GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 5), t text)",
+    "INSERT INTO numbered (t) VALUES ('a'), ('b')",
+    "CREATE TABLE emptied (a integer PRIMARY KEY) WITH (fillfactor = 70)",
+    "INSERT INTO emptied VALUES (1), (2)",
+    "TRUNCATE emptied",
+    "INSERT INTO emptied VALUES (3)",
+    "CREATE SEQUENCE apart MINVALUE -5 MAXVALUE 5 START 4 CYCLE",
+    "SELECT nextval('apart')",
+    "COMMENT ON TABLE altered IS 'it was altered'",
+    "COMMENT ON COLUMN altered.kept IS 'it was kept'",
+    "CREATE TABLE dropped (a integer)",
+    "DROP TABLE dropped",
+    "CREATE ROLE reader LOGIN CONNECTION LIMIT 3",
+];
+
+/// Questions about it that change nothing, asked each time it is opened.
+const ANSWERS_2: &[(&str, &[&[&str]])] = &[
+    (
+        "SELECT id, kept, wide, added FROM altered ORDER BY id",
+        &[
+            &["1", "1", "ab   ", "2.50"],
+            &["2", "2", "ab   ", "2.50"],
+            &["3", "3", "ab   ", "-"],
+        ],
+    ),
+    ("SELECT n, t FROM numbered ORDER BY n", &[&["10", "a"], &["15", "b"]]),
+    ("SELECT a FROM emptied", &[&["3"]]),
+    ("SELECT last_value, is_called FROM apart", &[&["4", "t"]]),
+    (
+        "SELECT obj_description('altered'::regclass, 'pg_class')",
+        &[&["it was altered"]],
+    ),
+    (
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'altered'::regclass ORDER BY 1",
+        &[&["altered_pkey"], &["one"], &["small"]],
+    ),
+    (
+        "SELECT rolcanlogin, rolconnlimit FROM pg_roles WHERE rolname = 'reader'",
+        &[&["t", "3"]],
+    ),
+];
+
+fn path(fixture: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)
 }
 
 fn open(directory: &Path) -> Database {
@@ -124,16 +175,16 @@ fn open(directory: &Path) -> Database {
     database
 }
 
-fn write_fixture() {
+fn write_fixture(fixture: &str, statements: &[&str]) {
     let dir = tempfile::tempdir().expect("a directory");
     let database = open(dir.path());
     let mut client = Client::new(&database);
-    for statement in STATEMENTS {
+    for statement in statements {
         client.query(statement, &[]);
     }
     drop(client);
     database.close().expect("closed");
-    let file = std::fs::File::create(path()).expect("created");
+    let file = std::fs::File::create(path(fixture)).expect("created");
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::best()));
     for name in files(dir.path()) {
         // RocksDB's own diary, with paths of the machine in it, and a lock that names a process.
@@ -146,16 +197,59 @@ fn write_fixture() {
     archive.into_inner().and_then(GzEncoder::finish).expect("written");
 }
 
-#[test]
-fn a_database_of_format_1_is_read_and_goes_on() {
-    if !path().exists() && std::env::var_os("AION_BLESS").is_some() {
-        write_fixture();
+/// The directory that a fixture holds.
+fn unpacked(fixture: &str, statements: &[&str]) -> tempfile::TempDir {
+    if !path(fixture).exists() && std::env::var_os("AION_BLESS").is_some() {
+        write_fixture(fixture, statements);
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let file = std::fs::File::open(path()).expect("the fixture is there; AION_BLESS=1 writes one that is missing");
+    let file =
+        std::fs::File::open(path(fixture)).expect("the fixture is there; AION_BLESS=1 writes one that is missing");
     tar::Archive::new(GzDecoder::new(file))
         .unpack(dir.path())
         .expect("unpacked");
+    dir
+}
+
+#[test]
+fn tables_of_version_2_are_read_and_go_on() {
+    let dir = unpacked(TABLES_2, STATEMENTS_2);
+    for round in 0..2 {
+        let database = open(dir.path());
+        let mut client = Client::new(&database);
+        for (question, answer) in ANSWERS_2 {
+            assert_eq!(client.query(question, &[]), *answer, "{question}, round {round}");
+        }
+        for (wrong, state) in [
+            ("INSERT INTO altered (kept) VALUES (100)", "23514"),
+            ("INSERT INTO altered (kept) VALUES (2)", "23505"),
+            ("INSERT INTO altered (kept, wide) VALUES (9, 'toolong')", "22001"),
+            ("INSERT INTO numbered (n) VALUES (1)", "428C9"),
+            ("SELECT * FROM dropped", "42P01"),
+        ] {
+            let error = client.run(wrong, &[]).expect_err(wrong);
+            assert_eq!(error.state().as_str(), state, "{wrong}");
+        }
+        drop(client);
+        database.close().expect("closed");
+    }
+    let database = open(dir.path());
+    let mut client = Client::new(&database);
+    assert_eq!(
+        client.query("SELECT nextval('apart'), nextval('apart')", &[]),
+        [["5", "-5"]]
+    );
+    let number = client.query("INSERT INTO numbered (t) VALUES ('c') RETURNING n", &[]);
+    assert_eq!(number, [["20"]], "a database that was closed leaves no gap");
+    let number = client.query("INSERT INTO altered (kept) VALUES (50) RETURNING id > 3, added", &[]);
+    assert_eq!(number, [["t", "2.50"]]);
+    drop(client);
+    database.close().expect("closed");
+}
+
+#[test]
+fn a_database_of_format_1_is_read_and_goes_on() {
+    let dir = unpacked(FIXTURE, STATEMENTS);
     // Twice: after the first time it is a directory that today's code has written to.
     for round in 0..2 {
         let database = open(dir.path());

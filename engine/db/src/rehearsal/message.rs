@@ -92,7 +92,10 @@ impl Line {
     pub fn failed(error: &Error) -> Self {
         Self::Failed {
             state: error.state().as_str().to_owned(),
-            message: error.message().to_owned(),
+            message: match error.detail() {
+                Some(detail) => format!("{} ({detail})", error.message()),
+                None => error.message().to_owned(),
+            },
         }
     }
 }
