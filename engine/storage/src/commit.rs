@@ -120,6 +120,12 @@ impl Commit {
             read_point: self.read_point,
         });
     }
+
+    /// Whether it writes only, and few enough bytes for one entry of the log. A larger one is staged, and a transaction that inserts a key
+    /// into what it spans, with a read point before it, is rejected.
+    pub fn is_one_entry(&self) -> bool {
+        crate::entry::is_one_entry(self)
+    }
 }
 
 /// What became of a commit.

@@ -249,7 +249,7 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
                 format!("a row of {value} bytes is larger than {VALUE_BYTES_MAX} bytes"),
             ));
         }
-        close_if_full(&mut part, write.key.len() + value + 24)?;
+        close_if_full(&mut part, write_bytes(write))?;
         part.write(write, offset_of(write.read_point, base)?);
     }
     let mut bytes = Vec::with_capacity(part.bytes() + 128);
@@ -275,6 +275,21 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
     }
     entries.push(bytes);
     Ok(entries)
+}
+
+/// Whether a commit is one entry of the log: only then can the checks of the next one tell its keys from those between them.
+pub fn is_one_entry(commit: &Commit) -> bool {
+    let needs_none = commit.read_ranges.is_empty() && commit.preconditions.is_empty();
+    needs_none && commit.writes.iter().map(write_bytes).sum::<usize>() <= PART_BYTES_TARGET
+}
+
+/// What a write takes in an entry, at most.
+fn write_bytes(write: &Write) -> usize {
+    let value = match &write.change {
+        Change::Delete => 0,
+        Change::Put(value) | Change::Insert(value) => value.len(),
+    };
+    write.key.len() + value + 24
 }
 
 /// An entry that gives up the stages of `txn`.

@@ -19,10 +19,10 @@ use super::rows::RowWrites;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
 
-/// Bytes of one commit beside the transaction: one entry of the log.
-const CHUNK_BYTES: usize = 2 << 20;
+/// Keys and values of one commit beside the transaction: with what an entry of the log adds to each of them, mostly one entry.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks between two looks whether the transaction still holds.
-const CHUNKS_PER_REFRESH: usize = 16;
+const CHUNKS_PER_REFRESH: usize = 32;
 
 /// See the module's header.
 pub struct ManyRows {
@@ -125,7 +125,12 @@ impl Beside {
         self.wait(shape)?;
         let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
         if let Some(commit) = sent.take_commit() {
+            let is_one_entry = commit.is_one_entry();
             self.waiting = Some(self.transaction.store().propose(commit)?);
+            if !is_one_entry {
+                // The next chunk must see it: it could not be told whether a key between its keys is new.
+                self.wait(shape)?;
+            }
         }
         self.chunks += 1;
         if self.chunks.is_multiple_of(CHUNKS_PER_REFRESH) && !self.transaction.refresh()? {
