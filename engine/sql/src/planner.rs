@@ -460,6 +460,7 @@ impl<'a> Names<'a> {
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
             .and_then(functions::widen_sums)
+            .and_then(functions::mark_cases)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
     }

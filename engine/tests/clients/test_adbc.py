@@ -170,10 +170,12 @@ def test_two_transactions_conflict(connect):
     run(one, "INSERT INTO adbc_conflict VALUES (1, 0)")
     one.commit()
     two.rollback()
+    # Both read, so neither may write what the other one has seen: the second would have waited for the row's lock before that.
+    assert run(one, "SELECT n FROM adbc_conflict") == run(two, "SELECT n FROM adbc_conflict") == [(0,)]
     run(one, "UPDATE adbc_conflict SET n = n + 1 WHERE id = 1")
-    run(two, "UPDATE adbc_conflict SET n = n + 1 WHERE id = 1")
     one.commit()
     with pytest.raises(adbc_driver_manager.Error, match="40001"):
+        run(two, "UPDATE adbc_conflict SET n = n + 1 WHERE id = 1")
         two.commit()
 
 

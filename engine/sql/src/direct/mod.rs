@@ -61,7 +61,7 @@ pub(crate) enum Operation {
     /// SELECT.
     Get(Get),
     /// INSERT, UPDATE or DELETE.
-    Put(Put),
+    Put(Box<Put>),
 }
 
 impl Direct {
@@ -111,19 +111,19 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
             let insert = shape::insert(insert)?;
             let shape = table_to_insert(names, &insert.target)?;
             let put = Put::insert(&insert, &shape, &mut parameters)?;
-            (shape, Operation::Put(put))
+            (shape, Operation::Put(Box::new(put)))
         }
         ast::Statement::Update(update) => {
             let update = shape::update(update)?;
             let shape = changed_table(names, &update.target)?;
             let put = Put::update(&update, &shape, &mut parameters)?;
-            (shape, Operation::Put(put))
+            (shape, Operation::Put(Box::new(put)))
         }
         ast::Statement::Delete(delete) => {
             let delete = shape::delete(delete)?;
             let shape = changed_table(names, &delete.target)?;
             let put = Put::delete(&delete, &shape, &mut parameters)?;
-            (shape, Operation::Put(put))
+            (shape, Operation::Put(Box::new(put)))
         }
         _ => return None,
     };

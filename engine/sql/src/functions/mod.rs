@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod case_type;
 mod json;
 mod subquery;
 pub(crate) mod system;
@@ -10,6 +11,7 @@ mod typed;
 mod vector;
 
 pub(crate) use arithmetic::widen_sums;
+pub(crate) use case_type::mark_cases;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
 

@@ -128,10 +128,11 @@ impl Session {
                     true => found.going.take_along(Object::View(view), catalog),
                     false => staying.push(view),
                 },
-                Object::Graph(graph) => match goes_as_graph(alteration, &graph)? {
-                    true => found.going.take_along(Object::Graph(graph), catalog),
-                    false => {}
-                },
+                Object::Graph(graph) => {
+                    if goes_as_graph(alteration, &graph)? {
+                        found.going.take_along(Object::Graph(graph), catalog);
+                    }
+                }
                 Object::Table(_) | Object::Sequence(_) => {}
             }
         }
