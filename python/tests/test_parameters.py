@@ -99,9 +99,12 @@ def test_a_conflict_is_operational(tmp_path):
         one.sql("CREATE TABLE t (id bigint PRIMARY KEY, n bigint); INSERT INTO t VALUES (1, 0)")
         one.begin()
         two.begin()
+        # Both read, so neither may write what the other one has seen: the second would have waited for the row's lock before that.
+        assert one.sql("SELECT n FROM t").fetchall() == two.sql("SELECT n FROM t").fetchall() == [(0,)]
         one.sql("UPDATE t SET n = n + 1")
-        two.sql("UPDATE t SET n = n + 1")
         one.commit()
         with pytest.raises(one.OperationalError) as raised:
+            two.sql("UPDATE t SET n = n + 1")
             two.commit()
         assert raised.value.sqlstate == "40001"
+        two.rollback()
