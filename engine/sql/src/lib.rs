@@ -41,6 +41,7 @@ mod storages;
 mod system;
 mod table;
 mod transaction;
+mod unprepared;
 mod utility;
 mod views;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::pgwire::messages::PgWireBackendMessage;
 use ::pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::Value;
 use aion_db::{CopyDirection, Prepared, Response, Statement};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -47,6 +48,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         {
             return Ok(Completion::Tag(target.tag().to_owned()));
         }
+        if let Some((prepared, values)) = self.session.recall(text) {
+            return self.run_statement(Wanted::Recalled(prepared, values)).await;
+        }
         let statements = self.session.parse(text)?;
         if statements.len() > 1 {
             self.session.begin_implicit();
@@ -56,12 +60,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if let Some(completion) = last.take() {
                 self.complete(completion);
             }
-            last = Some(self.run_statement(statement).await?);
+            last = Some(self.run_statement(Wanted::Parsed(statement)).await?);
         }
         Ok(last.unwrap_or(Completion::Empty))
     }
 
-    async fn run_statement(&mut self, statement: &Statement) -> Result<Completion, Failure> {
+    async fn run_statement(&mut self, wanted: Wanted<'_>) -> Result<Completion, Failure> {
         let Self {
             input,
             canceller,
@@ -71,8 +75,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         } = self;
         let timed = metrics.statement(Edge::Pgwire);
         let ran = attended(input, canceller, async {
-            let prepared = session.prepare(statement, &[]).await?;
-            if !prepared.parameter_types().is_empty() {
+            let (prepared, values) = match wanted {
+                Wanted::Parsed(statement) => (session.prepare(statement, &[]).await?, Vec::new()),
+                Wanted::Recalled(prepared, values) => (prepared, values),
+            };
+            if prepared.parameter_types().len() != values.len() {
                 return Err(
                     Error::invalid(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")
                         .with_hint("Only a prepared statement has parameters."),
@@ -80,7 +87,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
             match prepared.copy_direction() {
                 Some(direction) => Ok(Ran::Copy(prepared, direction)),
-                None => session.execute(&prepared, &[]).await.map(Ran::Answered),
+                None => session.execute(&prepared, &values).await.map(Ran::Answered),
             }
         });
         let rows = match ran.await {
@@ -118,6 +125,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Completion::Empty => PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()),
         });
     }
+}
+
+/// A statement to run.
+enum Wanted<'a> {
+    Parsed(&'a Statement),
+    /// One that came before with other literals, and those of now.
+    Recalled(Arc<Prepared>, Vec<Value>),
 }
 
 /// How far a statement has come.

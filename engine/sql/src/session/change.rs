@@ -81,6 +81,9 @@ impl Session {
         if let Some(response) = self.put_directly(prepared, values, transaction, cancellation).await? {
             return Ok(response);
         }
+        if let Some(sent) = prepared.put_back(values) {
+            return Box::pin(self.change_in(transaction, &sent, &[], cancellation)).await;
+        }
         let mut observing = self.observe(prepared, values, Duration::ZERO, None);
         let since = observing.as_ref().map(Observing::now);
         let text = &prepared.statement.text;

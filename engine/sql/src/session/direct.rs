@@ -36,7 +36,7 @@ pub(super) struct Compiled {
 pub(super) struct Choices {
     /// Of the settings that it was made from.
     version: Option<u64>,
-    is_direct: bool,
+    pub(super) is_direct: bool,
     /// Statements outside of a block may not change anything.
     pub(super) is_read_only: bool,
     /// Of statements outside of a block.
@@ -50,7 +50,8 @@ pub(super) struct Choices {
     pub(super) search_path: Arc<str>,
     /// Names of indexes that queries are planned without.
     pub(super) hidden_indexes: Arc<[String]>,
-    path: Arc<[String]>,
+    /// The search path, taken apart.
+    pub(super) path: Arc<[String]>,
 }
 
 impl Default for Choices {

@@ -56,9 +56,10 @@ impl Session {
     }
 
     /// A statement begins, as others may see.
-    pub(super) fn begin_activity(&self, prepared: &Prepared) {
+    pub(super) fn begin_activity(&mut self, prepared: &Prepared) {
+        let said = self.said.take();
         if let Some(seat) = &self.seat {
-            let text = &prepared.statement.text;
+            let text = said.as_ref().unwrap_or(&prepared.statement.text);
             self.engine.activity.begin(seat, text, &self.choices.application);
         }
     }

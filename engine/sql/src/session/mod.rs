@@ -28,6 +28,7 @@ mod numbered;
 mod observing;
 mod parameters;
 mod query;
+mod recall;
 mod rewriting;
 mod role;
 mod sequence;
@@ -114,6 +115,8 @@ pub struct Prepared {
     columns: Option<Arc<[Column]>>,
     /// It has the shape of a statement that needs no planner.
     is_candidate: bool,
+    /// Its parameters stand for literals of the text that was sent.
+    is_lifted: bool,
     /// As the direct path had it last.
     direct: Mutex<Option<Arc<direct::Compiled>>>,
     /// As the full path planned it last.
@@ -126,6 +129,7 @@ impl Prepared {
     fn new(statement: &Statement, parameters: Vec<SqlType>, columns: Option<Arc<[Column]>>) -> Self {
         Self {
             is_candidate: crate::direct::is_candidate(&statement.ast),
+            is_lifted: false,
             statement: statement.clone(),
             parameters,
             columns,
@@ -176,6 +180,9 @@ pub struct Session {
     notices: Vec<Error>,
     choices: Arc<direct::Choices>,
     scratch: direct::Scratch,
+    unprepared: recall::Unprepared,
+    /// The text that was sent, where the statement that runs next is kept by its shape.
+    said: Option<Arc<str>>,
     is_read_only: bool,
     local: LocalTables,
     process_id: i32,
@@ -208,6 +215,8 @@ impl Session {
             notices: Vec::new(),
             choices: Arc::default(),
             scratch: direct::Scratch::default(),
+            unprepared: recall::Unprepared::default(),
+            said: None,
             is_read_only: false,
             local: LocalTables::default(),
             process_id: 0,
@@ -264,6 +273,11 @@ impl Session {
             return Ok(response);
         }
         let cancellation = self.canceller.begin();
+        if matches!(&prepared.statement.ast, ast::Statement::Query(_))
+            && let Some(prepared) = prepared.put_back(parameters)
+        {
+            return self.query(&prepared, &[], cancellation).await;
+        }
         match &prepared.statement.ast {
             ast::Statement::Query(query) if verbs::ask(query).is_some() => {
                 self.ask(prepared, parameters, cancellation).await
