@@ -114,7 +114,9 @@ impl Lifted {
                 }
                 b'/' if bytes.get(at + 1) == Some(&b'*') => return None,
                 b';' => {
-                    let is_last = bytes[at..].iter().all(|byte| *byte == b';' || byte.is_ascii_whitespace());
+                    let is_last = bytes[at..]
+                        .iter()
+                        .all(|byte| *byte == b';' || byte.is_ascii_whitespace());
                     return is_last.then_some(());
                 }
                 b')' | b']' => {
@@ -139,7 +141,8 @@ impl Lifted {
     fn integer(&mut self, text: &str, start: usize, is_negative: bool) -> Option<usize> {
         let bytes = text.as_bytes();
         let end = end_of(bytes, start, |byte| byte.is_ascii_digit());
-        let goes_on = |next: &u8| next.is_ascii_alphanumeric() || matches!(next, b'_' | b'.' | b'$') || !next.is_ascii();
+        let goes_on =
+            |next: &u8| next.is_ascii_alphanumeric() || matches!(next, b'_' | b'.' | b'$') || !next.is_ascii();
         if bytes.get(end).is_some_and(goes_on) {
             return None;
         }
@@ -243,11 +246,27 @@ mod tests {
     #[test]
     fn integers_and_their_signs() {
         for (text, shape, numbers) in [
-            ("SELECT a FROM t WHERE id = 5;", "SELECT a FROM t WHERE id = $1", vec![5]),
-            ("SELECT a1 FROM t2 WHERE id=-5 ; ; ", "SELECT a1 FROM t2 WHERE id=$1 ", vec![-5]),
-            ("UPDATE t SET n = n + -3 WHERE id = 9", "UPDATE t SET n = n + $1 WHERE id = $2", vec![-3, 9]),
+            (
+                "SELECT a FROM t WHERE id = 5;",
+                "SELECT a FROM t WHERE id = $1",
+                vec![5],
+            ),
+            (
+                "SELECT a1 FROM t2 WHERE id=-5 ; ; ",
+                "SELECT a1 FROM t2 WHERE id=$1 ",
+                vec![-5],
+            ),
+            (
+                "UPDATE t SET n = n + -3 WHERE id = 9",
+                "UPDATE t SET n = n + $1 WHERE id = $2",
+                vec![-3, 9],
+            ),
             // After a name, a value or a parenthesis it is an operator.
-            ("SELECT n -3, 4 -3, (n) - 3", "SELECT n -$1, $2 -$3, (n) - $4", vec![3, 4, 3, 3]),
+            (
+                "SELECT n -3, 4 -3, (n) - 3",
+                "SELECT n -$1, $2 -$3, (n) - $4",
+                vec![3, 4, 3, 3],
+            ),
             ("IN (-1,007,-2)", "IN ($1,$2,$3)", vec![-1, 7, -2]),
             ("9223372036854775807", "$1", vec![i64::MAX]),
             ("BEGIN", "BEGIN", vec![]),
@@ -312,7 +331,9 @@ mod tests {
             let text: String = (0..count)
                 .map(|_| pieces[usize::try_from(rng.below(pieces.len() as u64)).expect("small")])
                 .collect();
-            let Some((shape, literals)) = lifted(&text) else { continue };
+            let Some((shape, literals)) = lifted(&text) else {
+                continue;
+            };
             taken += 1;
             let mut back = shape;
             for (number, literal) in literals.iter().enumerate().rev() {
