@@ -4,6 +4,7 @@ mod errors;
 mod files;
 mod flights;
 mod interrupted;
+mod outgrown;
 mod streams;
 
 use tokio_postgres::{Client, SimpleQueryMessage};

@@ -18,7 +18,7 @@ use super::defaults::Defaults;
 use super::options::CopyOptions;
 use super::record::{Record, RecordReader};
 use crate::cancel::Cancellation;
-use crate::dml::{ColumnEncoder, ManyRows, RowEncoder, RowRules, null_violation};
+use crate::dml::{ColumnEncoder, ManyRows, Outgrown, RowEncoder, RowRules, null_violation};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
@@ -41,6 +41,8 @@ pub struct Load {
     pub defaults: Defaults,
     /// What its rows must fulfil.
     pub rules: Option<Arc<RowRules>>,
+    /// What becomes of rows that are too many for the transaction.
+    pub outgrown: Option<Outgrown>,
     /// What it is written through.
     pub transaction: Arc<Transaction>,
     /// Whether to stop.
@@ -89,7 +91,7 @@ impl Load {
     /// # Errors
     /// When the table cannot be looked into.
     pub fn writes(&self) -> Result<ManyRows> {
-        ManyRows::new(&self.shape, &self.transaction)
+        Ok(ManyRows::new(&self.shape, &self.transaction)?.with_outgrown(self.outgrown.clone()))
     }
 
     /// Rows as a batch, for the rules.

@@ -50,6 +50,7 @@ pub struct CopyIn {
     pub(crate) loading: JoinHandle<Result<u64>>,
     pub(crate) cancellation: Cancellation,
     pub(crate) transaction: std::sync::Arc<crate::transaction::Transaction>,
+    pub(crate) outgrown: Option<crate::dml::Outgrown>,
     pub(crate) column_count: usize,
     /// The statement's time; it ends with this.
     pub(crate) _limit: Option<crate::session::TimeLimit>,

@@ -5,7 +5,8 @@
 //! table's when it commits. As the log grows, the transaction's view is moved forward with it: it would otherwise be too old to be
 //! decided at its end.
 //!
-//! After a savepoint the rows go into the transaction: what was committed cannot be taken back alone.
+//! After a savepoint the rows go into the transaction: what was committed cannot be taken back alone. So do those of a storage that others see, until
+//! they are too many for it ([`super::outgrown`]).
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::keys::IndexKeys;
 use aion_storage::{Isolation, Outcome, Reason, Rejection, Replicator, Ticket};
 
+use super::outgrown::{self, Outgrown};
 use super::rows::RowWrites;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
@@ -29,6 +31,9 @@ pub struct ManyRows {
     rows: RowWrites,
     /// None where the rows go into the transaction itself.
     beside: Option<Beside>,
+    /// What becomes of them there when they are too many.
+    outgrown: Option<Outgrown>,
+    transaction: Arc<Transaction>,
 }
 
 struct Beside {
@@ -56,16 +61,22 @@ impl ManyRows {
     }
 
     fn over(mut rows: RowWrites, range: KeyRange, transaction: &Arc<Transaction>) -> Self {
-        let beside = (transaction.is_private(&range) && !transaction.is_marked()).then(|| Beside {
-            transaction: transaction.clone(),
-            chunk: Arc::new(chunk(transaction)),
-            chunks: 0,
-            waiting: None,
-        });
+        let beside = (transaction.is_private(&range) && !transaction.is_marked()).then(|| Beside::new(transaction));
         if let Some(beside) = &beside {
             rows.write_into(&beside.chunk);
         }
-        Self { rows, beside }
+        Self {
+            rows,
+            beside,
+            outgrown: None,
+            transaction: transaction.clone(),
+        }
+    }
+
+    /// With a way out for too many rows.
+    pub fn with_outgrown(mut self, outgrown: Option<Outgrown>) -> Self {
+        self.outgrown = outgrown;
+        self
     }
 
     /// Inserts a row by its bytes.
@@ -101,13 +112,39 @@ impl ManyRows {
 
     fn next_chunk_if_full(&mut self) -> Result<()> {
         let Some(beside) = &mut self.beside else {
-            return Ok(());
+            return match self.transaction.written_bytes() > outgrown::BYTES_MAX {
+                true => self.move_out(),
+                false => Ok(()),
+            };
         };
         if beside.chunk.written_bytes() < CHUNK_BYTES {
             return Ok(());
         }
         beside.send(self.rows.shape())?;
         self.rows.write_into(&beside.chunk);
+        Ok(())
+    }
+
+    /// From here on beside the transaction, with what was written into it so far.
+    fn move_out(&mut self) -> Result<()> {
+        let Some(outgrown) = self.outgrown.take().filter(|_| !self.transaction.is_marked()) else {
+            return Ok(());
+        };
+        let from = self.rows.shape().clone();
+        let shape = outgrown.move_out(&from, &self.transaction)?;
+        let mut beside = Beside::new(&self.transaction);
+        for (mut key, value) in self.transaction.take_out(&KeyRange::table(from.descriptor.storage)) {
+            let storage = shape.descriptor.storage.0.to_be_bytes();
+            key[..storage.len()].copy_from_slice(&storage);
+            if !beside.chunk.insert(&key, &value)? {
+                return Err(Error::internal("a storage that was just made has rows"));
+            }
+            if beside.chunk.written_bytes() >= CHUNK_BYTES {
+                beside.send(&shape)?;
+            }
+        }
+        self.rows.move_to(&shape, &beside.chunk);
+        self.beside = Some(beside);
         Ok(())
     }
 }
@@ -120,6 +157,15 @@ fn chunk(transaction: &Transaction) -> Transaction {
 }
 
 impl Beside {
+    fn new(transaction: &Arc<Transaction>) -> Self {
+        Self {
+            transaction: transaction.clone(),
+            chunk: Arc::new(chunk(transaction)),
+            chunks: 0,
+            waiting: None,
+        }
+    }
+
     /// Hands the chunk over, once the one before it is committed, and begins another one.
     fn send(&mut self, shape: &TableShape) -> Result<()> {
         self.wait(shape)?;
@@ -133,7 +179,7 @@ impl Beside {
             }
         }
         self.chunks += 1;
-        if self.chunks.is_multiple_of(CHUNKS_PER_REFRESH) && !self.transaction.refresh()? {
+        if self.chunks.is_multiple_of(CHUNKS_PER_REFRESH) && !self.transaction.keep_up()? {
             return Err(Error::conflict(
                 SqlState::SERIALIZATION_FAILURE,
                 "something that this transaction has read was changed while it loaded rows",

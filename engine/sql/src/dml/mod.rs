@@ -19,6 +19,7 @@ mod conflict;
 mod encode;
 mod identity;
 mod many;
+mod outgrown;
 mod plan;
 mod proposed;
 mod rows;
@@ -28,6 +29,7 @@ mod write;
 pub(crate) use conflict::{ConflictUpdate, OnConflict};
 pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
 pub(crate) use many::ManyRows;
+pub(crate) use outgrown::Outgrown;
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };

@@ -89,6 +89,23 @@ impl RowWrites {
         self.transaction = transaction.clone();
     }
 
+    /// Goes on in another storage of the table, into which all that was written here has moved.
+    pub fn move_to(&mut self, shape: &Arc<TableShape>, transaction: &Arc<Transaction>) {
+        let storage = shape.descriptor.storage.0.to_be_bytes();
+        if let Some(last) = &mut self.last_keys {
+            for key in std::iter::once(&mut last.rows).chain(&mut last.indexes) {
+                if let Some(start) = key.get_mut(..storage.len()) {
+                    start.copy_from_slice(&storage);
+                }
+            }
+        }
+        let ordered = shape.descriptor.indexes.iter();
+        let ordered = ordered.filter(|index| index.method == IndexMethod::Ordered);
+        self.indexes = ordered.map(|index| IndexKeys::new(&shape.descriptor, index)).collect();
+        self.shape = shape.clone();
+        self.transaction = transaction.clone();
+    }
+
     /// The table.
     pub fn shape(&self) -> &Arc<TableShape> {
         &self.shape

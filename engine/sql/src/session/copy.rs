@@ -18,7 +18,7 @@ use crate::cancel::Cancellation;
 use crate::copy::{
     self, CopyIn, CopyOptions, CopyOut, DataPiece, Defaults, Format, Load, PIECES_MAX, PieceReader, RowsPiece,
 };
-use crate::dml::{at, normalize, reference};
+use crate::dml::{Outgrown, at, normalize, reference};
 use crate::error::translate;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, Planned};
@@ -113,6 +113,7 @@ impl Session {
         let transaction = self.transaction(true)?;
         let load = self.load(copy, &transaction, cancellation)?;
         let options = copy.options.clone();
+        let outgrown = load.outgrown.clone();
         let loading = tokio::task::spawn_blocking(move || {
             let file = copy::open(&path)?;
             match options.format {
@@ -122,10 +123,17 @@ impl Session {
         });
         let count = joined(loading.await)?;
         drop(limit);
-        if self.block.is_none() {
-            self.commit(&transaction).await?;
-        }
+        self.end_load(outgrown.as_ref(), &transaction).await?;
         Ok(count)
+    }
+
+    /// Rows are loaded: outside of a transaction block they are committed.
+    async fn end_load(&mut self, outgrown: Option<&Outgrown>, transaction: &Transaction) -> Result<()> {
+        match &mut self.block {
+            Some(block) => block.has_changed_catalog |= outgrown.is_some_and(Outgrown::has_moved),
+            None => self.commit(transaction).await?,
+        }
+        Ok(())
     }
 
     /// What a COPY FROM loads into.
@@ -150,7 +158,9 @@ impl Session {
         let rules = names.row_rules(&shape)?;
         let planned: Planned = names.nothing();
         self.depend(&planned, transaction)?;
+        let outgrown = Outgrown::new(&self.engine.storages, &catalog, &table, transaction)?;
         Ok(Load {
+            outgrown,
             shape,
             columns,
             is_listed,
@@ -256,6 +266,7 @@ impl Session {
         let transaction = self.transaction(true)?;
         let load = self.load(&copy, &transaction, cancellation.clone())?;
         let column_count = load.columns.len();
+        let outgrown = load.outgrown.clone();
         let (pieces, receiver) = mpsc::channel(PIECES_MAX);
         let loading = tokio::task::spawn_blocking({
             let (options, cancellation) = (copy.options, cancellation.clone());
@@ -266,6 +277,7 @@ impl Session {
             loading,
             cancellation,
             transaction,
+            outgrown,
             column_count,
             _limit: limit,
         })
@@ -282,6 +294,7 @@ impl Session {
             loading,
             cancellation,
             transaction,
+            outgrown,
             ..
         } = copy;
         let end = async {
@@ -296,9 +309,7 @@ impl Session {
         drop(pieces);
         let finished = async {
             let count = joined(loading.await)?;
-            if self.block.is_none() {
-                self.commit(&transaction).await?;
-            }
+            self.end_load(outgrown.as_ref(), &transaction).await?;
             Ok(format!("COPY {count}"))
         };
         let finished = finished.await;

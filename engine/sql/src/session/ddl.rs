@@ -337,7 +337,7 @@ impl Session {
 }
 
 /// Writes changes of keys.
-fn write(changes: &[KeyChange], transaction: &Transaction) -> Result<()> {
+pub(crate) fn write(changes: &[KeyChange], transaction: &Transaction) -> Result<()> {
     for change in changes {
         // Read first: two definitions at once are a conflict.
         let is_there = transaction.get(&change.key)?.is_some();

@@ -63,6 +63,7 @@ use crate::system::{Assigned, Numbers};
 use crate::transaction::{Transaction, Waiting};
 use crate::utility;
 pub(crate) use columns::{make_unique, of_query};
+pub(crate) use ddl::write as write_definitions;
 pub use effect::{Effect, PhysicalChange};
 pub(crate) use explain::{Node as PlanNode, Property, operators_of, predict};
 pub use local::LocalTable;

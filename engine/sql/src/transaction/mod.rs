@@ -396,6 +396,20 @@ impl Transaction {
         }
     }
 
+    /// Takes the new keys of `range` out of what it writes, with their values.
+    pub fn take_out(&self, range: &KeyRange) -> Vec<(Vec<u8>, Arc<[u8]>)> {
+        let mut state = self.state.lock();
+        let from = state.writes.range(range.start.clone()..);
+        let within = from.take_while(|(key, _)| range.contains(key));
+        let taken: Vec<_> = within
+            .filter_map(|(key, pending)| Some((key.clone(), pending.value.clone()?)))
+            .collect();
+        for (key, _) in &taken {
+            state.set(key, None);
+        }
+        taken
+    }
+
     /// Demands that nothing of `range` changes until the commit, whatever the isolation.
     ///
     /// # Errors

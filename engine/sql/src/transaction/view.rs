@@ -1,5 +1,7 @@
 //! Where a transaction reads, and how that moves.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// A snapshot, its place in the log, and which generation of the catalog it sees.
@@ -119,35 +121,72 @@ impl Transaction {
     /// When that cannot be told: 40001 for a view that is too old.
     pub fn refresh(&self) -> Result<bool> {
         let mut state = self.state.lock();
+        if state.view.is_some() && state.isolation == Isolation::ReadCommitted {
+            state.view = Some(View::now(&self.store, true)?);
+            return Ok(true);
+        }
+        self.follow(&mut state)
+    }
+
+    /// As [`Transaction::refresh`], for one that is to be committed much later: READ COMMITTED too looks at what was checked and written, which
+    /// would else be too old to be decided then.
+    ///
+    /// # Errors
+    /// As [`Transaction::refresh`].
+    pub fn keep_up(&self) -> Result<bool> {
+        self.follow(&mut self.state.lock())
+    }
+
+    fn follow(&self, state: &mut State) -> Result<bool> {
         let Some(old) = state.view.clone() else {
             return Ok(true);
         };
         let new = View::now(&self.store, true)?;
-        if state.isolation == Isolation::ReadCommitted {
-            state.view = Some(new);
-            return Ok(true);
+        let is_unchanged = |ranges: &[KeyRange], from| self.store.unchanged_since(ranges, from, new.read_point);
+        // By the entry that they are relied on since.
+        let mut relied: BTreeMap<LogIndex, Vec<KeyRange>> = BTreeMap::new();
+        let mut private: BTreeMap<LogIndex, Vec<KeyRange>> = BTreeMap::new();
+        for (key, pending) in &state.writes {
+            let ranges = match state.is_private(key) {
+                true => &mut private,
+                false => &mut relied,
+            };
+            ranges.entry(pending.read_point).or_default().push(KeyRange::point(key));
         }
-        let written = state.writes.iter().filter(|(key, _)| !state.is_private(key));
-        let mut ranges: Vec<KeyRange> = written.map(|(key, _)| KeyRange::point(key)).collect();
         for precondition in &state.preconditions {
-            ranges.push(match &precondition.check {
+            relied.entry(precondition.read_point).or_default().push(match &precondition.check {
                 Check::Absent(key) | Check::Exists(key) => KeyRange::point(key),
                 Check::Empty(range) | Check::Unchanged(range) => range.clone(),
             });
         }
-        ranges.extend(state.reads.ranges().chain(state.statement_reads.ranges()));
-        if !self.store.unchanged_since(&ranges, old.read_point, new.read_point)? {
-            return Ok(false);
+        if state.isolation != Isolation::ReadCommitted {
+            let reads = state.reads.ranges().chain(state.statement_reads.ranges());
+            relied.entry(old.read_point).or_default().extend(reads);
         }
-        let read_point = new.read_point;
-        for precondition in &mut state.preconditions {
-            precondition.read_point = read_point;
+        for (from, ranges) in &relied {
+            if !is_unchanged(ranges, *from)? {
+                return Ok(false);
+            }
         }
-        let State { writes, private, .. } = &mut *state;
+        // What was loaded into a private range meanwhile may be what it writes there: the commit tells.
+        let mut stays = BTreeSet::new();
+        for (from, ranges) in &private {
+            if !is_unchanged(ranges, *from)? {
+                stays.insert(*from);
+            }
+        }
+        let State {
+            writes,
+            preconditions,
+            private,
+            ..
+        } = state;
+        for precondition in preconditions {
+            precondition.read_point = new.read_point;
+        }
         for (key, pending) in writes {
-            // What was loaded into a private range since then was not looked at.
-            if !private.iter().any(|private| private.has(key)) {
-                pending.read_point = read_point;
+            if !stays.contains(&pending.read_point) || !private.iter().any(|private| private.has(key)) {
+                pending.read_point = new.read_point;
             }
         }
         state.view = Some(new);
