@@ -45,11 +45,13 @@ use crate::rows::watched::{Generation, WatchedRows};
 use crate::rows::{Rows, Snapshot};
 use crate::window::Window;
 
+use self::gather::Gather;
 use self::recovery::{check_ends, recover};
 
 pub mod backup;
 mod clear;
 mod clone;
+mod gather;
 mod knobs;
 mod recovery;
 mod refresh;
@@ -254,6 +256,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Proposal>,
+    /// Where the commit thread waits for company it is woken by so many; else by the first.
+    wanted: usize,
     queue_bytes: usize,
     is_closing: bool,
     is_dead: bool,
@@ -313,6 +317,8 @@ impl Store {
             last_timestamp: opened.last_timestamp,
             clock: options.clock.clone(),
             counters: counters.clone(),
+            gather: Gather::default(),
+            last_sync: Duration::ZERO,
         };
         let mut applier = opened.applier;
         committer.discard_abandoned(&mut applier)?;
@@ -550,7 +556,9 @@ impl Shared {
         }
         state.queue_bytes += proposal.bytes;
         state.queue.push_back(proposal);
-        self.work.notify_one();
+        if state.queue.len() >= state.wanted {
+            self.work.notify_one();
+        }
         Ok(())
     }
 }
@@ -563,6 +571,9 @@ struct Committer {
     last_timestamp: Timestamp,
     clock: Arc<dyn Clock>,
     counters: Arc<StoreCounters>,
+    gather: Gather,
+    /// What the last one took.
+    last_sync: Duration,
 }
 
 impl Committer {
@@ -583,7 +594,8 @@ impl Committer {
         let start = self.clock.monotonic();
         self.log.sync()?;
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        let micros = (self.clock.monotonic() - start).as_micros();
+        self.last_sync = self.clock.monotonic() - start;
+        let micros = self.last_sync.as_micros();
         self.counters.sync_micros.fetch_add(micros as u64, Ordering::Relaxed);
         self.counters
             .log_bytes
@@ -661,6 +673,16 @@ fn run_commits(mut committer: Committer, shared: &Shared, on_fatal: &(dyn Fn(&Er
                 }
                 shared.work.wait(&mut state);
             }
+            let there = state.queue.len();
+            if let Some((wanted, longest)) = committer.gather.wish(there)
+                && !state.is_closing
+            {
+                state.wanted = wanted;
+                // Whoever closes the store or flushed the rows wakes it too: then it goes on with those that are there.
+                let _ = shared.work.wait_for(&mut state, longest);
+                state.wanted = 0;
+                committer.gather.waited(there, state.queue.len());
+            }
             let mut group = Vec::new();
             let mut bytes = 0;
             while let Some(next) = state.queue.front() {
@@ -687,6 +709,7 @@ fn run_commits(mut committer: Committer, shared: &Shared, on_fatal: &(dyn Fn(&Er
             .into_iter()
             .map(|proposal| (proposal.entries, proposal.answer))
             .unzip();
+        let group = answers.len();
         let units = match committer.append(&mut entries) {
             Ok(units) => units,
             Err(error) if error.state() == SqlState::DISK_FULL && !committer.log.is_broken() => {
@@ -718,8 +741,11 @@ fn run_commits(mut committer: Committer, shared: &Shared, on_fatal: &(dyn Fn(&Er
             // Whoever dropped the ticket does not want to know.
             let _ = answer.send(answered);
         }
-        let is_idle = shared.state.lock().queue.is_empty();
-        if is_idle && let Err(error) = committer.log.mark() {
+        let waiting = shared.state.lock().queue.len();
+        committer.gather.synced(group, committer.last_sync, waiting);
+        if waiting == 0
+            && let Err(error) = committer.log.mark()
+        {
             on_fatal(&error);
             return Err(stop(shared, error));
         }
