@@ -255,6 +255,11 @@ impl Window {
         }
     }
 
+    /// Whether it is known that nobody has written `key` since.
+    pub fn is_unwritten_since(&self, key: &[u8], read_point: LogIndex) -> bool {
+        matches!(self.since(key, read_point), Ok(Since::Nothing))
+    }
+
     fn since(&self, key: &[u8], read_point: LogIndex) -> Result<Since, Rejection> {
         self.check_age(read_point)?;
         if self.last_committed <= read_point {

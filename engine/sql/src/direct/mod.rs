@@ -34,7 +34,7 @@ use datafusion::sql::sqlparser::ast;
 
 pub(crate) use get::Get;
 pub(crate) use keys::Found;
-pub(crate) use put::Put;
+pub(crate) use put::{Put, PutRows};
 pub(crate) use source::Fit;
 
 use crate::dml::reference;

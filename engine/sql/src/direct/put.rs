@@ -3,11 +3,12 @@
 //! Only the planner is left out: the source of the change is made here, and `dml` writes it, with the same checks and
 //! the same errors as that of any other change.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
 use aion_catalog::descriptor::Identity;
-use aion_catalog::row::RowReader;
+use aion_catalog::row::{RowReader, RowWriter};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{ArrayRef, BinaryArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -18,13 +19,15 @@ use datafusion::sql::sqlparser::ast;
 use super::keys::{Found, Keys};
 use super::shape::{Delete, Insert, Target, Update, identifier};
 use super::source::{Parameters, Source, integer, is_integer};
-use crate::dml::{Change, ChangeKind, key_positions};
+use crate::dml::{Change, ChangeKind, Encoded, key_positions};
 use crate::session::scalar;
 use crate::table::{BatchBuilder, KEY_COLUMN, TableShape};
 use crate::transaction::Transaction;
 
 /// Rows of one INSERT, at most: more are the planner's.
 const ROWS_MAX: usize = 1_000;
+/// Room for a row before it is written.
+const ROW_BYTES_GUESSED: usize = 128;
 
 /// An INSERT of values, an UPDATE to values, or a DELETE.
 #[derive(Debug)]
@@ -34,6 +37,17 @@ pub(crate) struct Put {
     /// The source's: for UPDATE and DELETE the key, for INSERT and UPDATE all columns, each of which may be NULL here.
     schema: SchemaRef,
     rows: Rows,
+    /// Values go into rows as they are, without a look at more than their types and lengths.
+    is_plain: bool,
+}
+
+/// The rows of a change.
+#[derive(Debug)]
+pub(crate) enum PutRows {
+    /// By their bytes.
+    Encoded(Vec<Encoded>),
+    /// By their values, which are still to be looked at.
+    Batch(RecordBatch),
 }
 
 #[derive(Debug)]
@@ -158,7 +172,10 @@ impl Put {
                 kind == ChangeKind::Delete || assigned.iter().any(|(position, _)| keys.contains(position))
             }
         };
+        let sql_types = shape.descriptor.columns.iter().map(|column| column.sql_type);
+        let is_plain = kind != ChangeKind::Delete && sql_types.into_iter().all(is_plain);
         Self {
+            is_plain,
             change: Change {
                 kind,
                 rules: None,
@@ -193,22 +210,22 @@ impl Put {
         }
     }
 
-    /// The source of the change of the rows with these keys: at most one batch. None when the values are unfit.
+    /// The new values of the rows with these keys. None when the values are unfit.
     ///
     /// # Errors
     /// When the rows cannot be read.
-    pub fn source(
-        &self,
-        keys: &[Vec<u8>],
-        values: &[Value],
-        transaction: &Transaction,
-    ) -> Result<Option<Vec<RecordBatch>>> {
+    pub fn source(&self, keys: &[Vec<u8>], values: &[Value], transaction: &Transaction) -> Result<Option<PutRows>> {
+        let now = Value::Timestamp(transaction.begun_at_micros());
+        if self.is_plain
+            && let Some(rows) = self.encoded(keys, values, &now, transaction)?
+        {
+            return Ok(Some(PutRows::Encoded(rows)));
+        }
         let assigned = match &self.rows {
-            Rows::New(rows) => return self.new_rows(rows, values, &Value::Timestamp(transaction.begun_at_micros())),
+            Rows::New(rows) => return self.new_rows(rows, values, &now),
             Rows::Keyed(_, assigned) => assigned,
         };
         // All values first: they may be unfit although no row has the key.
-        let now = Value::Timestamp(transaction.begun_at_micros());
         let mut scalars = Vec::with_capacity(assigned.len());
         for (position, assigned) in assigned {
             let Assigned::To(source) = assigned else { continue };
@@ -224,7 +241,7 @@ impl Put {
             }
         }
         if found.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(PutRows::Encoded(Vec::new())));
         }
         if self.change.kind == ChangeKind::Delete {
             let keys: ArrayRef = Arc::new(BinaryArray::from_iter_values(found.iter().map(|(key, _)| key)));
@@ -256,7 +273,7 @@ impl Put {
                 let Some(sum) = self.sum(&row, (*column, *is_less, operand), *position, values)? else {
                     return Ok(None);
                 };
-                sums.push(sum);
+                sums.push(scalar(&layout.sql_type(*position), &sum)?);
             }
             columns[position + 1] = ScalarValue::iter_to_array(sums).map_err(unbuilt)?;
         }
@@ -270,7 +287,7 @@ impl Put {
         (column, is_less, operand): (usize, bool, &Source),
         position: usize,
         values: &[Value],
-    ) -> Result<Option<ScalarValue>> {
+    ) -> Result<Option<Value>> {
         let layout = &self.shape().layout;
         let to = layout.sql_type(position);
         let Some(operand) = operand.value(values) else {
@@ -278,7 +295,7 @@ impl Put {
         };
         let value = row.value(column)?;
         if value.is_null() || operand.is_null() {
-            return scalar(&to, &Value::Null).map(Some);
+            return Ok(Some(Value::Null));
         }
         let (Some(value), Some(operand)) = (integer(&value), integer(operand)) else {
             return Ok(None);
@@ -289,11 +306,114 @@ impl Put {
         };
         // Also where only the sum in the operands' own width is too large.
         let fits = |sum: &i64| to.fits(*sum) && layout.sql_type(column).fits(*sum);
-        let sum = sum.filter(fits).and_then(|sum| of_width(sum, to));
-        sum.map(|sum| scalar(&to, &sum)).transpose()
+        Ok(sum.filter(fits).and_then(|sum| of_width(sum, to)))
     }
 
-    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value], now: &Value) -> Result<Option<Vec<RecordBatch>>> {
+    /// The rows by their bytes. None where a value is unfit, or NULL in a column that takes none: then the batch says what is wrong.
+    fn encoded(
+        &self,
+        keys: &[Vec<u8>],
+        values: &[Value],
+        now: &Value,
+        transaction: &Transaction,
+    ) -> Result<Option<Vec<Encoded>>> {
+        let layout = &self.shape().layout;
+        match &self.rows {
+            Rows::New(rows) => {
+                let mut encoded = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let mut bytes = Vec::with_capacity(ROW_BYTES_GUESSED);
+                    let mut writer = RowWriter::new(layout, &mut bytes);
+                    for (position, source) in row.iter().enumerate() {
+                        let Some(value) = self.value_of(source, position, values, now) else {
+                            return Ok(None);
+                        };
+                        writer.value(position, &value);
+                    }
+                    writer.finish();
+                    encoded.push(Encoded::New(bytes));
+                }
+                Ok(Some(encoded))
+            }
+            Rows::Keyed(_, assigned) => {
+                let mut set = vec![None; layout.len()];
+                for (position, assigned) in assigned {
+                    let Assigned::To(source) = assigned else { continue };
+                    let Some(value) = self.value_of(source, *position, values, now) else {
+                        return Ok(None);
+                    };
+                    set[*position] = Some(value);
+                }
+                let mut encoded = Vec::with_capacity(keys.len());
+                for key in keys {
+                    let Some(old) = transaction.get(key)? else { continue };
+                    let old = RowReader::new(layout, &old)?;
+                    for (position, assigned) in assigned {
+                        let Assigned::Sum {
+                            column,
+                            is_less,
+                            operand,
+                        } = assigned
+                        else {
+                            continue;
+                        };
+                        let sum = self.sum(&old, (*column, *is_less, operand), *position, values)?;
+                        let Some(sum) = sum.filter(|sum| self.takes(*position, sum)) else {
+                            return Ok(None);
+                        };
+                        set[*position] = Some(Cow::Owned(sum));
+                    }
+                    let mut bytes = Vec::with_capacity(ROW_BYTES_GUESSED);
+                    let mut writer = RowWriter::new(layout, &mut bytes);
+                    for (position, value) in set.iter().enumerate() {
+                        match value {
+                            Some(value) => writer.value(position, value),
+                            None => copy(&old, layout.sql_type(position), position, &mut writer)?,
+                        }
+                    }
+                    writer.finish();
+                    encoded.push(Encoded::Changed {
+                        key: key.clone(),
+                        bytes,
+                    });
+                }
+                Ok(Some(encoded))
+            }
+        }
+    }
+
+    /// A value that the column takes as it is.
+    fn value_of<'a>(
+        &self,
+        source: &'a Source,
+        position: usize,
+        values: &'a [Value],
+        now: &'a Value,
+    ) -> Option<Cow<'a, Value>> {
+        let value = match source {
+            Source::Now => now,
+            source => source.value(values)?,
+        };
+        let sql_type = self.shape().layout.sql_type(position);
+        let value = match integer(value) {
+            Some(number) if is_integer(sql_type) => Cow::Owned(of_width(number, sql_type)?),
+            Some(_) => return None,
+            None => Cow::Borrowed(value),
+        };
+        self.takes(position, &value).then_some(value)
+    }
+
+    fn takes(&self, position: usize, value: &Value) -> bool {
+        let column = &self.shape().descriptor.columns[position];
+        match (value, column.sql_type) {
+            (Value::Null, _) => column.is_nullable,
+            // There are at most as many characters as bytes.
+            (Value::Text(text), SqlType::Varchar(Some(limit))) => text.len() <= limit as usize,
+            (value, sql_type) => value.is_of(&sql_type),
+        }
+    }
+
+    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value], now: &Value) -> Result<Option<PutRows>> {
         let layout = &self.shape().layout;
         let mut columns = Vec::with_capacity(layout.len());
         for position in 0..layout.len() {
@@ -309,15 +429,45 @@ impl Put {
         self.batch(columns)
     }
 
-    fn batch(&self, columns: Vec<ArrayRef>) -> Result<Option<Vec<RecordBatch>>> {
+    fn batch(&self, columns: Vec<ArrayRef>) -> Result<Option<PutRows>> {
         RecordBatch::try_new(self.schema.clone(), columns)
-            .map(|batch| Some(vec![batch]))
+            .map(|batch| Some(PutRows::Batch(batch)))
             .map_err(|error| Error::internal(format!("the source of a change does not fit its columns: {error}")))
     }
 }
 
 fn unbuilt(error: datafusion::common::DataFusionError) -> Error {
     Error::internal(format!("values do not make a column: {error}"))
+}
+
+/// A column whose values are stored as they come.
+const fn is_plain(sql_type: SqlType) -> bool {
+    match sql_type {
+        SqlType::Boolean
+        | SqlType::SmallInt
+        | SqlType::Integer
+        | SqlType::BigInt
+        | SqlType::Real
+        | SqlType::Double
+        | SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::Bytea
+        | SqlType::Date
+        | SqlType::Timestamp
+        | SqlType::TimestampTz
+        | SqlType::Uuid => true,
+        SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => false,
+    }
+}
+
+/// A column's value from one row into another one of the same layout.
+fn copy(row: &RowReader<'_>, sql_type: SqlType, column: usize, writer: &mut RowWriter<'_>) -> Result<()> {
+    match sql_type {
+        _ if row.is_null(column) => {}
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea => writer.bytes(column, row.bytes(column)?),
+        _ => writer.value(column, &row.value(column)?),
+    }
+    Ok(())
 }
 
 /// A value to be stored in a column; NULL is one.

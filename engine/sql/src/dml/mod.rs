@@ -35,4 +35,4 @@ pub(crate) use plan::{
 };
 pub(crate) use proposed::Proposed;
 pub(crate) use rules::{RowRules, first_null, unchecked_schema, violated_by_some_row};
-pub(crate) use write::{Written, keys, run, run_steps};
+pub(crate) use write::{Encoded, Written, keys, run, run_encoded, run_steps};

@@ -73,15 +73,28 @@ impl RowWrites {
     /// When the rows cannot be read.
     pub fn for_many(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<Self> {
         let mut rows = Self::new(shape, transaction);
+        rows.expect_many()?;
+        Ok(rows)
+    }
+
+    /// Looks up where its keys end, if nobody has.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn expect_many(&mut self) -> Result<()> {
+        if self.last_keys.is_some() {
+            return Ok(());
+        }
+        let (shape, transaction) = (&self.shape, &self.transaction);
         let table = shape.descriptor.storage;
         let last = |index| transaction.last_committed_key(&KeyRange::index(table, index));
         let indexes = shape.descriptor.indexes.iter();
         let ordered = indexes.filter(|index| index.method == IndexMethod::Ordered);
-        rows.last_keys = Some(LastKeys {
+        self.last_keys = Some(LastKeys {
             rows: last(ROWS)?,
             indexes: ordered.map(|index| last(index.id)).collect::<Result<_>>()?,
         });
-        Ok(rows)
+        Ok(())
     }
 
     /// Writes from here on into another transaction.

@@ -14,6 +14,9 @@ use super::{Change, ChangeKind};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
+/// Rows of an INSERT from which on it pays to look for the end of the keys: that costs as much as looking for some rows.
+const MANY_ROWS: usize = 16;
+
 /// What a change did.
 #[derive(Debug)]
 pub struct Written {
@@ -35,6 +38,35 @@ pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transactio
         ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
         ChangeKind::Delete => writer.delete(batch),
     });
+    let finished = result.and_then(|()| writer.finish());
+    if finished.is_err() {
+        transaction.restore();
+    }
+    finished
+}
+
+/// A row of a change by its bytes, which are fit for its columns; its table has no rules.
+#[derive(Debug)]
+pub enum Encoded {
+    /// A new one.
+    New(Vec<u8>),
+    /// What the row at `key` becomes.
+    Changed {
+        /// Its key.
+        key: Vec<u8>,
+        /// Its new bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+/// As [`run`], for rows that are encoded.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_encoded(change: &Change, rows: Vec<Encoded>, transaction: &Arc<Transaction>) -> Result<Written> {
+    transaction.save();
+    let mut writer = Writer::new(change, transaction);
+    let result = writer.encoded(rows);
     let finished = result.and_then(|()| writer.finish());
     if finished.is_err() {
         transaction.restore();
@@ -118,6 +150,7 @@ impl<'a> Writer<'a> {
 
     fn insert(&mut self, batch: &RecordBatch) -> Result<()> {
         let encoder = RowEncoder::new(self.shape, batch, 0)?;
+        self.expect(batch.num_rows())?;
         for row in 0..batch.num_rows() {
             self.encode(&encoder, batch, 0, row)?;
             self.rows.insert(&self.row)?;
@@ -142,6 +175,37 @@ impl<'a> Writer<'a> {
             self.count_row(None)?;
         }
         Ok(())
+    }
+
+    fn encoded(&mut self, rows: Vec<Encoded>) -> Result<()> {
+        if let Some(Encoded::New(_)) = rows.first() {
+            self.expect(rows.len())?;
+        }
+        for row in rows {
+            match row {
+                Encoded::New(bytes) => {
+                    self.row = bytes;
+                    self.rows.insert(&self.row)?;
+                    self.count_row(None)?;
+                }
+                Encoded::Changed { key, bytes } => {
+                    if let Some(old) = self.first_meeting(&key)? {
+                        self.row = bytes;
+                        self.rows.update(&key, &old, &self.row)?;
+                        self.count_row(None)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows are to be inserted. Where the keys end is looked up once if they are many.
+    fn expect(&mut self, count: usize) -> Result<()> {
+        match count >= MANY_ROWS {
+            true => self.rows.expect_many(),
+            false => Ok(()),
+        }
     }
 
     fn steps(&mut self, steps: &[Step<'_>], updated: &[RecordBatch]) -> Result<()> {

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::{Prepared, Session};
 use crate::cancel::Cancellation;
-use crate::direct::{self, Direct, Found, Get, Operation};
+use crate::direct::{self, Direct, Found, Get, Operation, PutRows};
 use crate::dml;
 use crate::parse::Statement;
 use crate::planner::search_path;
@@ -244,7 +244,10 @@ impl Session {
             return Ok(None);
         };
         transaction.require_unchanged(table_key.clone())?;
-        let written = dml::run(&put.change, &source, transaction)?;
+        let written = match source {
+            PutRows::Encoded(rows) => dml::run_encoded(&put.change, rows, transaction)?,
+            PutRows::Batch(batch) => dml::run(&put.change, &[batch], transaction)?,
+        };
         Ok(Some(Response::Done {
             tag: put.change.kind.tag(written.count),
         }))

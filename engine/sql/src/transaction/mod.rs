@@ -30,7 +30,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::id::{LogIndex, TxnId};
@@ -119,6 +119,16 @@ struct State {
     preconditions: Vec<Precondition>,
     /// How many of them there were when the statement began.
     statement_checks: usize,
+    last_read: Option<LastRead>,
+}
+
+/// What was read last: who changes a row reads it twice.
+#[derive(Debug)]
+struct LastRead {
+    key: Vec<u8>,
+    /// Holds nothing open: it only tells whether it is still the same.
+    snapshot: Weak<dyn Snapshot>,
+    value: Option<Arc<[u8]>>,
 }
 
 impl Default for State {
@@ -139,6 +149,7 @@ impl Default for State {
             statement_reads: ReadSet::default(),
             preconditions: Vec::new(),
             statement_checks: 0,
+            last_read: None,
         }
     }
 }
@@ -177,8 +188,24 @@ impl Transaction {
             return Ok(pending.value.clone());
         }
         let snapshot = self.read_at(&mut state, key)?;
+        if !self.may_write {
+            drop(state);
+            return get_committed(&*snapshot, key);
+        }
+        if let Some(last) = &state.last_read
+            && last.key == key
+            && std::ptr::addr_eq(last.snapshot.as_ptr(), Arc::as_ptr(&snapshot))
+        {
+            return Ok(last.value.clone());
+        }
         drop(state);
-        get_committed(&*snapshot, key)
+        let value = get_committed(&*snapshot, key)?;
+        self.state.lock().last_read = Some(LastRead {
+            key: key.to_vec(),
+            snapshot: Arc::downgrade(&snapshot),
+            value: value.clone(),
+        });
+        Ok(value)
     }
 
     /// The values of some keys of one table, in their order, None for one that does not exist: as [`Transaction::get`], and cheaper for

@@ -154,10 +154,13 @@ impl Transaction {
             ranges.entry(pending.read_point).or_default().push(KeyRange::point(key));
         }
         for precondition in &state.preconditions {
-            relied.entry(precondition.read_point).or_default().push(match &precondition.check {
-                Check::Absent(key) | Check::Exists(key) => KeyRange::point(key),
-                Check::Empty(range) | Check::Unchanged(range) => range.clone(),
-            });
+            relied
+                .entry(precondition.read_point)
+                .or_default()
+                .push(match &precondition.check {
+                    Check::Absent(key) | Check::Exists(key) => KeyRange::point(key),
+                    Check::Empty(range) | Check::Unchanged(range) => range.clone(),
+                });
         }
         if state.isolation != Isolation::ReadCommitted {
             let reads = state.reads.ranges().chain(state.statement_reads.ranges());

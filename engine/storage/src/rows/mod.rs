@@ -7,6 +7,7 @@
 //! Two implementations, [`rocks`] and [`memory`], pass one suite.
 
 pub mod knobs;
+mod latest;
 pub mod memory;
 mod owned;
 pub mod rocks;

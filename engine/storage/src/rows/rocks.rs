@@ -19,11 +19,12 @@ use aion_base::range::{KeyRange, successor};
 use aion_base::{Error, Result, SqlState};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBCompressionType, FlushOptions,
-    InfoLogger, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DBCompressionType,
+    DataBlockIndexType, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
 use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
+use super::latest::Latest;
 use super::owned::{Db, OwnedIterator, OwnedSnapshot};
 use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
 use crate::commit::{Reason, Rejection};
@@ -84,6 +85,7 @@ pub struct RocksRows {
     /// Of reads without a snapshot: making them costs as much as a read.
     read_options: ReadOptions,
     knobs: RocksKnobs,
+    latest: Latest,
 }
 
 impl std::fmt::Debug for RocksRows {
@@ -104,6 +106,8 @@ impl RocksRows {
         table.set_block_size(8 << 10);
         table.set_bloom_filter(10.0, false);
         table.set_whole_key_filtering(true);
+        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+        table.set_data_block_hash_ratio(0.75);
         table.set_format_version(6);
         table.set_cache_index_and_filter_blocks(false);
 
@@ -139,6 +143,7 @@ impl RocksRows {
             write_options,
             read_options: ReadOptions::default(),
             knobs,
+            latest: Latest::default(),
         })
     }
 
@@ -326,9 +331,12 @@ impl Rows for RocksRows {
         }
         let applied = [batch.applied.index.0, batch.applied.term.0, batch.applied.timestamp.0];
         out.put_cf(meta, APPLIED, applied.map(u64::to_le_bytes).concat());
+        let begun = self.latest.begin();
         self.db
             .write_opt(out, &self.write_options)
-            .map_err(|error| failed(&self.dir, "write", &error))
+            .map_err(|error| failed(&self.dir, "write", &error))?;
+        self.latest.end(begun, &batch.applied);
+        Ok(())
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
@@ -336,9 +344,11 @@ impl Rows for RocksRows {
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
+        let (snapshot, read_point) = self.latest.during(|| OwnedSnapshot::new(self.db.clone()));
         Arc::new(RocksSnapshot {
-            snapshot: Arc::new(OwnedSnapshot::new(self.db.clone())),
+            snapshot: Arc::new(snapshot),
             dir: self.dir.clone(),
+            read_point,
         })
     }
 
@@ -468,6 +478,8 @@ impl Rows for RocksRows {
 struct RocksSnapshot {
     snapshot: Arc<OwnedSnapshot>,
     dir: Arc<Path>,
+    /// Where it is not known it is read.
+    read_point: Option<ReadPoint>,
 }
 
 impl std::fmt::Debug for RocksSnapshot {
@@ -478,6 +490,9 @@ impl std::fmt::Debug for RocksSnapshot {
 
 impl Snapshot for RocksSnapshot {
     fn read_point(&self) -> Result<ReadPoint> {
+        if let Some(read_point) = self.read_point {
+            return Ok(read_point);
+        }
         let applied = read_applied(self.snapshot.db(), self.snapshot.options(), &self.dir)?;
         Ok(ReadPoint {
             index: applied.index,

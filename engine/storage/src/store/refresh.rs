@@ -58,6 +58,18 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether it is known, without waiting, that no commit after `from` has written one of `keys`.
+    pub fn are_surely_unwritten<K: AsRef<[u8]>>(&self, keys: &[K], from: LogIndex) -> bool {
+        let look = |window: &Window| keys.iter().all(|key| window.is_unwritten_since(key.as_ref(), from));
+        match &self.core {
+            Core::Memory { applier, .. } => applier.try_lock().is_some_and(|there| look(there.applier.window())),
+            Core::Durable(durable) => {
+                let applier = durable.shared.applier.try_lock();
+                applier.is_some_and(|applier| look(applier.window()))
+            }
+        }
+    }
+
     /// A snapshot of now, if a transaction that read `ranges` at `from` would have read the same in it; None if it would not.
     ///
     /// # Errors
