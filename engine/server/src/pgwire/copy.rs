@@ -6,6 +6,8 @@
 //!
 //! **To the client.** CopyOutResponse, then one CopyData message for each line, which is what drivers expect.
 
+use std::pin::pin;
+
 use ::pgwire::messages::PgWireBackendMessage as Message;
 use ::pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use aion_base::{Error, SqlState};
@@ -63,7 +65,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     session,
                     ..
                 } = self;
-                let tag = attended(input, canceller, session.finish_copy_in(copy)).await?;
+                let tag = attended(input, canceller, pin!(session.finish_copy_in(copy))).await?;
                 Ok(Completion::Tag(tag))
             }
             Ended::Failed(why) => {
@@ -116,14 +118,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             limits,
             ..
         } = self;
-        let mut copy = attended(input, canceller, session.copy_out(prepared)).await?;
+        let mut copy = attended(input, canceller, pin!(session.copy_out(prepared))).await?;
         let columns = copy.column_count();
         output.send(&Message::CopyOutResponse(CopyOutResponse::new(
             TEXTUAL,
             columns as i16,
             vec![TEXTUAL.into(); columns],
         )));
-        while let Some(lines) = attended(input, canceller, copy.next()).await? {
+        while let Some(lines) = attended(input, canceller, pin!(copy.next())).await? {
             for line in lines.iter() {
                 if line.len() > limits.row_bytes_max {
                     return Err(Error::exhausted(

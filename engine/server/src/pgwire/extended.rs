@@ -4,6 +4,7 @@
 //! run a piece at a time. After an error everything up to the next Sync is skipped. Portals end with their
 //! transaction.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ::pgwire::messages::PgWireBackendMessage as Message;
@@ -131,7 +132,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             session,
             ..
         } = self;
-        let prepared = attended(input, canceller, session.prepare(&statement, types)).await?;
+        let prepared = attended(input, canceller, pin!(session.prepare(&statement, types))).await?;
         Ok(Prepared::Statement(prepared))
     }
 
@@ -271,7 +272,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             ..
         } = self;
         let timed = metrics.statement(Edge::Pgwire);
-        let response = match attended(input, canceller, session.execute(statement, values)).await {
+        let response = match attended(input, canceller, pin!(session.execute(statement, values))).await {
             Ok(response) => response,
             Err(error) => {
                 timed.failed(&error);

@@ -4,6 +4,7 @@
 //! the text. The tag of the last statement waits until that transaction has committed, so that it never promises
 //! what COMMIT then refuses.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ::pgwire::messages::PgWireBackendMessage;
@@ -74,23 +75,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             ..
         } = self;
         let timed = metrics.statement(Edge::Pgwire);
-        let ran = attended(input, canceller, async {
-            let (prepared, values) = match wanted {
-                Wanted::Parsed(statement) => (session.prepare(statement, &[]).await?, Vec::new()),
-                Wanted::Recalled(prepared, values) => (prepared, values),
-            };
-            if prepared.parameter_types().len() != values.len() {
-                return Err(
-                    Error::invalid(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")
-                        .with_hint("Only a prepared statement has parameters."),
-                );
-            }
-            match prepared.copy_direction() {
-                Some(direction) => Ok(Ran::Copy(prepared, direction)),
-                None => session.execute(&prepared, &values).await.map(Ran::Answered),
-            }
-        });
-        let rows = match ran.await {
+        let ran = {
+            let work = pin!(async {
+                let (prepared, values) = match wanted {
+                    Wanted::Parsed(statement) => (session.prepare(statement, &[]).await?, Vec::new()),
+                    Wanted::Recalled(prepared, values) => (prepared, values),
+                };
+                if prepared.parameter_types().len() != values.len() {
+                    return Err(
+                        Error::invalid(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")
+                            .with_hint("Only a prepared statement has parameters."),
+                    );
+                }
+                match prepared.copy_direction() {
+                    Some(direction) => Ok(Ran::Copy(prepared, direction)),
+                    None => session.execute(&prepared, &values).await.map(Ran::Answered),
+                }
+            });
+            attended(input, canceller, work).await
+        };
+        let rows = match ran {
             Ok(Ran::Copy(prepared, direction)) => return counted(timed, self.copy(&prepared, direction).await),
             Ok(Ran::Answered(Response::Done { tag })) => {
                 timed.succeeded();

@@ -1,5 +1,6 @@
 //! Rows on their way to the client.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
@@ -83,7 +84,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if wanted == 0 {
                 return Ok(false);
             }
-            match attended(&mut self.input, &self.canceller, open.rows.next()).await? {
+            let next = attended(&mut self.input, &self.canceller, pin!(open.rows.next())).await?;
+            match next {
                 Some(batch) => open.batch = Some(Batch::new(&batch, open.rows.columns())?),
                 None => open.ended = true,
             }
