@@ -31,13 +31,17 @@ fn a_file_of_more_than_a_transaction_holds() {
     for isolation in ["serializable", "repeatable read", "read committed"] {
         bench.run(&format!("DROP TABLE IF EXISTS t; {SCHEMA}")).expect("made");
         bench
-            .run(&format!("BEGIN ISOLATION LEVEL {isolation}; INSERT INTO t VALUES (1000, 3, 'x')"))
+            .run(&format!(
+                "BEGIN ISOLATION LEVEL {isolation}; INSERT INTO t VALUES (1000, 3, 'x')"
+            ))
             .expect("begun");
         bench.run(&format!("COPY t FROM '{path}'")).expect(isolation);
         bench.run("COMMIT").expect(isolation);
         assert_eq!(counted(&bench), ["151|150000001", "22"], "{isolation}");
     }
-    let twice = bench.run("INSERT INTO t VALUES (149, 1, 'twice')").expect_err("is there");
+    let twice = bench
+        .run("INSERT INTO t VALUES (149, 1, 'twice')")
+        .expect_err("is there");
     assert_eq!(twice.state, "23505");
     // The table has rows now: there is no other storage for it.
     let more = bench.file("more", lines(150..300));
@@ -163,7 +167,10 @@ fn a_change_of_the_definition_is_not_left_behind() {
     match (load, other) {
         (Some(load), None) => {
             assert_eq!(load.state, "40001", "{load:?}");
-            assert_eq!((columns, counted(&bench)), (vec!["5".to_owned()], vec!["0|NULL".to_owned(), "0".to_owned()]));
+            assert_eq!(
+                (columns, counted(&bench)),
+                (vec!["5".to_owned()], vec!["0|NULL".to_owned(), "0".to_owned()])
+            );
         }
         (load, other) => panic!("the load {load:?}, the other {other:?}, {columns:?} columns"),
     }
@@ -192,7 +199,11 @@ fn of_two_loads_at_once_one_is_refused() {
         }
         ended
     });
-    let failed: Vec<_> = ended.iter().filter_map(|ended| ended.as_ref().err()).map(complaint).collect();
+    let failed: Vec<_> = ended
+        .iter()
+        .filter_map(|ended| ended.as_ref().err())
+        .map(complaint)
+        .collect();
     assert_eq!(failed.len(), 1, "{ended:?}");
     assert_eq!(failed[0].state, "40001", "{failed:?}");
     assert_eq!(counted(&bench)[0], "40|40000000");
