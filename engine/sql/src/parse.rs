@@ -266,6 +266,40 @@ pub fn slice(text: &str, span: Span) -> &str {
     text.get(offset(text, span.start)..offset(text, span.end)).unwrap_or("")
 }
 
+/// The statement within another one, behind a word of it that stands in no parentheses: as a text of its own, and the characters before
+/// it.
+///
+/// # Errors
+/// Internal: the word was there when the statement was parsed.
+pub fn body(statement: &Statement, behind: Keyword) -> Result<(String, usize)> {
+    let text = &*statement.text;
+    let tokens = tokens(text, text)?;
+    let is_significant = |token: &TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
+    let parts = tokens.split(|token| token.token == Token::SemiColon);
+    let mut parts = parts.filter(|part| part.iter().any(is_significant));
+    let mut tokens = parts
+        .nth(statement.ordinal)
+        .unwrap_or_default()
+        .iter()
+        .filter(|token| is_significant(token));
+    let mut depth = 0_usize;
+    let found = tokens.find(|token| {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(word) => return depth == 0 && word.quote_style.is_none() && word.keyword == behind,
+            _ => {}
+        }
+        false
+    });
+    let first = found.and_then(|_| tokens.next());
+    let first = first.ok_or_else(|| Error::internal("a statement within a statement is behind its word"))?;
+    let last = tokens.next_back().unwrap_or(first);
+    let start = offset(text, first.span.start);
+    let body = slice(text, Span::new(first.span.start, last.span.end));
+    Ok((body.to_owned(), text[..start].chars().count()))
+}
+
 /// The bytes before a location; the length of the text for one behind it.
 fn offset(text: &str, location: Location) -> usize {
     let (Ok(line), Ok(column)) = (usize::try_from(location.line), usize::try_from(location.column)) else {
@@ -318,6 +352,15 @@ mod tests {
                 .position(),
             Some(30)
         );
+    }
+
+    #[test]
+    fn a_statement_within_a_statement_is_a_text() {
+        let text = "SELECT 1; -- ä\nPREPARE p (numeric(5, 2)) AS\n SELECT '; AS' AS a ;SELECT 2";
+        let statements = parse(text).expect("three");
+        let (within, before) = body(&statements[1], Keyword::AS).expect("there");
+        assert_eq!(within, "SELECT '; AS' AS a");
+        assert_eq!(text.chars().skip(before).take(8).collect::<String>(), "SELECT '");
     }
 
     #[test]

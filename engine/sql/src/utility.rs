@@ -1,5 +1,5 @@
 //! Statements that sqlparser does not know, or not all of: VACUUM, CREATE and ALTER SEQUENCE, ALTER ... OWNER TO of what has no
-//! other ALTER, CHECKPOINT and REINDEX; and what concerns roles and their rights (`role`).
+//! other ALTER, CHECKPOINT and REINDEX; FETCH and MOVE (`fetch`); and what concerns roles and their rights (`role`).
 //!
 //! As with property graphs (see `graph`) the statement goes on as a string in a place that sqlparser can read,
 //! `CALL "aion utility"('statement')`, and keeps its place in the text. It is parsed where the tokens are looked through, so that an error
@@ -16,8 +16,10 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use crate::parse;
 use crate::planner::sql_type;
+pub use fetch::{Direction, Fetch};
 use role::RoleStatement;
 
+mod fetch;
 pub mod role;
 
 /// The name of the procedure that carries a statement.
@@ -54,6 +56,8 @@ pub enum Utility {
     Reindex,
     /// It may hold a password.
     Role(RoleStatement),
+    /// FETCH and MOVE.
+    Fetch(Fetch),
 }
 
 /// An option of a sequence.
@@ -73,7 +77,16 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 6] = [b"vacuum", b"backup", b"sequence", b"owner", b"checkpoint", b"reindex"];
+    const WORDS: [&[u8]; 8] = [
+        b"vacuum",
+        b"backup",
+        b"sequence",
+        b"owner",
+        b"checkpoint",
+        b"reindex",
+        b"fetch",
+        b"move",
+    ];
     let bytes = text.as_bytes();
     WORDS.iter().chain(&role::MENTIONS).any(|word| {
         bytes
@@ -250,7 +263,7 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
     if is(0, "backup") && is(1, "to") {
         return true;
     }
-    if is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
+    if fetch::begins(&words) || is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
     if is(0, "create") {
@@ -308,6 +321,9 @@ pub fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
 fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     if let Some(utility) = role::statement(parser)? {
         return Ok(utility);
+    }
+    if let Some(fetch) = fetch::statement(parser)? {
+        return Ok(Utility::Fetch(fetch));
     }
     if word(parser, "VACUUM") {
         return vacuum(parser);
@@ -530,6 +546,8 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::Checkpoint => "CHECKPOINT",
         Utility::Reindex => "REINDEX",
         Utility::Role(role) => role.tag(),
+        Utility::Fetch(fetch) if fetch.is_move => "MOVE",
+        Utility::Fetch(_) => "FETCH",
     }
 }
 

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use ::pgwire::messages::response::{self, ReadyForQuery};
 use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Canceller, Session, TransactionStatus};
+use aion_db::{Canceller, Named, Session, TransactionStatus};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::extended::{Portal, Prepared};
+use super::extended::Portal;
 use super::input::{Incoming, Input};
-use super::named::Named;
 use super::output::Output;
 use super::{check, error, login};
 use crate::limits::ServerLimits;
@@ -80,7 +79,6 @@ pub(crate) struct Connection<R, W> {
     pub(super) session: Session,
     pub(super) canceller: Canceller,
     pub(super) limits: ServerLimits,
-    pub(super) statements: Named<Prepared>,
     pub(super) portals: Named<Portal>,
     /// An error of the extended protocol: nothing is done until Sync.
     pub(super) skipping: bool,
@@ -94,19 +92,15 @@ pub(crate) struct Connection<R, W> {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// A connection that has a session.
-    pub(crate) fn new(input: Input<R>, output: Output<W>, session: Session, service: &Service) -> Self {
+    pub(crate) fn new(input: Input<R>, output: Output<W>, mut session: Session, service: &Service) -> Self {
         let limits = service.limits.clone();
+        session.limit_statements(limits.statements_max, limits.statement_bytes_total_max);
         Self {
             input,
             output,
             canceller: session.canceller(),
             ended: session.ended(),
             session,
-            statements: Named::new(
-                "prepared statements",
-                limits.statements_max,
-                limits.statement_bytes_total_max,
-            ),
             portals: Named::new("portals", limits.portals_max, limits.portal_bytes_total_max),
             limits,
             skipping: false,

@@ -8,7 +8,7 @@ use super::verbs::ask;
 use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
-use crate::utility;
+use crate::utility::{self, Utility};
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,14 @@ impl Statement {
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }
             | ast::Statement::ShowVariable { .. }
-            | ast::Statement::Discard { .. } => Effect::Reads,
+            | ast::Statement::Discard { .. }
+            | ast::Statement::Prepare { .. }
+            // What it runs is asked by itself.
+            | ast::Statement::Execute { .. }
+            | ast::Statement::Deallocate { .. }
+            | ast::Statement::Declare { .. }
+            | ast::Statement::Close { .. } => Effect::Reads,
+            ast::Statement::Call(call) if matches!(utility::carried(call), Ok(Some(Utility::Fetch(_)))) => Effect::Reads,
             ast::Statement::Reset(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             ast::Statement::Set(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             // Also what is not there yet: it is refused where it is planned, or here before that.

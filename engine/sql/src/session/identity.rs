@@ -102,6 +102,8 @@ impl Session {
             locks: self.engine.locks.clone(),
             observer: self.engine.options.observer.clone(),
             pipeline: self.engine.options.pipeline.clone(),
+            statements: self.statements.clone(),
+            cursors: self.cursors.facts(),
         }
     }
 

@@ -13,6 +13,7 @@ mod analyze;
 mod change;
 pub(crate) mod columns;
 mod copy;
+mod cursor;
 mod ddl;
 mod dependents;
 mod direct;
@@ -33,6 +34,7 @@ mod rewriting;
 mod role;
 mod sequence;
 mod setting;
+mod statements;
 mod table;
 mod template;
 mod transaction;
@@ -54,6 +56,7 @@ use parking_lot::Mutex;
 use crate::activity::Seat;
 use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
+use crate::cursors::Cursors;
 use crate::engine::Engine;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
@@ -71,6 +74,8 @@ use local::LocalTables;
 pub(crate) use observing::KnownTexts;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
+pub use statements::NamedStatement;
+pub(crate) use statements::{Statements, no_statements};
 use transaction::Block;
 pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;
@@ -162,6 +167,35 @@ impl Prepared {
         }
     }
 
+    /// The result, if it has the columns that were told of when the statement was prepared.
+    fn check_result(&self, response: Response) -> Result<Response> {
+        let Response::Rows(rows) = &response else {
+            return Ok(response);
+        };
+        let oids = |columns: &[Column]| columns.iter().map(Column::oid).collect::<Vec<_>>();
+        match &self.columns {
+            Some(columns) if Arc::ptr_eq(columns, rows.columns()) || oids(columns) == oids(rows.columns()) => {
+                Ok(response)
+            }
+            _ => Err(Error::unsupported("cached plan must not change result type")),
+        }
+    }
+
+    /// This EXPLAIN of an EXECUTE as the EXPLAIN of what is executed.
+    fn explaining(&self, inner: &Self) -> Result<Self> {
+        let mut statement = inner.statement.clone();
+        let mut explain = self.statement.ast.clone();
+        let ast::Statement::Explain {
+            statement: explained, ..
+        } = &mut explain
+        else {
+            return Err(Error::internal("no EXPLAIN"));
+        };
+        **explained = statement.ast;
+        statement.ast = explain;
+        Ok(Self::new(&statement, inner.parameters.clone(), self.columns.clone()))
+    }
+
     /// The columns of its result; None for a statement that gives no rows.
     pub fn columns(&self) -> Option<&Arc<[Column]>> {
         self.columns.as_ref()
@@ -197,6 +231,9 @@ pub struct Session {
     numbers: Arc<Numbers>,
     /// Indexes that statements are planned with as if they were there.
     hypothetical: Arc<[HypotheticalIndex]>,
+    /// Prepared statements, by name.
+    statements: Statements,
+    cursors: Cursors,
 }
 
 impl Session {
@@ -226,6 +263,8 @@ impl Session {
             assigned: Assigned::default(),
             numbers: Arc::default(),
             hypothetical: [].into(),
+            statements: no_statements(),
+            cursors: Cursors::default(),
         }
     }
 
@@ -269,6 +308,24 @@ impl Session {
 
     async fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         self.admit(prepared, parameters)?;
+        match &prepared.statement.ast {
+            ast::Statement::Execute { .. } => {
+                let (inner, values) = self.executed(&prepared.statement.ast, &prepared.statement.text).await?;
+                self.admit(&inner, &values)?;
+                let response = self.run_admitted(&inner, &values).await?;
+                inner.check_result(response)
+            }
+            ast::Statement::Explain { statement, .. } if matches!(**statement, ast::Statement::Execute { .. }) => {
+                let (inner, values) = self.executed(statement, &prepared.statement.text).await?;
+                let explained = Arc::new(prepared.explaining(&inner)?);
+                self.admit(&explained, &values)?;
+                self.run_admitted(&explained, &values).await
+            }
+            _ => self.run_admitted(prepared, parameters).await,
+        }
+    }
+
+    async fn run_admitted(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         // Too short to be cancelled or timed.
         if let Some(response) = self.get_directly(prepared, parameters)? {
             return Ok(response);
@@ -300,6 +357,10 @@ impl Session {
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
             | ast::Statement::Discard { .. } => self.setting_statement(prepared).await,
+            ast::Statement::Prepare { .. } => self.prepare_named(&prepared.statement),
+            ast::Statement::Deallocate { name, .. } => self.deallocate(name),
+            ast::Statement::Declare { .. } => self.declare(prepared, parameters, cancellation).await,
+            ast::Statement::Close { cursor } => self.close(cursor),
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(call) => match utility::carried(call)? {
@@ -367,7 +428,7 @@ impl Session {
         match self.block.take_if(|block| block.is_implicit) {
             Some(block) if !block.is_failed => self.end(block).await,
             Some(block) => {
-                self.settings.return_to(block.settings);
+                self.abandon(block);
                 Ok(())
             }
             None => Ok(()),

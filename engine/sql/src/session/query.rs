@@ -31,6 +31,14 @@ use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
+use crate::utility::{self, Utility};
+
+/// A query that is planned and may run.
+pub(super) struct Running {
+    pub columns: Arc<[Column]>,
+    pub physical: Arc<dyn ExecutionPlan>,
+    pub task: Arc<TaskContext>,
+}
 
 impl Session {
     /// What a statement takes and gives, without running it.
@@ -80,6 +88,12 @@ impl Session {
                     Some(super::explain::columns(&statement.ast)?),
                 )
             }
+            ast::Statement::Execute { .. } => (Vec::new(), self.describe_executed(statement)?),
+            ast::Statement::Declare { .. } => (self.describe_cursor(statement, given)?, None),
+            ast::Statement::Call(call) => match utility::carried(call)? {
+                Some(Utility::Fetch(fetch)) => (Vec::new(), self.describe_fetch(&fetch)?),
+                _ => (Vec::new(), None),
+            },
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
             _ => (Vec::new(), None),
         };
@@ -113,16 +127,11 @@ impl Session {
         let text = &prepared.statement.text;
         let clock = SystemClock::default();
         let begin = clock.monotonic();
-        let transaction = self.transaction(false)?.reading()?;
-        let template = self.template(prepared, query, &transaction)?;
-        self.depend(&template.planned, &transaction)?;
-        let columns = template.columns.clone();
-        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
-        let context = StatementContext {
-            transaction,
-            cancellation: cancellation.clone(),
-        };
-        let (physical, task) = self.physical(&plan, context, text).await?;
+        let Running {
+            columns,
+            physical,
+            task,
+        } = self.start(prepared, query, values, &cancellation).await?;
         let planning = clock.monotonic().saturating_sub(begin);
         let observing = self.observe(prepared, values, planning, Some(&physical));
         let limit = self.time_limit(&cancellation);
@@ -139,6 +148,31 @@ impl Session {
             Some(observing) => Rows::new(columns, schema, observed(stream, observing), Verb::Select),
             None => Rows::new(columns, schema, stream, Verb::Select),
         }))
+    }
+
+    /// Plans a query over what the transaction sees at this moment.
+    pub(super) async fn start(
+        &self,
+        prepared: &Prepared,
+        query: &ast::Query,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<Running> {
+        let text = &prepared.statement.text;
+        let transaction = self.transaction(false)?.reading()?;
+        let template = self.template(prepared, query, &transaction)?;
+        self.depend(&template.planned, &transaction)?;
+        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
+        let context = StatementContext {
+            transaction,
+            cancellation: cancellation.clone(),
+        };
+        let (physical, task) = self.physical(&plan, context, text).await?;
+        Ok(Running {
+            columns: template.columns.clone(),
+            physical,
+            task,
+        })
     }
 
     /// Notes that what the transaction writes is right only while the tables it planned upon are as they were.

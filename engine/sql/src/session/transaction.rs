@@ -41,6 +41,8 @@ struct Savepoint {
     locks: LockMark,
     settings: SettingsMark,
     has_changed_catalog: bool,
+    /// Of the session's cursors.
+    cursors: u64,
 }
 
 /// Savepoints of a block, at most; 54000 beyond.
@@ -61,7 +63,7 @@ impl Block {
         })
     }
 
-    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark, waiting: &Waiting) -> Result<()> {
+    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark, cursors: u64, waiting: &Waiting) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -75,6 +77,7 @@ impl Block {
             locks: self.transaction.lock_mark(waiting),
             settings,
             has_changed_catalog: self.has_changed_catalog,
+            cursors,
         });
         Ok(())
     }
@@ -99,8 +102,8 @@ impl Block {
         Ok(())
     }
 
-    /// Takes back what came after a savepoint, which stays; the settings that it had.
-    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<SettingsMark> {
+    /// Takes back what came after a savepoint, which stays; the settings that it had, and where the cursors were.
+    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<(SettingsMark, u64)> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
@@ -109,7 +112,7 @@ impl Block {
         self.transaction.release_to(savepoint.locks);
         self.has_changed_catalog = savepoint.has_changed_catalog;
         self.is_failed = false;
-        Ok(self.savepoints[at].settings.clone())
+        Ok((self.savepoints[at].settings.clone(), self.savepoints[at].cursors))
     }
 
     /// What BEGIN or SET TRANSACTION asks for.
@@ -179,7 +182,7 @@ impl Session {
                 }
                 // As PostgreSQL answers the COMMIT of a failed transaction.
                 Some(block) if block.is_failed => {
-                    self.settings.return_to(block.settings);
+                    self.abandon(block);
                     Ok(done("ROLLBACK"))
                 }
                 Some(block) => self.end(block).await.map(|()| done("COMMIT")),
@@ -189,7 +192,7 @@ impl Session {
                 savepoint: None,
             } => {
                 match self.block.take() {
-                    Some(block) => self.settings.return_to(block.settings),
+                    Some(block) => self.abandon(block),
                     None => self.notice(
                         SqlState::NO_ACTIVE_SQL_TRANSACTION,
                         "there is no transaction in progress",
@@ -200,14 +203,16 @@ impl Session {
             ast::Statement::Rollback {
                 savepoint: Some(name), ..
             } => {
-                let settings = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                let (settings, cursors) = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
                 self.settings.return_to(settings);
+                self.cursors.return_to(cursors);
                 Ok(done("ROLLBACK"))
             }
             ast::Statement::Savepoint { name } => {
-                let settings = self.settings.mark();
+                let (settings, cursors) = (self.settings.mark(), self.cursors.mark());
                 let waiting = self.waiting(&Cancellation::default());
-                self.explicit_block("SAVEPOINT")?.savepoint(name, settings, &waiting)?;
+                self.explicit_block("SAVEPOINT")?
+                    .savepoint(name, settings, cursors, &waiting)?;
                 Ok(done("SAVEPOINT"))
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -223,12 +228,24 @@ impl Session {
     /// # Errors
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
-        let committed = self.commit(&block.transaction).await;
+        let committed = match self.hold_cursors().await {
+            Ok(()) => self.commit(&block.transaction).await,
+            Err(error) => Err(error),
+        };
         match committed {
-            Ok(()) => self.settings.end_local(),
-            Err(_) => self.settings.return_to(block.settings),
+            Ok(()) => {
+                self.settings.end_local();
+                self.cursors.end_transaction(true);
+            }
+            Err(_) => self.abandon(block),
         }
         committed
+    }
+
+    /// Rolls a block back.
+    pub(super) fn abandon(&mut self, block: Block) {
+        self.settings.return_to(block.settings);
+        self.cursors.end_transaction(false);
     }
 
     /// The transaction block that BEGIN began.

@@ -62,6 +62,7 @@ impl Session {
             Utility::Backup { to } => return self.backup(to, cancellation).await,
             Utility::OwnerTo { .. } | Utility::Reindex => return Ok(Response::Done { tag: tag.to_owned() }),
             Utility::Role(role) => return self.define_role(role, &cancellation).await,
+            Utility::Fetch(fetch) => return self.fetch(fetch, cancellation).await,
             Utility::CreateSequence { .. } | Utility::AlterSequence { .. } => {}
         }
         let transaction = self.transaction(true)?;

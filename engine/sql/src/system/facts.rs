@@ -20,8 +20,10 @@ use parking_lot::Mutex;
 use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
+use crate::cursors::CursorFacts;
 use crate::roles::SeenRoles;
 use crate::sequences::Sequences;
+use crate::session::Statements;
 use crate::settings::Settings;
 
 /// What a session says of itself.
@@ -51,6 +53,10 @@ pub struct Identity {
     pub observer: Option<Arc<dyn Observer>>,
     /// Who recommends changes.
     pub pipeline: Option<Arc<dyn Pipeline>>,
+    /// Its prepared statements.
+    pub statements: Statements,
+    /// Its cursors.
+    pub cursors: Arc<[CursorFacts]>,
 }
 
 /// Settings and values, to be set once the statement is over, and whether for the transaction alone.
