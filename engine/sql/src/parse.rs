@@ -76,6 +76,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if generated::is_mentioned(text) {
         tokens = generated::carry(tokens, text)?;
     }
+    spell_out_table(&mut tokens);
     let mut utilities = Vec::new();
     if utility::is_mentioned(text) {
         (tokens, utilities) = utility::carry(tokens, text)?;
@@ -104,6 +105,36 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ordinal,
         })
         .collect())
+}
+
+/// `TABLE t` as `SELECT * FROM t`, where a query may begin: sqlparser knows it in some places only.
+fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
+    use Keyword as K;
+    let keyword = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.keyword),
+        _ => None,
+    };
+    let mut begins = true;
+    let mut found = Vec::new();
+    for (at, TokenWithSpan { token, .. }) in tokens.iter().enumerate() {
+        if matches!(token, Token::Whitespace(_)) {
+            continue;
+        }
+        let keyword = keyword(token);
+        if begins && keyword == Some(K::TABLE) {
+            found.push(at);
+        }
+        begins = matches!(token, Token::SemiColon | Token::LParen)
+            || matches!(
+                keyword,
+                Some(K::AS | K::UNION | K::INTERSECT | K::EXCEPT | K::ALL | K::DISTINCT)
+            );
+    }
+    for at in found.into_iter().rev() {
+        let span = tokens[at].span;
+        let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+        tokens.splice(at..=at, select.map(|token| TokenWithSpan::new(token, span)));
+    }
 }
 
 /// The statements of a text.
@@ -266,12 +297,12 @@ pub fn slice(text: &str, span: Span) -> &str {
     text.get(offset(text, span.start)..offset(text, span.end)).unwrap_or("")
 }
 
-/// The statement within another one, behind a word of it that stands in no parentheses: as a text of its own, and the characters before
-/// it.
+/// The statement within another one, behind a word of it that stands in no parentheses, and before so many others at its end: as a text of
+/// its own, and the characters before it.
 ///
 /// # Errors
 /// Internal: the word was there when the statement was parsed.
-pub fn body(statement: &Statement, behind: Keyword) -> Result<(String, usize)> {
+pub fn body(statement: &Statement, behind: Keyword, tail: usize) -> Result<(String, usize)> {
     let text = &*statement.text;
     let tokens = tokens(text, text)?;
     let is_significant = |token: &TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
@@ -294,7 +325,7 @@ pub fn body(statement: &Statement, behind: Keyword) -> Result<(String, usize)> {
     });
     let first = found.and_then(|_| tokens.next());
     let first = first.ok_or_else(|| Error::internal("a statement within a statement is behind its word"))?;
-    let last = tokens.next_back().unwrap_or(first);
+    let last = tokens.nth_back(tail).unwrap_or(first);
     let start = offset(text, first.span.start);
     let body = slice(text, Span::new(first.span.start, last.span.end));
     Ok((body.to_owned(), text[..start].chars().count()))
@@ -358,8 +389,10 @@ mod tests {
     fn a_statement_within_a_statement_is_a_text() {
         let text = "SELECT 1; -- ä\nPREPARE p (numeric(5, 2)) AS\n SELECT '; AS' AS a ;SELECT 2";
         let statements = parse(text).expect("three");
-        let (within, before) = body(&statements[1], Keyword::AS).expect("there");
+        let (within, before) = body(&statements[1], Keyword::AS, 0).expect("there");
         assert_eq!(within, "SELECT '; AS' AS a");
+        let (within, _) = body(&statements[1], Keyword::AS, 2).expect("there");
+        assert_eq!(within, "SELECT '; AS'");
         assert_eq!(text.chars().skip(before).take(8).collect::<String>(), "SELECT '");
     }
 

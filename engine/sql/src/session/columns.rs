@@ -50,7 +50,7 @@ fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc
 }
 
 /// The SELECT whose list names the columns: of a UNION the first.
-fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
+pub fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
     match body {
         ast::SetExpr::Select(select) => Some(select),
         ast::SetExpr::Query(query) => select_of(&query.body),
@@ -183,7 +183,7 @@ fn only_column(select: &ast::Select) -> Option<ast::Expr> {
     }
 }
 
-/// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for
+/// Gives the second and later of equal unnamed expressions, and of equal names, in the list a name of their own, which DataFusion asks for
 /// and PostgreSQL does not. The names above are computed from the list as it was.
 pub fn make_unique(query: &mut ast::Query) {
     let ast::SetExpr::Select(select) = &mut *query.body else {
@@ -193,14 +193,18 @@ pub fn make_unique(query: &mut ast::Query) {
         name_casts(select);
     }
     let mut seen = std::collections::BTreeSet::new();
+    let mut aliases = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
-        if let ast::SelectItem::UnnamedExpr(expr) = item
-            && !seen.insert(name_of_datafusion(expr))
-        {
-            *item = ast::SelectItem::ExprWithAlias {
-                expr: expr.clone(),
-                alias: ast::Ident::with_quote('"', format!("aion column {at}")),
-            };
+        let own = || ast::Ident::with_quote('"', format!("aion column {at}"));
+        match item {
+            ast::SelectItem::UnnamedExpr(expr) if !seen.insert(name_of_datafusion(expr)) => {
+                *item = ast::SelectItem::ExprWithAlias {
+                    expr: expr.clone(),
+                    alias: own(),
+                };
+            }
+            ast::SelectItem::ExprWithAlias { alias, .. } if !aliases.insert(normalize(alias)) => *alias = own(),
+            _ => {}
         }
     }
 }

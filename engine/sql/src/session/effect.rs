@@ -4,6 +4,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::PUBLIC;
 use datafusion::sql::sqlparser::ast;
 
+use super::create_as::into;
 use super::verbs::ask;
 use crate::alter_system;
 use crate::dml::normalize;
@@ -70,7 +71,7 @@ impl Statement {
             | ast::Statement::Savepoint { .. }
             | ast::Statement::ReleaseSavepoint { .. } => Effect::Controls,
             // Rows that are locked keep others from changing them.
-            ast::Statement::Query(query) if !query.locks.is_empty() => Effect::Changes,
+            ast::Statement::Query(query) if !query.locks.is_empty() || into(query).is_some() => Effect::Changes,
             ast::Statement::Query(query) if !changes(&query.body) && ask(query).is_none() => Effect::Reads,
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }
@@ -152,6 +153,7 @@ impl Statement {
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 written.split_whitespace().take(1).collect()
             }
+            ast::Statement::Query(query) if into(query).is_some() => vec!["SELECT INTO"],
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.
             ast::Statement::Truncate(_) => vec!["TRUNCATE TABLE"],

@@ -13,6 +13,7 @@ mod analyze;
 mod change;
 pub(crate) mod columns;
 mod copy;
+mod create_as;
 mod cursor;
 mod ddl;
 mod dependents;
@@ -64,7 +65,7 @@ use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
 use crate::system::{Assigned, Numbers};
 use crate::transaction::{Transaction, Waiting};
-use crate::utility;
+use crate::utility::{self, Utility};
 pub(crate) use columns::{make_unique, of_query};
 pub(crate) use ddl::write as write_definitions;
 pub use effect::{Effect, PhysicalChange};
@@ -283,7 +284,10 @@ impl Session {
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
         self.assign();
-        let prepared = self.refresh_choices().and_then(|()| self.describe(statement, types));
+        let described = self
+            .refuse_if_failed(&statement.ast)
+            .and_then(|()| self.refresh_choices());
+        let prepared = described.and_then(|()| self.describe(statement, types));
         if prepared.is_err() {
             self.fail();
         }
@@ -337,6 +341,9 @@ impl Session {
             return self.query(&prepared, &[], cancellation).await;
         }
         match &prepared.statement.ast {
+            ast::Statement::Query(query) if create_as::into(query).is_some() => {
+                self.select_into(query, prepared, parameters, &cancellation).await
+            }
             ast::Statement::Query(query) if verbs::ask(query).is_some() => {
                 self.ask(prepared, parameters, cancellation).await
             }
@@ -364,6 +371,9 @@ impl Session {
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(call) => match utility::carried(call)? {
+                Some(Utility::CreateAs(create)) => {
+                    self.create_table_as(&create, prepared, parameters, &cancellation).await
+                }
                 Some(utility) => self.utility(&utility, &prepared.statement, cancellation).await,
                 None => self.define_graph(&prepared.statement, cancellation).await,
             },
@@ -383,16 +393,7 @@ impl Session {
                 ),
             ));
         }
-        let ends_block = matches!(
-            prepared.statement.ast,
-            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
-        );
-        if self.status() == TransactionStatus::Failed && !ends_block {
-            return Err(Error::invalid(
-                SqlState::IN_FAILED_SQL_TRANSACTION,
-                "current transaction is aborted, commands ignored until end of transaction block",
-            ));
-        }
+        self.refuse_if_failed(&prepared.statement.ast)?;
         self.refresh_choices()?;
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, &self.settings, true)?);
@@ -411,6 +412,21 @@ impl Session {
             prepared.statement.refuse_change()?;
         }
         Ok(())
+    }
+
+    /// A transaction that failed takes nothing but its end.
+    fn refuse_if_failed(&self, statement: &ast::Statement) -> Result<()> {
+        let ends_block = matches!(
+            statement,
+            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
+        );
+        match self.status() == TransactionStatus::Failed && !ends_block {
+            true => Err(Error::invalid(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise. It begins with the first

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
-use aion_base::{Error, Result};
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{Catalog, table_key};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::ArrayRef;
@@ -19,7 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
-use super::{Prepared, Session, columns, locked, parameters};
+use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::plan_change;
 use crate::error::translate;
@@ -45,6 +45,15 @@ impl Session {
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
         if let Some(prepared) = self.describe_directly(statement, given)? {
             return Ok(prepared);
+        }
+        if let ast::Statement::Query(query) = &statement.ast
+            && create_as::into(query).is_some()
+        {
+            return Ok(Prepared::new(
+                statement,
+                self.describe_into(statement, query, given)?,
+                None,
+            ));
         }
         if let Some(prepared) = self.describe_ask(statement, given)? {
             return Ok(prepared);
@@ -92,6 +101,7 @@ impl Session {
             ast::Statement::Declare { .. } => (self.describe_cursor(statement, given)?, None),
             ast::Statement::Call(call) => match utility::carried(call)? {
                 Some(Utility::Fetch(fetch)) => (Vec::new(), self.describe_fetch(&fetch)?),
+                Some(Utility::CreateAs(create)) => (self.describe_create_as(&create, statement, given)?, None),
                 _ => (Vec::new(), None),
             },
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
@@ -310,6 +320,12 @@ pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
     if !query.locks.is_empty() {
         return Err(Error::unsupported(
             "FOR UPDATE and FOR SHARE are for a SELECT by itself",
+        ));
+    }
+    if create_as::into(query).is_some() {
+        return Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            "SELECT ... INTO is not allowed here",
         ));
     }
     if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {

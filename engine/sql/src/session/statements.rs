@@ -39,11 +39,39 @@ pub struct NamedStatement {
     pub prepared_at: i64,
 }
 
+/// A statement within another one, and the characters before it.
+pub(super) struct Within {
+    pub statement: Statement,
+    before: usize,
+}
+
+impl Within {
+    /// What stands behind a word of a statement, but for the last words of it.
+    pub fn new(statement: &Statement, behind: Keyword, tail: usize) -> Result<Self> {
+        let (body, before) = parse::body(statement, behind, tail)?;
+        let inner = parse::parse(&body).map_err(|error| shifted(error, before))?.pop();
+        let statement = inner.ok_or_else(|| Error::internal("a statement within a statement is one"))?;
+        Ok(Self { statement, before })
+    }
+
+    /// An error of it, at its place in the whole text.
+    pub fn place(&self, error: Error) -> Error {
+        shifted(error, self.before)
+    }
+}
+
+fn shifted(error: Error, before: usize) -> Error {
+    match error.position() {
+        Some(position) => error.with_position(position + before),
+        None => error,
+    }
+}
+
 /// The prepared statements of a session.
 pub(crate) type Statements = Arc<Mutex<Named<Arc<NamedStatement>>>>;
 
 /// None yet.
-pub(crate) fn no_statements() -> Statements {
+pub(super) fn no_statements() -> Statements {
     let named = Named::new("prepared statements", STATEMENTS_MAX, STATEMENT_BYTES_TOTAL_MAX);
     Arc::new(Mutex::new(named))
 }
@@ -195,14 +223,9 @@ impl Session {
         behind: Keyword,
         types: &[Option<SqlType>],
     ) -> Result<Prepared> {
-        let (body, before) = parse::body(statement, behind)?;
-        let shift = |error: Error| match error.position() {
-            Some(position) => error.with_position(position + before),
-            None => error,
-        };
-        let inner = parse::parse(&body).map_err(shift)?.pop();
-        let inner = inner.ok_or_else(|| Error::internal("a statement within a statement is one"))?;
-        self.describe(&inner, types).map_err(shift)
+        let within = Within::new(statement, behind, 0)?;
+        self.describe(&within.statement, types)
+            .map_err(|error| within.place(error))
     }
 
     /// The columns of what an EXECUTE runs.
