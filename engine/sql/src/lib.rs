@@ -30,6 +30,7 @@ mod generated;
 mod graph;
 mod named;
 mod nearest;
+mod notifications;
 mod observe;
 mod parse;
 mod planner;
@@ -52,6 +53,7 @@ pub use cells::{Cells, canonical};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use named::Named;
+pub use notifications::Notification;
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use ::pgwire::messages::response::{self, ReadyForQuery};
+use ::pgwire::messages::response::{self, NotificationResponse, ReadyForQuery};
 use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use aion_base::{Error, Result, SqlState};
 use aion_db::{Canceller, Named, Session, TransactionStatus};
@@ -94,6 +94,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// A connection that has a session.
     pub(crate) fn new(input: Input<R>, output: Output<W>, mut session: Session, service: &Service) -> Self {
         let limits = service.limits.clone();
+        session.allow_listening();
         session.limit_statements(limits.statements_max, limits.statement_bytes_total_max);
         Self {
             input,
@@ -164,6 +165,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     None => Some(self.input.fill().await),
                 }
             };
+            let mut notified = self.session.notified();
+            let notified = async {
+                match &mut notified {
+                    Some(notified) => notified.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
             let ended = async {
                 let changed = match &mut self.ended {
                     Some(ended) => ended.changed().await.is_ok(),
@@ -178,6 +186,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 biased;
                 () = told_to_stop(&mut self.shutdown) => {}
                 () = ended => {}
+                _ = notified => {
+                    self.send_notifications().await?;
+                    self.output.flush().await?;
+                }
                 filled = filled => match filled {
                     Some(count) => if count? == 0 { return Err(End::Left) },
                     None if in_transaction.is_some() => return Err(End::Fatal(Error::unavailable(
@@ -283,6 +295,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// Tells the client of what others notified it of.
+    async fn send_notifications(&mut self) -> Result<(), End> {
+        const AT_ONCE: usize = 100;
+        loop {
+            let found = self.session.take_notifications(AT_ONCE);
+            for notification in &found {
+                let (channel, payload) = (notification.channel.clone(), notification.payload.clone());
+                let told = NotificationResponse::new(notification.process_id, channel, payload);
+                self.output.send(&PgWireBackendMessage::NotificationResponse(told));
+            }
+            self.output.flush_if_full().await?;
+            if found.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
     /// Ends a round: reports settings, says what state the transaction is in, and writes everything.
     pub(super) async fn ready(&mut self) -> Result<(), End> {
         self.send_notices();
@@ -293,6 +322,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             TransactionStatus::Idle => {
                 // Portals live as long as their transaction.
                 self.portals.clear();
+                self.send_notifications().await?;
                 response::TransactionStatus::Idle
             }
             TransactionStatus::Active => response::TransactionStatus::Transaction,

@@ -82,7 +82,10 @@ impl Statement {
             | ast::Statement::Execute { .. }
             | ast::Statement::Deallocate { .. }
             | ast::Statement::Declare { .. }
-            | ast::Statement::Close { .. } => Effect::Reads,
+            | ast::Statement::Close { .. }
+            | ast::Statement::LISTEN { .. }
+            | ast::Statement::UNLISTEN { .. }
+            | ast::Statement::NOTIFY { .. } => Effect::Reads,
             ast::Statement::Call(call) if matches!(utility::carried(call), Ok(Some(Utility::Fetch(_)))) => Effect::Reads,
             ast::Statement::Reset(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             ast::Statement::Set(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,

@@ -24,6 +24,7 @@ mod explain;
 mod graph;
 mod identity;
 mod index;
+mod listen;
 mod local;
 mod locked;
 mod numbered;
@@ -59,6 +60,7 @@ use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
 use crate::cursors::Cursors;
 use crate::engine::Engine;
+use crate::notifications::{Listener, Pending};
 use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
@@ -235,6 +237,12 @@ pub struct Session {
     /// Prepared statements, by name.
     statements: Statements,
     cursors: Cursors,
+    /// What it notifies of once its transaction commits; functions add to it.
+    pending: Arc<Mutex<Pending>>,
+    /// None while it listens to nothing.
+    listener: Option<Listener>,
+    /// Its client is told of notifications.
+    may_listen: bool,
 }
 
 impl Session {
@@ -244,6 +252,7 @@ impl Session {
         // Any text is a valid application name.
         let _ = settings.set("application_name", &options.application);
         let _ = settings.take_unreported();
+        let pending = Pending::new(engine.notifications.clone());
         Self {
             engine,
             options,
@@ -266,6 +275,9 @@ impl Session {
             hypothetical: [].into(),
             statements: no_statements(),
             cursors: Cursors::default(),
+            pending: Arc::new(Mutex::new(pending)),
+            listener: None,
+            may_listen: false,
         }
     }
 
@@ -303,8 +315,10 @@ impl Session {
         self.assign();
         self.begin_activity(prepared);
         let mut response = self.run(prepared, parameters).await;
-        if response.is_err() {
-            self.fail();
+        match &response {
+            Ok(Response::Done { .. }) => self.settle(),
+            Ok(Response::Rows(_)) => {}
+            Err(_) => self.fail(),
         }
         self.end_activity(&mut response);
         response
@@ -368,6 +382,9 @@ impl Session {
             ast::Statement::Deallocate { name, .. } => self.deallocate(name),
             ast::Statement::Declare { .. } => self.declare(prepared, parameters, cancellation).await,
             ast::Statement::Close { cursor } => self.close(cursor),
+            ast::Statement::LISTEN { channel } => self.listen(channel),
+            ast::Statement::UNLISTEN { channel } => self.unlisten(channel),
+            ast::Statement::NOTIFY { channel, payload } => self.notify(channel, payload.as_deref()),
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(call) => match utility::carried(call)? {
@@ -453,8 +470,9 @@ impl Session {
 
     /// Tells the session that reading a result failed, so that its transaction block has failed too.
     pub fn fail(&mut self) {
-        if let Some(block) = &mut self.block {
-            block.is_failed = true;
+        match &mut self.block {
+            Some(block) => block.is_failed = true,
+            None => self.pending.lock().clear(),
         }
     }
 

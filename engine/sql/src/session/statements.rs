@@ -71,7 +71,7 @@ fn shifted(error: Error, before: usize) -> Error {
 pub(crate) type Statements = Arc<Mutex<Named<Arc<NamedStatement>>>>;
 
 /// None yet.
-pub(super) fn no_statements() -> Statements {
+pub(crate) fn no_statements() -> Statements {
     let named = Named::new("prepared statements", STATEMENTS_MAX, STATEMENT_BYTES_TOTAL_MAX);
     Arc::new(Mutex::new(named))
 }
@@ -369,6 +369,7 @@ impl Session {
                     ));
                 }
                 self.cursors.clear();
+                self.listener = None;
                 self.reset_all()?;
                 self.statements.lock().clear_named();
                 self.numbers.forget();

@@ -13,6 +13,7 @@ use super::change::overtaken;
 use super::{Engine, Session};
 use crate::cancel::Cancellation;
 use crate::dml::normalize;
+use crate::notifications::PendingMark;
 use crate::response::Response;
 use crate::settings::{Settings, SettingsMark, isolation};
 use crate::transaction::{Mark, Transaction, Waiting};
@@ -39,10 +40,16 @@ struct Savepoint {
     name: String,
     mark: Mark,
     locks: LockMark,
-    settings: SettingsMark,
+    marks: Marks,
     has_changed_catalog: bool,
-    /// Of the session's cursors.
+}
+
+/// Where what the session has besides its transaction was at a savepoint.
+#[derive(Clone, Debug)]
+struct Marks {
+    settings: SettingsMark,
     cursors: u64,
+    pending: PendingMark,
 }
 
 /// Savepoints of a block, at most; 54000 beyond.
@@ -63,7 +70,7 @@ impl Block {
         })
     }
 
-    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark, cursors: u64, waiting: &Waiting) -> Result<()> {
+    fn savepoint(&mut self, name: &ast::Ident, marks: Marks, waiting: &Waiting) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -75,9 +82,8 @@ impl Block {
             name: normalize(name),
             mark: self.transaction.mark(),
             locks: self.transaction.lock_mark(waiting),
-            settings,
+            marks,
             has_changed_catalog: self.has_changed_catalog,
-            cursors,
         });
         Ok(())
     }
@@ -102,8 +108,8 @@ impl Block {
         Ok(())
     }
 
-    /// Takes back what came after a savepoint, which stays; the settings that it had, and where the cursors were.
-    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<(SettingsMark, u64)> {
+    /// Takes back what came after a savepoint, which stays; where the rest of the session was.
+    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<Marks> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
@@ -112,7 +118,7 @@ impl Block {
         self.transaction.release_to(savepoint.locks);
         self.has_changed_catalog = savepoint.has_changed_catalog;
         self.is_failed = false;
-        Ok((self.savepoints[at].settings.clone(), self.savepoints[at].cursors))
+        Ok(self.savepoints[at].marks.clone())
     }
 
     /// What BEGIN or SET TRANSACTION asks for.
@@ -203,16 +209,20 @@ impl Session {
             ast::Statement::Rollback {
                 savepoint: Some(name), ..
             } => {
-                let (settings, cursors) = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
-                self.settings.return_to(settings);
-                self.cursors.return_to(cursors);
+                let marks = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                self.settings.return_to(marks.settings);
+                self.cursors.return_to(marks.cursors);
+                self.pending.lock().return_to(marks.pending);
                 Ok(done("ROLLBACK"))
             }
             ast::Statement::Savepoint { name } => {
-                let (settings, cursors) = (self.settings.mark(), self.cursors.mark());
+                let marks = Marks {
+                    settings: self.settings.mark(),
+                    cursors: self.cursors.mark(),
+                    pending: self.pending.lock().mark(),
+                };
                 let waiting = self.waiting(&Cancellation::default());
-                self.explicit_block("SAVEPOINT")?
-                    .savepoint(name, settings, cursors, &waiting)?;
+                self.explicit_block("SAVEPOINT")?.savepoint(name, marks, &waiting)?;
                 Ok(done("SAVEPOINT"))
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -228,7 +238,15 @@ impl Session {
     /// # Errors
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
-        let committed = match self.hold_cursors().await {
+        let held = self.hold_cursors().await;
+        let notifications = self.engine.notifications.clone();
+        let is_pending = !self.pending.lock().is_empty();
+        // Others are told in the order of the commits.
+        let _order = match is_pending {
+            true => Some(notifications.committing.lock().await),
+            false => None,
+        };
+        let committed = match held {
             Ok(()) => self.commit(&block.transaction).await,
             Err(error) => Err(error),
         };
@@ -236,6 +254,7 @@ impl Session {
             Ok(()) => {
                 self.settings.end_local();
                 self.cursors.end_transaction(true);
+                self.settle();
             }
             Err(_) => self.abandon(block),
         }
@@ -246,6 +265,7 @@ impl Session {
     pub(super) fn abandon(&mut self, block: Block) {
         self.settings.return_to(block.settings);
         self.cursors.end_transaction(false);
+        self.pending.lock().clear();
     }
 
     /// The transaction block that BEGIN began.

@@ -21,6 +21,7 @@ use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
 use crate::cursors::CursorFacts;
+use crate::notifications::{Notifications, Pending};
 use crate::roles::SeenRoles;
 use crate::sequences::Sequences;
 use crate::session::Statements;
@@ -57,6 +58,12 @@ pub struct Identity {
     pub statements: Statements,
     /// Its cursors.
     pub cursors: Arc<[CursorFacts]>,
+    /// What it notifies of once its transaction commits.
+    pub pending: Arc<Mutex<Pending>>,
+    /// Those of all sessions.
+    pub notifications: Arc<Notifications>,
+    /// The channels that it listens to.
+    pub channels: Vec<String>,
 }
 
 /// Settings and values, to be set once the statement is over, and whether for the transaction alone.

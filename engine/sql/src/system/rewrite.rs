@@ -447,6 +447,7 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
         "generate_series" => "generate_series",
         "generate_subscripts" => "array_subscripts",
         "pg_partition_ancestors" => "pg_partition_ancestors",
+        "pg_listening_channels" => "pg_listening_channels",
         _ => return None,
     };
     let ast::FunctionArguments::List(arguments) = &function.args else {

@@ -355,6 +355,11 @@ fn facts() -> Facts {
             declared_at: 0,
         }]
         .into(),
+        pending: Arc::new(parking_lot::Mutex::new(crate::notifications::Pending::new(
+            Arc::default(),
+        ))),
+        notifications: Arc::default(),
+        channels: Vec::new(),
     };
     let functions = vec![("lower".to_owned(), 'f')];
     Facts::new(
