@@ -110,6 +110,7 @@ fn name_of(expr: &ast::Expr) -> String {
         ast::Expr::Substring { .. } => Some("substring".to_owned()),
         ast::Expr::Trim { .. } => Some("btrim".to_owned()),
         ast::Expr::Position { .. } => Some("position".to_owned()),
+        ast::Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
         ast::Expr::Ceil { .. } => Some("ceil".to_owned()),
         ast::Expr::Floor { .. } => Some("floor".to_owned()),
         ast::Expr::Array(_) => Some("array".to_owned()),
@@ -153,13 +154,16 @@ fn type_name(data_type: &ast::DataType) -> String {
     .to_owned()
 }
 
-/// Equal for expressions that DataFusion gives one name: it leaves out casts and parentheses, and names a subquery by its column.
+/// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, and names a subquery by its column.
 pub fn name_of_datafusion(expr: &ast::Expr) -> String {
     let mut bare = expr.clone();
     // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
         while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
             *expr = std::mem::replace(inner, ast::Expr::Value(ast::Value::Null.into()));
+        }
+        if let ast::Expr::TypedString(typed) = expr {
+            *expr = ast::Expr::Value(typed.value.clone());
         }
         if let ast::Expr::Subquery(query) = expr
             && let Some(column) = select_of(&query.body).and_then(only_column)
