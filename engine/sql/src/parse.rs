@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
+use crate::dml::{carry_merge, mentions_merge};
 use crate::{alter_system, alter_words, generated, graph, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
@@ -75,6 +76,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     if generated::is_mentioned(text) {
         tokens = generated::carry(tokens, text)?;
+    }
+    if mentions_merge(text) {
+        tokens = carry_merge(tokens);
     }
     spell_out_table(&mut tokens);
     let mut utilities = Vec::new();

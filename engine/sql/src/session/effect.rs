@@ -153,9 +153,10 @@ impl Statement {
         }
         let written = self.ast.to_string();
         let words: Vec<&str> = match &self.ast {
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                written.split_whitespace().take(1).collect()
-            }
+            ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_) => written.split_whitespace().take(1).collect(),
             ast::Statement::Query(query) if into(query).is_some() => vec!["SELECT INTO"],
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.

@@ -27,6 +27,7 @@ mod index;
 mod listen;
 mod local;
 mod locked;
+mod merge;
 mod numbered;
 mod observing;
 mod parameters;
@@ -365,9 +366,10 @@ impl Session {
                 self.query_locked(prepared, query, parameters, cancellation).await
             }
             ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                self.change(prepared, parameters, cancellation).await
-            }
+            ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_) => self.change(prepared, parameters, cancellation).await,
             ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
             ast::Statement::StartTransaction { .. }
             | ast::Statement::Commit { .. }

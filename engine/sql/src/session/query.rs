@@ -21,7 +21,7 @@ use futures::StreamExt;
 
 use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::plan_change;
+use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
 use crate::nearest::rewrite;
 use crate::observe::observed;
@@ -85,6 +85,13 @@ impl Session {
                 };
                 let types = self.change_parameters(&change, &planned.plan, given, &catalog, &statement.text)?;
                 (types, columns)
+            }
+            ast::Statement::Merge(merge) => {
+                let catalog = self.catalog()?;
+                let path = self.search_path()?;
+                let names = self.names(&catalog, &path);
+                let (_, planned) = plan_merge(names, merge.clone(), parameters::known(given), &statement.text)?;
+                (parameters::types(&planned.plan, given)?, None)
             }
             ast::Statement::Explain { statement: inner, .. } => {
                 let inner = Statement {
