@@ -332,3 +332,26 @@ fn a_savepoint_gives_back_the_locks_that_came_after_it() {
         assert_eq!(number(&one, "SELECT v FROM t WHERE id = 2").await, 5);
     });
 }
+
+/// What a MERGE does with a row is decided by what the row is once others have let go of it.
+#[test]
+fn a_merge_waits_for_who_changes_its_rows() {
+    block_on(async |server| {
+        let (one, other) = (connect(&server).await, connect(&server).await);
+        run(&one, "CREATE TABLE merged (id int PRIMARY KEY, v bigint NOT NULL)").await;
+        let merge = "MERGE INTO merged USING (VALUES (1), (2)) AS s (id) ON merged.id = s.id \
+                     WHEN MATCHED AND v >= 100 THEN DELETE WHEN MATCHED THEN UPDATE SET v = v + 1 \
+                     WHEN NOT MATCHED THEN INSERT VALUES (s.id, 0)";
+        for level in LEVELS {
+            run(&one, "DELETE FROM merged; INSERT INTO merged VALUES (1, 10)").await;
+            run(&other, &format!("SET default_transaction_isolation = '{level}'")).await;
+            run(&one, "BEGIN; UPDATE merged SET v = 99 WHERE id = 1").await;
+            waits(&other, merge, &one, "COMMIT").await.expect(level);
+            assert_eq!(number(&one, "SELECT v FROM merged WHERE id = 1").await, 100, "{level}");
+            run(&one, "BEGIN; UPDATE merged SET v = v + 1 WHERE id = 1").await;
+            waits(&other, merge, &one, "ROLLBACK").await.expect(level);
+            let left = number(&one, "SELECT sum(v)::bigint FROM merged").await;
+            assert_eq!(left, 1, "the first is deleted, the second has 1: {level}");
+        }
+    });
+}

@@ -18,8 +18,9 @@ pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
 pub use aion_sql::{
     Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
-    NESTING_MAX, Prepared, Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions,
-    Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical,
+    NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response, ResultType, Rows, SERVER_VERSION,
+    STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX,
+    backup_extras, canonical,
 };
 pub use text::append_rows;
 

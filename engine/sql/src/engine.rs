@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 
 use crate::activity::Activity;
 use crate::nearest::{Followers, SavedGraphs};
+use crate::notifications::Notifications;
 use crate::planner::Shapes;
 use crate::roles::RoleStore;
 use crate::sequences::Sequences;
@@ -73,6 +74,7 @@ pub struct Engine {
     pub(crate) activity: Arc<Activity>,
     pub(crate) roles: Arc<RoleStore>,
     pub(crate) known_texts: KnownTexts,
+    pub(crate) notifications: Arc<Notifications>,
     /// The newest catalog that anyone read, and the statistics of its tables.
     catalog: Mutex<Known>,
 }
@@ -150,6 +152,7 @@ impl Engine {
             shapes: Shapes::default(),
             followers,
             known_texts: KnownTexts::default(),
+            notifications: Arc::default(),
             catalog: Mutex::default(),
         }))
     }

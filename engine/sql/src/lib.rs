@@ -20,6 +20,7 @@ mod alter_words;
 mod cancel;
 mod cells;
 mod copy;
+mod cursors;
 mod direct;
 mod dml;
 mod engine;
@@ -27,7 +28,9 @@ mod error;
 mod functions;
 mod generated;
 mod graph;
+mod named;
 mod nearest;
+mod notifications;
 mod observe;
 mod parse;
 mod planner;
@@ -49,11 +52,13 @@ pub use cancel::Canceller;
 pub use cells::{Cells, canonical};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
+pub use named::Named;
+pub use notifications::Notification;
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{
-    Effect, HypotheticalIndex, LocalTable, PhysicalChange, Prepared, Session, SessionOptions, TransactionStatus,
-    WhatIf, backup_extras,
+    Effect, HypotheticalIndex, LocalTable, NamedStatement, PhysicalChange, Prepared, Session, SessionOptions,
+    TransactionStatus, WhatIf, backup_extras,
 };
 pub use system::quoted;
 pub use transaction::WRITE_SET_BYTES_MAX;

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
+use crate::dml::{carry_merge, mentions_merge};
 use crate::{alter_system, alter_words, generated, graph, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
@@ -76,6 +77,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if generated::is_mentioned(text) {
         tokens = generated::carry(tokens, text)?;
     }
+    if mentions_merge(text) {
+        tokens = carry_merge(tokens);
+    }
+    spell_out_table(&mut tokens);
     let mut utilities = Vec::new();
     if utility::is_mentioned(text) {
         (tokens, utilities) = utility::carry(tokens, text)?;
@@ -104,6 +109,36 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ordinal,
         })
         .collect())
+}
+
+/// `TABLE t` as `SELECT * FROM t`, where a query may begin: sqlparser knows it in some places only.
+fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
+    use Keyword as K;
+    let keyword = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.keyword),
+        _ => None,
+    };
+    let mut begins = true;
+    let mut found = Vec::new();
+    for (at, TokenWithSpan { token, .. }) in tokens.iter().enumerate() {
+        if matches!(token, Token::Whitespace(_)) {
+            continue;
+        }
+        let keyword = keyword(token);
+        if begins && keyword == Some(K::TABLE) {
+            found.push(at);
+        }
+        begins = matches!(token, Token::SemiColon | Token::LParen)
+            || matches!(
+                keyword,
+                Some(K::AS | K::UNION | K::INTERSECT | K::EXCEPT | K::ALL | K::DISTINCT)
+            );
+    }
+    for at in found.into_iter().rev() {
+        let span = tokens[at].span;
+        let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+        tokens.splice(at..=at, select.map(|token| TokenWithSpan::new(token, span)));
+    }
 }
 
 /// The statements of a text.
@@ -266,6 +301,40 @@ pub fn slice(text: &str, span: Span) -> &str {
     text.get(offset(text, span.start)..offset(text, span.end)).unwrap_or("")
 }
 
+/// The statement within another one, behind a word of it that stands in no parentheses, and before so many others at its end: as a text of
+/// its own, and the characters before it.
+///
+/// # Errors
+/// Internal: the word was there when the statement was parsed.
+pub fn body(statement: &Statement, behind: Keyword, tail: usize) -> Result<(String, usize)> {
+    let text = &*statement.text;
+    let tokens = tokens(text, text)?;
+    let is_significant = |token: &TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
+    let parts = tokens.split(|token| token.token == Token::SemiColon);
+    let mut parts = parts.filter(|part| part.iter().any(is_significant));
+    let mut tokens = parts
+        .nth(statement.ordinal)
+        .unwrap_or_default()
+        .iter()
+        .filter(|token| is_significant(token));
+    let mut depth = 0_usize;
+    let found = tokens.find(|token| {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(word) => return depth == 0 && word.quote_style.is_none() && word.keyword == behind,
+            _ => {}
+        }
+        false
+    });
+    let first = found.and_then(|_| tokens.next());
+    let first = first.ok_or_else(|| Error::internal("a statement within a statement is behind its word"))?;
+    let last = tokens.nth_back(tail).unwrap_or(first);
+    let start = offset(text, first.span.start);
+    let body = slice(text, Span::new(first.span.start, last.span.end));
+    Ok((body.to_owned(), text[..start].chars().count()))
+}
+
 /// The bytes before a location; the length of the text for one behind it.
 fn offset(text: &str, location: Location) -> usize {
     let (Ok(line), Ok(column)) = (usize::try_from(location.line), usize::try_from(location.column)) else {
@@ -318,6 +387,17 @@ mod tests {
                 .position(),
             Some(30)
         );
+    }
+
+    #[test]
+    fn a_statement_within_a_statement_is_a_text() {
+        let text = "SELECT 1; -- ä\nPREPARE p (numeric(5, 2)) AS\n SELECT '; AS' AS a ;SELECT 2";
+        let statements = parse(text).expect("three");
+        let (within, before) = body(&statements[1], Keyword::AS, 0).expect("there");
+        assert_eq!(within, "SELECT '; AS' AS a");
+        let (within, _) = body(&statements[1], Keyword::AS, 2).expect("there");
+        assert_eq!(within, "SELECT '; AS'");
+        assert_eq!(text.chars().skip(before).take(8).collect::<String>(), "SELECT '");
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub struct Rows {
     source: Source,
     verb: Verb,
     count: u64,
+    is_binary: bool,
     /// Dropped with the rows.
     kept: Option<Box<dyn std::any::Any + Send>>,
 }
@@ -92,6 +93,8 @@ enum Source {
 pub enum Verb {
     /// `SELECT n`, n counted while reading.
     Select,
+    /// `FETCH n`, likewise.
+    Fetch,
     /// A fixed tag: `EXPLAIN`, `SHOW`, or that of a statement with RETURNING, which is done already.
     Fixed(String),
 }
@@ -119,6 +122,7 @@ impl Rows {
             source: Source::Stream(Box::pin(stream)),
             verb,
             count: 0,
+            is_binary: false,
             kept: None,
         }
     }
@@ -131,8 +135,19 @@ impl Rows {
             source: Source::Ready(batch),
             verb,
             count: 0,
+            is_binary: false,
             kept: None,
         }
+    }
+
+    /// Says that a client without a wish of its own is to get the values in their binary form.
+    pub(crate) fn set_binary(&mut self, is_binary: bool) {
+        self.is_binary = is_binary;
+    }
+
+    /// Whether a client without a wish of its own gets the values in their binary form.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
     }
 
     /// Keeps something until the rows are dropped.
@@ -168,6 +183,7 @@ impl Rows {
     pub fn tag(&self) -> String {
         match &self.verb {
             Verb::Select => format!("SELECT {}", self.count),
+            Verb::Fetch => format!("FETCH {}", self.count),
             Verb::Fixed(tag) => tag.clone(),
         }
     }

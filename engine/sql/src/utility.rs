@@ -1,5 +1,5 @@
 //! Statements that sqlparser does not know, or not all of: VACUUM, CREATE and ALTER SEQUENCE, ALTER ... OWNER TO of what has no
-//! other ALTER, CHECKPOINT and REINDEX; and what concerns roles and their rights (`role`).
+//! other ALTER, CHECKPOINT and REINDEX; FETCH and MOVE (`fetch`); CREATE TABLE AS (`create_as`); and what concerns roles and their rights (`role`).
 //!
 //! As with property graphs (see `graph`) the statement goes on as a string in a place that sqlparser can read,
 //! `CALL "aion utility"('statement')`, and keeps its place in the text. It is parsed where the tokens are looked through, so that an error
@@ -14,10 +14,14 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
-use crate::parse;
 use crate::planner::sql_type;
+use crate::{graph, parse};
+pub use create_as::CreateAs;
+pub use fetch::{Direction, Fetch};
 use role::RoleStatement;
 
+mod create_as;
+mod fetch;
 pub mod role;
 
 /// The name of the procedure that carries a statement.
@@ -54,6 +58,10 @@ pub enum Utility {
     Reindex,
     /// It may hold a password.
     Role(RoleStatement),
+    /// FETCH and MOVE.
+    Fetch(Fetch),
+    /// CREATE TABLE AS.
+    CreateAs(CreateAs),
 }
 
 /// An option of a sequence.
@@ -73,7 +81,17 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 6] = [b"vacuum", b"backup", b"sequence", b"owner", b"checkpoint", b"reindex"];
+    const WORDS: [&[u8]; 9] = [
+        b"create",
+        b"vacuum",
+        b"backup",
+        b"sequence",
+        b"owner",
+        b"checkpoint",
+        b"reindex",
+        b"fetch",
+        b"move",
+    ];
     let bytes = text.as_bytes();
     WORDS.iter().chain(&role::MENTIONS).any(|word| {
         bytes
@@ -226,7 +244,10 @@ pub fn carried(call: &ast::Function) -> Result<Option<Utility>> {
     let ast::Value::SingleQuotedString(body) = &value.value else {
         return Ok(None);
     };
-    let tokens = parse::tokens(body, body)?;
+    let mut tokens = parse::tokens(body, body)?;
+    if graph::is_mentioned(body) {
+        tokens = graph::carry(tokens, body)?;
+    }
     parse_tokens(tokens)
         .map(Some)
         .map_err(|error| parse::syntax_error(error, body))
@@ -250,11 +271,11 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
     if is(0, "backup") && is(1, "to") {
         return true;
     }
-    if is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
+    if fetch::begins(&words) || is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
     if is(0, "create") {
-        return is(1, "sequence");
+        return is(1, "sequence") || create_as::begins(&words, statement);
     }
     if is(0, "alter") && is(1, "sequence") {
         return true;
@@ -309,6 +330,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     if let Some(utility) = role::statement(parser)? {
         return Ok(utility);
     }
+    if let Some(fetch) = fetch::statement(parser)? {
+        return Ok(Utility::Fetch(fetch));
+    }
     if word(parser, "VACUUM") {
         return vacuum(parser);
     }
@@ -327,6 +351,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
         return Ok(Utility::Reindex);
     }
     if word(parser, "CREATE") {
+        if let Some(create) = create_as::statement(parser)? {
+            return Ok(Utility::CreateAs(create));
+        }
         parser.expect_keyword(Keyword::SEQUENCE)?;
         let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
         let name = parser.parse_object_name(false)?;
@@ -530,6 +557,9 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::Checkpoint => "CHECKPOINT",
         Utility::Reindex => "REINDEX",
         Utility::Role(role) => role.tag(),
+        Utility::Fetch(fetch) if fetch.is_move => "MOVE",
+        Utility::Fetch(_) => "FETCH",
+        Utility::CreateAs(_) => "CREATE TABLE AS",
     }
 }
 

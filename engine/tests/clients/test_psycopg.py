@@ -135,3 +135,57 @@ def test_who_and_where(connection):
     assert row == ("aion", "aion", "aion", "public", connection.info.backend_pid, "UTF8")
     connection.execute("SELECT set_config('application_name', 'tests', false)")
     assert connection.info.parameter_status("application_name") == "tests"
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_cursors_that_the_server_keeps(server, binary):
+    query = "SELECT i::integer, 'row ' || i FROM generate_series(1, 1000) AS i WHERE i >= %s ORDER BY i"
+    with server.connect() as connection:
+        with connection.cursor("rows", binary=binary, scrollable=True) as cursor:
+            cursor.execute(query, [1])
+            assert [column.type_code for column in cursor.description] == [23, 25]
+            assert cursor.fetchone() == (1, "row 1")
+            assert [number for number, _ in cursor.fetchmany(3)] == [2, 3, 4]
+            cursor.scroll(500, mode="absolute")
+            assert cursor.fetchone() == (501, "row 501")
+            cursor.scroll(-2)
+            assert cursor.fetchone() == (500, "row 500")
+            cursor.itersize = 7
+            assert sum(number for number, _ in cursor) == sum(range(501, 1001))
+            assert cursor.fetchone() is None
+        with connection.cursor("held", withhold=True) as cursor:
+            cursor.execute(query, [998])
+            connection.commit()
+            assert [number for number, _ in cursor.fetchall()] == [998, 999, 1000]
+        connection.commit()
+        assert connection.execute("SELECT count(*) FROM pg_cursors").fetchone() == (0,)
+
+
+def test_notifications(server):
+    with server.connect(autocommit=True) as listens, server.connect(autocommit=True) as speaks:
+        listens.execute("LISTEN news")
+        speaks.execute("NOTIFY news, 'first'")
+        with speaks.transaction():
+            speaks.execute("SELECT pg_notify('news', %s)", ["zwölf"])
+        found = list(listens.notifies(timeout=60, stop_after=2))
+        assert [(one.channel, one.payload) for one in found] == [("news", "first"), ("news", "zwölf")]
+        assert {one.pid for one in found} == {speaks.info.backend_pid}
+        # One that comes while a statement runs is told with its answer.
+        told = []
+        listens.add_notify_handler(told.append)
+        speaks.execute("NOTIFY news, 'third'")
+        listens.execute("SELECT 1")
+        assert [one.payload for one in told] == ["third"]
+
+
+def test_prepared_statements_have_one_namespace(connection):
+    connection.execute("PREPARE twice (integer) AS SELECT $1 * 2")
+    assert connection.execute("EXECUTE twice(21)").fetchone() == (42,)
+    with pytest.raises(psycopg.errors.DuplicatePreparedStatement):
+        connection.execute("PREPARE twice AS SELECT 1")
+    for _ in range(2):
+        connection.execute("SELECT %s::integer", [1], prepare=True)
+    rows = connection.execute("SELECT name, from_sql FROM pg_prepared_statements ORDER BY from_sql").fetchall()
+    assert [from_sql for _, from_sql in rows] == [False, True]
+    connection.execute("DISCARD ALL", prepare=False)
+    assert connection.execute("SELECT count(*) FROM pg_prepared_statements", prepare=False).fetchone() == (0,)

@@ -2,6 +2,7 @@
 
 mod edges;
 mod login;
+mod notifications;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

@@ -14,16 +14,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ::pgwire::messages::response::{self, ReadyForQuery};
+use ::pgwire::messages::response::{self, NotificationResponse, ReadyForQuery};
 use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Canceller, Session, TransactionStatus};
+use aion_db::{Canceller, Named, Session, TransactionStatus};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::extended::{Portal, Prepared};
+use super::extended::Portal;
 use super::input::{Incoming, Input};
-use super::named::Named;
 use super::output::Output;
 use super::{check, error, login};
 use crate::limits::ServerLimits;
@@ -81,7 +80,6 @@ pub(crate) struct Connection<R, W> {
     pub(super) session: Session,
     pub(super) canceller: Canceller,
     pub(super) limits: ServerLimits,
-    pub(super) statements: Named<Prepared>,
     pub(super) portals: Named<Portal>,
     /// An error of the extended protocol: nothing is done until Sync.
     pub(super) skipping: bool,
@@ -95,19 +93,16 @@ pub(crate) struct Connection<R, W> {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// A connection that has a session.
-    pub(crate) fn new(input: Input<R>, output: Output<W>, session: Session, service: &Service) -> Self {
+    pub(crate) fn new(input: Input<R>, output: Output<W>, mut session: Session, service: &Service) -> Self {
         let limits = service.limits.clone();
+        session.allow_listening();
+        session.limit_statements(limits.statements_max, limits.statement_bytes_total_max);
         Self {
             input,
             output,
             canceller: session.canceller(),
             ended: session.ended(),
             session,
-            statements: Named::new(
-                "prepared statements",
-                limits.statements_max,
-                limits.statement_bytes_total_max,
-            ),
             portals: Named::new("portals", limits.portals_max, limits.portal_bytes_total_max),
             limits,
             skipping: false,
@@ -171,6 +166,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     None => Some(self.input.fill().await),
                 }
             };
+            let mut notified = self.session.notified();
+            let notified = async {
+                match &mut notified {
+                    Some(notified) => notified.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
             let ended = async {
                 let changed = match &mut self.ended {
                     Some(ended) => ended.changed().await.is_ok(),
@@ -185,6 +187,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 biased;
                 () = told_to_stop(&mut self.shutdown) => {}
                 () = ended => {}
+                _ = notified => {
+                    self.send_notifications().await?;
+                    self.output.flush().await?;
+                }
                 filled = filled => match filled {
                     Some(count) => if count? == 0 { return Err(End::Left) },
                     None if in_transaction.is_some() => return Err(End::Fatal(Error::unavailable(
@@ -290,6 +296,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// Tells the client of what others notified it of.
+    async fn send_notifications(&mut self) -> Result<(), End> {
+        const AT_ONCE: usize = 100;
+        loop {
+            let found = self.session.take_notifications(AT_ONCE);
+            for notification in &found {
+                let (channel, payload) = (notification.channel.clone(), notification.payload.clone());
+                let told = NotificationResponse::new(notification.process_id, channel, payload);
+                self.output.send(&PgWireBackendMessage::NotificationResponse(told));
+            }
+            self.output.flush_if_full().await?;
+            if found.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
     /// Ends a round: reports settings, says what state the transaction is in, and writes everything.
     pub(super) async fn ready(&mut self) -> Result<(), End> {
         self.send_notices();
@@ -300,6 +323,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             TransactionStatus::Idle => {
                 // Portals live as long as their transaction.
                 self.portals.clear();
+                self.send_notifications().await?;
                 response::TransactionStatus::Idle
             }
             TransactionStatus::Active => response::TransactionStatus::Transaction,

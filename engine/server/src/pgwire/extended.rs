@@ -18,38 +18,21 @@ use aion_db::{Column, Response, TransactionStatus};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, End, Failure, attended};
-use super::deallocate::{self, Target};
 use super::parameters;
 use super::rows::{self, Format};
 use super::simple::Completion;
 use super::stream::{Open, counted, result_changed};
 use crate::metrics::Edge;
 
-/// A statement as Parse left it.
-#[derive(Clone)]
-pub(crate) enum Prepared {
-    /// The text held none.
-    Empty,
-    /// It concerns names that only the connection knows.
-    Deallocate(Target),
-    /// The session runs it.
-    Statement(Arc<aion_db::Prepared>),
+/// A statement as Parse left it; None where the text held none.
+type Prepared = Option<Arc<aion_db::Prepared>>;
+
+fn parameter_types(prepared: &Prepared) -> &[SqlType] {
+    prepared.as_ref().map_or(&[], |prepared| prepared.parameter_types())
 }
 
-impl Prepared {
-    fn parameter_types(&self) -> &[SqlType] {
-        match self {
-            Self::Statement(statement) => statement.parameter_types(),
-            Self::Empty | Self::Deallocate(_) => &[],
-        }
-    }
-
-    fn columns(&self) -> Option<&Arc<[Column]>> {
-        match self {
-            Self::Statement(statement) => statement.columns(),
-            Self::Empty | Self::Deallocate(_) => None,
-        }
-    }
+fn columns(prepared: &Prepared) -> Option<&Arc<[Column]>> {
+    prepared.as_ref().and_then(|prepared| prepared.columns())
 }
 
 /// A statement with its parameters.
@@ -85,14 +68,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Parses and plans a statement; `size` is that of the message.
     pub(super) async fn parse(&mut self, parse: extendedquery::Parse, size: usize) -> Result<(), Failure> {
         let name = parse.name.unwrap_or_default();
+        self.session.check_statement_name(&name)?;
         if name.is_empty() {
-            self.statements.remove("");
-        } else if self.statements.contains(&name) {
-            return Err(Error::invalid(
-                SqlState::DUPLICATE_PREPARED_STATEMENT,
-                format!("prepared statement \"{name}\" already exists"),
-            )
-            .into());
+            self.session.forget_statement("");
         }
         let types = parse
             .type_oids
@@ -100,25 +78,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             .map(|oid| parameters::declared(*oid))
             .collect::<Result<Vec<_>>>()?;
         let prepared = self.prepare(&parse.query, &types).await?;
-        self.statements.insert(name, prepared, size)?;
+        self.session.name_statement(name, prepared, &parse.query, size)?;
         self.output.send(&Message::ParseComplete(ParseComplete::new()));
         Ok(())
     }
 
     async fn prepare(&mut self, text: &str, types: &[Option<SqlType>]) -> Result<Prepared> {
-        if let Some(target) = deallocate::recognise(text) {
-            let is_known = match &target {
-                Target::All => true,
-                Target::Named(name) => self.statements.contains(name),
-            };
-            // In a failed transaction the session has to refuse it.
-            if is_known && self.session.status() != TransactionStatus::Failed {
-                return Ok(Prepared::Deallocate(target));
-            }
-        }
         let mut statements = self.session.parse(text)?;
         let Some(statement) = statements.pop() else {
-            return Ok(Prepared::Empty);
+            return Ok(None);
         };
         if !statements.is_empty() {
             return Err(Error::invalid(
@@ -133,15 +101,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             ..
         } = self;
         let prepared = attended(input, canceller, pin!(session.prepare(&statement, types))).await?;
-        Ok(Prepared::Statement(prepared))
+        Ok(Some(prepared))
     }
 
     /// Gives a statement its parameters; `size` is that of the message.
     pub(super) fn bind(&mut self, bind: Bind, size: usize) -> Result<()> {
         let portal_name = bind.portal_name.unwrap_or_default();
         let statement_name = bind.statement_name.unwrap_or_default();
-        let prepared = self.statement(&statement_name)?.clone();
-        if !portal_name.is_empty() && self.portals.contains(&portal_name) {
+        let prepared = self.session.statement(&statement_name)?.prepared.clone();
+        let is_taken = self.portals.contains(&portal_name) || self.session.cursor_columns(&portal_name).is_some();
+        if !portal_name.is_empty() && is_taken {
             return Err(Error::invalid(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{portal_name}\" already exists"),
@@ -149,12 +118,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
         let values = parameters::values(
             &statement_name,
-            prepared.parameter_types(),
+            parameter_types(&prepared),
             &bind.parameter_format_codes,
             &bind.parameters,
         )?;
         let codes = &bind.result_column_format_codes;
-        let formats = match prepared.columns() {
+        let formats = match columns(&prepared) {
             Some(columns) => Format::expand(codes, columns.len(), || {
                 format!(
                     "bind message has {} result formats but query has {} columns",
@@ -178,19 +147,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Says what a statement wants and what it or a portal gives.
     pub(super) fn describe(&mut self, describe: &Describe) -> Result<()> {
         let name = describe.name.as_deref().unwrap_or_default();
-        let (prepared, formats) = if describe.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
-            let prepared = self.statement(name)?.clone();
-            let types = prepared.parameter_types().iter().map(SqlType::oid).collect();
+        let message = if describe.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
+            let statement = self.session.statement(name)?;
+            let types = parameter_types(&statement.prepared).iter().map(SqlType::oid).collect();
             self.output
                 .send(&Message::ParameterDescription(ParameterDescription::new(types)));
-            (prepared, &[][..])
+            description(columns(&statement.prepared), &[])?
+        } else if let Some(portal) = self.portals.get(name) {
+            description(columns(&portal.prepared), &portal.formats)?
         } else {
-            let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-            (portal.prepared.clone(), &*portal.formats)
-        };
-        let message = match prepared.columns() {
-            Some(columns) => Message::RowDescription(rows::describe(columns, formats)?),
-            None => Message::NoData(NoData::new()),
+            // What SQL declares is a portal, too: drivers ask for the columns of their cursors.
+            let (columns, is_binary) = self.session.cursor_columns(name).ok_or_else(|| no_portal(name))?;
+            let format = if is_binary { Format::Binary } else { Format::Text };
+            description(Some(&columns), &vec![format; columns.len()])?
         };
         self.output.send(&message);
         Ok(())
@@ -247,12 +216,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         formats: Arc<[Format]>,
     ) -> Result<Started, Failure> {
         let statement = match prepared {
-            Prepared::Empty => return Ok(Started::Done(Completion::Empty)),
-            Prepared::Deallocate(target) => {
-                self.deallocate(target);
-                return Ok(Started::Done(Completion::Tag(target.tag().to_owned())));
-            }
-            Prepared::Statement(statement) => statement,
+            None => return Ok(Started::Done(Completion::Empty)),
+            Some(statement) => statement,
         };
         // The only statement of its round commits by itself.
         if !self.input.next_is(b'S') {
@@ -286,7 +251,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match response {
             Response::Done { tag } => {
                 timed.succeeded();
-                Ok(Started::Done(self.done(tag)))
+                Ok(Started::Done(Completion::Tag(tag)))
             }
             Response::Rows(rows) => match statement.columns() {
                 Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {
@@ -305,9 +270,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(super) fn close(&mut self, close: &Close) {
         let name = close.name.as_deref().unwrap_or_default();
         if close.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
-            self.statements.remove(name);
-        } else {
-            self.portals.remove(name);
+            self.session.forget_statement(name);
+        } else if self.portals.remove(name).is_none() {
+            self.session.close_cursor(name);
         }
         self.output.send(&Message::CloseComplete(CloseComplete::new()));
     }
@@ -323,34 +288,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
         self.ready().await
     }
-
-    /// Drops what a DEALLOCATE names; false if the connection does not know it.
-    pub(super) fn deallocate(&mut self, target: &Target) -> bool {
-        if self.session.status() == TransactionStatus::Failed {
-            return false;
-        }
-        match target {
-            Target::All => self.statements.clear(),
-            Target::Named(name) => return self.statements.remove(name).is_some(),
-        }
-        true
-    }
-
-    fn statement(&self, name: &str) -> Result<&Prepared> {
-        self.statements.get(name).ok_or_else(|| {
-            let message = match name {
-                "" => "unnamed prepared statement does not exist".to_owned(),
-                _ => format!("prepared statement \"{name}\" does not exist"),
-            };
-            Error::not_found(SqlState::INVALID_SQL_STATEMENT_NAME, message)
-        })
-    }
 }
 
 /// What became of a portal that was run.
 enum Started {
     Rows(Open),
     Done(Completion),
+}
+
+fn description(columns: Option<&Arc<[Column]>>, formats: &[Format]) -> Result<Message> {
+    Ok(match columns {
+        Some(columns) => Message::RowDescription(rows::describe(columns, formats)?),
+        None => Message::NoData(NoData::new()),
+    })
 }
 
 fn no_portal(name: &str) -> Error {

@@ -1,8 +1,8 @@
 //! The simple protocol: one text, its statements one after the other.
 //!
-//! Rows are sent as text. Several statements are one transaction, unless they say otherwise; the first error ends
-//! the text. The tag of the last statement waits until that transaction has committed, so that it never promises
-//! what COMMIT then refuses.
+//! Rows are sent as text, but for those of a binary cursor. Several statements are one transaction, unless they say
+//! otherwise; the first error ends the text. The tag of the last statement waits until that transaction has committed,
+//! so that it never promises what COMMIT then refuses.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,15 +15,14 @@ use aion_db::{CopyDirection, Prepared, Response, Statement};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, End, Failure, attended};
-use super::deallocate;
-use super::rows;
+use super::rows::{self, Format};
 use super::stream::{Open, counted};
 use crate::metrics::Edge;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Answers a Query.
     pub(super) async fn query(&mut self, text: &str) -> Result<(), End> {
-        self.statements.remove("");
+        self.session.forget_statement("");
         self.portals.remove("");
         let done = match self.run_text(text).await {
             Ok(last) => self.session.end_implicit().await.map(|()| last),
@@ -44,11 +43,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Runs the statements; answers how the last one ended, of which the client has not been told.
     async fn run_text(&mut self, text: &str) -> Result<Completion, Failure> {
-        if let Some(target) = deallocate::recognise(text)
-            && self.deallocate(&target)
-        {
-            return Ok(Completion::Tag(target.tag().to_owned()));
-        }
         if let Some((prepared, values)) = self.session.recall(text) {
             return self.run_statement(Wanted::Recalled(prepared, values)).await;
         }
@@ -98,7 +92,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Ok(Ran::Copy(prepared, direction)) => return counted(timed, self.copy(&prepared, direction).await),
             Ok(Ran::Answered(Response::Done { tag })) => {
                 timed.succeeded();
-                return Ok(self.done(tag));
+                return Ok(Completion::Tag(tag));
             }
             Ok(Ran::Answered(Response::Rows(rows))) => rows,
             Err(error) => {
@@ -106,19 +100,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return Err(error.into());
             }
         };
-        let description = rows::describe(rows.columns(), &[])?;
+        // Of a cursor that was declared BINARY; all others are text.
+        let formats: Arc<[Format]> = match rows.is_binary() {
+            true => vec![Format::Binary; rows.columns().len()].into(),
+            false => Arc::new([]),
+        };
+        let description = rows::describe(rows.columns(), &formats)?;
         self.output.send(&PgWireBackendMessage::RowDescription(description));
-        let mut open = Open::new(rows, Arc::new([]), timed);
+        let mut open = Open::new(rows, formats, timed);
         self.stream(&mut open, usize::MAX).await?;
         Ok(Completion::Tag(open.tag()))
-    }
-
-    /// A statement without rows is done.
-    pub(super) fn done(&mut self, tag: String) -> Completion {
-        if tag == "DISCARD ALL" {
-            self.statements.clear();
-        }
-        Completion::Tag(tag)
     }
 
     /// Tells the client that a statement is done.

@@ -112,6 +112,17 @@ pub fn check_assigned(column: &ColumnDescriptor, value: &ast::Expr) -> Result<()
     Err(Error::invalid(SqlState::GENERATED_ALWAYS, message).with_detail(generated_always(column)))
 }
 
+/// That an INSERT may give a value to a column.
+///
+/// # Errors
+/// As [`check_assigned`].
+pub fn check_given(column: &ColumnDescriptor) -> Result<()> {
+    match column.identity {
+        Some(Identity::Always) => Err(given(column)),
+        _ => Ok(()),
+    }
+}
+
 fn given(column: &ColumnDescriptor) -> Error {
     let message = format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name);
     Error::invalid(SqlState::GENERATED_ALWAYS, message)

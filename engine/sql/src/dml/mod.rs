@@ -1,4 +1,4 @@
-//! INSERT, UPDATE and DELETE.
+//! INSERT, UPDATE, DELETE and MERGE.
 //!
 //! **Why not DataFusion's.** Its table providers get only the filters that survived optimisation: `DELETE ... WHERE id IN
 //! (SELECT ...)` then deletes every row. Here a change is a *source* and a *target*:
@@ -13,12 +13,15 @@
 //! INSERT ... ON CONFLICT looks for the keys of its rows before it writes ([`proposed`]), and is an INSERT of some of them and an UPDATE of
 //! the rows that have the keys of others.
 //!
+//! MERGE is all three over pairs of a row of its source and one of its target ([`merge`]).
+//!
 //! An UPDATE that joins one target row with several others changes it once, with one of them, as PostgreSQL does.
 
 mod conflict;
 mod encode;
 mod identity;
 mod many;
+mod merge;
 mod outgrown;
 mod plan;
 mod proposed;
@@ -29,10 +32,11 @@ mod write;
 pub(crate) use conflict::{ConflictUpdate, OnConflict};
 pub(crate) use encode::{ColumnEncoder, RowEncoder, null_violation};
 pub(crate) use many::ManyRows;
+pub(crate) use merge::{carry as carry_merge, is_mentioned as mentions_merge, plan_merge};
 pub(crate) use outgrown::Outgrown;
 pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
 pub(crate) use proposed::Proposed;
 pub(crate) use rules::{RowRules, first_null, unchecked_schema, violated_by_some_row};
-pub(crate) use write::{Encoded, Written, keys, run, run_encoded, run_steps};
+pub(crate) use write::{Encoded, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};

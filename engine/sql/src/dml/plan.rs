@@ -450,7 +450,7 @@ fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<T
 }
 
 /// The target as an item of FROM under its reserved name, and the name that the statement knows it by.
-fn target_item(
+pub(super) fn target_item(
     names: &mut Names<'_>,
     factor: ast::TableFactor,
     text: &str,
@@ -530,7 +530,7 @@ fn with_default(value: ast::Expr, shape: &TableShape, position: usize) -> Result
     }
 }
 
-fn cast(expr: ast::Expr, sql_type: &str) -> Result<ast::Expr> {
+pub(super) fn cast(expr: ast::Expr, sql_type: &str) -> Result<ast::Expr> {
     let mut template = parse::parse_expression(&format!("CAST(NULL AS {sql_type})"))?;
     match &mut template {
         ast::Expr::Cast { expr: inner, .. } => **inner = expr,
@@ -580,7 +580,7 @@ pub fn reference(name: &ast::ObjectName) -> Result<TableReference> {
     }
 }
 
-fn refuse(is_there: bool, what: &str) -> Result<()> {
+pub(super) fn refuse(is_there: bool, what: &str) -> Result<()> {
     if is_there {
         Err(Error::unsupported(format!("{what} is not there")))
     } else {

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use datafusion::arrow::array::{Array, BinaryArray};
+use datafusion::arrow::array::{Array, BinaryArray, BooleanArray, Int64Array};
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::encode::RowEncoder;
+use super::merge::{Action, Merge};
 use super::rows::RowWrites;
 use super::rules::failing_row;
 use super::{Change, ChangeKind};
+use crate::error::translate;
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
@@ -110,6 +113,20 @@ pub fn run_steps(
     finished
 }
 
+/// As [`run`], for a MERGE; answers how many rows it changed.
+///
+/// # Errors
+/// As [`run`], and 21000 where two rows of the source would change one of the target.
+pub fn run_merge(merge: &Merge, pairs: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<u64> {
+    transaction.save();
+    let mut writer = Writer::over(&merge.shape, false, transaction);
+    let result = pairs.iter().try_for_each(|batch| writer.merge(merge, batch));
+    if result.is_err() {
+        transaction.restore();
+    }
+    result.map(|()| writer.count)
+}
+
 /// Whether all rows of a batch, whose columns from `first` on are the table's, fulfil the rules of a change.
 ///
 /// # Errors
@@ -134,14 +151,17 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(change: &'a Change, transaction: &'a Arc<Transaction>) -> Self {
-        let shape = &change.shape;
+        Self::over(&change.shape, change.returning.is_some(), transaction)
+    }
+
+    fn over(shape: &'a Arc<TableShape>, is_returning: bool, transaction: &'a Arc<Transaction>) -> Self {
         let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
         Self {
             shape,
             transaction,
             rows: RowWrites::new(shape, transaction),
-            returned: change.returning.is_some().then(builder),
+            returned: is_returning.then(builder),
             count: 0,
             met: BTreeSet::new(),
             row: Vec::new(),
@@ -231,6 +251,39 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    fn merge(&mut self, merge: &Merge, batch: &RecordBatch) -> Result<()> {
+        let pairs = Pairs::new(merge, batch)?;
+        if let Some(rules) = &merge.rules {
+            let is_written = |row| matches!(pairs.action(row), Action::Insert | Action::Update);
+            let written: BooleanArray = (0..batch.num_rows()).map(|row| Some(is_written(row))).collect();
+            let written = filter_record_batch(batch, &written).map_err(|error| translate(error.into(), ""))?;
+            rules.check(self.shape, &written, Pairs::VALUES)?;
+        }
+        let encoder = RowEncoder::new(self.shape, batch, Pairs::VALUES)?;
+        for row in 0..batch.num_rows() {
+            match pairs.action(row) {
+                Action::Nothing => continue,
+                Action::Insert => {
+                    self.encode(&encoder, batch, Pairs::VALUES, row)?;
+                    self.rows.insert(&self.row)?;
+                }
+                Action::Update => {
+                    let key = pairs.key(row)?;
+                    let old = self.first_meeting(key)?.ok_or_else(second_time)?;
+                    self.encode(&encoder, batch, Pairs::VALUES, row)?;
+                    self.rows.update(key, &old, &self.row)?;
+                }
+                Action::Delete => {
+                    let key = pairs.key(row)?;
+                    let old = self.first_meeting(key)?.ok_or_else(second_time)?;
+                    self.rows.delete(key, &old)?;
+                }
+            }
+            self.count_row(None)?;
+        }
+        Ok(())
+    }
+
     /// Puts the bytes of a row, whose columns stand in the batch from `first` on, into `self.row`.
     fn encode(&mut self, encoder: &RowEncoder<'_>, batch: &RecordBatch, first: usize, row: usize) -> Result<()> {
         self.row.clear();
@@ -293,6 +346,74 @@ pub fn keys<'a>(change: &Change, source: &'a [RecordBatch]) -> Result<Vec<&'a [u
         keys.extend(key_column(batch)?.iter().flatten());
     }
     Ok(keys)
+}
+
+/// The keys of the rows that a MERGE is about to change, in order.
+///
+/// # Errors
+/// Internal, for pairs without keys.
+pub fn merged_keys<'a>(merge: &Merge, pairs: &'a [RecordBatch]) -> Result<Vec<&'a [u8]>> {
+    let mut keys = Vec::new();
+    for batch in pairs {
+        let pairs = Pairs::new(merge, batch)?;
+        for row in 0..batch.num_rows() {
+            if matches!(pairs.action(row), Action::Update | Action::Delete) {
+                keys.push(pairs.key(row)?);
+            }
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// A batch of the pairs of a MERGE.
+struct Pairs<'a> {
+    keys: &'a BinaryArray,
+    clauses: &'a Int64Array,
+    actions: Vec<Action>,
+}
+
+impl<'a> Pairs<'a> {
+    /// The first column of values.
+    const VALUES: usize = 2;
+
+    fn new(merge: &Merge, batch: &'a RecordBatch) -> Result<Self> {
+        let column = |at: usize| batch.columns().get(at).map(|array| array.as_any());
+        let keys = column(0).and_then(|array| array.downcast_ref::<BinaryArray>());
+        let clauses = column(1).and_then(|array| array.downcast_ref::<Int64Array>());
+        match (keys, clauses) {
+            (Some(keys), Some(clauses)) => Ok(Self {
+                keys,
+                clauses,
+                actions: merge.actions.clone(),
+            }),
+            _ => Err(Error::internal("the pairs of a MERGE have no keys or no clauses")),
+        }
+    }
+
+    /// What is done with a pair.
+    fn action(&self, row: usize) -> Action {
+        let clause = self.clauses.is_valid(row).then(|| self.clauses.value(row));
+        let clause = clause.and_then(|clause| usize::try_from(clause).ok());
+        let action = clause.and_then(|clause| self.actions.get(clause));
+        action.copied().unwrap_or(Action::Nothing)
+    }
+
+    fn key(&self, row: usize) -> Result<&'a [u8]> {
+        match self.keys.is_valid(row) {
+            true => Ok(self.keys.value(row)),
+            false => Err(Error::internal("a row that is to be changed has no key")),
+        }
+    }
+}
+
+fn second_time() -> Error {
+    Error::invalid(
+        SqlState::CARDINALITY_VIOLATION,
+        "MERGE command cannot affect row a second time",
+    )
+    .with_hint("Ensure that not more than one source row matches any one target row.")
 }
 
 fn key_column(batch: &RecordBatch) -> Result<&BinaryArray> {

@@ -6,6 +6,7 @@ mod json;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
+mod time_zone;
 mod type_of;
 mod typed;
 mod vector;
@@ -27,6 +28,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(vector::functions());
     all.extend(json::functions());
     all.extend(type_of::functions());
+    all.extend(time_zone::functions());
     all
 }
 

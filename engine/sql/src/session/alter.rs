@@ -440,6 +440,7 @@ impl Session {
         if is_rewritten {
             definition.rewritten.push(Rewrite {
                 query: rewriting(&before, &table, &computed)?,
+                parameters: (Vec::new(), Vec::new()),
                 to: shape.clone(),
             });
         }

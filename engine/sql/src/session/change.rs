@@ -87,6 +87,16 @@ impl Session {
         let mut observing = self.observe(prepared, values, Duration::ZERO, None);
         let since = observing.as_ref().map(Observing::now);
         let text = &prepared.statement.text;
+        if let ast::Statement::Merge(merge) = &prepared.statement.ast {
+            let count = self.merge(merge, transaction, prepared, values, cancellation).await?;
+            if let (Some(observing), Some(since)) = (&mut observing, since) {
+                observing.took(since, usize::try_from(count).unwrap_or(usize::MAX));
+                observing.complete();
+            }
+            return Ok(Response::Done {
+                tag: format!("MERGE {count}"),
+            });
+        }
         let (change, written, catalog) = match &prepared.statement.ast {
             ast::Statement::Insert(insert) if insert.on.is_some() => {
                 self.upsert(transaction, prepared, values, cancellation).await?

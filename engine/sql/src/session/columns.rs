@@ -50,7 +50,7 @@ fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc
 }
 
 /// The SELECT whose list names the columns: of a UNION the first.
-fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
+pub fn select_of(body: &ast::SetExpr) -> Option<&ast::Select> {
     match body {
         ast::SetExpr::Select(select) => Some(select),
         ast::SetExpr::Query(query) => select_of(&query.body),
@@ -110,6 +110,7 @@ fn name_of(expr: &ast::Expr) -> String {
         ast::Expr::Substring { .. } => Some("substring".to_owned()),
         ast::Expr::Trim { .. } => Some("btrim".to_owned()),
         ast::Expr::Position { .. } => Some("position".to_owned()),
+        ast::Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
         ast::Expr::Ceil { .. } => Some("ceil".to_owned()),
         ast::Expr::Floor { .. } => Some("floor".to_owned()),
         ast::Expr::Array(_) => Some("array".to_owned()),
@@ -153,13 +154,16 @@ fn type_name(data_type: &ast::DataType) -> String {
     .to_owned()
 }
 
-/// Equal for expressions that DataFusion gives one name: it leaves out casts and parentheses, and names a subquery by its column.
+/// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, and names a subquery by its column.
 pub fn name_of_datafusion(expr: &ast::Expr) -> String {
     let mut bare = expr.clone();
     // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
         while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
             *expr = std::mem::replace(inner, ast::Expr::Value(ast::Value::Null.into()));
+        }
+        if let ast::Expr::TypedString(typed) = expr {
+            *expr = ast::Expr::Value(typed.value.clone());
         }
         if let ast::Expr::Subquery(query) = expr
             && let Some(column) = select_of(&query.body).and_then(only_column)
@@ -183,7 +187,7 @@ fn only_column(select: &ast::Select) -> Option<ast::Expr> {
     }
 }
 
-/// Gives the second and later of equal unnamed expressions in the list a name of their own, which DataFusion asks for
+/// Gives the second and later of equal unnamed expressions, and of equal names, in the list a name of their own, which DataFusion asks for
 /// and PostgreSQL does not. The names above are computed from the list as it was.
 pub fn make_unique(query: &mut ast::Query) {
     let ast::SetExpr::Select(select) = &mut *query.body else {
@@ -193,14 +197,18 @@ pub fn make_unique(query: &mut ast::Query) {
         name_casts(select);
     }
     let mut seen = std::collections::BTreeSet::new();
+    let mut aliases = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
-        if let ast::SelectItem::UnnamedExpr(expr) = item
-            && !seen.insert(name_of_datafusion(expr))
-        {
-            *item = ast::SelectItem::ExprWithAlias {
-                expr: expr.clone(),
-                alias: ast::Ident::with_quote('"', format!("aion column {at}")),
-            };
+        let own = || ast::Ident::with_quote('"', format!("aion column {at}"));
+        match item {
+            ast::SelectItem::UnnamedExpr(expr) if !seen.insert(name_of_datafusion(expr)) => {
+                *item = ast::SelectItem::ExprWithAlias {
+                    expr: expr.clone(),
+                    alias: own(),
+                };
+            }
+            ast::SelectItem::ExprWithAlias { alias, .. } if !aliases.insert(normalize(alias)) => *alias = own(),
+            _ => {}
         }
     }
 }

@@ -10,14 +10,15 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::keys::IndexKeys;
 use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
+use aion_catalog::{SqlType, Value};
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
-use super::Session;
 use super::index::not_unique;
 use super::query::{conform, run};
 use super::rewriting::contains_nulls;
+use super::{Session, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, RowEncoder, RowRules, first_null, normalize, reference, unchecked_schema};
 use crate::parse::Statement;
@@ -49,6 +50,8 @@ pub(super) struct Definition {
     /// Keys of descriptors that it is right with only while they are as they were.
     pub required: Vec<Vec<u8>>,
     pub tag: &'static str,
+    /// The tag is that of a SELECT of the rows that were written.
+    pub is_counted: bool,
     pub notices: Vec<(SqlState, String)>,
 }
 
@@ -57,8 +60,10 @@ pub(super) type Breach = Box<dyn Fn() -> Error + Send + Sync>;
 
 /// A table that gets all its rows anew.
 pub(super) struct Rewrite {
-    /// Gives the columns of `to`, from the table as it was.
+    /// Gives the columns of `to`, from what was there before.
     pub query: ast::Statement,
+    /// The types and values of its parameters.
+    pub parameters: (Vec<SqlType>, Vec<Value>),
     pub to: Arc<TableShape>,
 }
 
@@ -76,6 +81,7 @@ impl Definition {
             has_graph: false,
             required: Vec::new(),
             tag,
+            is_counted: false,
             notices: Vec::new(),
         }
     }
@@ -123,10 +129,8 @@ impl Session {
         for private in &definition.private {
             transaction.adopt(private.clone());
         }
-        if let Err(error) = self.apply(transaction, &definition, cancellation).await {
-            transaction.restore();
-            return Err(error);
-        }
+        let rows = self.apply(transaction, &definition, cancellation).await;
+        let rows = rows.inspect_err(|_| transaction.restore())?;
         // What is committed from here on has taken effect.
         drop(limit);
         match &mut self.block {
@@ -140,9 +144,11 @@ impl Session {
         for (state, notice) in definition.notices {
             self.notice(state, notice);
         }
-        Ok(Response::Done {
-            tag: definition.tag.to_owned(),
-        })
+        let tag = match definition.is_counted {
+            true => format!("SELECT {rows}"),
+            false => definition.tag.to_owned(),
+        };
+        Ok(Response::Done { tag })
     }
 
     fn definition(&self, statement: &Statement, catalog: &Catalog) -> Result<Definition> {
@@ -234,18 +240,20 @@ impl Session {
         }
     }
 
+    /// Writes a definition; answers how many rows it wrote.
     async fn apply(
         &self,
         transaction: &Arc<Transaction>,
         definition: &Definition,
         cancellation: &Cancellation,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         write(&definition.first, transaction)?;
         for (query, breach) in &definition.verified {
             self.verify(query, breach, transaction, cancellation).await?;
         }
+        let mut rows = 0;
         for rewrite in &definition.rewritten {
-            self.rewrite(rewrite, transaction, cancellation).await?;
+            rows += self.rewrite(rewrite, transaction, cancellation).await?;
         }
         for (shape, index) in &definition.filled {
             super::index::fill(shape, index, transaction, cancellation).await?;
@@ -255,7 +263,8 @@ impl Session {
                 transaction.delete(key)?;
             }
         }
-        write(&definition.changes, transaction)
+        write(&definition.changes, transaction)?;
+        Ok(rows)
     }
 
     /// Runs a query that must find nothing.
@@ -267,7 +276,7 @@ impl Session {
         cancellation: &Cancellation,
     ) -> Result<()> {
         let text: Arc<str> = query.to_string().into();
-        let planned = self.plan_inner(query, transaction, &text)?;
+        let planned = self.plan_inner(query, &[], transaction, &text)?;
         let found = self.collect(&planned.plan, transaction, cancellation, &text).await?;
         match found.iter().any(|batch| batch.num_rows() > 0) {
             true => Err(breach()),
@@ -275,22 +284,25 @@ impl Session {
         }
     }
 
-    /// Writes the rows of a table anew.
+    /// Writes the rows of a table anew; answers how many.
     async fn rewrite(
         &self,
         rewrite: &Rewrite,
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let text: Arc<str> = rewrite.query.to_string().into();
-        let planned = self.plan_inner(&rewrite.query, transaction, &text)?;
+        let (types, values) = &rewrite.parameters;
+        let planned = self.plan_inner(&rewrite.query, types, transaction, &text)?;
+        let plan = parameters::replace(planned.plan, types, values, &text)?;
         let context = StatementContext {
             transaction: transaction.clone(),
             cancellation: cancellation.clone(),
         };
-        let (physical, task) = self.physical(&planned.plan, context, &text).await?;
+        let (physical, task) = self.physical(&plan, context, &text).await?;
         let stream = run(physical, task, cancellation.clone(), text)?;
         let mut stream = std::pin::pin!(stream);
+        let mut count = 0;
         let shape = &rewrite.to;
         let rules = self.rules_of(shape, transaction)?;
         let schema = unchecked_schema(shape);
@@ -308,6 +320,7 @@ impl Session {
             if let Some(rules) = &rules {
                 rules.check_kept(shape, &batch)?;
             }
+            count += batch.num_rows() as u64;
             let encoder = RowEncoder::new(shape, &batch, 0)?;
             for at in 0..batch.num_rows() {
                 row.clear();
@@ -315,7 +328,8 @@ impl Session {
                 rows.insert(&row).map_err(duplicated)?;
             }
         }
-        rows.finish().map_err(duplicated)
+        rows.finish().map_err(duplicated)?;
+        Ok(count)
     }
 
     /// What the rows of a table must fulfil, whose definition is not written yet.
@@ -326,13 +340,21 @@ impl Session {
     }
 
     /// Plans a query of ours over the catalog that a transaction sees.
-    fn plan_inner(&self, query: &ast::Statement, transaction: &Transaction, text: &str) -> Result<Planned> {
+    fn plan_inner(
+        &self,
+        query: &ast::Statement,
+        types: &[SqlType],
+        transaction: &Transaction,
+        text: &str,
+    ) -> Result<Planned> {
         let catalog = match transaction.own_keys(&objects::range()).is_empty() {
             true => self.catalog_of(transaction)?,
             false => self.engine.catalog_in(transaction)?,
         };
         let path = self.search_path()?;
-        self.names(&catalog, &path).plan(query.clone(), Vec::new(), text)
+        let types: Vec<_> = types.iter().copied().map(Some).collect();
+        self.names(&catalog, &path)
+            .plan(query.clone(), parameters::known(&types), text)
     }
 }
 

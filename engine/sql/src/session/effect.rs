@@ -4,11 +4,12 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::PUBLIC;
 use datafusion::sql::sqlparser::ast;
 
+use super::create_as::into;
 use super::verbs::ask;
 use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
-use crate::utility;
+use crate::utility::{self, Utility};
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +71,22 @@ impl Statement {
             | ast::Statement::Savepoint { .. }
             | ast::Statement::ReleaseSavepoint { .. } => Effect::Controls,
             // Rows that are locked keep others from changing them.
-            ast::Statement::Query(query) if !query.locks.is_empty() => Effect::Changes,
+            ast::Statement::Query(query) if !query.locks.is_empty() || into(query).is_some() => Effect::Changes,
             ast::Statement::Query(query) if !changes(&query.body) && ask(query).is_none() => Effect::Reads,
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }
             | ast::Statement::ShowVariable { .. }
-            | ast::Statement::Discard { .. } => Effect::Reads,
+            | ast::Statement::Discard { .. }
+            | ast::Statement::Prepare { .. }
+            // What it runs is asked by itself.
+            | ast::Statement::Execute { .. }
+            | ast::Statement::Deallocate { .. }
+            | ast::Statement::Declare { .. }
+            | ast::Statement::Close { .. }
+            | ast::Statement::LISTEN { .. }
+            | ast::Statement::UNLISTEN { .. }
+            | ast::Statement::NOTIFY { .. } => Effect::Reads,
+            ast::Statement::Call(call) if matches!(utility::carried(call), Ok(Some(Utility::Fetch(_)))) => Effect::Reads,
             ast::Statement::Reset(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             ast::Statement::Set(_) if alter_system::carried(&self.ast).is_none() => Effect::Reads,
             // Also what is not there yet: it is refused where it is planned, or here before that.
@@ -142,9 +153,11 @@ impl Statement {
         }
         let written = self.ast.to_string();
         let words: Vec<&str> = match &self.ast {
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                written.split_whitespace().take(1).collect()
-            }
+            ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_) => written.split_whitespace().take(1).collect(),
+            ast::Statement::Query(query) if into(query).is_some() => vec!["SELECT INTO"],
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.
             ast::Statement::Truncate(_) => vec!["TRUNCATE TABLE"],

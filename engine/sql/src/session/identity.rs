@@ -102,11 +102,17 @@ impl Session {
             locks: self.engine.locks.clone(),
             observer: self.engine.options.observer.clone(),
             pipeline: self.engine.options.pipeline.clone(),
+            statements: self.statements.clone(),
+            cursors: self.cursors.facts(),
+            pending: self.pending.clone(),
+            notifications: self.engine.notifications.clone(),
+            channels: self.channels(),
         }
     }
 
     /// Takes over what functions set. They run while rows are read, when nobody holds the session.
     pub(super) fn assign(&mut self) {
+        self.settle();
         let assigned = std::mem::take(&mut *self.assigned.lock());
         for (name, value, is_local) in assigned {
             // Checked by the function. Outside of a block, what is for the transaction alone is over with the statement.

@@ -13,6 +13,8 @@ mod analyze;
 mod change;
 pub(crate) mod columns;
 mod copy;
+mod create_as;
+mod cursor;
 mod ddl;
 mod dependents;
 mod direct;
@@ -22,8 +24,10 @@ mod explain;
 mod graph;
 mod identity;
 mod index;
+mod listen;
 mod local;
 mod locked;
+mod merge;
 mod numbered;
 mod observing;
 mod parameters;
@@ -33,6 +37,7 @@ mod rewriting;
 mod role;
 mod sequence;
 mod setting;
+mod statements;
 mod table;
 mod template;
 mod transaction;
@@ -54,14 +59,16 @@ use parking_lot::Mutex;
 use crate::activity::Seat;
 use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
+use crate::cursors::Cursors;
 use crate::engine::Engine;
+use crate::notifications::{Listener, Pending};
 use crate::parse::{self, Statement};
 use crate::planner::{Names, search_path};
 use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
 use crate::system::{Assigned, Numbers};
 use crate::transaction::{Transaction, Waiting};
-use crate::utility;
+use crate::utility::{self, Utility};
 pub(crate) use columns::{make_unique, of_query};
 pub(crate) use ddl::write as write_definitions;
 pub use effect::{Effect, PhysicalChange};
@@ -71,6 +78,8 @@ use local::LocalTables;
 pub(crate) use observing::KnownTexts;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
+pub use statements::NamedStatement;
+pub(crate) use statements::{Statements, no_statements};
 use transaction::Block;
 pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;
@@ -162,6 +171,35 @@ impl Prepared {
         }
     }
 
+    /// The result, if it has the columns that were told of when the statement was prepared.
+    fn check_result(&self, response: Response) -> Result<Response> {
+        let Response::Rows(rows) = &response else {
+            return Ok(response);
+        };
+        let oids = |columns: &[Column]| columns.iter().map(Column::oid).collect::<Vec<_>>();
+        match &self.columns {
+            Some(columns) if Arc::ptr_eq(columns, rows.columns()) || oids(columns) == oids(rows.columns()) => {
+                Ok(response)
+            }
+            _ => Err(Error::unsupported("cached plan must not change result type")),
+        }
+    }
+
+    /// This EXPLAIN of an EXECUTE as the EXPLAIN of what is executed.
+    fn explaining(&self, inner: &Self) -> Result<Self> {
+        let mut statement = inner.statement.clone();
+        let mut explain = self.statement.ast.clone();
+        let ast::Statement::Explain {
+            statement: explained, ..
+        } = &mut explain
+        else {
+            return Err(Error::internal("no EXPLAIN"));
+        };
+        **explained = statement.ast;
+        statement.ast = explain;
+        Ok(Self::new(&statement, inner.parameters.clone(), self.columns.clone()))
+    }
+
     /// The columns of its result; None for a statement that gives no rows.
     pub fn columns(&self) -> Option<&Arc<[Column]>> {
         self.columns.as_ref()
@@ -197,6 +235,15 @@ pub struct Session {
     numbers: Arc<Numbers>,
     /// Indexes that statements are planned with as if they were there.
     hypothetical: Arc<[HypotheticalIndex]>,
+    /// Prepared statements, by name.
+    statements: Statements,
+    cursors: Cursors,
+    /// What it notifies of once its transaction commits; functions add to it.
+    pending: Arc<Mutex<Pending>>,
+    /// None while it listens to nothing.
+    listener: Option<Listener>,
+    /// Its client is told of notifications.
+    may_listen: bool,
 }
 
 impl Session {
@@ -206,6 +253,7 @@ impl Session {
         // Any text is a valid application name.
         let _ = settings.set("application_name", &options.application);
         let _ = settings.take_unreported();
+        let pending = Pending::new(engine.notifications.clone());
         Self {
             engine,
             options,
@@ -226,6 +274,11 @@ impl Session {
             assigned: Assigned::default(),
             numbers: Arc::default(),
             hypothetical: [].into(),
+            statements: no_statements(),
+            cursors: Cursors::default(),
+            pending: Arc::new(Mutex::new(pending)),
+            listener: None,
+            may_listen: false,
         }
     }
 
@@ -244,7 +297,10 @@ impl Session {
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
         self.assign();
-        let prepared = self.refresh_choices().and_then(|()| self.describe(statement, types));
+        let described = self
+            .refuse_if_failed(&statement.ast)
+            .and_then(|()| self.refresh_choices());
+        let prepared = described.and_then(|()| self.describe(statement, types));
         if prepared.is_err() {
             self.fail();
         }
@@ -260,8 +316,10 @@ impl Session {
         self.assign();
         self.begin_activity(prepared);
         let mut response = self.run(prepared, parameters).await;
-        if response.is_err() {
-            self.fail();
+        match &response {
+            Ok(Response::Done { .. }) => self.settle(),
+            Ok(Response::Rows(_)) => {}
+            Err(_) => self.fail(),
         }
         self.end_activity(&mut response);
         response
@@ -269,6 +327,24 @@ impl Session {
 
     async fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         self.admit(prepared, parameters)?;
+        match &prepared.statement.ast {
+            ast::Statement::Execute { .. } => {
+                let (inner, values) = self.executed(&prepared.statement.ast, &prepared.statement.text).await?;
+                self.admit(&inner, &values)?;
+                let response = self.run_admitted(&inner, &values).await?;
+                inner.check_result(response)
+            }
+            ast::Statement::Explain { statement, .. } if matches!(**statement, ast::Statement::Execute { .. }) => {
+                let (inner, values) = self.executed(statement, &prepared.statement.text).await?;
+                let explained = Arc::new(prepared.explaining(&inner)?);
+                self.admit(&explained, &values)?;
+                self.run_admitted(&explained, &values).await
+            }
+            _ => self.run_admitted(prepared, parameters).await,
+        }
+    }
+
+    async fn run_admitted(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         // Too short to be cancelled or timed.
         if let Some(response) = self.get_directly(prepared, parameters)? {
             return Ok(response);
@@ -280,6 +356,9 @@ impl Session {
             return self.query(&prepared, &[], cancellation).await;
         }
         match &prepared.statement.ast {
+            ast::Statement::Query(query) if create_as::into(query).is_some() => {
+                self.select_into(query, prepared, parameters, &cancellation).await
+            }
             ast::Statement::Query(query) if verbs::ask(query).is_some() => {
                 self.ask(prepared, parameters, cancellation).await
             }
@@ -287,9 +366,10 @@ impl Session {
                 self.query_locked(prepared, query, parameters, cancellation).await
             }
             ast::Statement::Query(_) => self.query(prepared, parameters, cancellation).await,
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                self.change(prepared, parameters, cancellation).await
-            }
+            ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_) => self.change(prepared, parameters, cancellation).await,
             ast::Statement::Explain { .. } => self.explain(prepared, parameters, cancellation).await,
             ast::Statement::StartTransaction { .. }
             | ast::Statement::Commit { .. }
@@ -300,9 +380,19 @@ impl Session {
             | ast::Statement::ShowVariable { .. }
             | ast::Statement::Reset(_)
             | ast::Statement::Discard { .. } => self.setting_statement(prepared).await,
+            ast::Statement::Prepare { .. } => self.prepare_named(&prepared.statement),
+            ast::Statement::Deallocate { name, .. } => self.deallocate(name),
+            ast::Statement::Declare { .. } => self.declare(prepared, parameters, cancellation).await,
+            ast::Statement::Close { cursor } => self.close(cursor),
+            ast::Statement::LISTEN { channel } => self.listen(channel),
+            ast::Statement::UNLISTEN { channel } => self.unlisten(channel),
+            ast::Statement::NOTIFY { channel, payload } => self.notify(channel, payload.as_deref()),
             ast::Statement::Analyze(analyze) => self.analyze(analyze, &prepared.statement.text, &cancellation).await,
             ast::Statement::Copy { .. } => self.copy(&prepared.statement, cancellation).await,
             ast::Statement::Call(call) => match utility::carried(call)? {
+                Some(Utility::CreateAs(create)) => {
+                    self.create_table_as(&create, prepared, parameters, &cancellation).await
+                }
                 Some(utility) => self.utility(&utility, &prepared.statement, cancellation).await,
                 None => self.define_graph(&prepared.statement, cancellation).await,
             },
@@ -322,16 +412,7 @@ impl Session {
                 ),
             ));
         }
-        let ends_block = matches!(
-            prepared.statement.ast,
-            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
-        );
-        if self.status() == TransactionStatus::Failed && !ends_block {
-            return Err(Error::invalid(
-                SqlState::IN_FAILED_SQL_TRANSACTION,
-                "current transaction is aborted, commands ignored until end of transaction block",
-            ));
-        }
+        self.refuse_if_failed(&prepared.statement.ast)?;
         self.refresh_choices()?;
         if self.is_implicit && self.block.is_none() {
             self.block = Some(Block::begin(&self.engine, &self.settings, true)?);
@@ -352,6 +433,21 @@ impl Session {
         Ok(())
     }
 
+    /// A transaction that failed takes nothing but its end.
+    fn refuse_if_failed(&self, statement: &ast::Statement) -> Result<()> {
+        let ends_block = matches!(
+            statement,
+            ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
+        );
+        match self.status() == TransactionStatus::Failed && !ends_block {
+            true => Err(Error::invalid(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// What follows is one transaction until [`Session::end_implicit`], unless the statements say otherwise. It begins with the first
     /// statement that runs.
     pub fn begin_implicit(&mut self) {
@@ -367,7 +463,7 @@ impl Session {
         match self.block.take_if(|block| block.is_implicit) {
             Some(block) if !block.is_failed => self.end(block).await,
             Some(block) => {
-                self.settings.return_to(block.settings);
+                self.abandon(block);
                 Ok(())
             }
             None => Ok(()),
@@ -376,8 +472,9 @@ impl Session {
 
     /// Tells the session that reading a result failed, so that its transaction block has failed too.
     pub fn fail(&mut self) {
-        if let Some(block) = &mut self.block {
-            block.is_failed = true;
+        match &mut self.block {
+            Some(block) => block.is_failed = true,
+            None => self.pending.lock().clear(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
-use aion_base::{Error, Result};
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{Catalog, table_key};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::ArrayRef;
@@ -19,9 +19,9 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
-use super::{Prepared, Session, columns, locked, parameters};
+use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::plan_change;
+use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
 use crate::nearest::rewrite;
 use crate::observe::observed;
@@ -31,12 +31,29 @@ use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
+use crate::utility::{self, Utility};
+
+/// A query that is planned and may run.
+pub(super) struct Running {
+    pub columns: Arc<[Column]>,
+    pub physical: Arc<dyn ExecutionPlan>,
+    pub task: Arc<TaskContext>,
+}
 
 impl Session {
     /// What a statement takes and gives, without running it.
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
         if let Some(prepared) = self.describe_directly(statement, given)? {
             return Ok(prepared);
+        }
+        if let ast::Statement::Query(query) = &statement.ast
+            && create_as::into(query).is_some()
+        {
+            return Ok(Prepared::new(
+                statement,
+                self.describe_into(statement, query, given)?,
+                None,
+            ));
         }
         if let Some(prepared) = self.describe_ask(statement, given)? {
             return Ok(prepared);
@@ -69,6 +86,13 @@ impl Session {
                 let types = self.change_parameters(&change, &planned.plan, given, &catalog, &statement.text)?;
                 (types, columns)
             }
+            ast::Statement::Merge(merge) => {
+                let catalog = self.catalog()?;
+                let path = self.search_path()?;
+                let names = self.names(&catalog, &path);
+                let (_, planned) = plan_merge(names, merge.clone(), parameters::known(given), &statement.text)?;
+                (parameters::types(&planned.plan, given)?, None)
+            }
             ast::Statement::Explain { statement: inner, .. } => {
                 let inner = Statement {
                     ast: (**inner).clone(),
@@ -80,6 +104,13 @@ impl Session {
                     Some(super::explain::columns(&statement.ast)?),
                 )
             }
+            ast::Statement::Execute { .. } => (Vec::new(), self.describe_executed(statement)?),
+            ast::Statement::Declare { .. } => (self.describe_cursor(statement, given)?, None),
+            ast::Statement::Call(call) => match utility::carried(call)? {
+                Some(Utility::Fetch(fetch)) => (Vec::new(), self.describe_fetch(&fetch)?),
+                Some(Utility::CreateAs(create)) => (self.describe_create_as(&create, statement, given)?, None),
+                _ => (Vec::new(), None),
+            },
             ast::Statement::ShowVariable { variable } => (Vec::new(), Some(super::setting::columns(variable))),
             _ => (Vec::new(), None),
         };
@@ -113,16 +144,11 @@ impl Session {
         let text = &prepared.statement.text;
         let clock = SystemClock::default();
         let begin = clock.monotonic();
-        let transaction = self.transaction(false)?.reading()?;
-        let template = self.template(prepared, query, &transaction)?;
-        self.depend(&template.planned, &transaction)?;
-        let columns = template.columns.clone();
-        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
-        let context = StatementContext {
-            transaction,
-            cancellation: cancellation.clone(),
-        };
-        let (physical, task) = self.physical(&plan, context, text).await?;
+        let Running {
+            columns,
+            physical,
+            task,
+        } = self.start(prepared, query, values, &cancellation).await?;
         let planning = clock.monotonic().saturating_sub(begin);
         let observing = self.observe(prepared, values, planning, Some(&physical));
         let limit = self.time_limit(&cancellation);
@@ -139,6 +165,31 @@ impl Session {
             Some(observing) => Rows::new(columns, schema, observed(stream, observing), Verb::Select),
             None => Rows::new(columns, schema, stream, Verb::Select),
         }))
+    }
+
+    /// Plans a query over what the transaction sees at this moment.
+    pub(super) async fn start(
+        &self,
+        prepared: &Prepared,
+        query: &ast::Query,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<Running> {
+        let text = &prepared.statement.text;
+        let transaction = self.transaction(false)?.reading()?;
+        let template = self.template(prepared, query, &transaction)?;
+        self.depend(&template.planned, &transaction)?;
+        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
+        let context = StatementContext {
+            transaction,
+            cancellation: cancellation.clone(),
+        };
+        let (physical, task) = self.physical(&plan, context, text).await?;
+        Ok(Running {
+            columns: template.columns.clone(),
+            physical,
+            task,
+        })
     }
 
     /// Notes that what the transaction writes is right only while the tables it planned upon are as they were.
@@ -276,6 +327,12 @@ pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
     if !query.locks.is_empty() {
         return Err(Error::unsupported(
             "FOR UPDATE and FOR SHARE are for a SELECT by itself",
+        ));
+    }
+    if create_as::into(query).is_some() {
+        return Err(Error::invalid(
+            SqlState::SYNTAX_ERROR,
+            "SELECT ... INTO is not allowed here",
         ));
     }
     if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {

@@ -89,26 +89,12 @@ impl Session {
                 }
                 done("RESET")
             }
-            ast::Statement::Discard { object_type } => {
-                if self.block.is_some() {
-                    return Err(Error::invalid(
-                        SqlState::ACTIVE_SQL_TRANSACTION,
-                        "DISCARD cannot run inside a transaction block",
-                    ));
-                }
-                if matches!(object_type, ast::DiscardObject::ALL) {
-                    self.reset_all()?;
-                }
-                if matches!(object_type, ast::DiscardObject::ALL | ast::DiscardObject::SEQUENCES) {
-                    self.numbers.forget();
-                }
-                done(&format!("DISCARD {object_type}"))
-            }
+            ast::Statement::Discard { object_type } => self.discard(object_type),
             other => Err(Error::internal(format!("no setting: {other}"))),
         }
     }
 
-    fn reset_all(&mut self) -> Result<()> {
+    pub(super) fn reset_all(&mut self) -> Result<()> {
         self.settings
             .all()
             .iter()

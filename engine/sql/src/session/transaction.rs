@@ -13,6 +13,7 @@ use super::change::overtaken;
 use super::{Engine, Session};
 use crate::cancel::Cancellation;
 use crate::dml::normalize;
+use crate::notifications::PendingMark;
 use crate::response::Response;
 use crate::settings::{Settings, SettingsMark, isolation};
 use crate::transaction::{Mark, Transaction, Waiting};
@@ -39,8 +40,16 @@ struct Savepoint {
     name: String,
     mark: Mark,
     locks: LockMark,
-    settings: SettingsMark,
+    marks: Marks,
     has_changed_catalog: bool,
+}
+
+/// Where what the session has besides its transaction was at a savepoint.
+#[derive(Clone, Debug)]
+struct Marks {
+    settings: SettingsMark,
+    cursors: u64,
+    pending: PendingMark,
 }
 
 /// Savepoints of a block, at most; 54000 beyond.
@@ -61,7 +70,7 @@ impl Block {
         })
     }
 
-    fn savepoint(&mut self, name: &ast::Ident, settings: SettingsMark, waiting: &Waiting) -> Result<()> {
+    fn savepoint(&mut self, name: &ast::Ident, marks: Marks, waiting: &Waiting) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -73,7 +82,7 @@ impl Block {
             name: normalize(name),
             mark: self.transaction.mark(),
             locks: self.transaction.lock_mark(waiting),
-            settings,
+            marks,
             has_changed_catalog: self.has_changed_catalog,
         });
         Ok(())
@@ -99,8 +108,8 @@ impl Block {
         Ok(())
     }
 
-    /// Takes back what came after a savepoint, which stays; the settings that it had.
-    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<SettingsMark> {
+    /// Takes back what came after a savepoint, which stays; where the rest of the session was.
+    fn roll_back_to(&mut self, name: &ast::Ident) -> Result<Marks> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
@@ -109,7 +118,7 @@ impl Block {
         self.transaction.release_to(savepoint.locks);
         self.has_changed_catalog = savepoint.has_changed_catalog;
         self.is_failed = false;
-        Ok(self.savepoints[at].settings.clone())
+        Ok(self.savepoints[at].marks.clone())
     }
 
     /// What BEGIN or SET TRANSACTION asks for.
@@ -179,7 +188,7 @@ impl Session {
                 }
                 // As PostgreSQL answers the COMMIT of a failed transaction.
                 Some(block) if block.is_failed => {
-                    self.settings.return_to(block.settings);
+                    self.abandon(block);
                     Ok(done("ROLLBACK"))
                 }
                 Some(block) => self.end(block).await.map(|()| done("COMMIT")),
@@ -189,7 +198,7 @@ impl Session {
                 savepoint: None,
             } => {
                 match self.block.take() {
-                    Some(block) => self.settings.return_to(block.settings),
+                    Some(block) => self.abandon(block),
                     None => self.notice(
                         SqlState::NO_ACTIVE_SQL_TRANSACTION,
                         "there is no transaction in progress",
@@ -200,14 +209,20 @@ impl Session {
             ast::Statement::Rollback {
                 savepoint: Some(name), ..
             } => {
-                let settings = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
-                self.settings.return_to(settings);
+                let marks = self.explicit_block("ROLLBACK TO SAVEPOINT")?.roll_back_to(name)?;
+                self.settings.return_to(marks.settings);
+                self.cursors.return_to(marks.cursors);
+                self.pending.lock().return_to(marks.pending);
                 Ok(done("ROLLBACK"))
             }
             ast::Statement::Savepoint { name } => {
-                let settings = self.settings.mark();
+                let marks = Marks {
+                    settings: self.settings.mark(),
+                    cursors: self.cursors.mark(),
+                    pending: self.pending.lock().mark(),
+                };
                 let waiting = self.waiting(&Cancellation::default());
-                self.explicit_block("SAVEPOINT")?.savepoint(name, settings, &waiting)?;
+                self.explicit_block("SAVEPOINT")?.savepoint(name, marks, &waiting)?;
                 Ok(done("SAVEPOINT"))
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -223,12 +238,34 @@ impl Session {
     /// # Errors
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
-        let committed = self.commit(&block.transaction).await;
+        let held = self.hold_cursors().await;
+        let notifications = self.engine.notifications.clone();
+        let is_pending = !self.pending.lock().is_empty();
+        // Others are told in the order of the commits.
+        let _order = match is_pending {
+            true => Some(notifications.committing.lock().await),
+            false => None,
+        };
+        let committed = match held {
+            Ok(()) => self.commit(&block.transaction).await,
+            Err(error) => Err(error),
+        };
         match committed {
-            Ok(()) => self.settings.end_local(),
-            Err(_) => self.settings.return_to(block.settings),
+            Ok(()) => {
+                self.settings.end_local();
+                self.cursors.end_transaction(true);
+                self.settle();
+            }
+            Err(_) => self.abandon(block),
         }
         committed
+    }
+
+    /// Rolls a block back.
+    pub(super) fn abandon(&mut self, block: Block) {
+        self.settings.return_to(block.settings);
+        self.cursors.end_transaction(false);
+        self.pending.lock().clear();
     }
 
     /// The transaction block that BEGIN began.

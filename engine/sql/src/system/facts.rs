@@ -20,8 +20,11 @@ use parking_lot::Mutex;
 use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
+use crate::cursors::CursorFacts;
+use crate::notifications::{Notifications, Pending};
 use crate::roles::SeenRoles;
 use crate::sequences::Sequences;
+use crate::session::Statements;
 use crate::settings::Settings;
 
 /// What a session says of itself.
@@ -51,6 +54,16 @@ pub struct Identity {
     pub observer: Option<Arc<dyn Observer>>,
     /// Who recommends changes.
     pub pipeline: Option<Arc<dyn Pipeline>>,
+    /// Its prepared statements.
+    pub statements: Statements,
+    /// Its cursors.
+    pub cursors: Arc<[CursorFacts]>,
+    /// What it notifies of once its transaction commits.
+    pub pending: Arc<Mutex<Pending>>,
+    /// Those of all sessions.
+    pub notifications: Arc<Notifications>,
+    /// The channels that it listens to.
+    pub channels: Vec<String>,
 }
 
 /// Settings and values, to be set once the statement is over, and whether for the transaction alone.

@@ -189,6 +189,8 @@ fn is_steady(expr: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
                         | "clock_timestamp"
                         | "gen_random_uuid"
                         | "set_config"
+                        | "pg_listening_channels"
+                        | "pg_notify"
                 );
             match is_other {
                 true => ControlFlow::Break(()),

@@ -22,6 +22,7 @@ pub mod cells;
 pub mod comments;
 mod constraints;
 mod facts;
+mod held;
 mod information_constraints;
 mod information_schema;
 mod lateral;
@@ -171,6 +172,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
         information_constraints::TABLES,
         learned::TABLES,
         running::TABLES,
+        held::TABLES,
     ];
     parts.into_iter().flatten().collect()
 });

@@ -11,6 +11,7 @@
 //! | `current_schema`, `user`, ... without parentheses | `current_schema()` |
 //! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
 //! | `ARRAY(SELECT f(x) FROM unnest(a) x)` | `array_transform(a, x -> f(x))` |
+//! | `x AT TIME ZONE z` | `timezone(z, x)` |
 //! | `x LIKE p ESCAPE '/'` | `x LIKE like_escape(p, '/')`: with a backslash |
 //! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
@@ -68,6 +69,11 @@ impl VisitorMut for Rewriter<'_> {
                 if let Some(replaced) = replaced {
                     *expr = replaced;
                 }
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let zone = std::mem::replace(&mut **time_zone, null());
+                let time = std::mem::replace(&mut **timestamp, null());
+                *expr = call("timezone", vec![zone, time]);
             }
             Expr::Identifier(name) if name.quote_style.is_none() && is_session_word(&name.value) => {
                 *expr = call(&name.value.to_lowercase(), Vec::new());
@@ -447,6 +453,7 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
         "generate_series" => "generate_series",
         "generate_subscripts" => "array_subscripts",
         "pg_partition_ancestors" => "pg_partition_ancestors",
+        "pg_listening_channels" => "pg_listening_channels",
         _ => return None,
     };
     let ast::FunctionArguments::List(arguments) = &function.args else {

@@ -312,6 +312,19 @@ impl Pipeline for OneRecommendation {
     }
 }
 
+fn statements() -> crate::session::Statements {
+    let statements = crate::session::no_statements();
+    let named = crate::session::NamedStatement {
+        prepared: None,
+        text: "PREPARE one AS SELECT 1".to_owned(),
+        is_from_sql: true,
+        prepared_at: 0,
+    };
+    let inserted = statements.lock().insert("one".to_owned(), Arc::new(named), 23);
+    inserted.expect("room for one");
+    statements
+}
+
 fn facts() -> Facts {
     let identity = Identity {
         user: "aion".to_owned(),
@@ -332,6 +345,21 @@ fn facts() -> Facts {
         numbers: Arc::default(),
         activity: activity(),
         locks: locks(),
+        statements: statements(),
+        cursors: [crate::cursors::CursorFacts {
+            name: "c".to_owned(),
+            text: "DECLARE c CURSOR FOR SELECT 1".to_owned(),
+            is_binary: false,
+            is_holdable: false,
+            is_scrollable: true,
+            declared_at: 0,
+        }]
+        .into(),
+        pending: Arc::new(parking_lot::Mutex::new(crate::notifications::Pending::new(
+            Arc::default(),
+        ))),
+        notifications: Arc::default(),
+        channels: Vec::new(),
     };
     let functions = vec![("lower".to_owned(), 'f')];
     Facts::new(

@@ -69,6 +69,22 @@ pub fn set_config(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(settings.show(name)?))
 }
 
+/// Notifies those who listen once the transaction commits.
+pub fn notify(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let text = |at: usize| arguments.get(at).and_then(Cell::text).unwrap_or_default();
+    let identity = &facts.identity;
+    identity.pending.lock().notify(identity.process_id, text(0), text(1))?;
+    Ok(Cell::from(""))
+}
+
+pub fn notification_queue_usage(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Float(facts.identity.notifications.usage()))
+}
+
+pub fn listening_channels(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Texts(facts.identity.channels.clone()))
+}
+
 /// Forgets a statement that was noted, with its literals; false where it is not known.
 pub fn forget(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let queryid = arguments.first().and_then(Cell::int).unwrap_or_default();

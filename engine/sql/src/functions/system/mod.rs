@@ -103,6 +103,16 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("user", &[], "name", b::current_user),
         F::new("current_setting", &[Text, Bool], "text", b::current_setting).requiring(1),
         F::new("set_config", &[Text, Text, Bool], "text", b::set_config).changing(),
+        F::new("pg_notify", &[Text, Text], "text", b::notify)
+            .taking_nulls()
+            .changing(),
+        F::new(
+            "pg_notification_queue_usage",
+            &[],
+            "float8",
+            b::notification_queue_usage,
+        ),
+        F::new("pg_listening_channels", &[], "text[]", b::listening_channels),
         F::new("pg_backend_pid", &[], "int4", b::process_id),
         F::new("pg_cancel_backend", &[Int], "bool", b::cancel).changing(),
         F::new("pg_terminate_backend", &[Int, Int], "bool", b::terminate)

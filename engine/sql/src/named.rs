@@ -1,18 +1,20 @@
-//! Prepared statements and portals of a connection, by name, within limits.
+//! Prepared statements and portals of a session, by name, within limits.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use aion_base::{Error, Result, SqlState};
 
 /// Things by name. The empty name is that of the unnamed one, which may be replaced.
-pub(crate) struct Named<T> {
+#[derive(Debug)]
+pub struct Named<T> {
     what: &'static str,
-    entries: HashMap<String, Entry<T>>,
+    entries: BTreeMap<String, Entry<T>>,
     bytes: usize,
     count_max: usize,
     bytes_max: usize,
 }
 
+#[derive(Debug)]
 struct Entry<T> {
     value: T,
     bytes: usize,
@@ -20,25 +22,39 @@ struct Entry<T> {
 
 impl<T> Named<T> {
     /// Nothing yet; `what` is the plural for messages.
-    pub(crate) fn new(what: &'static str, count_max: usize, bytes_max: usize) -> Self {
+    pub fn new(what: &'static str, count_max: usize, bytes_max: usize) -> Self {
         Self {
             what,
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             bytes: 0,
             count_max,
             bytes_max,
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+    /// Other limits than it was made with; what is there stays.
+    pub fn limit(&mut self, count_max: usize, bytes_max: usize) {
+        self.count_max = count_max;
+        self.bytes_max = bytes_max;
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.value))
+    }
+
+    /// The one of that name.
+    pub fn get(&self, name: &str) -> Option<&T> {
         self.entries.get(name).map(|entry| &entry.value)
     }
 
-    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+    /// The same, to change it.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         self.entries.get_mut(name).map(|entry| &mut entry.value)
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
+    /// Whether there is one of that name.
+    pub fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
@@ -46,9 +62,9 @@ impl<T> Named<T> {
     ///
     /// # Errors
     /// 54000 beyond a limit.
-    pub(crate) fn insert(&mut self, name: String, value: T, bytes: usize) -> Result<()> {
+    pub fn insert(&mut self, name: String, value: T, bytes: usize) -> Result<()> {
         self.remove(&name);
-        if self.entries.len() >= self.count_max || bytes > self.bytes_max - self.bytes {
+        if self.entries.len() >= self.count_max || bytes > self.bytes_max.saturating_sub(self.bytes) {
             return Err(Error::exhausted(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 format!(
@@ -68,18 +84,28 @@ impl<T> Named<T> {
     }
 
     /// Removes one, if it is there.
-    pub(crate) fn remove(&mut self, name: &str) -> Option<T> {
+    pub fn remove(&mut self, name: &str) -> Option<T> {
         let entry = self.entries.remove(name)?;
         self.bytes -= entry.bytes;
         Some(entry.value)
     }
 
     /// Removes all.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         if !self.entries.is_empty() {
             self.entries.clear();
         }
         self.bytes = 0;
+    }
+
+    /// Removes all that have a name.
+    pub fn clear_named(&mut self) {
+        let unnamed = self.entries.remove("");
+        self.clear();
+        if let Some(unnamed) = unnamed {
+            self.bytes = unnamed.bytes;
+            self.entries.insert(String::new(), unnamed);
+        }
     }
 }
 
@@ -104,6 +130,11 @@ mod tests {
         named.insert("b".into(), 4, 10).expect("fits");
         named.insert("c".into(), 5, 10).expect_err("too many");
         assert!(named.contains("a") && !named.contains("c"));
+        named.insert(String::new(), 6, 5).expect_err("two are there");
+        named.remove("b");
+        named.insert(String::new(), 6, 5).expect("fits");
+        named.clear_named();
+        assert_eq!(named.iter().collect::<Vec<_>>(), [("", &6)]);
         named.clear();
         named.insert("c".into(), 5, 100).expect("empty again");
     }

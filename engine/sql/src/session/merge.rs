@@ -1,0 +1,46 @@
+//! Running MERGE: as an UPDATE with a source, of rows that are also inserted and deleted.
+
+use std::sync::Arc;
+
+use aion_base::Result;
+use aion_catalog::Value;
+
+use super::change::{ATTEMPTS_MAX, overtaken};
+use super::{Prepared, Session, parameters};
+use crate::cancel::Cancellation;
+use crate::dml::{self, plan_merge};
+use crate::transaction::{Busy, Seen, Transaction};
+
+impl Session {
+    /// Answers how many rows were changed.
+    pub(super) async fn merge(
+        &self,
+        merge: &datafusion::sql::sqlparser::ast::Merge,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<u64> {
+        let text = &prepared.statement.text;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let mut attempt = 1;
+        loop {
+            let catalog = self.catalog_of(transaction)?;
+            let path = self.search_path()?;
+            let names = self.names(&catalog, &path);
+            let (plan, planned) = plan_merge(names, merge.clone(), parameters::known(&types), text)?;
+            self.depend(&planned, transaction)?;
+            let query = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let pairs = self.collect(&query, transaction, cancellation, text).await?;
+            let keys = dml::merged_keys(&plan, &pairs)?;
+            let waiting = self.waiting(cancellation);
+            let seen = transaction.lock(&keys, plan.lock_mode, Busy::Wait, &waiting).await?;
+            match seen {
+                Seen::AsTheyAre => return dml::run_merge(&plan, &pairs, transaction),
+                // Others have changed rows since they were read: it is done again, with the locks that it has.
+                Seen::Changed if attempt < ATTEMPTS_MAX && transaction.restart_statement()? => attempt += 1,
+                Seen::Changed => return Err(overtaken()),
+            }
+        }
+    }
+}
