@@ -576,6 +576,8 @@ fn a_disk_that_fills_up_after_the_log_has_a_commit_ends_the_store() {
         last_timestamp: Timestamp(0),
         clock: Arc::new(SystemClock::default()),
         counters: Arc::default(),
+        gather: Gather::default(),
+        last_sync: Duration::ZERO,
     };
     let shared = Shared {
         state: Mutex::default(),
