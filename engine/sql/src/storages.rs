@@ -258,6 +258,7 @@ mod tests {
     use aion_storage::StoreOptions;
 
     use super::*;
+    use crate::transaction::Transaction;
 
     fn put(store: &Store, key: &[u8]) {
         let mut commit = Commit::new(new_id(), LogIndex(0));
@@ -288,6 +289,28 @@ mod tests {
                 assert!(id >= FIRST_STORAGE && given.insert(id), "{id:?}");
             }
         }
+    }
+
+    /// A transaction gave its ranges up when its commit was taken from it. A sweep between that and the commit's decision cleared them,
+    /// and what the commit had written into them was lost.
+    #[test]
+    fn what_a_commit_keeps_is_not_swept_before_it_is_decided() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let storages = Storages::new(store.clone());
+        let (id, private) = storages.private_storage().expect("made");
+        let (key, note) = ([&id.0.to_be_bytes()[..], b"key"].concat(), private.keep().key);
+        let transaction = Transaction::begin(store.clone(), true);
+        transaction.adopt(private);
+        assert!(transaction.insert(&key, b"x").expect("written"));
+        transaction.delete(&note).expect("written");
+        let commit = transaction.take_commit().expect("it has written");
+        storages.note_retired();
+        storages.sweep().expect("swept");
+        let outcome = store.propose(commit).expect("queued").wait().expect("answered");
+        assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+        drop(transaction);
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 1);
     }
 
     #[test]

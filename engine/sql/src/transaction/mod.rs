@@ -532,10 +532,17 @@ impl Transaction {
         self.state.lock().is_marked = false;
     }
 
-    /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect.
+    /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect, but it is to live until
+    /// the commit is decided: private ranges are its until then.
     pub fn take_commit(&self) -> Option<Commit> {
         self.begin_statement();
-        let state = std::mem::take(&mut *self.state.lock());
+        let state = {
+            let mut current = self.state.lock();
+            let state = std::mem::take(&mut *current);
+            // Until the commit is decided nobody may clear away what it makes somebody's.
+            current.private.clone_from(&state.private);
+            state
+        };
         if state.writes.is_empty() {
             return None;
         }
