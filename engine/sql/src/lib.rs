@@ -34,6 +34,7 @@ mod notifications;
 mod observe;
 mod parse;
 mod planner;
+mod references;
 mod response;
 mod roles;
 mod rules;

@@ -182,6 +182,11 @@ impl<'a> Names<'a> {
         self.depth
     }
 
+    /// What plans and computes expressions.
+    pub fn state(&self) -> &SessionState {
+        self.state
+    }
+
     /// The catalog that gives names their meaning.
     pub fn catalog(&self) -> &Catalog {
         self.catalog

@@ -56,6 +56,11 @@ pub enum Utility {
     Checkpoint,
     /// Indexes are always what their tables are.
     Reindex,
+    /// When foreign keys that may be deferred are looked at, all (None) or some.
+    SetConstraints {
+        names: Option<Vec<ast::ObjectName>>,
+        is_deferred: bool,
+    },
     /// It may hold a password.
     Role(RoleStatement),
     /// FETCH and MOVE.
@@ -81,7 +86,7 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 9] = [
+    const WORDS: [&[u8]; 10] = [
         b"create",
         b"vacuum",
         b"backup",
@@ -91,6 +96,7 @@ pub fn is_mentioned(text: &str) -> bool {
         b"reindex",
         b"fetch",
         b"move",
+        b"constraints",
     ];
     let bytes = text.as_bytes();
     WORDS.iter().chain(&role::MENTIONS).any(|word| {
@@ -271,6 +277,9 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
     if is(0, "backup") && is(1, "to") {
         return true;
     }
+    if is(0, "set") && is(1, "constraints") {
+        return true;
+    }
     if fetch::begins(&words) || is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
@@ -332,6 +341,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     }
     if let Some(fetch) = fetch::statement(parser)? {
         return Ok(Utility::Fetch(fetch));
+    }
+    if word(parser, "SET") {
+        return set_constraints(parser);
     }
     if word(parser, "VACUUM") {
         return vacuum(parser);
@@ -417,6 +429,21 @@ fn owner(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
     }
     parser.parse_identifier()?;
     Ok(Utility::OwnerTo { tag })
+}
+
+fn set_constraints(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
+    if !word(parser, "CONSTRAINTS") {
+        return parser.expected("CONSTRAINTS", parser.peek_token());
+    }
+    let names = match parser.parse_keyword(Keyword::ALL) {
+        true => None,
+        false => Some(parser.parse_comma_separated(|parser| parser.parse_object_name(false))?),
+    };
+    let is_deferred = word(parser, "DEFERRED");
+    if !is_deferred && !word(parser, "IMMEDIATE") {
+        return parser.expected("DEFERRED or IMMEDIATE", parser.peek_token());
+    }
+    Ok(Utility::SetConstraints { names, is_deferred })
 }
 
 fn vacuum(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
@@ -556,6 +583,7 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::Backup { .. } => "BACKUP",
         Utility::Checkpoint => "CHECKPOINT",
         Utility::Reindex => "REINDEX",
+        Utility::SetConstraints { .. } => "SET CONSTRAINTS",
         Utility::Role(role) => role.tag(),
         Utility::Fetch(fetch) if fetch.is_move => "MOVE",
         Utility::Fetch(_) => "FETCH",

@@ -57,7 +57,7 @@ pub struct Precondition {
 }
 
 /// What a precondition demands. The proposer has seen it hold at the precondition's read point.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Check {
     /// The key does not exist; else 23505.
     Absent(Vec<u8>),

@@ -86,6 +86,9 @@ pub struct ForeignKey {
     pub on_delete: Action,
     /// What becomes of rows whose parent's columns change.
     pub on_update: Action,
+    /// MATCH FULL: of several columns all are NULL, or none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_full: bool,
     /// May be checked at the end of the transaction.
     #[serde(default)]
     pub is_deferrable: bool,

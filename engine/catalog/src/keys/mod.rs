@@ -20,12 +20,15 @@ use aion_base::{Error, Result, SqlState};
 use crate::descriptor::{IndexDescriptor, TableDescriptor};
 use crate::row::{RowLayout, RowReader};
 use crate::types::SqlType;
+use crate::value::Value;
+
+pub use read::read_value;
 
 /// The index id under which the rows of a table lie.
 pub const ROWS: IndexId = IndexId(0);
 
 /// The order of the columns of a primary key.
-const KEY_ORDER: ColumnOrder = ColumnOrder::ASC;
+pub const KEY_ORDER: ColumnOrder = ColumnOrder::ASC;
 
 /// How the keys of a table are made; computed once for a descriptor.
 #[derive(Clone, Debug)]
@@ -153,6 +156,31 @@ impl IndexKeys {
             is_unique: index.is_unique,
         }
     }
+}
+
+/// Appends a value as a column of a key, as that of a row that has it.
+///
+/// # Errors
+/// 0A000 for a type that is part of no key.
+pub fn write_value(value: &Value, order: ColumnOrder, out: &mut Vec<u8>) -> Result<()> {
+    let mut writer = KeyWriter::new(out);
+    match value {
+        Value::Null => writer.null(order),
+        Value::Bool(value) => writer.bool(*value, order),
+        Value::I16(value) => writer.i16(*value, order),
+        Value::I32(value) | Value::Date(value) => writer.i32(*value, order),
+        Value::I64(value) | Value::Timestamp(value) => writer.i64(*value, order),
+        Value::F32(value) => writer.f32(*value, order),
+        Value::F64(value) => writer.f64(*value, order),
+        Value::Decimal(value, _) => writer.i128(*value, order),
+        Value::Uuid(value) => writer.uuid(value, order),
+        Value::Text(value) => writer.text(value, order),
+        Value::Bytes(value) => writer.bytes(value, order),
+        Value::Json(_) | Value::Vector(_) => {
+            return Err(Error::unsupported("a json or vector cannot be part of an ordered key"));
+        }
+    };
+    Ok(())
 }
 
 fn write_column(

@@ -101,6 +101,14 @@ impl TableKeys {
     }
 }
 
+/// Reads a value that [`write_value`](super::write_value) wrote, or a row's column, from a key.
+///
+/// # Errors
+/// Corrupt, for bytes that are no value of the type.
+pub fn read_value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
+    value(reader, sql_type, order)
+}
+
 fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
     match sql_type {
         SqlType::Boolean => reader.bool(order).map(drop),

@@ -1,9 +1,10 @@
 //! Keys of rows and of index entries.
 
+use aion_base::key::KeyReader;
+
 use super::*;
 use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
 use crate::row::RowWriter;
-use crate::value::Value;
 
 fn table(primary_key: &[u32], is_unique: bool) -> TableDescriptor {
     let column = |id, name: &str, sql_type| ColumnDescriptor::new(ColumnId(id), name, sql_type);
@@ -121,4 +122,29 @@ fn bytes_that_are_no_entry_are_refused() {
         let found = keys_of.row_of_entry(&index, &layout, cut, &[], &mut Vec::new());
         assert!(found.is_err(), "{length} bytes");
     }
+}
+
+#[test]
+fn a_value_is_written_as_the_column_that_holds_it() {
+    let table = table(&[1], false);
+    let (row, entry) = keys(&table, -5, Some("x\0y"));
+    for order in [ColumnOrder::ASC, ColumnOrder::DESC] {
+        for (value, sql_type) in [
+            (Value::I32(-5), SqlType::Integer),
+            (Value::Text("x\0y".to_owned()), SqlType::Text),
+            (Value::Null, SqlType::Text),
+        ] {
+            let mut written = Vec::new();
+            write_value(&value, order, &mut written).expect("ordered");
+            let mut reader = KeyReader::new(&written);
+            assert_eq!(read_value(&mut reader, sql_type, order).expect("intact"), value);
+            assert!(reader.rest().is_empty());
+        }
+    }
+    let mut written = Vec::new();
+    write_value(&Value::I32(-5), KEY_ORDER, &mut written).expect("ordered");
+    assert_eq!(row[6..], written);
+    written.clear();
+    write_value(&Value::Text("x\0y".to_owned()), ColumnOrder::ASC, &mut written).expect("ordered");
+    assert!(entry.key[6..].starts_with(&written));
 }

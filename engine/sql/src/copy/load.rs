@@ -3,6 +3,7 @@
 //! 1. Each record becomes the bytes of a row: fields by their column's type, columns that are not in the data by their DEFAULT, or
 //!    NULL.
 //! 2. The row goes into the transaction with its index entries.
+//! 3. When all are there, each that refers to a row must find it.
 //!
 //! An error names the line (or the row group) and the column, and takes back what was loaded.
 
@@ -19,6 +20,7 @@ use super::options::CopyOptions;
 use super::record::{Record, RecordReader};
 use crate::cancel::Cancellation;
 use crate::dml::{ColumnEncoder, ManyRows, Outgrown, RowEncoder, RowRules, null_violation};
+use crate::references::{Referring, Ties};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
@@ -43,6 +45,8 @@ pub struct Load {
     pub rules: Option<Arc<RowRules>>,
     /// What becomes of rows that are too many for the transaction.
     pub outgrown: Option<Outgrown>,
+    /// The foreign keys that its rows follow.
+    pub ties: Option<Arc<Ties>>,
     /// What it is written through.
     pub transaction: Arc<Transaction>,
     /// Whether to stop.
@@ -90,8 +94,13 @@ impl Load {
     ///
     /// # Errors
     /// When the table cannot be looked into.
-    pub fn writes(&self) -> Result<ManyRows> {
-        Ok(ManyRows::new(&self.shape, &self.transaction)?.with_outgrown(self.outgrown.clone()))
+    pub fn writes(&self) -> Result<Written<'_>> {
+        let ties = self.ties.as_ref();
+        Ok(Written {
+            rows: ManyRows::new(&self.shape, &self.transaction)?.with_outgrown(self.outgrown.clone()),
+            referring: ties.map(|ties| Referring::new(&ties.root().referring)),
+            transaction: &self.transaction,
+        })
     }
 
     /// Rows as a batch, for the rules.
@@ -123,6 +132,39 @@ impl Load {
         match column {
             Some(column) => error.with_column(column),
             None => error,
+        }
+    }
+}
+
+/// Rows that are written, and what they refer to.
+pub struct Written<'a> {
+    rows: ManyRows,
+    referring: Option<Referring>,
+    transaction: &'a Transaction,
+}
+
+impl Written<'_> {
+    /// Inserts a row by its bytes.
+    ///
+    /// # Errors
+    /// As [`ManyRows::insert`] and [`Referring::meet`].
+    pub fn insert(&mut self, bytes: &[u8]) -> Result<()> {
+        self.rows.insert(bytes)?;
+        match &mut self.referring {
+            Some(referring) => referring.meet(bytes, None, self.transaction),
+            None => Ok(()),
+        }
+    }
+
+    /// All rows are there.
+    ///
+    /// # Errors
+    /// As [`ManyRows::finish`]; 23503 for a row that refers to nothing.
+    pub fn finish(self) -> Result<()> {
+        self.rows.finish()?;
+        match self.referring {
+            Some(referring) => referring.finish(self.transaction),
+            None => Ok(()),
         }
     }
 }
@@ -322,7 +364,7 @@ fn put(
 ///
 /// # Errors
 /// What a row may violate, with `place`.
-pub fn write_batch(load: &Load, rows: &mut ManyRows, batch: &RecordBatch, place: &str) -> Result<()> {
+pub fn write_batch(load: &Load, rows: &mut Written<'_>, batch: &RecordBatch, place: &str) -> Result<()> {
     if let Some(rules) = &load.rules {
         rules
             .check(&load.shape, batch, 0)

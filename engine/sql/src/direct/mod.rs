@@ -14,8 +14,9 @@
 //!    the catalog and one search path.
 //! 3. [`Keys`] makes the keys of the rows from the parameters; [`Get`] reads the rows, [`Put`] writes them.
 //!
-//! Left out: keys by a unique index, floats in keys (the planner compares -0 and NaN as it likes), arithmetic beyond `column + integer`,
-//! RETURNING, and values that need a cast beyond the width of an integer.
+//! Left out: rows that foreign keys may refer to, where they go or their keys change; keys by a unique index, floats in keys (the
+//! planner compares -0 and NaN as it likes), arithmetic beyond `column + integer`, RETURNING, and values that need a cast beyond the
+//! width of an integer.
 
 mod get;
 mod keys;
@@ -111,19 +112,19 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
             let insert = shape::insert(insert)?;
             let shape = table_to_insert(names, &insert.target)?;
             let put = Put::insert(&insert, &shape, &mut parameters)?;
-            (shape, Operation::Put(Box::new(put)))
+            (shape, Operation::Put(Box::new(put.tied(names)?)))
         }
         ast::Statement::Update(update) => {
             let update = shape::update(update)?;
             let shape = changed_table(names, &update.target)?;
             let put = Put::update(&update, &shape, &mut parameters)?;
-            (shape, Operation::Put(Box::new(put)))
+            (shape, Operation::Put(Box::new(put.tied(names)?)))
         }
         ast::Statement::Delete(delete) => {
             let delete = shape::delete(delete)?;
             let shape = changed_table(names, &delete.target)?;
             let put = Put::delete(&delete, &shape, &mut parameters)?;
-            (shape, Operation::Put(Box::new(put)))
+            (shape, Operation::Put(Box::new(put.tied(names)?)))
         }
         _ => return None,
     };

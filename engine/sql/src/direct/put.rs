@@ -20,6 +20,8 @@ use super::keys::{Found, Keys};
 use super::shape::{Delete, Insert, Target, Update, identifier};
 use super::source::{Parameters, Source, integer, is_integer};
 use crate::dml::{Change, ChangeKind, Encoded, key_positions};
+use crate::planner::Names;
+use crate::references::{Ties, Touched};
 use crate::session::scalar;
 use crate::table::{BatchBuilder, KEY_COLUMN, TableShape};
 use crate::transaction::Transaction;
@@ -180,6 +182,7 @@ impl Put {
                 kind,
                 rules: None,
                 changes_keys,
+                ties: None,
                 shape: shape.clone(),
                 conflict: None,
                 returning: None,
@@ -187,6 +190,25 @@ impl Put {
             schema: Arc::new(Schema::new(fields)),
             rows,
         }
+    }
+
+    /// With the foreign keys that it follows; None where that may change other rows than its own.
+    pub fn tied(mut self, names: &Names<'_>) -> Option<Self> {
+        let is_assigned = |position: usize| match &self.rows {
+            Rows::New(_) => true,
+            Rows::Keyed(_, assigned) => assigned.iter().any(|(there, _)| *there == position),
+        };
+        let touched = match self.change.kind {
+            ChangeKind::Insert => Touched::Inserted,
+            ChangeKind::Update => Touched::Updated(&is_assigned),
+            ChangeKind::Delete => Touched::Deleted,
+        };
+        let ties = Ties::of(names, &self.change.shape, touched).ok()?;
+        if ties.as_ref().is_some_and(Ties::is_referred_to) {
+            return None;
+        }
+        self.change.ties = ties.map(Arc::new);
+        Some(self)
     }
 
     pub fn shape(&self) -> &TableShape {

@@ -98,6 +98,11 @@ impl OnConflict {
 }
 
 impl ConflictUpdate {
+    /// Whether it gives a column a new value.
+    pub fn assigns(&self, position: usize) -> bool {
+        self.assigned.get(position).is_some_and(Option::is_some)
+    }
+
     /// How it locks the existing rows.
     pub fn lock_mode(&self) -> LockMode {
         match self.changes_keys {

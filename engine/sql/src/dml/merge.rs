@@ -23,6 +23,7 @@ use super::plan::{
 };
 use super::rules::RowRules;
 use crate::planner::{Names, Planned};
+use crate::references::{Ties, Touched};
 use crate::table::{KEY_COLUMN, TableShape};
 
 /// Columns that carry DO NOTHING and INSERT DEFAULT VALUES.
@@ -36,6 +37,8 @@ pub struct Merge {
     pub shape: Arc<TableShape>,
     /// What its rows must fulfil.
     pub rules: Option<Arc<RowRules>>,
+    /// The foreign keys that it must follow.
+    pub ties: Option<Arc<Ties>>,
     /// What the WHEN clauses do. A row of the source has the number of its clause, from 0.
     pub actions: Vec<Action>,
     /// How it locks the rows that it changes.
@@ -91,6 +94,7 @@ pub fn plan_merge(
     };
     let is_blind = Clause::see_no_target(&clauses, &names, source, &types)?;
     let rules = names.row_rules(&shape)?;
+    let ties = Ties::of(&names, &shape, Touched::Merged)?;
     let on = ast::JoinConstraint::On(*merge.on);
     let pairs = ast::TableWithJoins {
         relation: merge.source,
@@ -123,6 +127,7 @@ pub fn plan_merge(
     let deletes = clauses.iter().any(|clause| clause.action == Action::Delete);
     let merge = Merge {
         rules,
+        ties: ties.map(Arc::new),
         actions: clauses.iter().map(|clause| clause.action).collect(),
         lock_mode: match changes_keys || deletes {
             true => LockMode::Update,

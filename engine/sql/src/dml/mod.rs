@@ -8,7 +8,8 @@
 //! 2. It is read to its end before anything is written, so a statement never meets its own changes.
 //! 3. Each row goes into the transaction with its index entries, checked for NOT NULL, length and uniqueness. If
 //!    one is refused, what the statement wrote so far is taken back.
-//! 4. RETURNING is a query over the rows that were written (for DELETE, that were there).
+//! 4. When all rows are written, foreign keys are looked at, and what they do to other rows is done (`references`).
+//! 5. RETURNING is a query over the rows that were written (for DELETE, that were there).
 //!
 //! INSERT ... ON CONFLICT looks for the keys of its rows before it writes ([`proposed`]), and is an INSERT of some of them and an UPDATE of
 //! the rows that have the keys of others.
@@ -38,5 +39,6 @@ pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
 pub(crate) use proposed::Proposed;
-pub(crate) use rules::{RowRules, first_null, unchecked_schema, violated_by_some_row};
-pub(crate) use write::{Encoded, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};
+pub(crate) use rows::RowWrites;
+pub(crate) use rules::{RowRules, failing_row, first_null, unchecked_schema, violated_by_some_row};
+pub(crate) use write::{Encoded, Ran, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};

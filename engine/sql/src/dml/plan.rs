@@ -19,6 +19,7 @@ use super::rules::RowRules;
 use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned};
+use crate::references::{Ties, Touched};
 use crate::table::{KEY_COLUMN, Table, TableShape};
 
 /// A planned change.
@@ -32,6 +33,8 @@ pub struct Change {
     pub rules: Option<Arc<RowRules>>,
     /// It gives a new value to a column that other rows may refer to.
     pub changes_keys: bool,
+    /// The foreign keys that it must follow.
+    pub ties: Option<Arc<Ties>>,
     /// What an INSERT does where a key is there already.
     pub conflict: Option<OnConflict>,
     /// What to return of the changed rows.
@@ -133,6 +136,13 @@ fn plan_insert(
         None => (insert.columns, insert.source) = default_values(&shape)?,
     }
     let rules = names.row_rules(&shape)?;
+    let ties = match conflict.as_ref().and_then(|conflict| conflict.update.as_ref()) {
+        Some(update) => {
+            let touched = |position: usize| update.assigns(position);
+            Ties::of(&names, &shape, Touched::InsertedOrUpdated(&touched))?
+        }
+        None => Ties::of(&names, &shape, Touched::Inserted)?,
+    };
     names.bind_for_insert(TARGET, &shape)?;
     let defaults = identity::defaults(&names, &shape, &passed_over)?;
     insert.table = ast::TableObject::TableName(ast::ObjectName::from(vec![ast::Ident::with_quote('"', TARGET)]));
@@ -149,6 +159,7 @@ fn plan_insert(
         kind: ChangeKind::Insert,
         changes_keys: false,
         rules,
+        ties: ties.map(Arc::new),
         shape,
         conflict,
         returning,
@@ -276,6 +287,7 @@ fn plan_update(
     let assigned = assigned(&shape, update.assignments, text)?;
     let is_assigned = |position: usize| assigned[position].is_some();
     let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
+    let ties = Ties::of(&names, &shape, Touched::Updated(&is_assigned))?;
     let projection = new_values(&shape, &alias, assigned)?;
     let mut from = vec![target_item];
     match update.from {
@@ -291,6 +303,7 @@ fn plan_update(
             kind: ChangeKind::Update,
             changes_keys,
             rules,
+            ties: ties.map(Arc::new),
             shape,
             conflict: None,
             returning,
@@ -397,12 +410,14 @@ fn plan_delete(
     from.extend(delete.using.unwrap_or_default());
     let projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
     let returning = delete.returning.map(|items| Returning { items, alias });
+    let ties = Ties::of(&names, &shape, Touched::Deleted)?;
     let planned = names.plan(select(projection, from, delete.selection)?, types, text)?;
     Ok((
         Change {
             kind: ChangeKind::Delete,
             changes_keys: true,
             rules: None,
+            ties: ties.map(Arc::new),
             shape,
             conflict: None,
             returning,

@@ -14,8 +14,9 @@ use super::rows::RowWrites;
 use super::rules::failing_row;
 use super::{Change, ChangeKind};
 use crate::error::translate;
+use crate::references::{Busy, Leaving, Ties};
 use crate::table::{BatchBuilder, TableShape};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, Waiting};
 
 /// Rows of an INSERT from which on it pays to look for the end of the keys: that costs as much as looking for some rows.
 const MANY_ROWS: usize = 16;
@@ -29,20 +30,38 @@ pub struct Written {
     pub rows: Option<RecordBatch>,
 }
 
+/// How a change ended.
+#[derive(Debug)]
+pub enum Ran {
+    /// It is done.
+    Written(Written),
+    /// A foreign key's action is to change a row that somebody else has, or has changed. Nothing was written: the statement is to wait
+    /// for the row, and to begin again.
+    Busy(Busy),
+}
+
 /// Applies a change to the rows of its source. All or nothing: after an error the transaction is as before.
 ///
 /// # Errors
-/// 23502, 23505 and what else a row may violate.
-pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<Written> {
+/// 23502, 23503, 23505 and what else a row may violate.
+pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>, waiting: &Waiting) -> Result<Ran> {
+    all_or_nothing(Writer::new(change, transaction, waiting), |writer| {
+        source.iter().try_for_each(|batch| match change.kind {
+            ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
+            ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
+            ChangeKind::Delete => writer.delete(batch),
+        })
+    })
+}
+
+fn all_or_nothing<'a>(mut writer: Writer<'a>, write: impl FnOnce(&mut Writer<'a>) -> Result<()>) -> Result<Ran> {
+    let transaction = writer.transaction;
+    if let Some(leaving) = &writer.leaving {
+        leaving.depend()?;
+    }
     transaction.save();
-    let mut writer = Writer::new(change, transaction);
-    let result = source.iter().try_for_each(|batch| match change.kind {
-        ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
-        ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
-        ChangeKind::Delete => writer.delete(batch),
-    });
-    let finished = result.and_then(|()| writer.finish());
-    if finished.is_err() {
+    let finished = write(&mut writer).and_then(|()| writer.finish());
+    if !matches!(finished, Ok(Ran::Written(_))) {
         transaction.restore();
     }
     finished
@@ -66,15 +85,13 @@ pub enum Encoded {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_encoded(change: &Change, rows: Vec<Encoded>, transaction: &Arc<Transaction>) -> Result<Written> {
-    transaction.save();
-    let mut writer = Writer::new(change, transaction);
-    let result = writer.encoded(rows);
-    let finished = result.and_then(|()| writer.finish());
-    if finished.is_err() {
-        transaction.restore();
-    }
-    finished
+pub fn run_encoded(
+    change: &Change,
+    rows: Vec<Encoded>,
+    transaction: &Arc<Transaction>,
+    waiting: &Waiting,
+) -> Result<Ran> {
+    all_or_nothing(Writer::new(change, transaction, waiting), |writer| writer.encoded(rows))
 }
 
 /// One row of an INSERT ... ON CONFLICT.
@@ -101,30 +118,28 @@ pub fn run_steps(
     steps: &[Step<'_>],
     updated: &[RecordBatch],
     transaction: &Arc<Transaction>,
-) -> Result<Written> {
-    transaction.save();
-    let mut writer = Writer::new(change, transaction);
-    let result = updated.iter().try_for_each(|batch| check(change, batch, 1));
-    let result = result.and_then(|()| writer.steps(steps, updated));
-    let finished = result.and_then(|()| writer.finish());
-    if finished.is_err() {
-        transaction.restore();
-    }
-    finished
+    waiting: &Waiting,
+) -> Result<Ran> {
+    all_or_nothing(Writer::new(change, transaction, waiting), |writer| {
+        updated.iter().try_for_each(|batch| check(change, batch, 1))?;
+        writer.steps(steps, updated)
+    })
 }
 
-/// As [`run`], for a MERGE; answers how many rows it changed.
+/// As [`run`], for a MERGE.
 ///
 /// # Errors
 /// As [`run`], and 21000 where two rows of the source would change one of the target.
-pub fn run_merge(merge: &Merge, pairs: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<u64> {
-    transaction.save();
-    let mut writer = Writer::over(&merge.shape, false, transaction);
-    let result = pairs.iter().try_for_each(|batch| writer.merge(merge, batch));
-    if result.is_err() {
-        transaction.restore();
-    }
-    result.map(|()| writer.count)
+pub fn run_merge(
+    merge: &Merge,
+    pairs: &[RecordBatch],
+    transaction: &Arc<Transaction>,
+    waiting: &Waiting,
+) -> Result<Ran> {
+    let writer = Writer::over(&merge.shape, false, merge.ties.as_deref(), transaction, waiting);
+    all_or_nothing(writer, |writer| {
+        pairs.iter().try_for_each(|batch| writer.merge(merge, batch))
+    })
 }
 
 /// Whether all rows of a batch, whose columns from `first` on are the table's, fulfil the rules of a change.
@@ -142,6 +157,8 @@ struct Writer<'a> {
     shape: &'a TableShape,
     transaction: &'a Transaction,
     rows: RowWrites,
+    /// What foreign keys are to be told.
+    leaving: Option<Leaving<'a>>,
     returned: Option<BatchBuilder>,
     count: u64,
     /// Keys that an UPDATE or DELETE has met: a row is changed once.
@@ -150,17 +167,25 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(change: &'a Change, transaction: &'a Arc<Transaction>) -> Self {
-        Self::over(&change.shape, change.returning.is_some(), transaction)
+    fn new(change: &'a Change, transaction: &'a Arc<Transaction>, waiting: &'a Waiting) -> Self {
+        let ties = change.ties.as_deref();
+        Self::over(&change.shape, change.returning.is_some(), ties, transaction, waiting)
     }
 
-    fn over(shape: &'a Arc<TableShape>, is_returning: bool, transaction: &'a Arc<Transaction>) -> Self {
+    fn over(
+        shape: &'a Arc<TableShape>,
+        is_returning: bool,
+        ties: Option<&'a Ties>,
+        transaction: &'a Arc<Transaction>,
+        waiting: &'a Waiting,
+    ) -> Self {
         let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
         Self {
             shape,
             transaction,
             rows: RowWrites::new(shape, transaction),
+            leaving: ties.map(|ties| Leaving::new(ties, transaction, waiting)),
             returned: is_returning.then(builder),
             count: 0,
             met: BTreeSet::new(),
@@ -173,10 +198,27 @@ impl<'a> Writer<'a> {
         self.expect(batch.num_rows())?;
         for row in 0..batch.num_rows() {
             self.encode(&encoder, batch, 0, row)?;
-            self.rows.insert(&self.row)?;
-            self.count_row(None)?;
+            self.insert_row()?;
         }
         Ok(())
+    }
+
+    /// Inserts the row that is in `self.row`.
+    fn insert_row(&mut self) -> Result<()> {
+        self.rows.insert(&self.row)?;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.inserted(&self.row)?;
+        }
+        self.count_row(None)
+    }
+
+    /// Makes a row what is in `self.row`.
+    fn replace_row(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
+        self.rows.update(key, old, &self.row)?;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.updated(old, &self.row)?;
+        }
+        self.count_row(None)
     }
 
     fn update(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -191,8 +233,7 @@ impl<'a> Writer<'a> {
     fn update_row(&mut self, key: &[u8], encoder: &RowEncoder<'_>, batch: &RecordBatch, row: usize) -> Result<()> {
         if let Some(old) = self.first_meeting(key)? {
             self.encode(encoder, batch, 1, row)?;
-            self.rows.update(key, &old, &self.row)?;
-            self.count_row(None)?;
+            self.replace_row(key, &old)?;
         }
         Ok(())
     }
@@ -205,14 +246,12 @@ impl<'a> Writer<'a> {
             match row {
                 Encoded::New(bytes) => {
                     self.row = bytes;
-                    self.rows.insert(&self.row)?;
-                    self.count_row(None)?;
+                    self.insert_row()?;
                 }
                 Encoded::Changed { key, bytes } => {
                     if let Some(old) = self.first_meeting(&key)? {
                         self.row = bytes;
-                        self.rows.update(&key, &old, &self.row)?;
-                        self.count_row(None)?;
+                        self.replace_row(&key, &old)?;
                     }
                 }
             }
@@ -239,8 +278,7 @@ impl<'a> Writer<'a> {
                 Step::Insert(bytes) => {
                     self.row.clear();
                     self.row.extend_from_slice(bytes);
-                    self.rows.insert(&self.row)?;
-                    self.count_row(None)?;
+                    self.insert_row()?;
                 }
                 Step::Update { batch, row } => {
                     let (keys, encoder) = &sources[batch];
@@ -265,21 +303,20 @@ impl<'a> Writer<'a> {
                 Action::Nothing => continue,
                 Action::Insert => {
                     self.encode(&encoder, batch, Pairs::VALUES, row)?;
-                    self.rows.insert(&self.row)?;
+                    self.insert_row()?;
                 }
                 Action::Update => {
                     let key = pairs.key(row)?;
                     let old = self.first_meeting(key)?.ok_or_else(second_time)?;
                     self.encode(&encoder, batch, Pairs::VALUES, row)?;
-                    self.rows.update(key, &old, &self.row)?;
+                    self.replace_row(key, &old)?;
                 }
                 Action::Delete => {
                     let key = pairs.key(row)?;
                     let old = self.first_meeting(key)?.ok_or_else(second_time)?;
-                    self.rows.delete(key, &old)?;
+                    self.delete_row(key, &old)?;
                 }
             }
-            self.count_row(None)?;
         }
         Ok(())
     }
@@ -293,13 +330,20 @@ impl<'a> Writer<'a> {
         })
     }
 
+    fn delete_row(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
+        self.rows.delete(key, old)?;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.deleted(old)?;
+        }
+        self.count_row(Some(old))
+    }
+
     fn delete(&mut self, batch: &RecordBatch) -> Result<()> {
         let keys = key_column(batch)?;
         for row in 0..batch.num_rows() {
             let key = keys.value(row);
             if let Some(old) = self.first_meeting(key)? {
-                self.rows.delete(key, &old)?;
-                self.count_row(Some(&old))?;
+                self.delete_row(key, &old)?;
             }
         }
         Ok(())
@@ -324,12 +368,17 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn finish(&mut self) -> Result<Written> {
+    fn finish(&mut self) -> Result<Ran> {
+        if let Some(leaving) = self.leaving.take()
+            && let Some(busy) = leaving.settle()?
+        {
+            return Ok(Ran::Busy(busy));
+        }
         let rows = self.returned.as_mut().map(BatchBuilder::finish).transpose()?;
-        Ok(Written {
+        Ok(Ran::Written(Written {
             count: self.count,
             rows,
-        })
+        }))
     }
 }
 

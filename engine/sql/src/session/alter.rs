@@ -10,6 +10,7 @@
 //!
 //! A statement that was planned before, and a transaction that read the table, is refused at its commit (40001) and planned again.
 
+mod constraint;
 mod identity;
 
 use std::sync::Arc;
@@ -29,14 +30,15 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use super::Session;
 use super::ddl::{Breach, Definition, Rewrite};
 use super::dependents::{Alteration, take_column};
+use super::foreign_key::{self, Wanted};
 use super::numbered::check_unused;
 use super::rewriting::{contains_nulls, converts_by_itself, limited, one, quoted, rename, rewriting, table_item};
 use super::sequence::Counted;
-use super::table::{add_column, add_constraint, check_relation, default_text, named_columns, parameters, unqualified};
+use super::table::{add_column, default_text, named_columns, parameters, unqualified};
 use crate::alter_words::{self, Carried};
 use crate::cells::{Cells, canonical};
 use crate::copy::Defaults;
-use crate::dml::{at, normalize, reference, select, violated_by_some_row};
+use crate::dml::{at, normalize, reference, select};
 use crate::error::translate;
 use crate::generated;
 use crate::parse;
@@ -54,6 +56,12 @@ struct Draft<'a> {
     computed: Vec<(ColumnId, ast::Expr)>,
     /// Columns that go together with whatever needs them.
     cascaded: Vec<ColumnId>,
+    /// Constraints that do.
+    cascaded_keys: Vec<String>,
+    /// Foreign keys to be added.
+    wanted: Vec<Wanted<'a>>,
+    /// The names of those that were.
+    added_keys: Vec<String>,
     /// Columns that get a sequence.
     counted: Vec<Counted>,
     /// Sequences of identity columns, and what is changed of them.
@@ -65,7 +73,12 @@ struct Draft<'a> {
 }
 
 impl Session {
-    pub(super) fn alter_table(&self, alter: &ast::AlterTable, catalog: &Catalog, text: &str) -> Result<Definition> {
+    pub(super) fn alter_table<'a>(
+        &self,
+        alter: &'a ast::AlterTable,
+        catalog: &'a Catalog,
+        text: &'a str,
+    ) -> Result<Definition> {
         if alter.location.is_some() || alter.on_cluster.is_some() || alter.table_type.is_some() {
             return Err(Error::unsupported("this ALTER TABLE is not PostgreSQL's"));
         }
@@ -84,6 +97,7 @@ impl Session {
             }
             Err(error) => return Err(place(error)),
         };
+        self.refuse_deferred("ALTER TABLE", &before)?;
         let mut draft = Draft {
             table: TableDescriptor::clone(&before),
             before,
@@ -91,6 +105,9 @@ impl Session {
             text,
             computed: Vec::new(),
             cascaded: Vec::new(),
+            cascaded_keys: Vec::new(),
+            wanted: Vec::new(),
+            added_keys: Vec::new(),
             counted: Vec::new(),
             renumbered: Vec::new(),
             is_rewritten: false,
@@ -104,18 +121,28 @@ impl Session {
         }
         self.name_sequences(&mut draft.table, catalog)?;
         self.check_expressions(&draft.table, catalog)?;
+        let parents = self.add_foreign_keys(&mut draft)?;
         let alteration = Alteration {
             before: &draft.before,
             after: &draft.table,
             cascaded: &draft.cascaded,
+            cascaded_keys: &draft.cascaded_keys,
         };
-        let dependents = self.dependents(&alteration, catalog)?;
+        let detached = foreign_key::detached(&alteration, catalog)?;
+        let mut dependents = self.dependents(&alteration, catalog)?;
+        let is_own = |child: &TableDescriptor| child.id == draft.before.id;
+        let of_itself = detached.iter().filter(|(child, _)| is_own(child));
+        let of_itself: Vec<String> = of_itself.map(|(_, key)| key.clone()).collect();
+        dependents.detach(detached);
+        draft.table.foreign_keys.retain(|key| !of_itself.contains(&key.name));
+        let id = draft.before.id;
         let mut definition = self.carry_out(draft)?;
+        foreign_key::announce(&parents, id, catalog, &mut definition);
         dependents.define(catalog, &mut definition);
         Ok(definition)
     }
 
-    fn alter(&self, draft: &mut Draft<'_>, operation: &ast::AlterTableOperation) -> Result<()> {
+    fn alter<'a>(&self, draft: &mut Draft<'a>, operation: &'a ast::AlterTableOperation) -> Result<()> {
         use ast::AlterTableOperation as Operation;
         match operation {
             Operation::AddColumn {
@@ -165,7 +192,16 @@ impl Session {
                 true => Ok(()),
                 false => Err(at(draft.no_constraint(&normalize(name)), name.span, draft.text)),
             },
-            Operation::DropConstraint { if_exists, name, .. } => draft.drop_constraint(name, *if_exists),
+            Operation::DropConstraint {
+                if_exists,
+                name,
+                drop_behavior,
+            } => {
+                if *drop_behavior == Some(ast::DropBehavior::Cascade) {
+                    draft.cascaded_keys.push(normalize(name));
+                }
+                draft.drop_constraint(name, *if_exists)
+            }
             // There is one role yet that owns things.
             Operation::OwnerTo { .. } => Ok(()),
             Operation::SetOptionsParens { options }
@@ -185,7 +221,7 @@ impl Session {
         }
     }
 
-    fn add_column(&self, draft: &mut Draft<'_>, definition: &ast::ColumnDef, if_not_exists: bool) -> Result<()> {
+    fn add_column<'a>(&self, draft: &mut Draft<'a>, definition: &'a ast::ColumnDef, if_not_exists: bool) -> Result<()> {
         let name = normalize(&definition.name);
         if if_not_exists && draft.table.position(&name).is_some() {
             let notice = format!(
@@ -195,6 +231,7 @@ impl Session {
             draft.notices.push((SqlState::DUPLICATE_COLUMN, notice));
             return Ok(());
         }
+        draft.wanted.extend(Wanted::of_column(definition));
         let had_key = !draft.table.primary_key.is_empty();
         let checks = draft.table.checks.len();
         let counted = add_column(&mut draft.table, definition, draft.catalog, draft.text)?;
@@ -324,59 +361,6 @@ impl Session {
         }
     }
 
-    fn add_table_constraint(&self, draft: &mut Draft<'_>, constraint: &ast::TableConstraint) -> Result<()> {
-        let nullable: Vec<String> = draft
-            .table
-            .columns
-            .iter()
-            .filter(|column| column.is_nullable)
-            .map(|column| column.name.clone())
-            .collect();
-        let checks = draft.table.checks.len();
-        add_constraint(&mut draft.table, constraint, draft.catalog, draft.text)?;
-        match constraint {
-            ast::TableConstraint::PrimaryKey(_) | ast::TableConstraint::PrimaryKeyUsingIndex(_) => {
-                draft.is_rewritten = true;
-                let now_not_null: Vec<_> = draft
-                    .table
-                    .columns
-                    .iter()
-                    .filter(|column| !column.is_nullable && nullable.contains(&column.name))
-                    .map(|column| (column.id, column.name.clone()))
-                    .collect();
-                for (id, name) in now_not_null {
-                    if let Some(old) = draft.before.position_of(id) {
-                        let old = draft.before.columns[old].name.clone();
-                        draft.verify(
-                            &format!("{} IS NULL", quoted(&old)),
-                            contains_nulls(&draft.before, &name),
-                        )?;
-                    }
-                }
-                Ok(())
-            }
-            ast::TableConstraint::Check(_) if draft.table.checks.len() > checks => {
-                let added = draft.table.checks.last().expect("it was just added").clone();
-                let is_old = added.columns.iter().all(|id| {
-                    let old = draft.before.position_of(*id).map(|old| &draft.before.columns[old]);
-                    let new = draft.table.position_of(*id).map(|new| &draft.table.columns[new]);
-                    old.zip(new)
-                        .is_some_and(|(old, new)| old.name == new.name && old.sql_type == new.sql_type)
-                });
-                if !is_old {
-                    draft.is_rewritten = true;
-                    return Ok(());
-                }
-                let (table, name) = (draft.before.clone(), added.name);
-                draft.verify(
-                    &format!("NOT ({})", added.expression),
-                    Box::new(move || violated_by_some_row(&table, &name)),
-                )
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The draft as a definition.
     fn carry_out(&self, draft: Draft<'_>) -> Result<Definition> {
         let Draft {
@@ -389,6 +373,7 @@ impl Session {
             is_rewritten,
             verified,
             notices,
+            added_keys,
             ..
         } = draft;
         let mut definition = Definition::new("ALTER TABLE", Vec::new());
@@ -437,6 +422,8 @@ impl Session {
         };
         let shape = TableShape::new(table.clone());
         definition.changes.extend(changes);
+        let computed_ids: Vec<ColumnId> = computed.iter().map(|(id, _)| *id).collect();
+        definition.tied = foreign_key::to_check(&shape, &added_keys, &computed_ids, catalog)?;
         if is_rewritten {
             definition.rewritten.push(Rewrite {
                 query: rewriting(&before, &table, &computed)?,
@@ -551,79 +538,6 @@ impl Draft<'_> {
             }
         }
         Ok(())
-    }
-
-    fn rename_constraint(&mut self, old: &ast::Ident, new: &ast::Ident) -> Result<()> {
-        let (old, new) = (normalize(old), normalize(new));
-        check_name(&new, "constraint")?;
-        let table = &self.table;
-        let is_key = table.primary_key_name.as_ref() == Some(&old)
-            || table
-                .indexes
-                .iter()
-                .any(|index| index.constraint.is_some() && index.name == old);
-        if !is_key && table.checks.iter().all(|check| check.name != old) {
-            let message = format!("constraint \"{old}\" for table \"{}\" does not exist", table.name);
-            return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message));
-        }
-        if is_key {
-            check_relation(table, &new, self.catalog)?;
-        }
-        if table.has_constraint(&new) {
-            let message = format!("constraint \"{new}\" for relation \"{}\" already exists", table.name);
-            return Err(Error::invalid(SqlState::DUPLICATE_OBJECT, message));
-        }
-        if self.table.primary_key_name.as_ref() == Some(&old) {
-            self.table.primary_key_name = Some(new);
-            return Ok(());
-        }
-        let mut indexes = self.table.indexes.iter_mut();
-        match indexes.find(|index| index.constraint.is_some() && index.name == old) {
-            Some(index) => index.name = new,
-            None => {
-                for check in self.table.checks.iter_mut().filter(|check| check.name == old) {
-                    check.name.clone_from(&new);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_constraint(&mut self, name: &ast::Ident, if_exists: bool) -> Result<()> {
-        let wanted = normalize(name);
-        if self.table.primary_key_name.as_ref() == Some(&wanted) {
-            self.table.primary_key.clear();
-            self.table.primary_key_name = None;
-            self.is_rewritten = true;
-            return Ok(());
-        }
-        let before = (self.table.checks.len(), self.table.indexes.len());
-        self.table.checks.retain(|check| check.name != wanted);
-        self.table
-            .indexes
-            .retain(|index| index.constraint.is_none() || index.name != wanted);
-        if before != (self.table.checks.len(), self.table.indexes.len()) {
-            return Ok(());
-        }
-        let error = self.no_constraint(&wanted);
-        match if_exists {
-            true => {
-                let notice = format!("{}, skipping", error.message());
-                self.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
-                Ok(())
-            }
-            false => Err(at(error, name.span, self.text)),
-        }
-    }
-
-    fn no_constraint(&self, name: &str) -> Error {
-        Error::not_found(
-            SqlState::UNDEFINED_OBJECT,
-            format!(
-                "constraint \"{name}\" of relation \"{}\" does not exist",
-                self.table.name
-            ),
-        )
     }
 
     fn set_type(

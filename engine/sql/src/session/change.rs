@@ -16,15 +16,19 @@ use futures::TryStreamExt;
 use super::query::{conform, result_schema, run};
 use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, Returning, Written, plan_change};
+use crate::dml::{self, Change, Ran, Returning, Written, plan_change};
 use crate::error::translate;
 use crate::observe::Observing;
+use crate::references;
 use crate::response::{Response, Rows, Verb};
 use crate::table::StatementContext;
-use crate::transaction::{Busy, Seen, Transaction};
+use crate::transaction::{Busy, Seen, Transaction, Waiting};
 
 /// How often a statement outside of a transaction block is run again after it lost against another transaction.
 pub(super) const ATTEMPTS_MAX: usize = 10;
+
+/// How often a statement begins again because a row was busy that a foreign key's action is to change.
+const WAITS_MAX: usize = 1_000;
 
 /// Nothing of it took effect, and nobody has seen its answer.
 fn is_worth_another(error: &Error) -> bool {
@@ -41,6 +45,41 @@ pub(super) fn overtaken() -> Error {
         "could not serialize access due to concurrent update",
     )
     .with_hint("Nothing was written. Run the transaction again.")
+}
+
+/// How often a statement has begun again.
+#[derive(Default)]
+pub(super) struct Attempts {
+    failed: usize,
+    waited: usize,
+}
+
+impl Attempts {
+    /// Begins a statement again: others have changed rows since they were read.
+    ///
+    /// # Errors
+    /// 40001 when that was too often, or an earlier statement of the transaction no longer holds.
+    pub fn again(&mut self, transaction: &Transaction) -> Result<()> {
+        self.failed += 1;
+        match self.failed < ATTEMPTS_MAX && transaction.restart_statement()? {
+            true => Ok(()),
+            false => Err(overtaken()),
+        }
+    }
+
+    /// Waits for a row that a foreign key's action is to change, and begins the statement again.
+    ///
+    /// # Errors
+    /// As [`Attempts::again`], and what waiting for a lock may fail with.
+    pub async fn wait(&mut self, busy: &references::Busy, transaction: &Transaction, waiting: &Waiting) -> Result<()> {
+        // The lock stays, so that each wait is for another row.
+        self.waited += 1;
+        transaction.lock(&[&busy.key], busy.mode, Busy::Wait, waiting).await?;
+        match self.waited < WAITS_MAX && transaction.restart_statement()? {
+            true => Ok(()),
+            false => Err(overtaken()),
+        }
+    }
 }
 
 impl Session {
@@ -132,8 +171,9 @@ impl Session {
         cancellation: &Cancellation,
     ) -> Result<(Change, Written, Arc<Catalog>)> {
         let text = &prepared.statement.text;
-        let mut attempt = 1;
-        let (change, source, catalog) = loop {
+        let waiting = self.waiting(cancellation);
+        let mut attempts = Attempts::default();
+        loop {
             let catalog = self.catalog_of(transaction)?;
             let path = self.search_path()?;
             let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
@@ -145,19 +185,19 @@ impl Session {
             let source = self.collect(&plan, transaction, cancellation, text).await?;
             let mut keys = dml::keys(&change, &source)?;
             keys.sort_unstable();
-            let waiting = self.waiting(cancellation);
             let seen = transaction
                 .lock(&keys, change.lock_mode(), Busy::Wait, &waiting)
                 .await?;
-            match seen {
-                Seen::AsTheyAre => break (change, source, catalog),
+            if seen == Seen::Changed {
                 // Others have changed rows since they were read: it is done again, with the locks that it has.
-                Seen::Changed if attempt < ATTEMPTS_MAX && transaction.restart_statement()? => attempt += 1,
-                Seen::Changed => return Err(overtaken()),
+                attempts.again(transaction)?;
+                continue;
             }
-        };
-        let written = dml::run(&change, &source, transaction)?;
-        Ok((change, written, catalog))
+            match dml::run(&change, &source, transaction, &waiting)? {
+                Ran::Written(written) => return Ok((change, written, catalog)),
+                Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
+            }
+        }
     }
 
     /// The RETURNING list as a query over the changed rows; without rows, to know its columns.

@@ -22,6 +22,7 @@ use crate::dml::{Outgrown, at, normalize, reference};
 use crate::error::translate;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, Planned};
+use crate::references::{Ties, Touched};
 use crate::response::{Response, Rows};
 use crate::table::TableShape;
 use crate::transaction::Transaction;
@@ -156,9 +157,18 @@ impl Session {
         });
         let defaults = Defaults::new(&self.engine.state, left_out.collect())?;
         let rules = names.row_rules(&shape)?;
+        let ties = Ties::of(&names, &shape, Touched::Inserted)?;
+        if let Some(ties) = &ties {
+            ties.depend(transaction)?;
+        }
         let planned: Planned = names.nothing();
         self.depend(&planned, transaction)?;
-        let outgrown = Outgrown::new(&self.engine.storages, &catalog, &table, transaction)?;
+        // Rows that refer to each other are looked for where they were when the load began.
+        let is_of_itself = ties.as_ref().is_some_and(Ties::refers_to_itself);
+        let outgrown = match is_of_itself {
+            true => None,
+            false => Outgrown::new(&self.engine.storages, &catalog, &table, transaction)?,
+        };
         Ok(Load {
             outgrown,
             shape,
@@ -166,6 +176,7 @@ impl Session {
             is_listed,
             defaults,
             rules,
+            ties: ties.map(Arc::new),
             transaction: transaction.clone(),
             cancellation,
         })

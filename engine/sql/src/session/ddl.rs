@@ -23,6 +23,7 @@ use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, RowEncoder, RowRules, first_null, normalize, reference, unchecked_schema};
 use crate::parse::Statement;
 use crate::planner::Planned;
+use crate::references::{Tie, check_rows};
 use crate::response::Response;
 use crate::storages::PrivateRange;
 use crate::table::{StatementContext, TableShape};
@@ -43,6 +44,8 @@ pub(super) struct Definition {
     pub rewritten: Vec<Rewrite>,
     /// Indexes to be filled from the rows of their tables.
     pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
+    /// Foreign keys whose rows must all refer to something.
+    pub tied: Vec<Arc<Tie>>,
     /// Conditions that no row may break: a query that finds one that does, and what to say then.
     pub verified: Vec<(ast::Statement, Breach)>,
     /// An index is built in memory once it is committed.
@@ -77,6 +80,7 @@ impl Definition {
             cleared: Vec::new(),
             rewritten: Vec::new(),
             filled: Vec::new(),
+            tied: Vec::new(),
             verified: Vec::new(),
             has_graph: false,
             required: Vec::new(),
@@ -257,6 +261,9 @@ impl Session {
         }
         for (shape, index) in &definition.filled {
             super::index::fill(shape, index, transaction, cancellation).await?;
+        }
+        for tie in &definition.tied {
+            check_rows(tie, transaction, cancellation).await?;
         }
         for key in &definition.cleared {
             if transaction.get(key)?.is_some() {

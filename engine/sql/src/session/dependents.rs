@@ -39,6 +39,8 @@ pub(super) struct Alteration<'a> {
     pub after: &'a TableDescriptor,
     /// Columns that go together with whatever needs them.
     pub cascaded: &'a [ColumnId],
+    /// Constraints that do.
+    pub cascaded_keys: &'a [String],
 }
 
 /// What becomes of those that use it.
@@ -49,6 +51,11 @@ pub(super) struct Dependents {
 }
 
 impl Dependents {
+    /// Foreign keys go as well.
+    pub fn detach(&mut self, keys: Vec<(Arc<TableDescriptor>, String)>) {
+        keys.into_iter().for_each(|(child, key)| self.going.detach(child, key));
+    }
+
     pub fn define(self, catalog: &Catalog, definition: &mut Definition) {
         definition.changes.extend(self.changes);
         self.going.define(catalog, definition);
@@ -158,6 +165,7 @@ impl Session {
             before,
             after,
             cascaded,
+            ..
         } = alteration;
         let gone = before
             .columns
@@ -265,6 +273,7 @@ pub(super) fn take_column(table: &mut TableDescriptor, id: ColumnId) {
         .indexes
         .retain(|index| index.columns.iter().all(|part| part.column != id));
     table.checks.retain(|check| !check.columns.contains(&id));
+    table.foreign_keys.retain(|key| !key.columns.contains(&id));
 }
 
 /// Lets one view after the other be what `fate` says of it, those that others stand on before these. The views that change, or the
@@ -427,6 +436,7 @@ fn goes_as_graph(alteration: &Alteration<'_>, graph: &GraphDescriptor) -> Result
         before,
         after,
         cascaded,
+        ..
     } = alteration;
     let is_renamed = (&before.schema, &before.name) != (&after.schema, &after.name);
     for column in &before.columns {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aion_base::Result;
+use aion_base::{Error, Result};
 use aion_catalog::{SqlType, Value};
 use aion_storage::{Generation, Isolation, LockMode};
 use datafusion::sql::sqlparser::ast;
@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast;
 use super::{Prepared, Session};
 use crate::cancel::Cancellation;
 use crate::direct::{self, Direct, Found, Get, Operation, PutRows};
-use crate::dml;
+use crate::dml::{self, Ran};
 use crate::parse::Statement;
 use crate::planner::search_path;
 use crate::response::{Response, Rows, Verb};
@@ -244,13 +244,17 @@ impl Session {
             return Ok(None);
         };
         transaction.require_unchanged(table_key.clone())?;
-        let written = match source {
-            PutRows::Encoded(rows) => dml::run_encoded(&put.change, rows, transaction)?,
-            PutRows::Batch(batch) => dml::run(&put.change, &[batch], transaction)?,
+        let waiting = self.waiting(cancellation);
+        let ran = match source {
+            PutRows::Encoded(rows) => dml::run_encoded(&put.change, rows, transaction, &waiting)?,
+            PutRows::Batch(batch) => dml::run(&put.change, &[batch], transaction, &waiting)?,
         };
-        Ok(Some(Response::Done {
-            tag: put.change.kind.tag(written.count),
-        }))
+        match ran {
+            Ran::Written(written) => Ok(Some(Response::Done {
+                tag: put.change.kind.tag(written.count),
+            })),
+            Ran::Busy(_) => Err(Error::internal("a direct statement changes rows of other tables")),
+        }
     }
 
     /// Locks rows that a statement names by their keys, before it has read any of them.

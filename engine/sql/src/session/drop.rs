@@ -12,7 +12,8 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
-use super::numbered::{self, check_unused, drop_defaults};
+use super::foreign_key::{self, referring};
+use super::numbered::{self, check_unused};
 use crate::dml::{at, normalize, reference};
 use crate::sequences::State;
 
@@ -25,6 +26,8 @@ pub(super) struct Going {
     cascaded: Vec<String>,
     /// Defaults that name sequences which go, by table and position; the columns stay.
     defaults: Vec<(Arc<TableDescriptor>, usize)>,
+    /// Foreign keys that refer to what goes, by table and name; the tables stay.
+    keys: Vec<(Arc<TableDescriptor>, String)>,
 }
 
 impl Going {
@@ -81,6 +84,42 @@ impl Going {
         }
     }
 
+    /// A foreign key goes.
+    pub(super) fn detach(&mut self, child: Arc<TableDescriptor>, key: String) {
+        self.cascaded.push(foreign_key::describe(&child, &key));
+        self.keys.push((child, key));
+    }
+
+    /// Whether a foreign key goes: with its table, or alone.
+    fn has_key(&self, child: &TableDescriptor, key: &str) -> bool {
+        let is_it = |(of, name): &(Arc<TableDescriptor>, String)| of.id == child.id && name == key;
+        self.names.contains(&(child.schema.clone(), child.name.clone())) || self.keys.iter().any(is_it)
+    }
+
+    /// The foreign keys that refer to a table and stay.
+    fn keys_in_the_way<'c>(
+        &self,
+        table: &TableDescriptor,
+        catalog: &'c Catalog,
+    ) -> Vec<(&'c Arc<TableDescriptor>, String)> {
+        let referring = referring(catalog, table.id).into_iter();
+        let staying = referring.filter(|(child, key)| !self.has_key(child, &key.name));
+        staying.map(|(child, key)| (child, key.name.clone())).collect()
+    }
+
+    /// Adds the foreign keys that refer to tables which go.
+    fn cascade_to_keys(&mut self, catalog: &Catalog) {
+        let tables = self.objects.iter().filter_map(|object| match object {
+            Object::Table(table) => Some(table.clone()),
+            _ => None,
+        });
+        for table in tables.collect::<Vec<_>>() {
+            for (child, key) in self.keys_in_the_way(&table, catalog) {
+                self.detach(child.clone(), key);
+            }
+        }
+    }
+
     /// Adds what depends on the objects, and on that.
     fn cascade(&mut self, catalog: &Catalog) {
         let mut next = 0;
@@ -96,6 +135,7 @@ impl Going {
         }
         self.add_sequences(catalog);
         self.cascade_to_defaults(catalog);
+        self.cascade_to_keys(catalog);
     }
 
     /// That nothing else depends on what goes.
@@ -110,7 +150,14 @@ impl Going {
             let users = dependents
                 .filter(|dependent| !self.names.contains(&name_of(dependent)))
                 .map(|user| format!("{} {} depends on {kind} {name}", kind_of(&user), name_of(&user).1));
-            let users: Vec<String> = users.collect();
+            let mut users: Vec<String> = users.collect();
+            if let Object::Table(table) = object {
+                let keys = self.keys_in_the_way(table, catalog).into_iter();
+                users.extend(keys.map(|(child, key)| {
+                    let user = foreign_key::describe(child, &key);
+                    format!("{user} depends on {kind} {name}")
+                }));
+            }
             if let Object::Sequence(sequence) = object {
                 check_unused(catalog, sequence, &|table, position| self.has_default(table, position))?;
             }
@@ -132,6 +179,31 @@ impl Going {
         Ok(())
     }
 
+    /// The tables that stay, without the defaults and foreign keys that go.
+    fn remaining(&self) -> Vec<TableDescriptor> {
+        let mut changed: Vec<TableDescriptor> = Vec::new();
+        let mut place = |table: &Arc<TableDescriptor>| match changed.iter().position(|there| there.id == table.id) {
+            Some(at) => at,
+            None => {
+                changed.push(TableDescriptor::clone(table));
+                changed.len() - 1
+            }
+        };
+        let defaults: Vec<_> = self
+            .defaults
+            .iter()
+            .map(|(table, position)| (place(table), *position))
+            .collect();
+        let keys: Vec<_> = self.keys.iter().map(|(table, key)| (place(table), key)).collect();
+        for (at, position) in defaults {
+            changed[at].columns[position].default = None;
+        }
+        for (at, name) in keys {
+            changed[at].foreign_keys.retain(|key| key.name != *name);
+        }
+        changed
+    }
+
     pub(super) fn define(mut self, catalog: &Catalog, definition: &mut Definition) {
         self.add_sequences(catalog);
         for object in &self.objects {
@@ -149,7 +221,9 @@ impl Going {
                 }
             }
         }
-        definition.changes.extend(drop_defaults(catalog, &self.defaults));
+        for table in self.remaining() {
+            definition.changes.extend(catalog.alter_table(table).1);
+        }
         let notice = match self.cascaded.as_slice() {
             [] => return,
             [only] => format!("drop cascades to {only}"),
@@ -349,6 +423,7 @@ impl Session {
         let mut definition = Definition::new("TRUNCATE TABLE", Vec::new());
         let path = self.search_path()?;
         let mut met = BTreeSet::new();
+        let mut tables = Vec::new();
         for target in &truncate.table_names {
             let place = |error| at(error, target.name.span(), text);
             let resolved = self.names(catalog, &path).resolve(&reference(&target.name)?);
@@ -356,9 +431,29 @@ impl Session {
                 let message = format!("\"{}\" is not a table", target.name);
                 return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
             };
-            if !met.insert(table.id) {
-                continue;
+            if met.insert(table.id) {
+                tables.push(table);
             }
+        }
+        let is_cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
+        let mut next = 0;
+        while let Some(table) = tables.get(next).cloned() {
+            next += 1;
+            for (child, _) in referring(catalog, table.id) {
+                if met.contains(&child.id) {
+                    continue;
+                }
+                if !is_cascade {
+                    return Err(still_referred_to(&table, child));
+                }
+                let notice = format!("truncate cascades to table \"{}\"", child.name);
+                definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
+                met.insert(child.id);
+                tables.push(child.clone());
+            }
+        }
+        for table in tables {
+            self.refuse_deferred("TRUNCATE", &table)?;
             self.empty(&table, catalog, &mut definition)?;
             if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
                 for sequence in catalog.sequences().filter(|sequence| sequence.is_of(table.id, None)) {
@@ -466,6 +561,16 @@ impl Session {
         };
         Ok(Definition::new(tag, changes))
     }
+}
+
+/// 0A000 for a TRUNCATE that would leave rows without what they refer to.
+fn still_referred_to(table: &TableDescriptor, child: &TableDescriptor) -> Error {
+    Error::unsupported("cannot truncate a table referenced in a foreign key constraint")
+        .with_detail(format!("Table \"{}\" references \"{}\".", child.name, table.name))
+        .with_hint(format!(
+            "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+            child.name
+        ))
 }
 
 /// COMMENT ON COLUMN, of a table or view.

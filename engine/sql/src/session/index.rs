@@ -19,6 +19,8 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use super::dependents::Alteration;
+use super::foreign_key::detached;
 use super::table::{INDEX_COLUMNS_MAX, next_index};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, at, normalize, reference};
@@ -125,6 +127,15 @@ impl Session {
             }
         }
         for table in changed {
+            if let Some(before) = catalog.table_by_id(table.id) {
+                let alteration = Alteration {
+                    before,
+                    after: &table,
+                    cascaded: &[],
+                    cascaded_keys: &[],
+                };
+                detached(&alteration, catalog)?;
+            }
             definition.changes.extend(catalog.alter_table(table).1);
         }
         Ok(definition)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use aion_base::Result;
 use aion_catalog::Value;
 
-use super::change::{ATTEMPTS_MAX, overtaken};
+use super::change::Attempts;
 use super::{Prepared, Session, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, plan_merge};
+use crate::dml::{self, Ran, plan_merge};
 use crate::transaction::{Busy, Seen, Transaction};
 
 impl Session {
@@ -23,7 +23,7 @@ impl Session {
     ) -> Result<u64> {
         let text = &prepared.statement.text;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             let catalog = self.catalog_of(transaction)?;
             let path = self.search_path()?;
@@ -35,11 +35,14 @@ impl Session {
             let keys = dml::merged_keys(&plan, &pairs)?;
             let waiting = self.waiting(cancellation);
             let seen = transaction.lock(&keys, plan.lock_mode, Busy::Wait, &waiting).await?;
-            match seen {
-                Seen::AsTheyAre => return dml::run_merge(&plan, &pairs, transaction),
+            if seen == Seen::Changed {
                 // Others have changed rows since they were read: it is done again, with the locks that it has.
-                Seen::Changed if attempt < ATTEMPTS_MAX && transaction.restart_statement()? => attempt += 1,
-                Seen::Changed => return Err(overtaken()),
+                attempts.again(transaction)?;
+                continue;
+            }
+            match dml::run_merge(&plan, &pairs, transaction, &waiting)? {
+                Ran::Written(written) => return Ok(written.count),
+                Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
             }
         }
     }

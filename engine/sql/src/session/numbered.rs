@@ -193,23 +193,6 @@ pub(super) fn rename_in_defaults(
     Ok(changes.collect())
 }
 
-/// The changes that take these defaults away.
-pub(super) fn drop_defaults(catalog: &Catalog, users: &[(Arc<TableDescriptor>, usize)]) -> Vec<KeyChange> {
-    let mut changed: Vec<TableDescriptor> = Vec::new();
-    for (table, position) in users {
-        let at = match changed.iter().position(|there| there.id == table.id) {
-            Some(at) => at,
-            None => {
-                changed.push(TableDescriptor::clone(table));
-                changed.len() - 1
-            }
-        };
-        changed[at].columns[*position].default = None;
-    }
-    let changes = changed.into_iter().flat_map(|table| catalog.alter_table(table).1);
-    changes.collect()
-}
-
 impl Session {
     /// Gives the sequences that a table's defaults name all of their names.
     ///

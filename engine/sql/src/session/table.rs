@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use super::foreign_key::{self, Wanted};
 use super::sequence::{Counted, check_identity_type, serial};
 use crate::dml::{at, normalize};
 use crate::generated::{self, IdentityChange};
@@ -45,10 +46,22 @@ impl Session {
         for constraint in &create.constraints {
             add_constraint(&mut table, constraint, catalog, text)?;
         }
+        let wanted = create.columns.iter().flat_map(Wanted::of_column);
+        let wanted: Vec<Wanted<'_>> = wanted
+            .chain(create.constraints.iter().filter_map(Wanted::of_table))
+            .collect();
         self.name_sequences(&mut table, catalog)?;
         self.check_expressions(&table, catalog)?;
         let mut definition = Definition::new("CREATE TABLE", Vec::new());
         table.id = TableId(catalog.next_id(0)?.0);
+        if !wanted.is_empty() {
+            let known = catalog.with_table(&table, table.clone());
+            let parents = wanted
+                .iter()
+                .map(|wanted| self.add_foreign_key(&mut table, wanted, &known));
+            let parents = parents.collect::<Result<Vec<_>>>()?;
+            foreign_key::announce(&parents, table.id, catalog, &mut definition);
+        }
         self.add_sequences(&mut definition, &mut table, counted, catalog)?;
         table.storage = match self.block.is_some() {
             // What the block loads into it need not wait for the commit.
@@ -120,6 +133,8 @@ pub(super) fn add_column(
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
             }
+            // The caller adds it when the whole table is known.
+            ast::ColumnOption::ForeignKey(_) => {}
             // Text sorts by its bytes here.
             ast::ColumnOption::Collation(collation) if is_bytewise(collation) => {}
             other => {
@@ -193,7 +208,7 @@ fn is_bytewise(collation: &ast::ObjectName) -> bool {
     last.is_some_and(|name| matches!(name.value.as_str(), "C" | "POSIX" | "default" | "ucs_basic"))
 }
 
-/// Adds a constraint of the table.
+/// Adds a constraint of the table, but for a foreign key, which the caller adds when the whole table is known.
 pub(super) fn add_constraint(
     table: &mut TableDescriptor,
     constraint: &ast::TableConstraint,
@@ -207,6 +222,7 @@ pub(super) fn add_constraint(
         ast::TableConstraint::Unique(unique) => columns_of(&unique.columns)
             .and_then(|columns| add_unique(table, &columns, unique, unique.name.as_ref(), catalog)),
         ast::TableConstraint::Check(check) => add_check(table, &check.expr, check.name.as_ref(), None),
+        ast::TableConstraint::ForeignKey(_) => Ok(()),
         ast::TableConstraint::UniqueUsingIndex(using) => unique_using_index(table, using, catalog),
         ast::TableConstraint::PrimaryKeyUsingIndex(using) => primary_key_using_index(table, using, catalog),
         other => Err(Error::unsupported(format!("the constraint {other} is not there yet"))),
@@ -482,7 +498,7 @@ pub(super) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
 }
 
 /// The name that a user gives to a constraint; no other of the table has it.
-fn given_name(table: &TableDescriptor, name: &ast::Ident) -> Result<String> {
+pub(super) fn given_name(table: &TableDescriptor, name: &ast::Ident) -> Result<String> {
     let name = normalize(name);
     check_name(&name, "constraint")?;
     match table.has_constraint(&name) {
@@ -542,7 +558,12 @@ fn is_relation(table: &TableDescriptor, name: &str, catalog: &Catalog) -> bool {
 }
 
 /// The name that PostgreSQL gives to a constraint: table, columns, kind, and a number where that is taken.
-fn free_name(table: &TableDescriptor, columns: &[String], kind: &str, is_taken: &dyn Fn(&str) -> bool) -> String {
+pub(super) fn free_name(
+    table: &TableDescriptor,
+    columns: &[String],
+    kind: &str,
+    is_taken: &dyn Fn(&str) -> bool,
+) -> String {
     let parts = std::iter::once(table.name.as_str()).chain(columns.iter().map(String::as_str));
     let mut base = parts.collect::<Vec<_>>().join("_");
     // Room for the kind and a number, within the limit of names.

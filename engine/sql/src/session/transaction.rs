@@ -1,12 +1,13 @@
 //! BEGIN, COMMIT, ROLLBACK, savepoints, and committing what a statement wrote.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
 use aion_base::key::KeyReader;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects;
-use aion_storage::{Isolation, LockMark, Outcome, Reason, Rejection, Replicator};
+use aion_storage::{Check, Commit, Isolation, LockMark, Outcome, Precondition, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
 
 use super::change::overtaken;
@@ -14,6 +15,7 @@ use super::{Engine, Session};
 use crate::cancel::Cancellation;
 use crate::dml::normalize;
 use crate::notifications::PendingMark;
+use crate::references::violation;
 use crate::response::Response;
 use crate::settings::{Settings, SettingsMark, isolation};
 use crate::transaction::{Mark, Transaction, Waiting};
@@ -281,8 +283,9 @@ impl Session {
     /// Commits a transaction and waits for the answer.
     ///
     /// # Errors
-    /// 40001 for a conflict, 23505 for a duplicate that another transaction committed first.
+    /// 23503 for a deferred foreign key, 40001 for a conflict, 23505 for a duplicate that another transaction committed first.
     pub(super) async fn commit(&self, transaction: &Transaction) -> Result<()> {
+        self.check_deferred(transaction, true, &Cancellation::default())?;
         let Some(commit) = transaction.take_commit() else {
             return Ok(());
         };
@@ -292,6 +295,7 @@ impl Session {
         if retires.into_iter().any(|key| objects::retired_range().contains(key)) {
             self.engine.storages.note_retired();
         }
+        let tied = tied_storages(&commit);
         match self.engine.store.propose(commit)?.await? {
             Outcome::Committed { .. } => {
                 self.engine.maintain();
@@ -301,12 +305,18 @@ impl Session {
             Outcome::Rejected(rejection) if rejection.reason == Reason::Duplicate && transaction.has_upserted() => {
                 Err(overtaken())
             }
-            Outcome::Rejected(rejection) => Err(self.rejected(rejection)),
+            Outcome::Rejected(rejection) => Err(self.rejected(rejection, &tied)),
         }
     }
 
-    /// A rejection with the name of the constraint.
-    fn rejected(&self, rejection: Rejection) -> Error {
+    /// A rejection with the name of the constraint. `tied` are the storages that a commit with foreign keys wrote to.
+    fn rejected(&self, rejection: Rejection, tied: &BTreeSet<TableId>) -> Error {
+        if matches!(rejection.reason, Reason::Missing | Reason::NotEmpty)
+            && let Ok(catalog) = self.engine.catalog_at(&*self.engine.store.snapshot())
+            && let Some(error) = violation(&catalog, rejection.reason, &rejection.key, tied)
+        {
+            return error;
+        }
         let is_duplicate = rejection.reason == Reason::Duplicate;
         let key = KeyReader::new(&rejection.key).table().ok();
         let error = Error::from(rejection);
@@ -342,6 +352,19 @@ impl Session {
         };
         Some((table.name.clone(), constraint))
     }
+}
+
+/// The storages that a commit writes to, if foreign keys demand something of it.
+fn tied_storages(commit: &Commit) -> BTreeSet<TableId> {
+    let is_of_key = |there: &Precondition| matches!(there.check, Check::Exists(_) | Check::Empty(_));
+    if !commit.preconditions.iter().any(is_of_key) {
+        return BTreeSet::new();
+    }
+    let storages = commit
+        .writes
+        .iter()
+        .filter_map(|write| KeyReader::new(&write.key).table().ok());
+    storages.map(|(storage, _)| storage).collect()
 }
 
 /// A level by its name.

@@ -61,6 +61,9 @@ impl Session {
             }
             Utility::Backup { to } => return self.backup(to, cancellation).await,
             Utility::OwnerTo { .. } | Utility::Reindex => return Ok(Response::Done { tag: tag.to_owned() }),
+            Utility::SetConstraints { names, is_deferred } => {
+                return self.set_constraints(names.as_deref(), *is_deferred, &cancellation);
+            }
             Utility::Role(role) => return self.define_role(role, &cancellation).await,
             Utility::Fetch(fetch) => return self.fetch(fetch, cancellation).await,
             Utility::CreateAs(_) => return Err(Error::internal("a table is made of a query that is described")),

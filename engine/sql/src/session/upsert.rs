@@ -19,10 +19,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::change::{ATTEMPTS_MAX, overtaken};
+use super::change::Attempts;
 use super::{Prepared, Session, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Written, plan_change};
+use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Ran, Written, plan_change};
 use crate::error::translate;
 use crate::planner::Planned;
 use crate::transaction::{Busy, Seen, Transaction, Waiting};
@@ -38,7 +38,7 @@ impl Session {
         let text = &prepared.statement.text;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let waiting = self.waiting(cancellation);
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             let catalog = self.catalog_of(transaction)?;
             let path = self.search_path()?;
@@ -54,10 +54,7 @@ impl Session {
             let source = self.collect(&plan, transaction, cancellation, text).await?;
             let proposed = Proposed::look(&change, &conflict.arbiters, &source, transaction)?;
             if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
-                if attempt == ATTEMPTS_MAX || !transaction.restart_statement()? {
-                    return Err(overtaken());
-                }
-                attempt += 1;
+                attempts.again(transaction)?;
                 continue;
             }
             let updated = match &conflict.update {
@@ -73,8 +70,11 @@ impl Session {
             };
             let steps = proposed.steps(updated.as_deref())?;
             transaction.note_upsert();
-            let written = dml::run_steps(&change, &steps, updated.as_deref().unwrap_or_default(), transaction)?;
-            return Ok((change, written, catalog));
+            let updated = updated.as_deref().unwrap_or_default();
+            match dml::run_steps(&change, &steps, updated, transaction, &waiting)? {
+                Ran::Written(written) => return Ok((change, written, catalog)),
+                Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
+            }
         }
     }
 

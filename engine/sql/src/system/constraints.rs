@@ -186,6 +186,9 @@ impl Constraint {
                     facts.shown(facts.relation(oids::table(parent.id))?),
                     names(parent, &key.parent_columns)
                 );
+                if key.is_full {
+                    text.push_str(" MATCH FULL");
+                }
                 for (event, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
                     if action != Action::NoAction {
                         text.push_str(&format!(" ON {event} {}", action_name(action)));
@@ -280,8 +283,8 @@ fn constraint(facts: &Facts, one: &Constraint) -> Row {
         key.map_or(0, |key| oids::table(key.parent)),
         key.map_or(" ", |key| action_letter(key.on_update)),
         key.map_or(" ", |key| action_letter(key.on_delete)),
-        // MATCH SIMPLE.
-        if key.is_some() { "s" } else { " " },
+        // FULL or SIMPLE.
+        key.map_or(" ", |key| if key.is_full { "f" } else { "s" }),
         true,
         0,
         // A CHECK is what children would have too.

@@ -168,7 +168,7 @@ fn referential_constraints(facts: &Facts) -> Result<Vec<Row>> {
             unique.map(|_| database),
             unique.map(|unique| unique.table.schema.as_str()),
             unique.map(|unique| unique.name.as_str()),
-            "NONE",
+            if key.is_full { "FULL" } else { "NONE" },
             action_name(key.on_update),
             action_name(key.on_delete),
         ]);

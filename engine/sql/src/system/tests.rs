@@ -161,6 +161,7 @@ fn legs(catalog: &Catalog) -> TableDescriptor {
             parent_columns: vec![ColumnId(1)],
             on_delete: Action::Cascade,
             on_update: Action::NoAction,
+            is_full: false,
             is_deferrable: false,
             is_deferred: false,
         }],

@@ -171,7 +171,7 @@ impl Transaction {
         for range in read.into_ranges() {
             state.reads.range(range);
         }
-        state.statement_checks = state.preconditions.len();
+        state.statement_checks = state.checks.len();
         if state.isolation == Isolation::ReadCommitted {
             state.view = None;
         }
@@ -187,8 +187,8 @@ impl Transaction {
             let mut state = self.state.lock();
             state.statement_reads = Default::default();
             let checks = state.statement_checks;
-            state.preconditions.truncate(checks);
-            let is_first = state.reads.is_empty() && state.preconditions.is_empty() && state.writes.is_empty();
+            state.checks.truncate(checks);
+            let is_first = state.reads.is_empty() && state.checks.is_empty() && state.writes.is_empty();
             if is_first {
                 state.view = None;
             }

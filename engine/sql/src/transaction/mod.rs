@@ -23,6 +23,8 @@
 //! A scan sees the write set as it was when the scan began, so a statement never meets its own changes, and a
 //! result that is still being read does not change.
 
+mod checks;
+mod deferred;
 mod locking;
 mod read_set;
 mod scan;
@@ -37,12 +39,13 @@ use aion_base::id::{LogIndex, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
-use aion_storage::{
-    Change, Check, Commit, Direction, Generation, Isolation, LockOwner, Precondition, Snapshot, Store, Write,
-};
+use aion_storage::{Change, Commit, Direction, Generation, Isolation, LockOwner, Snapshot, Store, Write};
 use parking_lot::Mutex;
 
 use crate::storages::PrivateRange;
+use checks::Checks;
+pub use deferred::Deferred;
+use deferred::{Later, LaterMark};
 pub use locking::{Busy, Seen, Waiting};
 use read_set::ReadSet;
 use scan::OwnChange;
@@ -89,7 +92,11 @@ impl std::ops::Deref for Row {
 
 /// A place in a transaction, see [`Transaction::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(usize);
+pub struct Mark {
+    undo: usize,
+    checks: usize,
+    later: LaterMark,
+}
 
 #[derive(Debug)]
 struct State {
@@ -116,7 +123,8 @@ struct State {
     reads: ReadSet,
     /// By the one that runs.
     statement_reads: ReadSet,
-    preconditions: Vec<Precondition>,
+    checks: Checks,
+    later: Later,
     /// How many of them there were when the statement began.
     statement_checks: usize,
     last_read: Option<LastRead>,
@@ -147,7 +155,8 @@ impl Default for State {
             is_marked: false,
             reads: ReadSet::default(),
             statement_reads: ReadSet::default(),
-            preconditions: Vec::new(),
+            checks: Checks::default(),
+            later: Later::default(),
             statement_checks: 0,
             last_read: None,
         }
@@ -437,31 +446,6 @@ impl Transaction {
         taken
     }
 
-    /// Demands that nothing of `range` changes until the commit, whatever the isolation.
-    ///
-    /// # Errors
-    /// When the snapshot's place in the log cannot be read.
-    pub fn require_unchanged(&self, range: KeyRange) -> Result<()> {
-        self.require(Check::Unchanged(range))
-    }
-
-    /// Demands that what a check says, and what this transaction sees to hold, still does when it commits, whatever the isolation.
-    ///
-    /// # Errors
-    /// When the snapshot's place in the log cannot be read.
-    pub fn require(&self, check: Check) -> Result<()> {
-        if !self.may_write {
-            return Ok(());
-        }
-        let mut state = self.state.lock();
-        let read_point = self.view(&mut state)?.read_point;
-        // The oldest says more than a newer one.
-        if !state.preconditions.iter().any(|there| there.check == check) {
-            state.preconditions.push(Precondition { read_point, check });
-        }
-        Ok(())
-    }
-
     /// Begins a statement: [`Transaction::restore`] comes back to here. Statements of a transaction run one after another.
     pub fn save(&self) {
         let mut state = self.state.lock();
@@ -488,12 +472,20 @@ impl Transaction {
             state.undo_bytes = 0;
             state.is_marked = true;
         }
-        Mark(state.undo.len())
+        Mark {
+            undo: state.undo.len(),
+            checks: state.checks.len(),
+            later: state.later.mark(),
+        }
     }
 
-    /// Takes back what was written since the mark was made. What was read stays read.
+    /// Takes back what was written since the mark was made, with what that demanded of other keys. What was read stays read.
     pub fn return_to(&self, mark: Mark) {
-        self.state.lock().take_back(mark.0);
+        let mut state = self.state.lock();
+        state.take_back(mark.undo);
+        state.checks.forget_writes_since(mark.checks);
+        state.later.return_to(mark.later);
+        state.statement_checks = state.statement_checks.min(state.checks.len());
     }
 
     /// When it began, in microseconds since 1970: what `now()` says in all of its statements.
@@ -549,7 +541,7 @@ impl Transaction {
         assert!(self.may_write, "a transaction that writes has said that it may");
         let id = TxnId(SeededRng::from_entropy().next_u128());
         let of_writes = state.writes.values().map(|pending| pending.read_point);
-        let of_checks = state.preconditions.iter().map(|precondition| precondition.read_point);
+        let of_checks = state.checks.iter().map(|precondition| precondition.read_point);
         let of_reads = state.view.as_ref().map(|view| view.read_point);
         let read_point = of_writes.chain(of_checks).chain(of_reads).min();
         let mut commit = Commit::new(id, read_point.expect("a write has a read point"));
@@ -557,7 +549,7 @@ impl Transaction {
         if state.isolation == Isolation::Serializable {
             commit.read_ranges = state.reads.into_ranges();
         }
-        commit.preconditions = state.preconditions;
+        commit.preconditions = state.checks.into_preconditions();
         commit.writes = state
             .writes
             .into_iter()

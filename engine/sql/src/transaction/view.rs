@@ -153,14 +153,8 @@ impl Transaction {
             };
             ranges.entry(pending.read_point).or_default().push(KeyRange::point(key));
         }
-        for precondition in &state.preconditions {
-            relied
-                .entry(precondition.read_point)
-                .or_default()
-                .push(match &precondition.check {
-                    Check::Absent(key) | Check::Exists(key) => KeyRange::point(key),
-                    Check::Empty(range) | Check::Unchanged(range) => range.clone(),
-                });
+        for (from, range) in state.checks.of_reads() {
+            relied.entry(from).or_default().push(range);
         }
         if state.isolation != Isolation::ReadCommitted {
             let reads = state.reads.ranges().chain(state.statement_reads.ranges());
@@ -178,15 +172,23 @@ impl Transaction {
                 stays.insert(*from);
             }
         }
+        let mut demanded: BTreeMap<LogIndex, Vec<KeyRange>> = BTreeMap::new();
+        for (from, range) in state.checks.of_writes() {
+            demanded.entry(from).or_default().push(range);
+        }
+        let mut stays_behind = BTreeSet::new();
+        for (from, ranges) in &demanded {
+            if !is_unchanged(ranges, *from)? {
+                stays_behind.insert(*from);
+            }
+        }
         let State {
             writes,
-            preconditions,
+            checks,
             private,
             ..
         } = state;
-        for precondition in preconditions {
-            precondition.read_point = new.read_point;
-        }
+        checks.move_on(new.read_point, &stays_behind);
         for (key, pending) in writes {
             if !stays.contains(&pending.read_point) || !private.iter().any(|private| private.has(key)) {
                 pending.read_point = new.read_point;
