@@ -28,6 +28,7 @@ mod error;
 mod functions;
 mod generated;
 mod graph;
+mod inference;
 mod named;
 mod nearest;
 mod notifications;

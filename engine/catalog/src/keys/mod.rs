@@ -3,14 +3,16 @@
 //! ```text
 //! row             table | 0 | primary key columns              -> the row
 //!                 table | 0 | hidden row id i64                -> the row, of a table without a primary key
-//! index entry     table | index | columns | primary key columns (or row id)   -> empty
-//! unique index    table | index | columns                      -> primary key columns (or row id), where no column is NULL;
-//!                                                                  with a NULL as an entry of a plain index
+//! index entry     table | index | columns | primary key columns (or row id)   -> included
+//! unique index    table | index | columns                      -> included | primary key columns (or row id), where no column is
+//!                                                                  NULL, or NULLs are equal; otherwise as an entry of a plain index
 //! ```
 //!
 //! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
-//! of the row: whoever has a row has its keys.
+//! of the row: whoever has a row has its keys. *Included* columns (INCLUDE) are encoded in a way that keeps all of their values, see
+//! [`included`]; of an index without any there are no bytes.
 
+mod included;
 mod read;
 
 use aion_base::id::{IndexId, TableId};
@@ -41,7 +43,10 @@ pub struct IndexKeys {
     index: IndexId,
     name: String,
     columns: Vec<(usize, ColumnOrder)>,
+    /// Columns that its entries hold and are not ordered by.
+    included: Vec<usize>,
     is_unique: bool,
+    is_nulls_equal: bool,
 }
 
 /// An index entry: a key and its value.
@@ -49,7 +54,7 @@ pub struct IndexKeys {
 pub struct IndexEntry {
     /// The key.
     pub key: Vec<u8>,
-    /// The value: empty, or the row's key columns.
+    /// The value: the included columns, and the row's key columns where they are not in the key.
     pub value: Vec<u8>,
     /// No other row may have the key.
     pub is_unique: bool,
@@ -119,8 +124,12 @@ impl TableKeys {
         for &(column, order) in &index.columns {
             write_column(layout, row, column, order, &mut entry.key)?;
         }
-        // NULLs differ from each other, so a unique index says nothing about them.
-        entry.is_unique = index.is_unique && index.columns.iter().all(|&(column, _)| !row.is_null(column));
+        for &column in &index.included {
+            included::write(layout, row, column, &mut entry.value)?;
+        }
+        // NULLs differ from each other, so a unique index says nothing about them, unless it says that they are equal.
+        entry.is_unique =
+            index.is_unique && (index.is_nulls_equal || index.columns.iter().all(|&(column, _)| !row.is_null(column)));
         let target = if entry.is_unique {
             &mut entry.value
         } else {
@@ -150,7 +159,9 @@ impl IndexKeys {
             index: index.id,
             name: index.name.clone(),
             columns: columns.collect(),
+            included: index.included.iter().filter_map(|&id| table.position_of(id)).collect(),
             is_unique: index.is_unique,
+            is_nulls_equal: index.is_nulls_equal,
         }
     }
 }

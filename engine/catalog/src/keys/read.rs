@@ -3,7 +3,7 @@
 use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
-use super::{IndexKeys, KEY_ORDER, ROWS, TableKeys};
+use super::{IndexKeys, KEY_ORDER, ROWS, TableKeys, included};
 use crate::row::RowLayout;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -50,8 +50,12 @@ impl TableKeys {
     ) -> Result<()> {
         row_key.clear();
         KeyWriter::new(row_key).table(self.table, ROWS);
-        if !entry_value.is_empty() {
-            row_key.extend_from_slice(entry_value);
+        let mut value = KeyReader::new(entry_value);
+        for &column in &index.included {
+            included::skip(&mut value, layout.sql_type(column))?;
+        }
+        if !value.rest().is_empty() {
+            row_key.extend_from_slice(value.rest());
             return Ok(());
         }
         let mut reader = KeyReader::new(entry_key);
@@ -69,6 +73,9 @@ impl TableKeys {
         // The key of a row is read like a column behind the last.
         if column >= layout.len() {
             return false;
+        }
+        if index.included.contains(&column) {
+            return true;
         }
         let is_there = index.columns.iter().any(|&(there, _)| there == column) || self.primary_key.contains(&column);
         is_there && !matches!(layout.sql_type(column), SqlType::Real | SqlType::Double)
@@ -91,17 +98,26 @@ impl TableKeys {
         for &(column, order) in &index.columns {
             values[column] = value(&mut reader, layout.sql_type(column), order)?;
         }
-        if !entry_value.is_empty() {
-            reader = KeyReader::new(entry_value);
+        let mut of_value = KeyReader::new(entry_value);
+        let mut held = Vec::with_capacity(index.included.len());
+        for &column in &index.included {
+            held.push(included::value(&mut of_value, layout.sql_type(column))?);
+        }
+        if !of_value.rest().is_empty() {
+            reader = of_value;
         }
         for &column in &self.primary_key {
             values[column] = value(&mut reader, layout.sql_type(column), KEY_ORDER)?;
+        }
+        // Last: of a float the key has not the value.
+        for (&column, value) in index.included.iter().zip(held) {
+            values[column] = value;
         }
         Ok(())
     }
 }
 
-fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
+pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
     match sql_type {
         SqlType::Boolean => reader.bool(order).map(drop),
         SqlType::SmallInt => reader.skip_fixed(2, order).map(drop),
@@ -115,7 +131,7 @@ fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Re
     }
 }
 
-fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
+pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
     let value = match sql_type {
         SqlType::Boolean => reader.bool(order)?.map(Value::Bool),
         SqlType::SmallInt => reader.i16(order)?.map(Value::I16),

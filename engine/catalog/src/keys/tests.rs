@@ -122,3 +122,81 @@ fn bytes_that_are_no_entry_are_refused() {
         assert!(found.is_err(), "{length} bytes");
     }
 }
+
+#[test]
+fn included_columns_are_read_back_as_the_row_has_them() {
+    let types = [
+        SqlType::Integer,
+        SqlType::Text,
+        SqlType::Real,
+        SqlType::Double,
+        SqlType::Json,
+        SqlType::Vector(Some(2)),
+        SqlType::Bytea,
+    ];
+    let rows = [
+        vec![
+            Value::I32(5),
+            Value::Text("x".to_owned()),
+            Value::F32(-0.0),
+            Value::F64(f64::from_bits(0xfff8_0000_0000_0001)),
+            Value::Json("{\"a\": \"\u{0}\"}".to_owned()),
+            Value::Vector(vec![1.5, -0.0]),
+            Value::Bytes(vec![0, 1, 0, 255]),
+        ],
+        vec![
+            Value::I32(6),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+        ],
+    ];
+    for (primary_key, is_unique, is_nulls_equal) in [
+        (&[1][..], false, false),
+        (&[1], true, false),
+        (&[1], true, true),
+        (&[], false, false),
+        (&[], true, true),
+    ] {
+        let mut table = table(primary_key, is_unique);
+        table.columns = (1..)
+            .zip(types)
+            .map(|(id, sql_type)| ColumnDescriptor::new(ColumnId(id), format!("c{id}"), sql_type))
+            .collect();
+        table.indexes[0].included = (3..=7).map(ColumnId).collect();
+        table.indexes[0].is_nulls_equal = is_nulls_equal;
+        let (layout, keys_of) = (RowLayout::new(&types), TableKeys::new(&table));
+        let index = IndexKeys::new(&table, &table.indexes[0]);
+        for row in &rows {
+            let mut bytes = Vec::new();
+            let mut writer = RowWriter::new(&layout, &mut bytes);
+            for (column, value) in row.iter().enumerate().filter(|(_, value)| **value != Value::Null) {
+                writer.value(column, value);
+            }
+            writer.finish();
+            let reader = RowReader::new(&layout, &bytes).expect("intact");
+            let (mut key, mut found, mut entry) = (Vec::new(), Vec::new(), IndexEntry::default());
+            keys_of.row_key(&layout, &reader, 7, &mut key).expect("short");
+            keys_of
+                .index_entry(&index, &layout, &reader, &key, &mut entry)
+                .expect("short");
+            assert_eq!(entry.is_unique, is_unique && (is_nulls_equal || row[1] != Value::Null));
+            keys_of
+                .row_of_entry(&index, &layout, &entry.key, &entry.value, &mut found)
+                .expect("an entry");
+            assert_eq!(found, key, "{primary_key:?} {is_unique} {row:?}");
+            let mut values = vec![Value::Bool(true); types.len()];
+            keys_of
+                .values_of_entry(&index, &layout, &entry.key, &entry.value, &mut values)
+                .expect("an entry");
+            for column in (0..types.len()).filter(|&column| keys_of.is_covered(&index, &layout, column)) {
+                // NaN is not equal to itself.
+                assert_eq!(format!("{:?}", values[column]), format!("{:?}", row[column]));
+            }
+            assert!((1..types.len()).all(|column| keys_of.is_covered(&index, &layout, column)));
+        }
+    }
+}

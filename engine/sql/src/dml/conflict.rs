@@ -8,19 +8,22 @@
 
 use std::sync::Arc;
 
+use aion_base::id::IndexId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{IndexDescriptor, IndexMethod, TableDescriptor};
-use aion_catalog::keys::IndexKeys;
 use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast;
 
 use super::plan::{
     TARGET, assigned, at, bound_as, column_of, key_positions, new_values, normalize, select, select_item,
 };
+use crate::inference;
 use crate::planner::{Names, Planned};
-use crate::table::TableShape;
+use crate::session::unqualified;
+use crate::table::{TableShape, implied};
 
 /// The column of existing and excluded rows with the number of the proposed row.
 pub const ORDINAL: &str = "aion ordinal";
@@ -43,7 +46,7 @@ pub enum Arbiter {
     /// The primary key.
     PrimaryKey,
     /// A unique index.
-    Index(IndexKeys),
+    Index(IndexId),
 }
 
 /// DO UPDATE SET ... WHERE ...
@@ -61,13 +64,19 @@ impl OnConflict {
     ///
     /// # Errors
     /// 42P10 where no key is the one that it names, 42703, 42704, 42601.
-    pub fn new(on: ast::OnInsert, alias: &ast::Ident, shape: &TableShape, text: &str) -> Result<Self> {
+    pub fn new(
+        on: ast::OnInsert,
+        alias: &ast::Ident,
+        names: &Names<'_>,
+        shape: &Arc<TableShape>,
+        text: &str,
+    ) -> Result<Self> {
         let ast::OnInsert::OnConflict(on) = on else {
             return Err(Error::unsupported("ON DUPLICATE KEY UPDATE is not PostgreSQL's"));
         };
         let table = &shape.descriptor;
         let arbiters = match on.conflict_target {
-            Some(ast::ConflictTarget::Columns(columns)) => by_columns(table, &columns, text)?,
+            Some(ast::ConflictTarget::Columns(columns)) => by_columns(names, shape, &columns, text)?,
             Some(ast::ConflictTarget::OnConstraint(name)) => vec![by_name(table, &name)?],
             None if matches!(on.action, ast::OnConflictAction::DoNothing) => all(table),
             None => {
@@ -149,27 +158,39 @@ fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast:
 /// The unique indexes of a table.
 fn unique(table: &TableDescriptor) -> impl Iterator<Item = &IndexDescriptor> {
     let indexes = table.indexes.iter();
-    indexes.filter(|index| index.is_unique && index.method == IndexMethod::Ordered && index.predicate.is_none())
+    indexes.filter(|index| index.is_unique && index.method == IndexMethod::Ordered)
 }
 
 fn all(table: &TableDescriptor) -> Vec<Arbiter> {
     let primary = (!table.primary_key.is_empty()).then_some(Arbiter::PrimaryKey);
-    let others = unique(table).map(|index| Arbiter::Index(IndexKeys::new(table, index)));
+    let others = unique(table).map(|index| Arbiter::Index(index.id));
     primary.into_iter().chain(others).collect()
 }
 
-/// The keys over exactly these columns, in whatever order.
-fn by_columns(table: &TableDescriptor, columns: &[ast::Ident], text: &str) -> Result<Vec<Arbiter>> {
-    let positions = columns.iter().map(|column| {
-        table.position(&normalize(column)).ok_or_else(|| {
-            let error = Error::not_found(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{}\" does not exist", normalize(column)),
-            );
-            at(error, column.span, text)
-        })
-    });
-    let mut wanted: Vec<usize> = positions.collect::<Result<_>>()?;
+/// The keys over exactly these columns, in whatever order. Of partial indexes those that have all rows that fulfil the condition.
+fn by_columns(names: &Names<'_>, shape: &Arc<TableShape>, columns: &[ast::Ident], text: &str) -> Result<Vec<Arbiter>> {
+    let table = &shape.descriptor;
+    let mut condition = Vec::new();
+    let mut wanted = Vec::new();
+    match inference::carried(columns)? {
+        None => {
+            for column in columns {
+                wanted.push(position(table, column, text)?);
+            }
+        }
+        Some(inference) => {
+            for element in inference.elements {
+                let ast::Expr::Identifier(column) = &element else {
+                    return Err(Error::unsupported("an expression in ON CONFLICT is not there yet"));
+                };
+                wanted.push(position(table, column, text)?);
+            }
+            if let Some(expr) = inference.condition {
+                condition = names.conjuncts(shape, &unqualified(&expr, table).to_string())?;
+            }
+        }
+    }
+    let condition: Vec<&Expr> = condition.iter().collect();
     wanted.sort_unstable();
     wanted.dedup();
     let is_wanted = |mut positions: Vec<usize>| {
@@ -181,9 +202,13 @@ fn by_columns(table: &TableDescriptor, columns: &[ast::Ident], text: &str) -> Re
         found.push(Arbiter::PrimaryKey);
     }
     for index in unique(table) {
-        let keys = IndexKeys::new(table, index);
-        if is_wanted(keys.columns().iter().map(|&(position, _)| position).collect()) {
-            found.push(Arbiter::Index(keys));
+        let positions = index.columns.iter().filter_map(|part| table.position_of(part.column));
+        let has_all_rows = match shape.formula(index)? {
+            Some(formula) => implied(&formula.conjuncts, &condition).is_some(),
+            None => true,
+        };
+        if has_all_rows && is_wanted(positions.collect()) {
+            found.push(Arbiter::Index(index.id));
         }
     }
     match found.is_empty() {
@@ -193,6 +218,13 @@ fn by_columns(table: &TableDescriptor, columns: &[ast::Ident], text: &str) -> Re
             "there is no unique or exclusion constraint matching the ON CONFLICT specification",
         )),
     }
+}
+
+fn position(table: &TableDescriptor, column: &ast::Ident, text: &str) -> Result<usize> {
+    table.position(&normalize(column)).ok_or_else(|| {
+        let message = format!("column \"{}\" does not exist", normalize(column));
+        at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), column.span, text)
+    })
 }
 
 /// The key of a constraint.
@@ -208,7 +240,7 @@ fn by_name(table: &TableDescriptor, name: &ast::ObjectName) -> Result<Arbiter> {
     }
     let index = unique(table).find(|index| index.constraint.is_some() && index.name == name);
     if let Some(index) = index {
-        return Ok(Arbiter::Index(IndexKeys::new(table, index)));
+        return Ok(Arbiter::Index(index.id));
     }
     if table.has_constraint(&name) && table.index(&name).is_none() {
         return Err(Error::invalid(

@@ -34,8 +34,8 @@ pub struct Written {
 /// # Errors
 /// 23502, 23505 and what else a row may violate.
 pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<Written> {
+    let mut writer = Writer::new(change, transaction)?;
     transaction.save();
-    let mut writer = Writer::new(change, transaction);
     let result = source.iter().try_for_each(|batch| match change.kind {
         ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
         ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
@@ -67,8 +67,8 @@ pub enum Encoded {
 /// # Errors
 /// As [`run`].
 pub fn run_encoded(change: &Change, rows: Vec<Encoded>, transaction: &Arc<Transaction>) -> Result<Written> {
+    let mut writer = Writer::new(change, transaction)?;
     transaction.save();
-    let mut writer = Writer::new(change, transaction);
     let result = writer.encoded(rows);
     let finished = result.and_then(|()| writer.finish());
     if finished.is_err() {
@@ -102,8 +102,8 @@ pub fn run_steps(
     updated: &[RecordBatch],
     transaction: &Arc<Transaction>,
 ) -> Result<Written> {
+    let mut writer = Writer::new(change, transaction)?;
     transaction.save();
-    let mut writer = Writer::new(change, transaction);
     let result = updated.iter().try_for_each(|batch| check(change, batch, 1));
     let result = result.and_then(|()| writer.steps(steps, updated));
     let finished = result.and_then(|()| writer.finish());
@@ -118,8 +118,8 @@ pub fn run_steps(
 /// # Errors
 /// As [`run`], and 21000 where two rows of the source would change one of the target.
 pub fn run_merge(merge: &Merge, pairs: &[RecordBatch], transaction: &Arc<Transaction>) -> Result<u64> {
+    let mut writer = Writer::over(&merge.shape, false, transaction)?;
     transaction.save();
-    let mut writer = Writer::over(&merge.shape, false, transaction);
     let result = pairs.iter().try_for_each(|batch| writer.merge(merge, batch));
     if result.is_err() {
         transaction.restore();
@@ -150,22 +150,22 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(change: &'a Change, transaction: &'a Arc<Transaction>) -> Self {
+    fn new(change: &'a Change, transaction: &'a Arc<Transaction>) -> Result<Self> {
         Self::over(&change.shape, change.returning.is_some(), transaction)
     }
 
-    fn over(shape: &'a Arc<TableShape>, is_returning: bool, transaction: &'a Arc<Transaction>) -> Self {
+    fn over(shape: &'a Arc<TableShape>, is_returning: bool, transaction: &'a Arc<Transaction>) -> Result<Self> {
         let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
-        Self {
+        Ok(Self {
             shape,
             transaction,
-            rows: RowWrites::new(shape, transaction),
+            rows: RowWrites::new(shape, transaction)?,
             returned: is_returning.then(builder),
             count: 0,
             met: BTreeSet::new(),
             row: Vec::new(),
-        }
+        })
     }
 
     fn insert(&mut self, batch: &RecordBatch) -> Result<()> {

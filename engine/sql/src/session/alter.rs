@@ -17,9 +17,8 @@ use std::sync::Arc;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, IndexMethod, SequenceDescriptor, TableDescriptor, check_name,
+    ColumnDescriptor, ColumnId, IndexDescriptor, IndexMethod, SequenceDescriptor, TableDescriptor, check_name,
 };
-use aion_catalog::keys::IndexKeys;
 use aion_catalog::objects::{Catalog, Object};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::Array;
@@ -435,7 +434,8 @@ impl Session {
             true => catalog.rename_table(&before, table)?,
             false => catalog.alter_table(table),
         };
-        let shape = TableShape::new(table.clone());
+        let path = self.search_path()?;
+        let shape = self.names(catalog, &path).new_shape(table.clone());
         definition.changes.extend(changes);
         if is_rewritten {
             definition.rewritten.push(Rewrite {
@@ -445,7 +445,7 @@ impl Session {
             });
         }
         for index in built {
-            self.fill_privately(&mut definition, &shape, IndexKeys::new(&table, &index))?;
+            self.fill_privately(&mut definition, &shape, index)?;
         }
         Ok(definition)
     }
@@ -455,7 +455,7 @@ impl Session {
         &self,
         definition: &mut Definition,
         shape: &Arc<TableShape>,
-        index: IndexKeys,
+        index: IndexDescriptor,
     ) -> Result<()> {
         let storage = shape.descriptor.storage;
         let is_private = match &self.block {
@@ -463,7 +463,7 @@ impl Session {
             None => false,
         };
         if !is_private {
-            definition.keep(self.engine.storages.private_index(storage, index.id())?);
+            definition.keep(self.engine.storages.private_index(storage, index.id)?);
         }
         definition.filled.push((shape.clone(), index));
         Ok(())
@@ -543,11 +543,13 @@ impl Draft<'_> {
             ));
         }
         let old_name = std::mem::replace(&mut self.table.columns[position].name, new_name.clone());
-        for check in &mut self.table.checks {
-            let mut expr = parse::parse_expression(&check.expression)?;
+        let checks = self.table.checks.iter_mut().map(|check| &mut check.expression);
+        let indexes = self.table.indexes.iter_mut();
+        for text in checks.chain(indexes.filter_map(|index| index.predicate.as_mut())) {
+            let mut expr = parse::parse_expression(text)?;
             if named_columns(&expr).contains(&old_name) {
                 rename(&mut expr, &old_name, &new_name);
-                check.expression = expr.to_string();
+                *text = expr.to_string();
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::keys::IndexKeys;
+use aion_catalog::descriptor::IndexDescriptor;
 use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
 use aion_catalog::{SqlType, Value};
 use datafusion::common::TableReference;
@@ -42,7 +42,7 @@ pub(super) struct Definition {
     /// Tables to be filled from a query over what they were.
     pub rewritten: Vec<Rewrite>,
     /// Indexes to be filled from the rows of their tables.
-    pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
+    pub filled: Vec<(Arc<TableShape>, IndexDescriptor)>,
     /// Conditions that no row may break: a query that finds one that does, and what to say then.
     pub verified: Vec<(ast::Statement, Breach)>,
     /// An index is built in memory once it is committed.

@@ -5,21 +5,23 @@
 //! before rely upon the table's descriptor and are refused likewise. A vector index has no entries: it is built in memory
 //! from the rows (see `vector`).
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::id::IndexId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
-use aion_catalog::keys::{IndexKeys, ROWS, check_key_type};
+use aion_catalog::descriptor::{ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
+use aion_catalog::keys::{ROWS, check_key_type};
 use aion_catalog::objects::{Catalog, Object};
 use aion_storage::Direction;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Session;
 use super::ddl::Definition;
-use super::table::{INDEX_COLUMNS_MAX, next_index};
+use super::table::{INDEX_COLUMNS_MAX, named_columns, next_index, unqualified};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, at, normalize, reference};
 use crate::table::TableShape;
@@ -40,9 +42,10 @@ impl Session {
         };
         let method = method(create)?;
         let columns = columns(create, &table, method, text)?;
+        let included = included(create, &table, method, text)?;
         let name = match &create.name {
             Some(name) => last_part(name)?,
-            None => free_name(catalog, &table, &columns),
+            None => free_name(catalog, &table, &columns, &included),
         };
         if create.if_not_exists
             && (catalog.table_of_index(&table.schema, &name).is_some()
@@ -60,21 +63,61 @@ impl Session {
         let mut changed = table.as_ref().clone();
         let index = IndexDescriptor {
             is_unique: create.unique,
+            is_nulls_equal: create.nulls_distinct == Some(false),
+            included,
+            predicate: create
+                .predicate
+                .as_ref()
+                .map(|expr| unqualified(expr, &table).to_string()),
             method,
             ..IndexDescriptor::new(IndexId(changed.next_index), name, columns)
         };
+        self.check_index(create, &table, &index, catalog, text)?;
         changed.next_index = next_index(&changed)?;
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
         let mut definition = Definition::new("CREATE INDEX", changes);
         match method {
             IndexMethod::Ordered => {
-                let keys = IndexKeys::new(&changed, &index);
-                self.fill_privately(&mut definition, &TableShape::new(changed), keys)?;
+                let shape = self.names(catalog, &path).new_shape(changed);
+                self.fill_privately(&mut definition, &shape, index)?;
             }
             IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }
         Ok(definition)
+    }
+
+    /// Whether the condition of an index is one over the rows of its table.
+    fn check_index(
+        &self,
+        create: &ast::CreateIndex,
+        table: &Arc<TableDescriptor>,
+        index: &IndexDescriptor,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<()> {
+        let Some(predicate) = &create.predicate else {
+            return Ok(());
+        };
+        if index.method != IndexMethod::Ordered {
+            return Err(Error::unsupported("an hnsw index cannot be partial"));
+        }
+        let named = named_columns(predicate);
+        if let Some(missing) = named.iter().find(|name| table.position(name).is_none()) {
+            let message = format!("column \"{missing}\" does not exist");
+            let error = Error::not_found(SqlState::UNDEFINED_COLUMN, message);
+            return Err(match span_of(predicate, missing) {
+                Some(span) => at(error, span, text),
+                None => error,
+            });
+        }
+        let path = self.search_path()?;
+        let names = self.names(catalog, &path);
+        let formula = names.formula(&TableShape::new(table.clone()), index);
+        formula.map(drop).map_err(|error| match error.state() {
+            SqlState::DATATYPE_MISMATCH => at(error, predicate.span(), text),
+            _ => error,
+        })
     }
 
     pub(super) fn drop_indexes(
@@ -225,12 +268,12 @@ impl Session {
 /// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit; 57014.
 pub async fn fill(
     shape: &Arc<TableShape>,
-    index: &IndexKeys,
+    index: &IndexDescriptor,
     transaction: &Arc<Transaction>,
     cancellation: &Cancellation,
 ) -> Result<()> {
     let duplicated = |error| not_unique(error, shape);
-    let mut writes = ManyRows::of_index(shape, index.clone(), transaction);
+    let mut writes = ManyRows::of_index(shape, index, transaction)?;
     let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.storage, ROWS), Direction::Forward)?;
     let mut count = 0;
     while rows.advance()? {
@@ -395,6 +438,53 @@ fn columns(
     Ok(columns)
 }
 
+/// The columns of INCLUDE.
+fn included(
+    create: &ast::CreateIndex,
+    table: &TableDescriptor,
+    method: IndexMethod,
+    text: &str,
+) -> Result<Vec<ColumnId>> {
+    if create.include.is_empty() {
+        return Ok(Vec::new());
+    }
+    if method != IndexMethod::Ordered {
+        return Err(Error::unsupported(
+            "access method \"hnsw\" does not support included columns",
+        ));
+    }
+    if create.columns.len() + create.include.len() > INDEX_COLUMNS_MAX {
+        return Err(Error::exhausted(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("cannot use more than {INDEX_COLUMNS_MAX} columns in an index"),
+        ));
+    }
+    let columns = create.include.iter().map(|ident| {
+        let name = normalize(ident);
+        let position = table.position(&name).ok_or_else(|| {
+            let message = format!("column \"{name}\" does not exist");
+            at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), ident.span, text)
+        })?;
+        Ok(table.columns[position].id)
+    });
+    columns.collect()
+}
+
+/// Where a column is named in an expression.
+fn span_of(expr: &ast::Expr, column: &str) -> Option<Span> {
+    let found = ast::visit_expressions(expr, |expr| match expr {
+        ast::Expr::Identifier(name) if normalize(name) == column => ControlFlow::Break(name.span),
+        ast::Expr::CompoundIdentifier(parts) if parts.last().map(normalize).as_deref() == Some(column) => {
+            ControlFlow::Break(expr.span())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Break(span) => Some(span),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
 fn last_part(name: &ast::ObjectName) -> Result<String> {
     match name.0.last() {
         Some(ast::ObjectNamePart::Identifier(part)) => Ok(normalize(part)),
@@ -403,9 +493,10 @@ fn last_part(name: &ast::ObjectName) -> Result<String> {
 }
 
 /// The name that PostgreSQL gives: table, columns, `idx`, and a number where that is taken.
-fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn]) -> String {
-    let names = columns.iter().filter_map(|column| {
-        let position = table.position_of(column.column)?;
+fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn], included: &[ColumnId]) -> String {
+    let columns = columns.iter().map(|column| column.column);
+    let names = columns.chain(included.iter().copied()).filter_map(|column| {
+        let position = table.position_of(column)?;
         Some(table.columns[position].name.as_str())
     });
     let mut base = format!("{}_{}_idx", table.name, names.collect::<Vec<_>>().join("_"));
@@ -427,9 +518,6 @@ fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn]
 
 fn refuse_options(create: &ast::CreateIndex) -> Result<()> {
     let what = [
-        (!create.include.is_empty(), "INCLUDE"),
-        (create.nulls_distinct == Some(false), "NULLS NOT DISTINCT"),
-        (create.predicate.is_some(), "a partial index"),
         (!create.index_options.is_empty(), "this option of CREATE INDEX"),
         (!create.alter_options.is_empty(), "this option of CREATE INDEX"),
     ];

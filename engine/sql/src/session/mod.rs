@@ -80,6 +80,7 @@ pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
 pub use statements::NamedStatement;
 pub(crate) use statements::{Statements, no_statements};
+pub(crate) use table::unqualified;
 use transaction::Block;
 pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
 use aion_base::{Error, ErrorKind, Result, SqlState};
@@ -71,9 +72,11 @@ impl Session {
         let path = self.search_path()?;
         let names = self.names(catalog, &path);
         names.check_defaults(table)?;
-        names
-            .row_rules(&crate::table::TableShape::new(std::sync::Arc::new(table.clone())))
-            .map(drop)
+        let shape = names.new_shape(Arc::new(table.clone()));
+        for index in &table.indexes {
+            shape.formula(index)?;
+        }
+        names.row_rules(&shape).map(drop)
     }
 }
 
@@ -279,9 +282,6 @@ fn add_unique(
     name: Option<&ast::Ident>,
     catalog: &Catalog,
 ) -> Result<()> {
-    if unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
-        return Err(Error::unsupported("NULLS NOT DISTINCT is not there yet"));
-    }
     if let Some(characteristics) = &unique.characteristics
         && (characteristics.deferrable == Some(true) || characteristics.initially.is_some())
     {
@@ -298,6 +298,7 @@ fn add_unique(
     });
     let index = IndexDescriptor {
         is_unique: true,
+        is_nulls_equal: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
         constraint: Some(Constraint::Unique),
         ..IndexDescriptor::new(IndexId(table.next_index), name, columns.collect())
     };
@@ -404,7 +405,7 @@ fn usable_index(table: &TableDescriptor, name: &str) -> Result<usize> {
 }
 
 /// A condition without the table's own name before its columns: the table may get another one.
-pub(super) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Expr {
+pub(crate) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Expr {
     let mut expr = expr.clone();
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |expr| {
         if let ast::Expr::CompoundIdentifier(parts) = expr {
