@@ -16,6 +16,7 @@ mod copy;
 mod crash;
 mod demo;
 mod documents;
+mod indexes;
 mod isolation;
 mod knobs;
 mod locks;

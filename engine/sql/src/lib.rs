@@ -20,6 +20,7 @@ mod alter_words;
 mod cancel;
 mod cells;
 mod copy;
+mod covering;
 mod cursors;
 mod direct;
 mod dml;

@@ -19,7 +19,7 @@ use aion_base::id::{IndexId, TableId};
 use aion_base::key::{self, ColumnOrder, KeyWriter};
 use aion_base::{Error, Result, SqlState};
 
-use crate::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::descriptor::{IndexDescriptor, IndexPart, TableDescriptor};
 use crate::row::{RowLayout, RowReader};
 use crate::types::SqlType;
 
@@ -42,11 +42,31 @@ pub struct TableKeys {
 pub struct IndexKeys {
     index: IndexId,
     name: String,
-    columns: Vec<(usize, ColumnOrder)>,
+    parts: Vec<(KeyPart, ColumnOrder)>,
+    /// The types of its expressions.
+    expressions: Vec<SqlType>,
     /// Columns that its entries hold and are not ordered by.
     included: Vec<usize>,
     is_unique: bool,
     is_nulls_equal: bool,
+}
+
+/// What stands at one place of an index's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The column at this position of the table.
+    Column(usize),
+    /// This one of the index's expressions.
+    Expression(usize),
+}
+
+/// The values of an index's expressions for a row, as a row of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Computed<'a> {
+    /// Their types.
+    pub layout: &'a RowLayout,
+    /// Their values.
+    pub row: &'a RowReader<'a>,
 }
 
 /// An index entry: a key and its value.
@@ -105,7 +125,8 @@ impl TableKeys {
         Ok(())
     }
 
-    /// Writes the entry of a row in an index into `entry`, replacing what was there. `row_key` is the row's.
+    /// Writes the entry of a row in an index into `entry`, replacing what was there. `row_key` is the row's, `computed` what the index's
+    /// expressions give for it.
     ///
     /// # Errors
     /// 54000 for a key that is too long.
@@ -114,6 +135,7 @@ impl TableKeys {
         index: &IndexKeys,
         layout: &RowLayout,
         row: &RowReader<'_>,
+        computed: Option<Computed<'_>>,
         row_key: &[u8],
         entry: &mut IndexEntry,
     ) -> Result<()> {
@@ -121,15 +143,24 @@ impl TableKeys {
         entry.value.clear();
         let identity = &row_key[key::index_prefix(self.table, ROWS).len()..];
         KeyWriter::new(&mut entry.key).table(self.table, index.index);
-        for &(column, order) in &index.columns {
+        let mut has_null = false;
+        for &(part, order) in &index.parts {
+            let (layout, row, column) = match (part, &computed) {
+                (KeyPart::Column(column), _) => (layout, row, column),
+                (KeyPart::Expression(nth), Some(computed)) => (computed.layout, computed.row, nth),
+                (KeyPart::Expression(_), None) => {
+                    let message = format!("nothing was computed for index \"{}\"", index.name);
+                    return Err(Error::internal(message));
+                }
+            };
+            has_null |= row.is_null(column);
             write_column(layout, row, column, order, &mut entry.key)?;
         }
         for &column in &index.included {
             included::write(layout, row, column, &mut entry.value)?;
         }
         // NULLs differ from each other, so a unique index says nothing about them, unless it says that they are equal.
-        entry.is_unique =
-            index.is_unique && (index.is_nulls_equal || index.columns.iter().all(|&(column, _)| !row.is_null(column)));
+        entry.is_unique = index.is_unique && (index.is_nulls_equal || !has_null);
         let target = if entry.is_unique {
             &mut entry.value
         } else {
@@ -149,16 +180,19 @@ impl IndexKeys {
             (true, true) => ColumnOrder::DESC,
             (true, false) => ColumnOrder::DESC_NULLS_LAST,
         };
-        let columns = index.columns.iter().filter_map(|column| {
-            Some((
-                table.position_of(column.column)?,
-                order(column.is_descending, column.is_nulls_first),
-            ))
+        let mut expressions = 0..;
+        let parts = index.parts().filter_map(|(part, column)| {
+            let part = match part {
+                IndexPart::Column(id) => KeyPart::Column(table.position_of(id)?),
+                IndexPart::Expression(_) => KeyPart::Expression(expressions.next()?),
+            };
+            Some((part, order(column.is_descending, column.is_nulls_first)))
         });
         Self {
             index: index.id,
             name: index.name.clone(),
-            columns: columns.collect(),
+            parts: parts.collect(),
+            expressions: index.expressions.iter().map(|expression| expression.sql_type).collect(),
             included: index.included.iter().filter_map(|&id| table.position_of(id)).collect(),
             is_unique: index.is_unique,
             is_nulls_equal: index.is_nulls_equal,

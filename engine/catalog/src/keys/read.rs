@@ -3,15 +3,22 @@
 use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
-use super::{IndexKeys, KEY_ORDER, ROWS, TableKeys, included};
+use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
 use crate::row::RowLayout;
 use crate::types::SqlType;
 use crate::value::Value;
 
 impl IndexKeys {
-    /// The columns of the index, as positions in the table, with their order.
-    pub fn columns(&self) -> &[(usize, ColumnOrder)] {
-        &self.columns
+    /// What the index is over, with its order.
+    pub fn parts(&self) -> &[(KeyPart, ColumnOrder)] {
+        &self.parts
+    }
+
+    fn type_of(&self, part: KeyPart, layout: &RowLayout) -> SqlType {
+        match part {
+            KeyPart::Column(column) => layout.sql_type(column),
+            KeyPart::Expression(nth) => self.expressions[nth],
+        }
     }
 
     /// The index's id: the second part of its keys.
@@ -60,8 +67,8 @@ impl TableKeys {
         }
         let mut reader = KeyReader::new(entry_key);
         reader.table()?;
-        for &(column, order) in &index.columns {
-            skip(&mut reader, layout.sql_type(column), order)?;
+        for &(part, order) in &index.parts {
+            skip(&mut reader, index.type_of(part, layout), order)?;
         }
         row_key.extend_from_slice(reader.rest());
         Ok(())
@@ -77,7 +84,8 @@ impl TableKeys {
         if index.included.contains(&column) {
             return true;
         }
-        let is_there = index.columns.iter().any(|&(there, _)| there == column) || self.primary_key.contains(&column);
+        let is_in_key = index.parts.iter().any(|&(part, _)| part == KeyPart::Column(column));
+        let is_there = is_in_key || self.primary_key.contains(&column);
         is_there && !matches!(layout.sql_type(column), SqlType::Real | SqlType::Double)
     }
 
@@ -95,8 +103,11 @@ impl TableKeys {
     ) -> Result<()> {
         let mut reader = KeyReader::new(entry_key);
         reader.table()?;
-        for &(column, order) in &index.columns {
-            values[column] = value(&mut reader, layout.sql_type(column), order)?;
+        for &(part, order) in &index.parts {
+            match part {
+                KeyPart::Column(column) => values[column] = value(&mut reader, layout.sql_type(column), order)?,
+                KeyPart::Expression(_) => skip(&mut reader, index.type_of(part, layout), order)?,
+            }
         }
         let mut of_value = KeyReader::new(entry_value);
         let mut held = Vec::with_capacity(index.included.len());

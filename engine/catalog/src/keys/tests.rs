@@ -1,7 +1,7 @@
 //! Keys of rows and of index entries.
 
 use super::*;
-use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
+use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexExpression};
 use crate::row::RowWriter;
 use crate::value::Value;
 
@@ -45,6 +45,7 @@ fn keys(table: &TableDescriptor, a: i32, b: Option<&str>) -> (Vec<u8>, IndexEntr
         &IndexKeys::new(table, &table.indexes[0]),
         &layout,
         &row,
+        None,
         &key,
         &mut entry,
     )
@@ -181,7 +182,7 @@ fn included_columns_are_read_back_as_the_row_has_them() {
             let (mut key, mut found, mut entry) = (Vec::new(), Vec::new(), IndexEntry::default());
             keys_of.row_key(&layout, &reader, 7, &mut key).expect("short");
             keys_of
-                .index_entry(&index, &layout, &reader, &key, &mut entry)
+                .index_entry(&index, &layout, &reader, None, &key, &mut entry)
                 .expect("short");
             assert_eq!(entry.is_unique, is_unique && (is_nulls_equal || row[1] != Value::Null));
             keys_of
@@ -197,6 +198,66 @@ fn included_columns_are_read_back_as_the_row_has_them() {
                 assert_eq!(format!("{:?}", values[column]), format!("{:?}", row[column]));
             }
             assert!((1..types.len()).all(|column| keys_of.is_covered(&index, &layout, column)));
+        }
+    }
+}
+
+#[test]
+fn what_is_computed_is_part_of_the_key_and_of_no_row() {
+    for (is_unique, computed_type) in [(false, SqlType::Text), (true, SqlType::Text), (true, SqlType::Double)] {
+        let mut table = table(&[1], is_unique);
+        table.indexes[0].columns.insert(
+            0,
+            IndexColumn {
+                column: ColumnId::EXPRESSION,
+                is_descending: true,
+                is_nulls_first: false,
+            },
+        );
+        table.indexes[0].expressions.push(IndexExpression {
+            text: "of no matter here".to_owned(),
+            sql_type: computed_type,
+        });
+        let (layout, keys_of) = (RowLayout::new(&table.types()), TableKeys::new(&table));
+        let index = IndexKeys::new(&table, &table.indexes[0]);
+        let mut bytes = Vec::new();
+        let mut writer = RowWriter::new(&layout, &mut bytes);
+        writer.i32(0, 5);
+        writer.bytes(1, b"b");
+        writer.finish();
+        let row = RowReader::new(&layout, &bytes).expect("intact");
+        let its = RowLayout::new(&[computed_type]);
+        for is_null in [false, true] {
+            let mut values = Vec::new();
+            let mut writer = RowWriter::new(&its, &mut values);
+            match computed_type {
+                _ if is_null => {}
+                SqlType::Text => writer.bytes(0, b"computed"),
+                _ => writer.f64(0, -0.0),
+            }
+            writer.finish();
+            let computed = RowReader::new(&its, &values).expect("intact");
+            let computed = Computed {
+                layout: &its,
+                row: &computed,
+            };
+            let (mut key, mut found, mut entry) = (Vec::new(), Vec::new(), IndexEntry::default());
+            keys_of.row_key(&layout, &row, 7, &mut key).expect("short");
+            let missing = keys_of.index_entry(&index, &layout, &row, None, &key, &mut entry);
+            assert!(missing.is_err(), "nothing was computed");
+            keys_of
+                .index_entry(&index, &layout, &row, Some(computed), &key, &mut entry)
+                .expect("short");
+            assert_eq!(entry.is_unique, is_unique && !is_null);
+            keys_of
+                .row_of_entry(&index, &layout, &entry.key, &entry.value, &mut found)
+                .expect("an entry");
+            assert_eq!(found, key, "{is_unique} {computed_type} {is_null}");
+            let mut read = vec![Value::Null; layout.len()];
+            keys_of
+                .values_of_entry(&index, &layout, &entry.key, &entry.value, &mut read)
+                .expect("an entry");
+            assert_eq!(read, [Value::I32(5), Value::Text("b".to_owned())]);
         }
     }
 }

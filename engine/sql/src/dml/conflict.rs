@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aion_base::id::IndexId;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::descriptor::{IndexDescriptor, IndexMethod, TableDescriptor};
+use aion_catalog::descriptor::{ColumnId, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
 use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::catalog::TableProvider;
@@ -158,7 +158,10 @@ fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast:
 /// The unique indexes of a table.
 fn unique(table: &TableDescriptor) -> impl Iterator<Item = &IndexDescriptor> {
     let indexes = table.indexes.iter();
-    indexes.filter(|index| index.is_unique && index.method == IndexMethod::Ordered)
+    // One that is being filled does not know all rows yet.
+    let is_usable =
+        |index: &&IndexDescriptor| index.method == IndexMethod::Ordered && index.state == IndexState::Readable;
+    indexes.filter(|index| index.is_unique).filter(is_usable)
 }
 
 fn all(table: &TableDescriptor) -> Vec<Arbiter> {
@@ -167,7 +170,15 @@ fn all(table: &TableDescriptor) -> Vec<Arbiter> {
     primary.into_iter().chain(others).collect()
 }
 
-/// The keys over exactly these columns, in whatever order. Of partial indexes those that have all rows that fulfil the condition.
+/// What a key is over at one place.
+#[derive(PartialEq)]
+enum Element {
+    Column(usize),
+    Expression(Expr),
+}
+
+/// The keys over exactly these columns and expressions, in whatever order. Of partial indexes those that have all rows that fulfil the
+/// condition.
 fn by_columns(names: &Names<'_>, shape: &Arc<TableShape>, columns: &[ast::Ident], text: &str) -> Result<Vec<Arbiter>> {
     let table = &shape.descriptor;
     let mut condition = Vec::new();
@@ -175,15 +186,18 @@ fn by_columns(names: &Names<'_>, shape: &Arc<TableShape>, columns: &[ast::Ident]
     match inference::carried(columns)? {
         None => {
             for column in columns {
-                wanted.push(position(table, column, text)?);
+                wanted.push(Element::Column(position(table, column, text)?));
             }
         }
         Some(inference) => {
             for element in inference.elements {
-                let ast::Expr::Identifier(column) = &element else {
-                    return Err(Error::unsupported("an expression in ON CONFLICT is not there yet"));
-                };
-                wanted.push(position(table, column, text)?);
+                wanted.push(match stripped(&element) {
+                    ast::Expr::Identifier(column) => Element::Column(position(table, column, text)?),
+                    expr => match names.normal(shape, &unqualified(expr, table).to_string())? {
+                        Some(normal) => Element::Expression(normal),
+                        None => return Err(no_key()),
+                    },
+                });
             }
             if let Some(expr) = inference.condition {
                 condition = names.conjuncts(shape, &unqualified(&expr, table).to_string())?;
@@ -191,32 +205,47 @@ fn by_columns(names: &Names<'_>, shape: &Arc<TableShape>, columns: &[ast::Ident]
         }
     }
     let condition: Vec<&Expr> = condition.iter().collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let is_wanted = |mut positions: Vec<usize>| {
-        positions.sort_unstable();
-        positions == wanted
+    let is_wanted = |parts: Vec<Element>| {
+        parts.iter().all(|part| wanted.contains(part)) && wanted.iter().all(|element| parts.contains(element))
     };
     let mut found = Vec::new();
-    if is_wanted(table.primary_key_positions()) {
+    let primary_key = table.primary_key_positions().into_iter();
+    if is_wanted(primary_key.map(Element::Column).collect()) {
         found.push(Arbiter::PrimaryKey);
     }
     for index in unique(table) {
-        let positions = index.columns.iter().filter_map(|part| table.position_of(part.column));
-        let has_all_rows = match shape.formula(index)? {
-            Some(formula) => implied(&formula.conjuncts, &condition).is_some(),
-            None => true,
-        };
-        if has_all_rows && is_wanted(positions.collect()) {
+        let formula = shape.formula(index)?;
+        let has_all_rows = formula
+            .as_ref()
+            .is_none_or(|formula| implied(&formula.conjuncts, &condition).is_some());
+        let mut expressions = formula.iter().flat_map(|formula| &formula.expressions);
+        let parts = index.columns.iter().map(|part| match part.column {
+            ColumnId::EXPRESSION => expressions.next()?.normal.clone().map(Element::Expression),
+            id => table.position_of(id).map(Element::Column),
+        });
+        let parts: Option<Vec<_>> = parts.collect();
+        if has_all_rows && parts.is_some_and(&is_wanted) {
             found.push(Arbiter::Index(index.id));
         }
     }
     match found.is_empty() {
         false => Ok(found),
-        true => Err(Error::invalid(
-            SqlState::INVALID_COLUMN_REFERENCE,
-            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-        )),
+        true => Err(no_key()),
+    }
+}
+
+fn no_key() -> Error {
+    Error::invalid(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+    )
+}
+
+/// An expression without parentheses around it.
+fn stripped(expr: &ast::Expr) -> &ast::Expr {
+    match expr {
+        ast::Expr::Nested(inner) => stripped(inner),
+        other => other,
     }
 }
 

@@ -415,7 +415,7 @@ fn plan_delete(
 pub fn key_positions(shape: &TableShape) -> Vec<usize> {
     let table = &shape.descriptor;
     let unique = table.indexes.iter();
-    let unique = unique.filter(|index| index.is_unique && index.predicate.is_none());
+    let unique = unique.filter(|index| index.is_unique && !index.is_computed());
     let unique = unique.flat_map(|index| {
         index
             .columns

@@ -7,13 +7,12 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
-use aion_catalog::keys::{IndexEntry, IndexKeys, ROWS};
+use aion_catalog::keys::{IndexEntry, ROWS};
 use aion_catalog::row::RowReader;
 
-use super::row_index::RowIndex;
-use super::rules::shown;
+use super::row_index::{RowIndex, shown_column};
 use crate::system::quoted;
-use crate::table::{BatchBuilder, TableShape};
+use crate::table::TableShape;
 use crate::transaction::Transaction;
 
 /// Writes rows, one by one, with their index entries.
@@ -186,7 +185,8 @@ impl RowWrites {
     }
 
     /// Deletes the entries of the row at `key`, which is `old`, but for those that `row`, with its key in `self.key`, has as well: these
-    /// are noted in `self.kept`, as are the indexes that have an entry of neither. Who reads a row through an entry reads the row's key, too, so nobody misses the change.
+    /// are noted in `self.kept`, as are the indexes that have an entry of neither. Who reads a row through an entry reads the row's key,
+    /// too, so nobody misses the change.
     fn remove_changed_entries(&mut self, key: &[u8], old: &[u8], row: &RowReader<'_>) -> Result<()> {
         let shape = self.shape.clone();
         let old = RowReader::new(&shape.layout, old)?;
@@ -236,9 +236,8 @@ impl RowWrites {
                 if !entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
                 }
-                let keys: IndexKeys = index.keys().clone();
-                let columns: Vec<_> = keys.columns().iter().map(|&(column, _)| column).collect();
-                return Err(self.duplicate(keys.name(), &columns, row));
+                let parts = index.shown(&self.shape, row)?;
+                return Err(duplicate(&self.shape, index.keys().name(), parts));
             }
         }
         Ok(())
@@ -268,43 +267,33 @@ impl RowWrites {
     fn duplicate_row(&self, row: &RowReader<'_>) -> Error {
         let table = &self.shape.descriptor;
         let name = table.primary_key_name.as_deref().unwrap_or("primary key");
-        self.duplicate(name, &table.primary_key_positions(), row)
-    }
-
-    /// 23505 with the values that are there already.
-    fn duplicate(&self, constraint: &str, columns: &[usize], row: &RowReader<'_>) -> Error {
-        let table = &self.shape.descriptor;
-        let names: Vec<_> = columns
-            .iter()
-            .map(|&column| quoted(&table.columns[column].name))
-            .collect();
-        let values: Vec<_> = columns.iter().map(|&column| show(&self.shape, row, column)).collect();
-        Error::conflict(
-            SqlState::UNIQUE_VIOLATION,
-            format!("duplicate key value violates unique constraint \"{constraint}\""),
-        )
-        .with_detail(format!(
-            "Key ({})=({}) already exists.",
-            names.join(", "),
-            values.join(", ")
-        ))
-        .with_schema(table.schema.clone())
-        .with_table(table.name.clone())
-        .with_constraint(constraint)
+        let columns = table.primary_key_positions().into_iter();
+        let parts = columns.map(|column| {
+            (
+                quoted(&table.columns[column].name),
+                shown_column(&self.shape, row, column),
+            )
+        });
+        duplicate(&self.shape, name, parts.collect())
     }
 }
 
-/// A column's value as text.
-fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
-    let mut builder = match shape.schema.project(&[column]) {
-        Ok(schema) => BatchBuilder::new(&shape.layout, &[column], Arc::new(schema)),
-        Err(_) => return "?".to_owned(),
-    };
-    let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());
-    match batch {
-        Ok(batch) => shown(batch.column(0), shape.descriptor.columns[column].sql_type, 0),
-        Err(_) => "?".to_owned(),
-    }
+/// 23505 with what is there already: each part of the key, and its value.
+fn duplicate(shape: &TableShape, constraint: &str, parts: Vec<(String, String)>) -> Error {
+    let table = &shape.descriptor;
+    let (names, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Error::conflict(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{constraint}\""),
+    )
+    .with_detail(format!(
+        "Key ({})=({}) already exists.",
+        names.join(", "),
+        values.join(", ")
+    ))
+    .with_schema(table.schema.clone())
+    .with_table(table.name.clone())
+    .with_constraint(constraint)
 }
 
 /// The next hidden row id: rises in this process, and with the clock from one process to the next.

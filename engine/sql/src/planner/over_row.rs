@@ -1,4 +1,4 @@
-//! Expressions over one row of a table, by their texts: CHECK constraints and the conditions of partial indexes.
+//! Expressions over one row of a table, by their texts: CHECK constraints, the conditions of partial indexes, and what indexes are over.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::logical_expr::expr_rewriter::{unnormalize_col, unnormalize_cols};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::sqlparser::ast;
 
@@ -19,13 +21,14 @@ use super::{BeyondRow, Names};
 use crate::dml::{RowRules, TARGET, normalize, select, target_as};
 use crate::error::translate;
 use crate::parse;
-use crate::table::{Formula, Formulas, Table, TableShape, has_formulas};
+use crate::table::{Expression, Formula, Formulas, Table, TableShape, computed_columns, has_formulas};
 
 /// What an expression is for: what is said of one that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Check,
     Predicate,
+    Expression,
 }
 
 /// An expression, and the columns that it is over.
@@ -44,7 +47,7 @@ impl Names<'_> {
     /// 42xxx for a condition that is none over the table's columns.
     pub fn row_rules(&self, shape: &Arc<TableShape>) -> Result<Option<Arc<RowRules>>> {
         RowRules::new(&shape.descriptor, |text| {
-            let Analyzed { expr, schema } = self.condition(shape, text, Purpose::Check)?;
+            let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Check)?;
             self.physical(expr, &schema)
         })
     }
@@ -59,7 +62,7 @@ impl Names<'_> {
 
     fn formulas(&self, shape: &Arc<TableShape>) -> Result<Formulas> {
         let indexes = shape.descriptor.indexes.iter();
-        let computed = indexes.filter(|index| index.predicate.is_some());
+        let computed = indexes.filter(|index| index.is_computed());
         computed
             .map(|index| Ok((index.id, Arc::new(self.formula(shape, index)?))))
             .collect()
@@ -71,11 +74,16 @@ impl Names<'_> {
     /// 42xxx for texts that are no expressions over the table's columns, 42P17 for functions that are not immutable.
     pub fn formula(&self, shape: &Arc<TableShape>, index: &IndexDescriptor) -> Result<Formula> {
         let condition = match &index.predicate {
-            Some(text) => Some(unnormalize_col(self.condition(shape, text, Purpose::Predicate)?.expr)),
+            Some(text) => Some(unnormalize_col(self.analyzed(shape, text, Purpose::Predicate)?.expr)),
             None => None,
         };
+        let mut expressions = Vec::new();
+        for expression in &index.expressions {
+            let found = self.analyzed(shape, &expression.text, Purpose::Expression)?;
+            expressions.push(unnormalize_col(found.expr));
+        }
         let mut columns = Vec::new();
-        for column in condition.iter().flat_map(Expr::column_refs) {
+        for column in condition.iter().chain(&expressions).flat_map(Expr::column_refs) {
             let position = shape.descriptor.position(&column.name);
             columns.push(position.ok_or_else(|| Error::internal("a column of a condition is not the table's"))?);
         }
@@ -84,7 +92,16 @@ impl Names<'_> {
         let schema = shape.schema.project(&columns);
         let schema = Arc::new(schema.map_err(|error| Error::internal(error.to_string()))?);
         let over = DFSchema::try_from(schema.clone()).map_err(|error| translate(error, ""))?;
+        let texts = index.expressions.iter().map(|expression| &expression.text);
+        let expressions = expressions.into_iter().zip(texts).map(|(expr, text)| {
+            Ok(Expression {
+                normal: self.normal(shape, text)?,
+                physical: self.physical(expr, &over)?,
+            })
+        });
         Ok(Formula {
+            expressions: expressions.collect::<Result<_>>()?,
+            computed: computed_columns(index),
             conjuncts: match &index.predicate {
                 Some(text) => self.conjuncts(shape, text)?,
                 None => Vec::new(),
@@ -93,6 +110,40 @@ impl Names<'_> {
             columns,
             schema,
         })
+    }
+
+    /// The type of what an index is to be over.
+    ///
+    /// # Errors
+    /// 42xxx for a text that is no expression over the table's columns, 42P17 for functions that are not immutable.
+    pub fn expression_type(&self, shape: &Arc<TableShape>, text: &str) -> Result<SqlType> {
+        let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Expression)?;
+        SqlType::from_arrow(&expr.get_type(&schema).map_err(|error| translate(error, ""))?)
+    }
+
+    /// An expression over the rows of a table as the optimizer leaves it in a query's filter; None where it makes something else of it.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn normal(&self, shape: &Arc<TableShape>, text: &str) -> Result<Option<Expr>> {
+        let plan = self.over_row(shape, vec![parse::parse_expression(text)?], None)?;
+        let plan = self.state.optimize(&plan).map_err(|error| translate(error, ""))?;
+        let LogicalPlan::Projection(projection) = plan else {
+            return Ok(None);
+        };
+        let of_table = match &*projection.input {
+            LogicalPlan::SubqueryAlias(alias) => matches!(&*alias.input, LogicalPlan::TableScan(_)),
+            input => matches!(input, LogicalPlan::TableScan(_)),
+        };
+        let [expr] = projection.expr.as_slice() else {
+            return Ok(None);
+        };
+        if of_table {
+            return Ok(Some(unnormalize_col(expr.clone().unalias_nested().data)));
+        }
+        // What is in it twice is computed once, below: in a filter of a scan it is not.
+        let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Expression)?;
+        Ok(Some(unnormalize_col(self.simplified(expr, &schema)?)))
     }
 
     /// A condition over the rows of a table as a query's filter: all of these, as the optimizer leaves them.
@@ -123,8 +174,8 @@ impl Names<'_> {
         })
     }
 
-    /// A condition over the columns of a table.
-    fn condition(&self, shape: &Arc<TableShape>, text: &str, purpose: Purpose) -> Result<Analyzed> {
+    /// An expression over the columns of a table; a condition, where the purpose wants one.
+    fn analyzed(&self, shape: &Arc<TableShape>, text: &str, purpose: Purpose) -> Result<Analyzed> {
         let expr = parse::parse_expression(text)?;
         self.check_over_row(&expr, purpose)?;
         let plan = self.over_row(shape, vec![expr], None)?;
@@ -139,12 +190,12 @@ impl Names<'_> {
         };
         let schema = projection.input.schema().clone();
         let found = condition.get_type(&schema).map_err(failed)?;
-        if !matches!(found, DataType::Boolean | DataType::Null) {
+        if purpose != Purpose::Expression && !matches!(found, DataType::Boolean | DataType::Null) {
             let named = SqlType::from_arrow(&found).map(|found| found.base_name().to_owned());
             let named = named.unwrap_or_else(|_| found.to_string());
             let clause = match purpose {
                 Purpose::Check => "CHECK",
-                Purpose::Predicate => "WHERE",
+                Purpose::Predicate | Purpose::Expression => "WHERE",
             };
             return Err(Error::invalid(
                 SqlState::DATATYPE_MISMATCH,
@@ -155,9 +206,9 @@ impl Names<'_> {
             Expr::Alias(alias) => (*alias.expr).clone(),
             other => other.clone(),
         };
-        match purpose == Purpose::Predicate && !is_immutable(&expr) {
-            true => Err(not_immutable()),
-            false => Ok(Analyzed { expr, schema }),
+        match is_immutable(&expr) {
+            true => Ok(Analyzed { expr, schema }),
+            false => not_immutable(purpose).map(|()| Analyzed { expr, schema }),
         }
     }
 
@@ -178,14 +229,25 @@ impl Names<'_> {
     }
 
     fn physical(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        let physical = self.state.create_physical_expr(expr, schema);
+        // Some functions, coalesce for one, are nothing but what they are simplified to.
+        let physical = self.state.create_physical_expr(self.simplified(expr, schema)?, schema);
         physical.map_err(|error| translate(error, ""))
+    }
+
+    fn simplified(&self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+        let context = SimplifyContext::builder()
+            .with_config_options(self.state.config_options().clone())
+            .with_schema(Arc::new(schema.clone()))
+            .build();
+        let simplified = ExprSimplifier::new(context).simplify(expr);
+        simplified.map_err(|error| translate(error, ""))
     }
 
     fn check_over_row(&self, expr: &ast::Expr, purpose: Purpose) -> Result<()> {
         let (of_query, of_others) = match purpose {
             Purpose::Check => ("check constraint", "check constraints"),
             Purpose::Predicate => ("index predicate", "index predicates"),
+            Purpose::Expression => ("index expression", "index expressions"),
         };
         let invalid = |state, what: &str| {
             let message = format!("{what} functions are not allowed in {of_others}");
@@ -197,18 +259,24 @@ impl Names<'_> {
             Some(BeyondRow::Aggregate) => return invalid(SqlState::GROUPING_ERROR, "aggregate"),
             Some(BeyondRow::Window) => return invalid(SqlState::WINDOWING_ERROR, "window"),
         }
-        match purpose == Purpose::Predicate && calls_stable(expr) {
-            true => Err(not_immutable()),
+        match calls_stable(expr) {
+            true => not_immutable(purpose),
             false => Ok(()),
         }
     }
 }
 
-fn not_immutable() -> Error {
-    Error::invalid(
+/// What is said of an expression that does not give the same for the same row at any time: a CHECK takes it.
+fn not_immutable(purpose: Purpose) -> Result<()> {
+    let what = match purpose {
+        Purpose::Check => return Ok(()),
+        Purpose::Predicate => "predicate",
+        Purpose::Expression => "expression",
+    };
+    Err(Error::invalid(
         SqlState::INVALID_OBJECT_DEFINITION,
-        "functions in index predicate must be marked IMMUTABLE",
-    )
+        format!("functions in index {what} must be marked IMMUTABLE"),
+    ))
 }
 
 /// Whether an expression gives the same for the same row at any time.

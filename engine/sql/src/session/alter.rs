@@ -405,6 +405,7 @@ impl Session {
         self.add_sequences(&mut definition, &mut table, counted, catalog)?;
         let mut built = Vec::new();
         if is_rewritten {
+            self.type_expressions(&mut table, catalog)?;
             let (storage, private) = self.engine.storages.private_storage()?;
             definition.keep(private);
             definition.retire(KeyRange::table(before.storage));
@@ -448,6 +449,21 @@ impl Session {
             self.fill_privately(&mut definition, &shape, index)?;
         }
         Ok(definition)
+    }
+
+    /// What indexes are over may have another type, where a column has.
+    fn type_expressions(&self, table: &mut TableDescriptor, catalog: &Catalog) -> Result<()> {
+        if table.indexes.iter().all(|index| index.expressions.is_empty()) {
+            return Ok(());
+        }
+        let path = self.search_path()?;
+        let names = self.names(catalog, &path);
+        let shape = TableShape::new(Arc::new(table.clone()));
+        for expression in table.indexes.iter_mut().flat_map(|index| &mut index.expressions) {
+            expression.sql_type = names.expression_type(&shape, &expression.text)?;
+            aion_catalog::keys::check_key_type(expression.sql_type, &expression.text)?;
+        }
+        Ok(())
     }
 
     /// An index is to be filled from the rows of its table, where nobody sees it before the commit.
@@ -545,7 +561,7 @@ impl Draft<'_> {
         let old_name = std::mem::replace(&mut self.table.columns[position].name, new_name.clone());
         let checks = self.table.checks.iter_mut().map(|check| &mut check.expression);
         let indexes = self.table.indexes.iter_mut();
-        for text in checks.chain(indexes.filter_map(|index| index.predicate.as_mut())) {
+        for text in checks.chain(indexes.flat_map(IndexDescriptor::texts_mut)) {
             let mut expr = parse::parse_expression(text)?;
             if named_columns(&expr).contains(&old_name) {
                 rename(&mut expr, &old_name, &new_name);

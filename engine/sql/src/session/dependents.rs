@@ -266,15 +266,13 @@ pub(super) fn take_column(table: &mut TableDescriptor, id: ColumnId) {
     table.checks.retain(|check| !check.columns.contains(&id));
 }
 
-/// Whether an index has the column in its key, beside it or in its condition. Of a text that cannot be read it is not known, and said.
+/// Whether an index has the column in its key, beside it or in its texts. Of a text that cannot be read it is not known, and said.
 fn index_names(index: &IndexDescriptor, id: ColumnId, name: &str) -> bool {
     let is_in_text = |text: &String| match parse::parse_expression(text) {
         Ok(expr) => named_columns(&expr).contains(name),
         Err(_) => true,
     };
-    index.columns.iter().any(|part| part.column == id)
-        || index.included.contains(&id)
-        || index.predicate.as_ref().is_some_and(is_in_text)
+    index.columns.iter().any(|part| part.column == id) || index.included.contains(&id) || index.texts().any(is_in_text)
 }
 
 /// Lets one view after the other be what `fate` says of it, those that others stand on before these. The views that change, or the

@@ -5,27 +5,28 @@
 //! before rely upon the table's descriptor and are refused likewise. A vector index has no entries: it is built in memory
 //! from the rows (see `vector`).
 
-use std::ops::ControlFlow;
+mod parts;
+
 use std::sync::Arc;
 
 use aion_base::id::IndexId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::SqlType;
-use aion_catalog::descriptor::{ColumnId, Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
-use aion_catalog::keys::{ROWS, check_key_type};
+use aion_catalog::descriptor::{Distance, IndexDescriptor, IndexMethod, TableDescriptor};
+use aion_catalog::keys::ROWS;
 use aion_catalog::objects::{Catalog, Object};
 use aion_storage::Direction;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
-use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Session;
 use super::ddl::Definition;
-use super::table::{INDEX_COLUMNS_MAX, named_columns, next_index, unqualified};
+use super::table::{next_index, unqualified};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, at, normalize, reference};
+use crate::system::index_names;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
+use parts::included;
 
 impl Session {
     pub(super) fn create_index(&self, create: &ast::CreateIndex, catalog: &Catalog, text: &str) -> Result<Definition> {
@@ -41,38 +42,38 @@ impl Session {
             Err(error) => return Err(place(error)),
         };
         let method = method(create)?;
-        let columns = columns(create, &table, method, text)?;
-        let included = included(create, &table, method, text)?;
-        let name = match &create.name {
-            Some(name) => last_part(name)?,
-            None => free_name(catalog, &table, &columns, &included),
-        };
-        if create.if_not_exists
-            && (catalog.table_of_index(&table.schema, &name).is_some()
-                || catalog.object(&table.schema, &name).is_some())
-        {
-            let notice = format!("relation \"{name}\" already exists, skipping");
-            return Ok(Definition::nothing("CREATE INDEX", SqlState::DUPLICATE_TABLE, notice));
-        }
-        catalog
-            .check_new(&table.schema, &name, "index")
-            .map_err(|error| match &create.name {
-                Some(name) => at(error, name.span(), text),
-                None => error,
-            })?;
-        let mut changed = table.as_ref().clone();
-        let index = IndexDescriptor {
+        let mut changed = TableDescriptor::clone(&table);
+        let (columns, expressions) = self.parts(create, &table, method, catalog, text)?;
+        let mut index = IndexDescriptor {
             is_unique: create.unique,
             is_nulls_equal: create.nulls_distinct == Some(false),
-            included,
+            included: included(create, &table, method, text)?,
             predicate: create
                 .predicate
                 .as_ref()
                 .map(|expr| unqualified(expr, &table).to_string()),
             method,
-            ..IndexDescriptor::new(IndexId(changed.next_index), name, columns)
+            expressions,
+            ..IndexDescriptor::new(IndexId(changed.next_index), String::new(), columns)
         };
-        self.check_index(create, &table, &index, catalog, text)?;
+        index.name = match &create.name {
+            Some(name) => last_part(name)?,
+            None => free_name(catalog, &table, &index),
+        };
+        let name = &index.name;
+        if create.if_not_exists
+            && (catalog.table_of_index(&table.schema, name).is_some() || catalog.object(&table.schema, name).is_some())
+        {
+            let notice = format!("relation \"{name}\" already exists, skipping");
+            return Ok(Definition::nothing("CREATE INDEX", SqlState::DUPLICATE_TABLE, notice));
+        }
+        catalog
+            .check_new(&table.schema, name, "index")
+            .map_err(|error| match &create.name {
+                Some(name) => at(error, name.span(), text),
+                None => error,
+            })?;
+        self.check_condition(create, &table, &index, catalog, text)?;
         changed.next_index = next_index(&changed)?;
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
@@ -85,39 +86,6 @@ impl Session {
             IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }
         Ok(definition)
-    }
-
-    /// Whether the condition of an index is one over the rows of its table.
-    fn check_index(
-        &self,
-        create: &ast::CreateIndex,
-        table: &Arc<TableDescriptor>,
-        index: &IndexDescriptor,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<()> {
-        let Some(predicate) = &create.predicate else {
-            return Ok(());
-        };
-        if index.method != IndexMethod::Ordered {
-            return Err(Error::unsupported("an hnsw index cannot be partial"));
-        }
-        let named = named_columns(predicate);
-        if let Some(missing) = named.iter().find(|name| table.position(name).is_none()) {
-            let message = format!("column \"{missing}\" does not exist");
-            let error = Error::not_found(SqlState::UNDEFINED_COLUMN, message);
-            return Err(match span_of(predicate, missing) {
-                Some(span) => at(error, span, text),
-                None => error,
-            });
-        }
-        let path = self.search_path()?;
-        let names = self.names(catalog, &path);
-        let formula = names.formula(&TableShape::new(table.clone()), index);
-        formula.map(drop).map_err(|error| match error.state() {
-            SqlState::DATATYPE_MISMATCH => at(error, predicate.span(), text),
-            _ => error,
-        })
     }
 
     pub(super) fn drop_indexes(
@@ -386,105 +354,6 @@ fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
     })
 }
 
-fn columns(
-    create: &ast::CreateIndex,
-    table: &TableDescriptor,
-    method: IndexMethod,
-    text: &str,
-) -> Result<Vec<IndexColumn>> {
-    let is_ordered = method == IndexMethod::Ordered;
-    let limit = if is_ordered { INDEX_COLUMNS_MAX } else { 1 };
-    if create.columns.len() > limit {
-        return Err(Error::exhausted(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("cannot use more than {limit} columns in the index"),
-        ));
-    }
-    let mut columns = Vec::new();
-    for column in &create.columns {
-        let place = |error| at(error, column.column.expr.span(), text);
-        let ast::Expr::Identifier(name) = &column.column.expr else {
-            return Err(place(Error::unsupported("an index on an expression is not there yet")));
-        };
-        let name = normalize(name);
-        let position = table.position(&name).ok_or_else(|| {
-            place(Error::not_found(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{name}\" does not exist"),
-            ))
-        })?;
-        let descriptor = &table.columns[position];
-        if is_ordered {
-            if column.operator_class.is_some() {
-                return Err(place(Error::unsupported(
-                    "operator classes of ordered indexes are not there yet",
-                )));
-            }
-            check_key_type(descriptor.sql_type, &name).map_err(place)?;
-        } else if !matches!(descriptor.sql_type, SqlType::Vector(Some(_))) {
-            let message = match descriptor.sql_type {
-                SqlType::Vector(None) => format!("column \"{name}\" does not have dimensions"),
-                other => format!("column \"{name}\" is a {other}; an hnsw index is on a vector"),
-            };
-            return Err(place(Error::invalid(SqlState::DATATYPE_MISMATCH, message)));
-        }
-        let is_descending = column.column.options.asc == Some(false);
-        columns.push(IndexColumn {
-            column: descriptor.id,
-            is_descending,
-            is_nulls_first: column.column.options.nulls_first.unwrap_or(is_descending),
-        });
-    }
-    Ok(columns)
-}
-
-/// The columns of INCLUDE.
-fn included(
-    create: &ast::CreateIndex,
-    table: &TableDescriptor,
-    method: IndexMethod,
-    text: &str,
-) -> Result<Vec<ColumnId>> {
-    if create.include.is_empty() {
-        return Ok(Vec::new());
-    }
-    if method != IndexMethod::Ordered {
-        return Err(Error::unsupported(
-            "access method \"hnsw\" does not support included columns",
-        ));
-    }
-    if create.columns.len() + create.include.len() > INDEX_COLUMNS_MAX {
-        return Err(Error::exhausted(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("cannot use more than {INDEX_COLUMNS_MAX} columns in an index"),
-        ));
-    }
-    let columns = create.include.iter().map(|ident| {
-        let name = normalize(ident);
-        let position = table.position(&name).ok_or_else(|| {
-            let message = format!("column \"{name}\" does not exist");
-            at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), ident.span, text)
-        })?;
-        Ok(table.columns[position].id)
-    });
-    columns.collect()
-}
-
-/// Where a column is named in an expression.
-fn span_of(expr: &ast::Expr, column: &str) -> Option<Span> {
-    let found = ast::visit_expressions(expr, |expr| match expr {
-        ast::Expr::Identifier(name) if normalize(name) == column => ControlFlow::Break(name.span),
-        ast::Expr::CompoundIdentifier(parts) if parts.last().map(normalize).as_deref() == Some(column) => {
-            ControlFlow::Break(expr.span())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    match found {
-        ControlFlow::Break(span) => Some(span),
-        ControlFlow::Continue(()) => None,
-    }
-}
-
 fn last_part(name: &ast::ObjectName) -> Result<String> {
     match name.0.last() {
         Some(ast::ObjectNamePart::Identifier(part)) => Ok(normalize(part)),
@@ -493,13 +362,8 @@ fn last_part(name: &ast::ObjectName) -> Result<String> {
 }
 
 /// The name that PostgreSQL gives: table, columns, `idx`, and a number where that is taken.
-fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn], included: &[ColumnId]) -> String {
-    let columns = columns.iter().map(|column| column.column);
-    let names = columns.chain(included.iter().copied()).filter_map(|column| {
-        let position = table.position_of(column)?;
-        Some(table.columns[position].name.as_str())
-    });
-    let mut base = format!("{}_{}_idx", table.name, names.collect::<Vec<_>>().join("_"));
+fn free_name(catalog: &Catalog, table: &TableDescriptor, index: &IndexDescriptor) -> String {
+    let mut base = format!("{}_{}_idx", table.name, index_names(table, index).join("_"));
     // Room for the number, within the limit of names.
     let mut end = base.len().min(58);
     while !base.is_char_boundary(end) {

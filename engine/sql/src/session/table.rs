@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use super::Session;
 use super::ddl::Definition;
 use super::sequence::{Counted, check_identity_type, serial};
+use crate::covering;
 use crate::dml::{at, normalize};
 use crate::generated::{self, IdentityChange};
 use crate::planner::sql_type;
@@ -265,6 +266,10 @@ pub(super) fn set_primary_key(
             format!("multiple primary keys for table \"{}\" are not allowed", table.name),
         ));
     }
+    if !covering::split(columns).1.is_empty() {
+        let message = "INCLUDE of a primary key is not there: where it is, the row is";
+        return Err(Error::unsupported(message));
+    }
     let name = key_name(table, name, &[], "pkey", catalog)?;
     for position in key_positions(table, columns, "primary key")? {
         let column = &mut table.columns[position];
@@ -289,8 +294,22 @@ fn add_unique(
             "a UNIQUE constraint that is DEFERRABLE is not there yet",
         ));
     }
-    let positions = key_positions(table, columns, "unique")?;
-    let name = key_name(table, name, columns, "key", catalog)?;
+    let (key, included) = covering::split(columns);
+    let positions = key_positions(table, key, "unique")?;
+    let included = included.iter().map(|name| match table.position(name) {
+        Some(position) => Ok(table.columns[position].id),
+        None => Err(Error::not_found(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{name}\" named in key does not exist"),
+        )),
+    });
+    let included: Vec<ColumnId> = included.collect::<Result<_>>()?;
+    let names: Vec<String> = columns
+        .iter()
+        .filter(|&name| table.position(name).is_some())
+        .cloned()
+        .collect();
+    let name = key_name(table, name, &names, "key", catalog)?;
     let columns = positions.into_iter().map(|position| IndexColumn {
         column: table.columns[position].id,
         is_descending: false,
@@ -299,6 +318,7 @@ fn add_unique(
     let index = IndexDescriptor {
         is_unique: true,
         is_nulls_equal: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+        included,
         constraint: Some(Constraint::Unique),
         ..IndexDescriptor::new(IndexId(table.next_index), name, columns.collect())
     };
@@ -391,6 +411,11 @@ fn usable_index(table: &TableDescriptor, name: &str) -> Result<usize> {
     let is_plain = |part: &IndexColumn| !part.is_descending && !part.is_nulls_first;
     let what = match index {
         index if !index.is_unique => Some("is not a unique index"),
+        index if !index.expressions.is_empty() => {
+            let message = format!("index \"{name}\" contains expressions");
+            return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("Cannot create a primary key or unique constraint using such an index."));
+        }
         index if index.predicate.is_some() => Some("is a partial index"),
         index if !index.columns.iter().all(is_plain) => Some("does not have default sorting behavior"),
         _ => None,
@@ -469,7 +494,7 @@ pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String
 }
 
 /// The names in an expression that may be columns.
-pub(super) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
+pub(crate) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let _: ControlFlow<()> = ast::visit_expressions(expr, |expr| {
         match expr {

@@ -1,4 +1,4 @@
-//! What is computed of a row for an index of its table: whether a partial index has an entry of it.
+//! What is computed of a row for an index of its table: whether a partial index has an entry of it, and the values of expressions.
 //!
 //! **Vocabulary.** A *formula* is what is planned of an index's texts: once as the optimizer makes it of a query, so that the two can be
 //! compared, and once to be evaluated over the columns that it names.
@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use aion_base::id::IndexId;
 use aion_base::{Error, Result};
-use aion_catalog::descriptor::TableDescriptor;
-use datafusion::arrow::array::{Array, BooleanArray};
+use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, IndexDescriptor, TableDescriptor};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 
 use super::{BatchBuilder, TableShape};
+use crate::cells::canonical;
 use crate::error::translate;
 
 /// The formulas of a table's indexes; those without one are not in it.
@@ -31,10 +32,23 @@ pub struct Formula {
     pub conjuncts: Vec<Expr>,
     /// The same, over a batch of `columns`.
     pub condition: Option<Arc<dyn PhysicalExpr>>,
+    /// The index's expressions, in their order.
+    pub expressions: Vec<Expression>,
+    /// The expressions as the columns of a table of their own; None where there is none.
+    pub computed: Option<Arc<TableShape>>,
     /// The columns that it names, by position.
     pub columns: Vec<usize>,
     /// Theirs.
     pub schema: SchemaRef,
+}
+
+/// An expression that an index is over.
+#[derive(Debug)]
+pub struct Expression {
+    /// As the optimizer leaves it in a query's filter; None where it makes something else of it, which no filter is compared with.
+    pub normal: Option<Expr>,
+    /// The same, over a batch of the formula's columns.
+    pub physical: Arc<dyn PhysicalExpr>,
 }
 
 impl Formula {
@@ -62,11 +76,43 @@ impl Formula {
             None => Err(Error::internal("the condition of an index gives no boolean")),
         }
     }
+
+    /// The values of the expressions for the rows of a batch of its columns.
+    ///
+    /// # Errors
+    /// What the expressions may fail with.
+    pub fn values(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let Some(computed) = &self.computed else {
+            return Ok(Vec::new());
+        };
+        let types = computed.descriptor.columns.iter().map(|column| column.sql_type);
+        let values = self.expressions.iter().zip(types).map(|(expression, sql_type)| {
+            let value = expression.physical.evaluate(rows);
+            let value = value.and_then(|value| value.into_array(rows.num_rows()));
+            canonical(&value.map_err(|error| translate(error, ""))?, sql_type)
+        });
+        values.collect()
+    }
 }
 
 /// Whether something is to be computed for an index of a table.
 pub fn has_formulas(table: &TableDescriptor) -> bool {
-    table.indexes.iter().any(|index| index.predicate.is_some())
+    table.indexes.iter().any(IndexDescriptor::is_computed)
+}
+
+/// The expressions of an index as the columns of a table.
+pub fn computed_columns(index: &IndexDescriptor) -> Option<Arc<TableShape>> {
+    let columns = index.expressions.iter().zip(1..);
+    let columns: Vec<_> = columns
+        .map(|(expression, id)| ColumnDescriptor::new(ColumnId(id), expression.text.clone(), expression.sql_type))
+        .collect();
+    if columns.is_empty() {
+        return None;
+    }
+    Some(TableShape::new(Arc::new(TableDescriptor {
+        columns,
+        ..TableDescriptor::new("", index.name.clone())
+    })))
 }
 
 /// An error once more: [`Error`] is told once, and a shape's may be met by many.

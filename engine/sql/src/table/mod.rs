@@ -38,7 +38,7 @@ use scan::Filter;
 
 pub(crate) use access::{Access, LOOKUP};
 pub(crate) use decode::BatchBuilder;
-pub(crate) use formula::{Formula, Formulas, has_formulas};
+pub(crate) use formula::{Expression, Formula, Formulas, computed_columns, has_formulas};
 pub(crate) use implied::implied;
 pub(crate) use scan::{ScanExec, ScanId, ScanPlan, StatementContext};
 
@@ -92,7 +92,7 @@ impl TableShape {
     /// # Errors
     /// Where the index's text can no longer be planned.
     pub fn formula(&self, index: &IndexDescriptor) -> aion_base::Result<Option<Arc<Formula>>> {
-        if index.predicate.is_none() {
+        if !index.is_computed() {
             return Ok(None);
         }
         match self.formulas.get() {
