@@ -2,9 +2,14 @@
 //!
 //! A stale entry shows as a row that is found twice, or as a conflict with no row; a missing one as a row that is not found.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use aion_base::rng::SeededRng;
 use aion_db::{Database, DatabaseOptions, Mode};
+use tokio_postgres::error::SqlState;
 
+use crate::locks::{block_on, connect, number, refused, run as run_on};
 use crate::nearest::Client;
 use crate::program::{at_length, seed};
 
@@ -254,7 +259,10 @@ fn each_index_answers_as_the_rows_do() {
                     _ => {
                         client.query("BEGIN", &[]);
                         client.query(sql, &[]);
-                        client.query("COMMIT", &[]);
+                        client.query(["COMMIT", "ROLLBACK"][at / 2 % 2], &[]);
+                        if at / 2 % 2 == 1 {
+                            client.query(sql, &[]);
+                        }
                     }
                 }
             }
@@ -276,4 +284,112 @@ fn each_index_answers_as_the_rows_do() {
     compare(&mut client);
     drop(client);
     database.close().expect("it closes");
+}
+
+/// Changes rows until it is told to stop; what it is refused is tried again.
+async fn write_on(client: tokio_postgres::Client, nth: u64, seed: u64, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
+    let mut random = SeededRng::new(seed + nth);
+    let mut next = 100_000 * (nth + 1);
+    while !stop.load(Ordering::Relaxed) {
+        let id = random.below(6_000);
+        let sql = match random.below(4) {
+            0 => {
+                next += 1;
+                format!("INSERT INTO busy VALUES ({next}, {id}, 'N{id}')")
+            }
+            1 => format!("DELETE FROM busy WHERE id = {id}"),
+            2 => format!("UPDATE busy SET a = a + 1 WHERE id = {id}"),
+            _ => format!("UPDATE busy SET b = 'C{id}', a = a + 2 WHERE id = {id}"),
+        };
+        match client.batch_execute(&sql).await {
+            Ok(()) => drop(done.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => {
+                // An index that is being filled is kept already, also one that cannot be.
+                let constraint = error.as_db_error().and_then(|error| error.constraint());
+                let is_expected = error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+                    || error.code() == Some(&SqlState::UNIQUE_VIOLATION) && constraint == Some("busy_twice");
+                assert!(is_expected, "{sql}: {error:?}");
+            }
+        }
+    }
+}
+
+/// CREATE INDEX relied upon all rows of its table once: on one that never rests it was refused (40001), each time.
+#[test]
+fn an_index_is_built_while_others_write() {
+    let seed = seed();
+    block_on(async |server| {
+        let client = connect(&server).await;
+        run_on(&client, "CREATE TABLE busy (id integer PRIMARY KEY, a integer, b text)").await;
+        run_on(
+            &client,
+            "INSERT INTO busy SELECT i, i % 100, 'B' || i FROM generate_series(1, 6000) AS s(i)",
+        )
+        .await;
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let mut writers = Vec::new();
+        for nth in 0..3 {
+            let writer = connect(&server).await;
+            writers.push(tokio::spawn(write_on(writer, nth, seed, stop.clone(), done.clone())));
+        }
+        for _ in 0..at_length(2, 20) {
+            for (name, over) in [
+                ("busy_a", "(a)"),
+                ("busy_b", "(lower(b)) INCLUDE (a)"),
+                ("busy_p", "(b) WHERE a = 7"),
+            ] {
+                let before = done.load(Ordering::Relaxed);
+                while done.load(Ordering::Relaxed) == before {
+                    tokio::task::yield_now().await;
+                }
+                run_on(&client, &format!("DROP INDEX IF EXISTS {name}")).await;
+                run_on(&client, &format!("CREATE INDEX {name} ON busy {over}")).await;
+            }
+            // Two rows of one value end it, and nothing is left.
+            let twice = "CREATE UNIQUE INDEX busy_twice ON busy ((a % 5))";
+            assert_eq!(refused(&client, twice).await, SqlState::UNIQUE_VIOLATION);
+            let left = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+            assert_eq!(number(&client, left).await, 0);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer.await.expect("no writer failed");
+        }
+        assert_eq!(
+            number(&client, "SELECT count(*) FROM pg_indexes WHERE tablename = 'busy'").await,
+            4
+        );
+        for query in [
+            "SELECT count(*) FROM busy WHERE a = {}",
+            "SELECT count(*) FROM busy WHERE lower(b) = 'b{}' AND a < 1000",
+            "SELECT count(*) FROM busy WHERE lower(b) = 'c{}'",
+            "SELECT count(*) FROM busy WHERE a = 7 AND b > 'B{}'",
+        ] {
+            for value in (0..120).chain(5_900..5_920) {
+                let sql = query.replace("{}", &value.to_string());
+                run_on(&client, "SET aion.hidden_indexes = ''").await;
+                let found = number(&client, &sql).await;
+                run_on(&client, "SET aion.hidden_indexes = 'busy_a, busy_b, busy_p'").await;
+                assert_eq!(found, number(&client, &sql).await, "{sql}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_block_fills_its_index_itself() {
+    block_on(async |server| {
+        let (one, other) = (connect(&server).await, connect(&server).await);
+        run_on(&one, "CREATE TABLE t (id integer PRIMARY KEY, a integer)").await;
+        run_on(&one, "INSERT INTO t SELECT i, i FROM generate_series(1, 100) AS s(i)").await;
+        run_on(&one, "BEGIN; CREATE INDEX t_a ON t (a)").await;
+        let concurrently = refused(&one, "CREATE INDEX CONCURRENTLY t_b ON t (a)").await;
+        assert_eq!(concurrently, SqlState::ACTIVE_SQL_TRANSACTION);
+        run_on(&one, "ROLLBACK; BEGIN; CREATE INDEX t_a ON t (a)").await;
+        run_on(&other, "UPDATE t SET a = 0 WHERE id = 5").await;
+        // What the block has indexed is no longer so.
+        assert_eq!(refused(&one, "COMMIT").await, SqlState::T_R_SERIALIZATION_FAILURE);
+        run_on(&one, "CREATE INDEX CONCURRENTLY t_a ON t (a)").await;
+        assert_eq!(number(&one, "SELECT count(*) FROM t WHERE a = 0").await, 1);
+    });
 }

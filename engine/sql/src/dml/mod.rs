@@ -39,5 +39,6 @@ pub(crate) use plan::{
     Change, ChangeKind, Returning, TARGET, at, key_positions, normalize, plan_change, reference, select, target_as,
 };
 pub(crate) use proposed::Proposed;
+pub(crate) use rows::RowWrites;
 pub(crate) use rules::{RowRules, first_null, unchecked_schema, violated_by_some_row};
 pub(crate) use write::{Encoded, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};

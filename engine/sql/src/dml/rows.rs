@@ -216,6 +216,29 @@ impl RowWrites {
         self.add_entries(&row)
     }
 
+    /// As [`RowWrites::index`], of a row that somebody else may have given its entries.
+    ///
+    /// # Errors
+    /// As [`RowWrites::index`].
+    pub fn index_if_missing(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, bytes)?;
+        for index in &mut self.indexes {
+            if !index.entry(&shape, &row, key, &mut self.entry)? {
+                continue;
+            }
+            match self.transaction.get(&self.entry.key)? {
+                Some(there) if *there == *self.entry.value => {}
+                Some(_) => {
+                    let parts = index.shown(&shape, &row)?;
+                    return Err(duplicate(&shape, index.keys().name(), parts));
+                }
+                None => drop(self.transaction.insert(&self.entry.key, &self.entry.value)?),
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the index entries of a row whose key is in `self.key`, but for those that were kept.
     fn add_entries(&mut self, row: &RowReader<'_>) -> Result<()> {
         let entry = &mut self.entry;

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use super::index::not_unique;
+use super::online::Building;
 use super::query::{conform, run};
 use super::rewriting::contains_nulls;
 use super::{Session, parameters};
@@ -47,6 +48,8 @@ pub(super) struct Definition {
     pub verified: Vec<(ast::Statement, Breach)>,
     /// An index is built in memory once it is committed.
     pub has_graph: bool,
+    /// An index is filled once it is committed.
+    pub building: Option<Building>,
     /// Keys of descriptors that it is right with only while they are as they were.
     pub required: Vec<Vec<u8>>,
     pub tag: &'static str,
@@ -79,6 +82,7 @@ impl Definition {
             filled: Vec::new(),
             verified: Vec::new(),
             has_graph: false,
+            building: None,
             required: Vec::new(),
             tag,
             is_counted: false,
@@ -140,6 +144,9 @@ impl Session {
         // Whoever made an index expects the next search to use it.
         if definition.has_graph && self.block.is_none() {
             self.engine.build_indexes().await?;
+        }
+        if let Some(building) = definition.building {
+            self.build(building, cancellation).await?;
         }
         for (state, notice) in definition.notices {
             self.notice(state, notice);

@@ -1,9 +1,9 @@
 //! CREATE and DROP INDEX.
 //!
-//! An ordered index is filled in the transaction that creates it: the statement relies upon all rows of the table, so a row that
-//! another transaction commits meanwhile is a conflict (40001), never a row without an entry. Statements that were planned
-//! before rely upon the table's descriptor and are refused likewise. A vector index has no entries: it is built in memory
-//! from the rows (see `vector`).
+//! An ordered index is filled while others write, see `online`; in a transaction block in the transaction that creates it: the statement
+//! relies upon all rows of the table then, so a row that another transaction commits meanwhile is a conflict (40001), never a row without
+//! an entry. Statements that were planned before rely upon the table's descriptor and are refused likewise. A vector index has no
+//! entries: it is built in memory from the rows (see `vector`).
 
 mod parts;
 
@@ -12,14 +12,15 @@ use std::sync::Arc;
 use aion_base::id::IndexId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::descriptor::{Distance, IndexDescriptor, IndexMethod, TableDescriptor};
+use aion_catalog::descriptor::{Distance, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
 use aion_catalog::keys::ROWS;
-use aion_catalog::objects::{Catalog, Object};
+use aion_catalog::objects::{self, Catalog, Object};
 use aion_storage::Direction;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
 use super::ddl::Definition;
+use super::online::Building;
 use super::table::{next_index, unqualified};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, at, normalize, reference};
@@ -31,6 +32,12 @@ use parts::included;
 impl Session {
     pub(super) fn create_index(&self, create: &ast::CreateIndex, catalog: &Catalog, text: &str) -> Result<Definition> {
         refuse_options(create)?;
+        if create.concurrently && self.block.is_some() {
+            return Err(Error::invalid(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+            ));
+        }
         let path = self.search_path()?;
         let place = |error| at(error, create.table_name.span(), text);
         let table = match self.names(catalog, &path).resolve(&reference(&create.table_name)?) {
@@ -43,6 +50,10 @@ impl Session {
         };
         let method = method(create)?;
         let mut changed = TableDescriptor::clone(&table);
+        // What a block that was rolled back left under an id goes away by and by.
+        while self.engine.storages.is_retired(&next_range(&changed))? {
+            changed.next_index = next_index(&changed)?;
+        }
         let (columns, expressions) = self.parts(create, &table, method, catalog, text)?;
         let mut index = IndexDescriptor {
             is_unique: create.unique,
@@ -54,6 +65,10 @@ impl Session {
                 .map(|expr| unqualified(expr, &table).to_string()),
             method,
             expressions,
+            state: match (method, &self.block) {
+                (IndexMethod::Ordered, None) => IndexState::WriteOnly,
+                _ => IndexState::Readable,
+            },
             ..IndexDescriptor::new(IndexId(changed.next_index), String::new(), columns)
         };
         index.name = match &create.name {
@@ -74,11 +89,20 @@ impl Session {
                 None => error,
             })?;
         self.check_condition(create, &table, &index, catalog, text)?;
+        let range = next_range(&changed);
         changed.next_index = next_index(&changed)?;
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
         let mut definition = Definition::new("CREATE INDEX", changes);
         match method {
+            IndexMethod::Ordered if self.block.is_none() => {
+                // Nobody begins to load into it.
+                definition.required.push(objects::retire(&range).key);
+                definition.building = Some(Building {
+                    table: changed.id,
+                    index: index.id,
+                });
+            }
             IndexMethod::Ordered => {
                 let shape = self.names(catalog, &path).new_shape(changed);
                 self.fill_privately(&mut definition, &shape, index)?;
@@ -352,6 +376,11 @@ fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
         ef_construction,
         distance,
     })
+}
+
+/// The entries of the next index of a table.
+fn next_range(table: &TableDescriptor) -> KeyRange {
+    KeyRange::index(table.storage, IndexId(table.next_index))
 }
 
 fn last_part(name: &ast::ObjectName) -> Result<String> {

@@ -30,6 +30,7 @@ mod locked;
 mod merge;
 mod numbered;
 mod observing;
+mod online;
 mod parameters;
 mod query;
 mod recall;
