@@ -10,26 +10,26 @@ use crate::wire::Process;
 
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
-async fn connect(server: &Process) -> Client {
+pub async fn connect(server: &Process) -> Client {
     let config = format!("host=127.0.0.1 port={} user=aion", server.port);
     let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("connected");
     tokio::spawn(connection);
     client
 }
 
-async fn run(client: &Client, sql: &str) {
+pub async fn run(client: &Client, sql: &str) {
     client
         .batch_execute(sql)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
-async fn refused(client: &Client, sql: &str) -> SqlState {
+pub async fn refused(client: &Client, sql: &str) -> SqlState {
     let error = client.batch_execute(sql).await.expect_err(sql);
     error.code().unwrap_or_else(|| panic!("{sql}: {error:?}")).clone()
 }
 
-async fn number(client: &Client, sql: &str) -> i64 {
+pub async fn number(client: &Client, sql: &str) -> i64 {
     let row = client.query_one(sql, &[]).await;
     row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
 }
@@ -55,7 +55,7 @@ async fn somebody_waits(asking: &Client) {
     }
 }
 
-fn block_on(test: impl AsyncFnOnce(Process)) {
+pub fn block_on(test: impl AsyncFnOnce(Process)) {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Process::start(&dir.path().join("data"), &["--ai-mode", "off"]);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

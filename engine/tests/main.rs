@@ -17,6 +17,7 @@ mod crash;
 mod demo;
 mod documents;
 mod foreign_keys;
+mod indexes;
 mod isolation;
 mod knobs;
 mod locks;

@@ -152,7 +152,7 @@ fn existing(catalog: &Catalog) -> Vec<IndexDesign> {
         let ordered = table
             .indexes
             .iter()
-            .filter(|index| index.method == IndexMethod::Ordered);
+            .filter(|index| index.method == IndexMethod::Ordered && !index.is_computed());
         let indexes = ordered.map(|index| index.columns.iter().map(|column| column.column).collect());
         let columns: Vec<Vec<ColumnId>> = std::iter::once(table.primary_key.clone()).chain(indexes).collect();
         let table = table.id;

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::dml::{carry_merge, mentions_merge};
-use crate::{alter_system, alter_words, generated, graph, utility};
+use crate::{alter_system, alter_words, covering, generated, graph, inference, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -81,6 +81,12 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         tokens = carry_merge(tokens);
     }
     spell_out_table(&mut tokens);
+    if covering::is_mentioned(text) {
+        tokens = covering::carry(tokens);
+    }
+    if inference::is_mentioned(text) {
+        tokens = inference::carry(tokens, text)?;
+    }
     let mut utilities = Vec::new();
     if utility::is_mentioned(text) {
         (tokens, utilities) = utility::carry(tokens, text)?;

@@ -7,6 +7,8 @@
 //! the role's name, and never for one of the system's: the role `aion` does not thereby see the schema `aion` first, so a user's
 //! table `models` or `statements` is never shadowed.
 
+mod over_row;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -26,15 +28,14 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, EmptyRelation, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, EmptyRelation, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
-use crate::dml::{RowRules, TARGET, normalize, select, target_as};
+use crate::dml::normalize;
 use crate::error::{translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
@@ -310,14 +311,19 @@ impl<'a> Names<'a> {
 
     /// The layout and keys of a table.
     pub fn shape(&self, table: &Arc<TableDescriptor>) -> Arc<TableShape> {
-        self.shapes.of(table)
+        self.prepared(self.shapes.of(table))
+    }
+
+    /// The layout and keys of a table that nobody else knows yet.
+    pub fn new_shape(&self, table: Arc<TableDescriptor>) -> Arc<TableShape> {
+        self.prepared(TableShape::new(table))
     }
 
     /// The layout and keys of a table that is read, with the indexes that a plan may use.
     fn shape_to_read(&self, table: &Arc<TableDescriptor>) -> Arc<TableShape> {
         match self.indexes.adjust(table) {
-            Some(adjusted) => TableShape::new(adjusted),
-            None => self.shapes.of(table),
+            Some(adjusted) => self.new_shape(adjusted),
+            None => self.shape(table),
         }
     }
 
@@ -344,67 +350,6 @@ impl<'a> Names<'a> {
             }
         }
         self.defaults(table).map(drop).map_err(|error| translate(error, ""))
-    }
-
-    /// What each row of a table must fulfil; None where that is nothing.
-    ///
-    /// # Errors
-    /// 42xxx for a condition that is none over the table's columns.
-    pub fn row_rules(&self, shape: &Arc<TableShape>) -> Result<Option<Arc<RowRules>>> {
-        RowRules::new(&shape.descriptor, |text| self.condition(shape, text))
-    }
-
-    /// A condition over the columns of a table.
-    fn condition(&self, shape: &Arc<TableShape>, text: &str) -> Result<Arc<dyn PhysicalExpr>> {
-        let expr = parse::parse_expression(text)?;
-        match self.beyond_a_row(&expr) {
-            None => {}
-            Some(BeyondRow::Query) => return Err(Error::unsupported("cannot use subquery in check constraint")),
-            Some(BeyondRow::Aggregate) => {
-                return Err(Error::invalid(
-                    SqlState::GROUPING_ERROR,
-                    "aggregate functions are not allowed in check constraints",
-                ));
-            }
-            Some(BeyondRow::Window) => {
-                return Err(Error::invalid(
-                    SqlState::WINDOWING_ERROR,
-                    "window functions are not allowed in check constraints",
-                ));
-            }
-        }
-        let mut names = self.within_view(self.search_path);
-        names.bind(TARGET, Arc::new(Table::new(shape.clone(), Vec::new())));
-        let alias = ast::Ident::with_quote('"', shape.descriptor.name.clone());
-        let mut statement = select(vec![ast::SelectItem::UnnamedExpr(expr)], vec![target_as(&alias)?], None)?;
-        parse::write_out_exponents(&mut statement);
-        let plan = names.plan(statement, Vec::new(), "")?.plan;
-        let failed = |error| translate(error, "");
-        let config = self.state.config_options();
-        let plan = self
-            .state
-            .analyzer()
-            .execute_and_check(plan, config, |_, _| {})
-            .map_err(failed)?;
-        let LogicalPlan::Projection(projection) = plan else {
-            return Err(Error::internal("a condition is planned as something else"));
-        };
-        let [condition] = projection.expr.as_slice() else {
-            return Err(Error::internal("a condition is one expression"));
-        };
-        let schema = projection.input.schema();
-        let found = condition.get_type(schema).map_err(failed)?;
-        if !matches!(found, DataType::Boolean | DataType::Null) {
-            let named = SqlType::from_arrow(&found).map(|found| found.base_name().to_owned());
-            let named = named.unwrap_or_else(|_| found.to_string());
-            return Err(Error::invalid(
-                SqlState::DATATYPE_MISMATCH,
-                format!("argument of CHECK must be type boolean, not type {named}"),
-            ));
-        }
-        self.state
-            .create_physical_expr(condition.clone(), schema)
-            .map_err(failed)
     }
 
     /// What in an expression needs more than one row to be computed.

@@ -199,6 +199,14 @@ impl Storages {
         self.has_retired.load(Ordering::Acquire)
     }
 
+    /// Whether a range is retired and not swept yet: keys of who had it before may be in it.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn is_retired(&self, range: &KeyRange) -> Result<bool> {
+        Ok(self.store.get(&retire(range).key, &mut Vec::new())?.is_some())
+    }
+
     /// Clears away what is retired. Blocks: for a thread that may.
     ///
     /// # Errors

@@ -208,3 +208,19 @@ fn of_two_loads_at_once_one_is_refused() {
     assert_eq!(failed[0].state, "40001", "{failed:?}");
     assert_eq!(counted(&bench)[0], "40|40000000");
 }
+
+/// What is computed of a row for an index is so in the other storage too.
+#[test]
+fn indexes_of_some_rows_and_over_expressions_go_along() {
+    let bench = Bench::new(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, s text); \
+         CREATE INDEX t_some ON t ((id % 2)) WHERE n = 3; \
+         CREATE UNIQUE INDEX t_once ON t (lower(left(s, 1)), id)",
+    );
+    let path = bench.file("lines", lines(0..40));
+    bench.run(&format!("COPY t FROM '{path}'")).expect("loaded");
+    let some = bench.run("SELECT count(*) FROM t WHERE n = 3 AND id % 2 = 1");
+    assert_eq!(some.expect("counted"), ["3"]);
+    let one = bench.run("SELECT count(*) FROM t WHERE lower(left(s, 1)) = 'x' AND id = 38");
+    assert_eq!(one.expect("counted"), ["1"]);
+}

@@ -6,7 +6,7 @@
 //!
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
-//! than forget, say, a CHECK. Tables have version 2, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! than forget, say, a CHECK. Tables have version 2, with indexes over expressions 3, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -21,7 +21,7 @@ pub use graph::{EdgeTable, GraphDescriptor, Property, VertexTable};
 pub use sequence::SequenceDescriptor;
 pub use table::{
     Action, CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, Distance, DroppedColumn, ForeignKey, Identity,
-    IndexColumn, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
+    IndexColumn, IndexDescriptor, IndexExpression, IndexMethod, IndexPart, IndexState, TableDescriptor,
 };
 
 /// A view: a name for a query.
@@ -54,11 +54,19 @@ pub struct ViewDescriptor {
 
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
-/// That of tables.
-pub(crate) const TABLE_VERSION: u8 = 2;
+/// The newest one of tables.
+pub(crate) const TABLE_VERSION: u8 = 3;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
+
+/// The version that a table is written with: the oldest that knows all that it has.
+pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
+    match table.indexes.iter().any(|index| !index.expressions.is_empty()) {
+        true => TABLE_VERSION,
+        false => 2,
+    }
+}
 
 pub(crate) fn encode(version: u8, descriptor: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![version];

@@ -10,6 +10,11 @@ use crate::types::SqlType;
 #[serde(transparent)]
 pub struct ColumnId(pub u32);
 
+impl ColumnId {
+    /// No column: in an index the next of its expressions.
+    pub const EXPRESSION: Self = Self(0);
+}
+
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnDescriptor {
@@ -184,7 +189,7 @@ pub struct IndexDescriptor {
     pub id: IndexId,
     /// Unique in the schema.
     pub name: String,
-    /// In order of significance.
+    /// In order of significance; each that is [`ColumnId::EXPRESSION`] stands for the next of `expressions`.
     pub columns: Vec<IndexColumn>,
     /// Refuses a second row with the same values; NULLs differ from each other.
     pub is_unique: bool,
@@ -207,6 +212,28 @@ pub struct IndexDescriptor {
     /// COMMENT ON INDEX.
     #[serde(default)]
     pub comment: Option<String>,
+    /// What it is over beside columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expressions: Vec<IndexExpression>,
+}
+
+/// An expression over the columns of a row that an index is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexExpression {
+    /// As it was written.
+    pub text: String,
+    /// Of its values.
+    #[serde(serialize_with = "write_type", deserialize_with = "read_type")]
+    pub sql_type: SqlType,
+}
+
+/// What an index is over at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexPart<'a> {
+    /// A column.
+    Column(ColumnId),
+    /// An expression.
+    Expression(&'a IndexExpression),
 }
 
 /// What an index is there for.
@@ -232,14 +259,44 @@ impl IndexDescriptor {
             included: Vec::new(),
             predicate: None,
             comment: None,
+            expressions: Vec::new(),
         }
+    }
+
+    /// What it is over, in order of significance, with how that is ordered.
+    pub fn parts(&self) -> impl Iterator<Item = (IndexPart<'_>, IndexColumn)> {
+        let mut expressions = self.expressions.iter();
+        self.columns.iter().filter_map(move |&column| {
+            let part = match column.column {
+                ColumnId::EXPRESSION => IndexPart::Expression(expressions.next()?),
+                id => IndexPart::Column(id),
+            };
+            Some((part, column))
+        })
+    }
+
+    /// Whether what it has of a row is computed: an expression's value, or whether the row is in it at all.
+    pub fn is_computed(&self) -> bool {
+        self.predicate.is_some() || !self.expressions.is_empty()
+    }
+
+    /// The texts of what is computed for it.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        let expressions = self.expressions.iter().map(|expression| &expression.text);
+        expressions.chain(&self.predicate)
+    }
+
+    /// The same, to be changed.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let expressions = self.expressions.iter_mut().map(|expression| &mut expression.text);
+        expressions.chain(&mut self.predicate)
     }
 }
 
 /// A column of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexColumn {
-    /// The column.
+    /// The column, or [`ColumnId::EXPRESSION`].
     pub column: ColumnId,
     /// Largest first.
     pub is_descending: bool,

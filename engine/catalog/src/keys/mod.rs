@@ -3,21 +3,23 @@
 //! ```text
 //! row             table | 0 | primary key columns              -> the row
 //!                 table | 0 | hidden row id i64                -> the row, of a table without a primary key
-//! index entry     table | index | columns | primary key columns (or row id)   -> empty
-//! unique index    table | index | columns                      -> primary key columns (or row id), where no column is NULL;
-//!                                                                  with a NULL as an entry of a plain index
+//! index entry     table | index | columns | primary key columns (or row id)   -> included
+//! unique index    table | index | columns                      -> included | primary key columns (or row id), where no column is
+//!                                                                  NULL, or NULLs are equal; otherwise as an entry of a plain index
 //! ```
 //!
 //! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
-//! of the row: whoever has a row has its keys.
+//! of the row: whoever has a row has its keys. *Included* columns (INCLUDE) are encoded in a way that keeps all of their values, see
+//! [`included`]; of an index without any there are no bytes.
 
+mod included;
 mod read;
 
 use aion_base::id::{IndexId, TableId};
 use aion_base::key::{self, ColumnOrder, KeyWriter};
 use aion_base::{Error, Result, SqlState};
 
-use crate::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::descriptor::{IndexDescriptor, IndexPart, TableDescriptor};
 use crate::row::{RowLayout, RowReader};
 use crate::types::SqlType;
 use crate::value::Value;
@@ -43,8 +45,31 @@ pub struct TableKeys {
 pub struct IndexKeys {
     index: IndexId,
     name: String,
-    columns: Vec<(usize, ColumnOrder)>,
+    parts: Vec<(KeyPart, ColumnOrder)>,
+    /// The types of its expressions.
+    expressions: Vec<SqlType>,
+    /// Columns that its entries hold and are not ordered by.
+    included: Vec<usize>,
     is_unique: bool,
+    is_nulls_equal: bool,
+}
+
+/// What stands at one place of an index's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The column at this position of the table.
+    Column(usize),
+    /// This one of the index's expressions.
+    Expression(usize),
+}
+
+/// The values of an index's expressions for a row, as a row of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Computed<'a> {
+    /// Their types.
+    pub layout: &'a RowLayout,
+    /// Their values.
+    pub row: &'a RowReader<'a>,
 }
 
 /// An index entry: a key and its value.
@@ -52,7 +77,7 @@ pub struct IndexKeys {
 pub struct IndexEntry {
     /// The key.
     pub key: Vec<u8>,
-    /// The value: empty, or the row's key columns.
+    /// The value: the included columns, and the row's key columns where they are not in the key.
     pub value: Vec<u8>,
     /// No other row may have the key.
     pub is_unique: bool,
@@ -103,7 +128,8 @@ impl TableKeys {
         Ok(())
     }
 
-    /// Writes the entry of a row in an index into `entry`, replacing what was there. `row_key` is the row's.
+    /// Writes the entry of a row in an index into `entry`, replacing what was there. `row_key` is the row's, `computed` what the index's
+    /// expressions give for it.
     ///
     /// # Errors
     /// 54000 for a key that is too long.
@@ -112,6 +138,7 @@ impl TableKeys {
         index: &IndexKeys,
         layout: &RowLayout,
         row: &RowReader<'_>,
+        computed: Option<Computed<'_>>,
         row_key: &[u8],
         entry: &mut IndexEntry,
     ) -> Result<()> {
@@ -119,11 +146,24 @@ impl TableKeys {
         entry.value.clear();
         let identity = &row_key[key::index_prefix(self.table, ROWS).len()..];
         KeyWriter::new(&mut entry.key).table(self.table, index.index);
-        for &(column, order) in &index.columns {
+        let mut has_null = false;
+        for &(part, order) in &index.parts {
+            let (layout, row, column) = match (part, &computed) {
+                (KeyPart::Column(column), _) => (layout, row, column),
+                (KeyPart::Expression(nth), Some(computed)) => (computed.layout, computed.row, nth),
+                (KeyPart::Expression(_), None) => {
+                    let message = format!("nothing was computed for index \"{}\"", index.name);
+                    return Err(Error::internal(message));
+                }
+            };
+            has_null |= row.is_null(column);
             write_column(layout, row, column, order, &mut entry.key)?;
         }
-        // NULLs differ from each other, so a unique index says nothing about them.
-        entry.is_unique = index.is_unique && index.columns.iter().all(|&(column, _)| !row.is_null(column));
+        for &column in &index.included {
+            included::write(layout, row, column, &mut entry.value)?;
+        }
+        // NULLs differ from each other, so a unique index says nothing about them, unless it says that they are equal.
+        entry.is_unique = index.is_unique && (index.is_nulls_equal || !has_null);
         let target = if entry.is_unique {
             &mut entry.value
         } else {
@@ -143,17 +183,22 @@ impl IndexKeys {
             (true, true) => ColumnOrder::DESC,
             (true, false) => ColumnOrder::DESC_NULLS_LAST,
         };
-        let columns = index.columns.iter().filter_map(|column| {
-            Some((
-                table.position_of(column.column)?,
-                order(column.is_descending, column.is_nulls_first),
-            ))
+        let mut expressions = 0..;
+        let parts = index.parts().filter_map(|(part, column)| {
+            let part = match part {
+                IndexPart::Column(id) => KeyPart::Column(table.position_of(id)?),
+                IndexPart::Expression(_) => KeyPart::Expression(expressions.next()?),
+            };
+            Some((part, order(column.is_descending, column.is_nulls_first)))
         });
         Self {
             index: index.id,
             name: index.name.clone(),
-            columns: columns.collect(),
+            parts: parts.collect(),
+            expressions: index.expressions.iter().map(|expression| expression.sql_type).collect(),
+            included: index.included.iter().filter_map(|&id| table.position_of(id)).collect(),
             is_unique: index.is_unique,
+            is_nulls_equal: index.is_nulls_equal,
         }
     }
 }

@@ -3,15 +3,22 @@
 use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
-use super::{IndexKeys, KEY_ORDER, ROWS, TableKeys};
+use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
 use crate::row::RowLayout;
 use crate::types::SqlType;
 use crate::value::Value;
 
 impl IndexKeys {
-    /// The columns of the index, as positions in the table, with their order.
-    pub fn columns(&self) -> &[(usize, ColumnOrder)] {
-        &self.columns
+    /// What the index is over, with its order.
+    pub fn parts(&self) -> &[(KeyPart, ColumnOrder)] {
+        &self.parts
+    }
+
+    fn type_of(&self, part: KeyPart, layout: &RowLayout) -> SqlType {
+        match part {
+            KeyPart::Column(column) => layout.sql_type(column),
+            KeyPart::Expression(nth) => self.expressions[nth],
+        }
     }
 
     /// The index's id: the second part of its keys.
@@ -50,14 +57,18 @@ impl TableKeys {
     ) -> Result<()> {
         row_key.clear();
         KeyWriter::new(row_key).table(self.table, ROWS);
-        if !entry_value.is_empty() {
-            row_key.extend_from_slice(entry_value);
+        let mut value = KeyReader::new(entry_value);
+        for &column in &index.included {
+            included::skip(&mut value, layout.sql_type(column))?;
+        }
+        if !value.rest().is_empty() {
+            row_key.extend_from_slice(value.rest());
             return Ok(());
         }
         let mut reader = KeyReader::new(entry_key);
         reader.table()?;
-        for &(column, order) in &index.columns {
-            skip(&mut reader, layout.sql_type(column), order)?;
+        for &(part, order) in &index.parts {
+            skip(&mut reader, index.type_of(part, layout), order)?;
         }
         row_key.extend_from_slice(reader.rest());
         Ok(())
@@ -70,7 +81,11 @@ impl TableKeys {
         if column >= layout.len() {
             return false;
         }
-        let is_there = index.columns.iter().any(|&(there, _)| there == column) || self.primary_key.contains(&column);
+        if index.included.contains(&column) {
+            return true;
+        }
+        let is_in_key = index.parts.iter().any(|&(part, _)| part == KeyPart::Column(column));
+        let is_there = is_in_key || self.primary_key.contains(&column);
         is_there && !matches!(layout.sql_type(column), SqlType::Real | SqlType::Double)
     }
 
@@ -88,14 +103,26 @@ impl TableKeys {
     ) -> Result<()> {
         let mut reader = KeyReader::new(entry_key);
         reader.table()?;
-        for &(column, order) in &index.columns {
-            values[column] = value(&mut reader, layout.sql_type(column), order)?;
+        for &(part, order) in &index.parts {
+            match part {
+                KeyPart::Column(column) => values[column] = value(&mut reader, layout.sql_type(column), order)?,
+                KeyPart::Expression(_) => skip(&mut reader, index.type_of(part, layout), order)?,
+            }
         }
-        if !entry_value.is_empty() {
-            reader = KeyReader::new(entry_value);
+        let mut of_value = KeyReader::new(entry_value);
+        let mut held = Vec::with_capacity(index.included.len());
+        for &column in &index.included {
+            held.push(included::value(&mut of_value, layout.sql_type(column))?);
+        }
+        if !of_value.rest().is_empty() {
+            reader = of_value;
         }
         for &column in &self.primary_key {
             values[column] = value(&mut reader, layout.sql_type(column), KEY_ORDER)?;
+        }
+        // Last: of a float the key has not the value.
+        for (&column, value) in index.included.iter().zip(held) {
+            values[column] = value;
         }
         Ok(())
     }
@@ -109,7 +136,7 @@ pub fn read_value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOr
     value(reader, sql_type, order)
 }
 
-fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
+pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<()> {
     match sql_type {
         SqlType::Boolean => reader.bool(order).map(drop),
         SqlType::SmallInt => reader.skip_fixed(2, order).map(drop),
@@ -123,7 +150,7 @@ fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Re
     }
 }
 
-fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
+pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnOrder) -> Result<Value> {
     let value = match sql_type {
         SqlType::Boolean => reader.bool(order)?.map(Value::Bool),
         SqlType::SmallInt => reader.i16(order)?.map(Value::I16),

@@ -3,7 +3,7 @@
 use aion_base::key::KeyReader;
 
 use super::*;
-use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
+use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexExpression};
 use crate::row::RowWriter;
 
 fn table(primary_key: &[u32], is_unique: bool) -> TableDescriptor {
@@ -46,6 +46,7 @@ fn keys(table: &TableDescriptor, a: i32, b: Option<&str>) -> (Vec<u8>, IndexEntr
         &IndexKeys::new(table, &table.indexes[0]),
         &layout,
         &row,
+        None,
         &key,
         &mut entry,
     )
@@ -147,4 +148,142 @@ fn a_value_is_written_as_the_column_that_holds_it() {
     written.clear();
     write_value(&Value::Text("x\0y".to_owned()), ColumnOrder::ASC, &mut written).expect("ordered");
     assert!(entry.key[6..].starts_with(&written));
+}
+
+#[test]
+fn included_columns_are_read_back_as_the_row_has_them() {
+    let types = [
+        SqlType::Integer,
+        SqlType::Text,
+        SqlType::Real,
+        SqlType::Double,
+        SqlType::Json,
+        SqlType::Vector(Some(2)),
+        SqlType::Bytea,
+    ];
+    let rows = [
+        vec![
+            Value::I32(5),
+            Value::Text("x".to_owned()),
+            Value::F32(-0.0),
+            Value::F64(f64::from_bits(0xfff8_0000_0000_0001)),
+            Value::Json("{\"a\": \"\u{0}\"}".to_owned()),
+            Value::Vector(vec![1.5, -0.0]),
+            Value::Bytes(vec![0, 1, 0, 255]),
+        ],
+        vec![
+            Value::I32(6),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+        ],
+    ];
+    for (primary_key, is_unique, is_nulls_equal) in [
+        (&[1][..], false, false),
+        (&[1], true, false),
+        (&[1], true, true),
+        (&[], false, false),
+        (&[], true, true),
+    ] {
+        let mut table = table(primary_key, is_unique);
+        table.columns = (1..)
+            .zip(types)
+            .map(|(id, sql_type)| ColumnDescriptor::new(ColumnId(id), format!("c{id}"), sql_type))
+            .collect();
+        table.indexes[0].included = (3..=7).map(ColumnId).collect();
+        table.indexes[0].is_nulls_equal = is_nulls_equal;
+        let (layout, keys_of) = (RowLayout::new(&types), TableKeys::new(&table));
+        let index = IndexKeys::new(&table, &table.indexes[0]);
+        for row in &rows {
+            let mut bytes = Vec::new();
+            let mut writer = RowWriter::new(&layout, &mut bytes);
+            for (column, value) in row.iter().enumerate().filter(|(_, value)| **value != Value::Null) {
+                writer.value(column, value);
+            }
+            writer.finish();
+            let reader = RowReader::new(&layout, &bytes).expect("intact");
+            let (mut key, mut found, mut entry) = (Vec::new(), Vec::new(), IndexEntry::default());
+            keys_of.row_key(&layout, &reader, 7, &mut key).expect("short");
+            keys_of
+                .index_entry(&index, &layout, &reader, None, &key, &mut entry)
+                .expect("short");
+            assert_eq!(entry.is_unique, is_unique && (is_nulls_equal || row[1] != Value::Null));
+            keys_of
+                .row_of_entry(&index, &layout, &entry.key, &entry.value, &mut found)
+                .expect("an entry");
+            assert_eq!(found, key, "{primary_key:?} {is_unique} {row:?}");
+            let mut values = vec![Value::Bool(true); types.len()];
+            keys_of
+                .values_of_entry(&index, &layout, &entry.key, &entry.value, &mut values)
+                .expect("an entry");
+            for column in (0..types.len()).filter(|&column| keys_of.is_covered(&index, &layout, column)) {
+                // NaN is not equal to itself.
+                assert_eq!(format!("{:?}", values[column]), format!("{:?}", row[column]));
+            }
+            assert!((1..types.len()).all(|column| keys_of.is_covered(&index, &layout, column)));
+        }
+    }
+}
+
+#[test]
+fn what_is_computed_is_part_of_the_key_and_of_no_row() {
+    for (is_unique, computed_type) in [(false, SqlType::Text), (true, SqlType::Text), (true, SqlType::Double)] {
+        let mut table = table(&[1], is_unique);
+        table.indexes[0].columns.insert(
+            0,
+            IndexColumn {
+                column: ColumnId::EXPRESSION,
+                is_descending: true,
+                is_nulls_first: false,
+            },
+        );
+        table.indexes[0].expressions.push(IndexExpression {
+            text: "of no matter here".to_owned(),
+            sql_type: computed_type,
+        });
+        let (layout, keys_of) = (RowLayout::new(&table.types()), TableKeys::new(&table));
+        let index = IndexKeys::new(&table, &table.indexes[0]);
+        let mut bytes = Vec::new();
+        let mut writer = RowWriter::new(&layout, &mut bytes);
+        writer.i32(0, 5);
+        writer.bytes(1, b"b");
+        writer.finish();
+        let row = RowReader::new(&layout, &bytes).expect("intact");
+        let its = RowLayout::new(&[computed_type]);
+        for is_null in [false, true] {
+            let mut values = Vec::new();
+            let mut writer = RowWriter::new(&its, &mut values);
+            match computed_type {
+                _ if is_null => {}
+                SqlType::Text => writer.bytes(0, b"computed"),
+                _ => writer.f64(0, -0.0),
+            }
+            writer.finish();
+            let computed = RowReader::new(&its, &values).expect("intact");
+            let computed = Computed {
+                layout: &its,
+                row: &computed,
+            };
+            let (mut key, mut found, mut entry) = (Vec::new(), Vec::new(), IndexEntry::default());
+            keys_of.row_key(&layout, &row, 7, &mut key).expect("short");
+            let missing = keys_of.index_entry(&index, &layout, &row, None, &key, &mut entry);
+            assert!(missing.is_err(), "nothing was computed");
+            keys_of
+                .index_entry(&index, &layout, &row, Some(computed), &key, &mut entry)
+                .expect("short");
+            assert_eq!(entry.is_unique, is_unique && !is_null);
+            keys_of
+                .row_of_entry(&index, &layout, &entry.key, &entry.value, &mut found)
+                .expect("an entry");
+            assert_eq!(found, key, "{is_unique} {computed_type} {is_null}");
+            let mut read = vec![Value::Null; layout.len()];
+            keys_of
+                .values_of_entry(&index, &layout, &entry.key, &entry.value, &mut read)
+                .expect("an entry");
+            assert_eq!(read, [Value::I32(5), Value::Text("b".to_owned())]);
+        }
+    }
 }

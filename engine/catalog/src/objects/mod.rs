@@ -704,7 +704,7 @@ fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {
 fn put_table(table: &TableDescriptor) -> KeyChange {
     KeyChange {
         key: table_key(&table.schema, &table.name),
-        value: Some(descriptor::encode(descriptor::TABLE_VERSION, table)),
+        value: Some(descriptor::encode(descriptor::version_of(table), table)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! DDL as changes of keys, read back.
 
 use super::*;
-use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor};
+use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, IndexExpression};
 use crate::types::SqlType;
 
 fn table(name: &str) -> TableDescriptor {
@@ -137,7 +137,7 @@ fn damaged_and_newer_descriptors_are_refused() {
     keys.apply(keys.catalog().create_table(table("t")).expect("new").1);
     let key = table_key(PUBLIC, "t");
     let intact = keys.0[&key].clone();
-    for damaged in [Vec::new(), vec![3, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
+    for damaged in [Vec::new(), vec![4, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
         keys.0.insert(key.clone(), damaged);
         assert_eq!(Catalog::read(&keys.0).expect_err("refused").kind(), ErrorKind::Corrupt);
     }
@@ -150,7 +150,7 @@ fn the_bytes_are_the_format() {
         .expect("empty")
         .create_table(table("t"))
         .expect("new");
-    let bytes = descriptor::encode(descriptor::TABLE_VERSION, &*table);
+    let bytes = descriptor::encode(descriptor::version_of(&table), &*table);
     assert_eq!(bytes[0], 2);
     assert_eq!(
         str::from_utf8(&bytes[1..]).expect("JSON"),
@@ -168,6 +168,18 @@ fn the_bytes_are_the_format() {
             r#""next_column":5,"next_index":2,"dropped":[],"checks":[],"foreign_keys":[],"comment":null,"options":[]}"#
         )
     );
+    // What a program without expressions would forget has a version of its own.
+    let mut table = (*table).clone();
+    table.indexes[0].columns[0].column = ColumnId::EXPRESSION;
+    table.indexes[0].expressions.push(IndexExpression {
+        text: "lower(note)".to_owned(),
+        sql_type: SqlType::Text,
+    });
+    let bytes = descriptor::encode(descriptor::version_of(&table), &table);
+    assert_eq!(bytes[0], 3);
+    let json = str::from_utf8(&bytes[1..]).expect("JSON");
+    let expected = r#""comment":null,"expressions":[{"text":"lower(note)","sql_type":"text"}]}],"next_column""#;
+    assert!(json.contains(expected), "{json}");
     let hex: String = table_key("public", "t")
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -8,19 +8,22 @@
 
 use std::sync::Arc;
 
+use aion_base::id::IndexId;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::descriptor::{IndexDescriptor, IndexMethod, TableDescriptor};
-use aion_catalog::keys::IndexKeys;
+use aion_catalog::descriptor::{ColumnId, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
 use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast;
 
 use super::plan::{
     TARGET, assigned, at, bound_as, column_of, key_positions, new_values, normalize, select, select_item,
 };
+use crate::inference;
 use crate::planner::{Names, Planned};
-use crate::table::TableShape;
+use crate::session::unqualified;
+use crate::table::{TableShape, implied};
 
 /// The column of existing and excluded rows with the number of the proposed row.
 pub const ORDINAL: &str = "aion ordinal";
@@ -43,7 +46,7 @@ pub enum Arbiter {
     /// The primary key.
     PrimaryKey,
     /// A unique index.
-    Index(IndexKeys),
+    Index(IndexId),
 }
 
 /// DO UPDATE SET ... WHERE ...
@@ -61,13 +64,19 @@ impl OnConflict {
     ///
     /// # Errors
     /// 42P10 where no key is the one that it names, 42703, 42704, 42601.
-    pub fn new(on: ast::OnInsert, alias: &ast::Ident, shape: &TableShape, text: &str) -> Result<Self> {
+    pub fn new(
+        on: ast::OnInsert,
+        alias: &ast::Ident,
+        names: &Names<'_>,
+        shape: &Arc<TableShape>,
+        text: &str,
+    ) -> Result<Self> {
         let ast::OnInsert::OnConflict(on) = on else {
             return Err(Error::unsupported("ON DUPLICATE KEY UPDATE is not PostgreSQL's"));
         };
         let table = &shape.descriptor;
         let arbiters = match on.conflict_target {
-            Some(ast::ConflictTarget::Columns(columns)) => by_columns(table, &columns, text)?,
+            Some(ast::ConflictTarget::Columns(columns)) => by_columns(names, shape, &columns, text)?,
             Some(ast::ConflictTarget::OnConstraint(name)) => vec![by_name(table, &name)?],
             None if matches!(on.action, ast::OnConflictAction::DoNothing) => all(table),
             None => {
@@ -154,50 +163,102 @@ fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast:
 /// The unique indexes of a table.
 fn unique(table: &TableDescriptor) -> impl Iterator<Item = &IndexDescriptor> {
     let indexes = table.indexes.iter();
-    indexes.filter(|index| index.is_unique && index.method == IndexMethod::Ordered && index.predicate.is_none())
+    // One that is being filled does not know all rows yet.
+    let is_usable =
+        |index: &&IndexDescriptor| index.method == IndexMethod::Ordered && index.state == IndexState::Readable;
+    indexes.filter(|index| index.is_unique).filter(is_usable)
 }
 
 fn all(table: &TableDescriptor) -> Vec<Arbiter> {
     let primary = (!table.primary_key.is_empty()).then_some(Arbiter::PrimaryKey);
-    let others = unique(table).map(|index| Arbiter::Index(IndexKeys::new(table, index)));
+    let others = unique(table).map(|index| Arbiter::Index(index.id));
     primary.into_iter().chain(others).collect()
 }
 
-/// The keys over exactly these columns, in whatever order.
-fn by_columns(table: &TableDescriptor, columns: &[ast::Ident], text: &str) -> Result<Vec<Arbiter>> {
-    let positions = columns.iter().map(|column| {
-        table.position(&normalize(column)).ok_or_else(|| {
-            let error = Error::not_found(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{}\" does not exist", normalize(column)),
-            );
-            at(error, column.span, text)
-        })
-    });
-    let mut wanted: Vec<usize> = positions.collect::<Result<_>>()?;
-    wanted.sort_unstable();
-    wanted.dedup();
-    let is_wanted = |mut positions: Vec<usize>| {
-        positions.sort_unstable();
-        positions == wanted
+/// What a key is over at one place.
+#[derive(PartialEq)]
+enum Element {
+    Column(usize),
+    Expression(Expr),
+}
+
+/// The keys over exactly these columns and expressions, in whatever order. Of partial indexes those that have all rows that fulfil the
+/// condition.
+fn by_columns(names: &Names<'_>, shape: &Arc<TableShape>, columns: &[ast::Ident], text: &str) -> Result<Vec<Arbiter>> {
+    let table = &shape.descriptor;
+    let mut condition = Vec::new();
+    let mut wanted = Vec::new();
+    match inference::carried(columns)? {
+        None => {
+            for column in columns {
+                wanted.push(Element::Column(position(table, column, text)?));
+            }
+        }
+        Some(inference) => {
+            for element in inference.elements {
+                wanted.push(match stripped(&element) {
+                    ast::Expr::Identifier(column) => Element::Column(position(table, column, text)?),
+                    expr => match names.normal(shape, &unqualified(expr, table).to_string())? {
+                        Some(normal) => Element::Expression(normal),
+                        None => return Err(no_key()),
+                    },
+                });
+            }
+            if let Some(expr) = inference.condition {
+                condition = names.conjuncts(shape, &unqualified(&expr, table).to_string())?;
+            }
+        }
+    }
+    let condition: Vec<&Expr> = condition.iter().collect();
+    let is_wanted = |parts: Vec<Element>| {
+        parts.iter().all(|part| wanted.contains(part)) && wanted.iter().all(|element| parts.contains(element))
     };
     let mut found = Vec::new();
-    if is_wanted(table.primary_key_positions()) {
+    let primary_key = table.primary_key_positions().into_iter();
+    if is_wanted(primary_key.map(Element::Column).collect()) {
         found.push(Arbiter::PrimaryKey);
     }
     for index in unique(table) {
-        let keys = IndexKeys::new(table, index);
-        if is_wanted(keys.columns().iter().map(|&(position, _)| position).collect()) {
-            found.push(Arbiter::Index(keys));
+        let formula = shape.formula(index)?;
+        let has_all_rows = formula
+            .as_ref()
+            .is_none_or(|formula| implied(&formula.conjuncts, &condition).is_some());
+        let mut expressions = formula.iter().flat_map(|formula| &formula.expressions);
+        let parts = index.columns.iter().map(|part| match part.column {
+            ColumnId::EXPRESSION => expressions.next()?.normal.clone().map(Element::Expression),
+            id => table.position_of(id).map(Element::Column),
+        });
+        let parts: Option<Vec<_>> = parts.collect();
+        if has_all_rows && parts.is_some_and(&is_wanted) {
+            found.push(Arbiter::Index(index.id));
         }
     }
     match found.is_empty() {
         false => Ok(found),
-        true => Err(Error::invalid(
-            SqlState::INVALID_COLUMN_REFERENCE,
-            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-        )),
+        true => Err(no_key()),
     }
+}
+
+fn no_key() -> Error {
+    Error::invalid(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+    )
+}
+
+/// An expression without parentheses around it.
+fn stripped(expr: &ast::Expr) -> &ast::Expr {
+    match expr {
+        ast::Expr::Nested(inner) => stripped(inner),
+        other => other,
+    }
+}
+
+fn position(table: &TableDescriptor, column: &ast::Ident, text: &str) -> Result<usize> {
+    table.position(&normalize(column)).ok_or_else(|| {
+        let message = format!("column \"{}\" does not exist", normalize(column));
+        at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), column.span, text)
+    })
 }
 
 /// The key of a constraint.
@@ -213,7 +274,7 @@ fn by_name(table: &TableDescriptor, name: &ast::ObjectName) -> Result<Arbiter> {
     }
     let index = unique(table).find(|index| index.constraint.is_some() && index.name == name);
     if let Some(index) = index {
-        return Ok(Arbiter::Index(IndexKeys::new(table, index)));
+        return Ok(Arbiter::Index(index.id));
     }
     if table.has_constraint(&name) && table.index(&name).is_none() {
         return Err(Error::invalid(

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use aion_base::key::KeyReader;
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::keys::IndexKeys;
+use aion_catalog::descriptor::IndexDescriptor;
 use aion_storage::{Isolation, Outcome, Reason, Rejection, Replicator, Ticket};
 
 use super::outgrown::{self, Outgrown};
@@ -55,9 +55,13 @@ impl ManyRows {
     }
 
     /// Entries of one index of a table.
-    pub fn of_index(shape: &Arc<TableShape>, index: IndexKeys, transaction: &Arc<Transaction>) -> Self {
-        let range = KeyRange::index(shape.descriptor.storage, index.id());
-        Self::over(RowWrites::of_index(shape, index, transaction), range, transaction)
+    ///
+    /// # Errors
+    /// Where the index's text can no longer be planned.
+    pub fn of_index(shape: &Arc<TableShape>, index: &IndexDescriptor, transaction: &Arc<Transaction>) -> Result<Self> {
+        let range = KeyRange::index(shape.descriptor.storage, index.id);
+        let rows = RowWrites::of_index(shape, index, transaction)?;
+        Ok(Self::over(rows, range, transaction))
     }
 
     fn over(mut rows: RowWrites, range: KeyRange, transaction: &Arc<Transaction>) -> Self {
@@ -143,7 +147,7 @@ impl ManyRows {
                 beside.send(&shape)?;
             }
         }
-        self.rows.move_to(&shape, &beside.chunk);
+        self.rows.move_to(&shape, &beside.chunk)?;
         self.beside = Some(beside);
         Ok(())
     }

@@ -26,6 +26,7 @@ mod merge;
 mod outgrown;
 mod plan;
 mod proposed;
+mod row_index;
 mod rows;
 mod rules;
 mod write;

@@ -75,6 +75,6 @@ impl Outgrown {
         transaction.require_unchanged(old)?;
         write_definitions(&changes, transaction)?;
         self.has_moved.store(true, Ordering::Release);
-        Ok(TableShape::new(table))
+        Ok(from.moved(table))
     }
 }

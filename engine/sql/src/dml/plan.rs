@@ -120,7 +120,7 @@ fn plan_insert(
         None => last_part(&name)?,
     };
     let conflict = match insert.on.take() {
-        Some(on) => Some(OnConflict::new(on, &alias, &shape, text)?),
+        Some(on) => Some(OnConflict::new(on, &alias, &names, &shape, text)?),
         None => None,
     };
     let returning = insert.returning.take().map(|items| Returning { items, alias });
@@ -429,7 +429,8 @@ fn plan_delete(
 /// The columns of a table that tell its rows apart, by its primary key or a unique index.
 pub fn key_positions(shape: &TableShape) -> Vec<usize> {
     let table = &shape.descriptor;
-    let unique = table.indexes.iter().filter(|index| index.is_unique);
+    let unique = table.indexes.iter();
+    let unique = unique.filter(|index| index.is_unique && !index.is_computed());
     let unique = unique.flat_map(|index| {
         index
             .columns

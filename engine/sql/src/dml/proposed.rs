@@ -23,6 +23,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use super::Change;
 use super::conflict::{Arbiter, ORDINAL};
 use super::encode::RowEncoder;
+use super::row_index::RowIndex;
 use super::write::{Step, check};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
@@ -60,13 +61,17 @@ impl Proposed {
         transaction: &Transaction,
     ) -> Result<Self> {
         let mut rows = Vec::new();
+        let mut arbiters = arbiters
+            .iter()
+            .map(|arbiter| Deciding::new(arbiter, &change.shape))
+            .collect::<Result<Vec<_>>>()?;
         for batch in source {
             check(change, batch, 0)?;
             let encoder = RowEncoder::new(&change.shape, batch, 0)?;
             for row in 0..batch.num_rows() {
                 let mut bytes = Vec::new();
                 encoder.encode(row, &mut bytes)?;
-                rows.push(ProposedRow::look(bytes, &change.shape, arbiters, transaction)?);
+                rows.push(ProposedRow::look(bytes, &change.shape, &mut arbiters, transaction)?);
             }
         }
         Ok(Self { rows })
@@ -148,8 +153,22 @@ impl Proposed {
     }
 }
 
+/// An arbiter at work: a unique index, or None for the primary key.
+struct Deciding(Option<RowIndex>);
+
+impl Deciding {
+    fn new(arbiter: &Arbiter, shape: &TableShape) -> Result<Self> {
+        let Arbiter::Index(id) = arbiter else {
+            return Ok(Self(None));
+        };
+        let index = shape.descriptor.indexes.iter().find(|index| index.id == *id);
+        let index = index.ok_or_else(|| Error::internal("the index that decides is not the table's"))?;
+        Ok(Self(Some(RowIndex::new(shape, index)?)))
+    }
+}
+
 impl ProposedRow {
-    fn look(bytes: Vec<u8>, shape: &TableShape, arbiters: &[Arbiter], transaction: &Transaction) -> Result<Self> {
+    fn look(bytes: Vec<u8>, shape: &TableShape, arbiters: &mut [Deciding], transaction: &Transaction) -> Result<Self> {
         let (keys, layout) = (&shape.keys, &shape.layout);
         let row = RowReader::new(layout, &bytes)?;
         // A hidden id is of no unique index's key.
@@ -157,17 +176,13 @@ impl ProposedRow {
         keys.row_key(layout, &row, 0, &mut row_key)?;
         let (mut absent, mut existing) = (Vec::new(), None);
         let mut entry = IndexEntry::default();
-        for arbiter in arbiters {
-            let index = match arbiter {
-                Arbiter::PrimaryKey => None,
-                Arbiter::Index(index) => Some(index),
-            };
+        for Deciding(index) in arbiters {
             let key = match index {
                 None => row_key.as_slice(),
                 Some(index) => {
-                    keys.index_entry(index, layout, &row, &row_key, &mut entry)?;
+                    let is_in_it = index.entry(shape, &row, &row_key, &mut entry)?;
                     // NULLs differ from each other: there is nothing to conflict with.
-                    if !entry.is_unique {
+                    if !is_in_it || !entry.is_unique {
                         continue;
                     }
                     entry.key.as_slice()
@@ -184,7 +199,7 @@ impl ProposedRow {
                 },
                 Some(index) => {
                     let mut there = Vec::new();
-                    keys.row_of_entry(index, layout, key, &found, &mut there)?;
+                    keys.row_of_entry(index.keys(), layout, key, &found, &mut there)?;
                     let stored = transaction.get(&there)?;
                     let stored =
                         stored.ok_or_else(|| Error::internal("an index has an entry of a row that is not there"))?;

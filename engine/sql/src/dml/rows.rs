@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::descriptor::IndexMethod;
-use aion_catalog::keys::{IndexEntry, IndexKeys, ROWS};
+use aion_catalog::descriptor::IndexDescriptor;
+use aion_catalog::keys::{IndexEntry, ROWS};
 use aion_catalog::row::RowReader;
 
-use super::rules::shown;
+use super::row_index::{RowIndex, shown_column};
 use crate::system::quoted;
-use crate::table::{BatchBuilder, TableShape};
+use crate::table::TableShape;
 use crate::transaction::Transaction;
 
 /// Writes rows, one by one, with their index entries.
 pub struct RowWrites {
     shape: Arc<TableShape>,
     transaction: Arc<Transaction>,
-    indexes: Vec<IndexKeys>,
+    indexes: Vec<RowIndex>,
     /// For the rows and for each index the last key that is there; None where nobody looked.
     last_keys: Option<LastKeys>,
     key: Vec<u8>,
@@ -37,29 +37,26 @@ struct LastKeys {
 
 impl RowWrites {
     /// Writes into a table.
-    pub fn new(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Self {
-        let table = &shape.descriptor;
-        let ordered = table
-            .indexes
-            .iter()
-            .filter(|index| index.method == IndexMethod::Ordered);
-        Self {
-            shape: shape.clone(),
-            transaction: transaction.clone(),
-            indexes: ordered.map(|index| IndexKeys::new(table, index)).collect(),
-            last_keys: None,
-            key: Vec::new(),
-            entry: IndexEntry::default(),
-            kept: Vec::new(),
-        }
+    ///
+    /// # Errors
+    /// Where the text of an index can no longer be planned.
+    pub fn new(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<Self> {
+        Ok(Self::over(shape, RowIndex::all(shape)?, transaction))
     }
 
     /// Fills one index of a table.
-    pub fn of_index(shape: &Arc<TableShape>, index: IndexKeys, transaction: &Arc<Transaction>) -> Self {
+    ///
+    /// # Errors
+    /// As [`RowWrites::new`].
+    pub fn of_index(shape: &Arc<TableShape>, index: &IndexDescriptor, transaction: &Arc<Transaction>) -> Result<Self> {
+        Ok(Self::over(shape, vec![RowIndex::new(shape, index)?], transaction))
+    }
+
+    fn over(shape: &Arc<TableShape>, indexes: Vec<RowIndex>, transaction: &Arc<Transaction>) -> Self {
         Self {
             shape: shape.clone(),
             transaction: transaction.clone(),
-            indexes: vec![index],
+            indexes,
             last_keys: None,
             key: Vec::new(),
             entry: IndexEntry::default(),
@@ -72,7 +69,7 @@ impl RowWrites {
     /// # Errors
     /// When the rows cannot be read.
     pub fn for_many(shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<Self> {
-        let mut rows = Self::new(shape, transaction);
+        let mut rows = Self::new(shape, transaction)?;
         rows.expect_many()?;
         Ok(rows)
     }
@@ -85,14 +82,12 @@ impl RowWrites {
         if self.last_keys.is_some() {
             return Ok(());
         }
-        let (shape, transaction) = (&self.shape, &self.transaction);
-        let table = shape.descriptor.storage;
-        let last = |index| transaction.last_committed_key(&KeyRange::index(table, index));
-        let indexes = shape.descriptor.indexes.iter();
-        let ordered = indexes.filter(|index| index.method == IndexMethod::Ordered);
+        let table = self.shape.descriptor.storage;
+        let last = |index| self.transaction.last_committed_key(&KeyRange::index(table, index));
+        let indexes = self.indexes.iter().map(|index| last(index.keys().id()));
         self.last_keys = Some(LastKeys {
             rows: last(ROWS)?,
-            indexes: ordered.map(|index| last(index.id)).collect::<Result<_>>()?,
+            indexes: indexes.collect::<Result<_>>()?,
         });
         Ok(())
     }
@@ -103,7 +98,10 @@ impl RowWrites {
     }
 
     /// Goes on in another storage of the table, into which all that was written here has moved.
-    pub fn move_to(&mut self, shape: &Arc<TableShape>, transaction: &Arc<Transaction>) {
+    ///
+    /// # Errors
+    /// As [`RowWrites::new`].
+    pub fn move_to(&mut self, shape: &Arc<TableShape>, transaction: &Arc<Transaction>) -> Result<()> {
         let storage = shape.descriptor.storage.0.to_be_bytes();
         if let Some(last) = &mut self.last_keys {
             for key in std::iter::once(&mut last.rows).chain(&mut last.indexes) {
@@ -112,11 +110,10 @@ impl RowWrites {
                 }
             }
         }
-        let ordered = shape.descriptor.indexes.iter();
-        let ordered = ordered.filter(|index| index.method == IndexMethod::Ordered);
-        self.indexes = ordered.map(|index| IndexKeys::new(&shape.descriptor, index)).collect();
+        self.indexes = RowIndex::all(shape)?;
         self.shape = shape.clone();
         self.transaction = transaction.clone();
+        Ok(())
     }
 
     /// The table.
@@ -188,18 +185,18 @@ impl RowWrites {
     }
 
     /// Deletes the entries of the row at `key`, which is `old`, but for those that `row`, with its key in `self.key`, has as well: these
-    /// are noted in `self.kept`. Who reads a row through an entry reads the row's key, too, so nobody misses the change.
+    /// are noted in `self.kept`, as are the indexes that have an entry of neither. Who reads a row through an entry reads the row's key,
+    /// too, so nobody misses the change.
     fn remove_changed_entries(&mut self, key: &[u8], old: &[u8], row: &RowReader<'_>) -> Result<()> {
         let shape = self.shape.clone();
-        let (keys, layout) = (&shape.keys, &shape.layout);
-        let old = RowReader::new(layout, old)?;
+        let old = RowReader::new(&shape.layout, old)?;
         let mut new = IndexEntry::default();
         self.kept.clear();
-        for index in &self.indexes {
-            keys.index_entry(index, layout, &old, key, &mut self.entry)?;
-            keys.index_entry(index, layout, row, &self.key, &mut new)?;
-            let is_kept = new == self.entry;
-            if !is_kept {
+        for index in &mut self.indexes {
+            let was_there = index.entry(&shape, &old, key, &mut self.entry)?;
+            let is_there = index.entry(&shape, row, &self.key, &mut new)?;
+            let is_kept = was_there == is_there && (!is_there || new == self.entry);
+            if was_there && !is_kept {
                 self.transaction.delete(&self.entry.key)?;
             }
             self.kept.push(is_kept);
@@ -219,16 +216,36 @@ impl RowWrites {
         self.add_entries(&row)
     }
 
+    /// As [`RowWrites::index`], of a row that somebody else may have given its entries.
+    ///
+    /// # Errors
+    /// As [`RowWrites::index`].
+    pub fn index_if_missing(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
+        let shape = self.shape.clone();
+        let row = RowReader::new(&shape.layout, bytes)?;
+        for index in &mut self.indexes {
+            if !index.entry(&shape, &row, key, &mut self.entry)? {
+                continue;
+            }
+            match self.transaction.get(&self.entry.key)? {
+                Some(there) if *there == *self.entry.value => {}
+                Some(_) => {
+                    let parts = index.shown(&shape, &row)?;
+                    return Err(duplicate(&shape, index.keys().name(), parts));
+                }
+                None => drop(self.transaction.insert(&self.entry.key, &self.entry.value)?),
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the index entries of a row whose key is in `self.key`, but for those that were kept.
     fn add_entries(&mut self, row: &RowReader<'_>) -> Result<()> {
         let entry = &mut self.entry;
-        for (at, index) in self.indexes.iter().enumerate() {
-            if self.kept.get(at) == Some(&true) {
+        for (at, index) in self.indexes.iter_mut().enumerate() {
+            if self.kept.get(at) == Some(&true) || !index.entry(&self.shape, row, &self.key, entry)? {
                 continue;
             }
-            self.shape
-                .keys
-                .index_entry(index, &self.shape.layout, row, &self.key, entry)?;
             let last = self.last_keys.as_ref().map(|last| &last.indexes[at]);
             let is_beyond = last.is_some_and(|last| entry.key > *last);
             let is_new = match is_beyond {
@@ -242,8 +259,8 @@ impl RowWrites {
                 if !entry.is_unique {
                     return Err(Error::internal("an index has an entry of a row that was not there"));
                 }
-                let columns: Vec<_> = index.columns().iter().map(|&(column, _)| column).collect();
-                return Err(self.duplicate(index.name(), &columns, row));
+                let parts = index.shown(&self.shape, row)?;
+                return Err(duplicate(&self.shape, index.keys().name(), parts));
             }
         }
         Ok(())
@@ -261,11 +278,10 @@ impl RowWrites {
     fn remove_entries(&mut self, key: &[u8], old: &[u8]) -> Result<()> {
         let shape = self.shape.clone();
         let row = RowReader::new(&shape.layout, old)?;
-        for index in &self.indexes {
-            self.shape
-                .keys
-                .index_entry(index, &self.shape.layout, &row, key, &mut self.entry)?;
-            self.transaction.delete(&self.entry.key)?;
+        for index in &mut self.indexes {
+            if index.entry(&shape, &row, key, &mut self.entry)? {
+                self.transaction.delete(&self.entry.key)?;
+            }
         }
         Ok(())
     }
@@ -274,43 +290,33 @@ impl RowWrites {
     fn duplicate_row(&self, row: &RowReader<'_>) -> Error {
         let table = &self.shape.descriptor;
         let name = table.primary_key_name.as_deref().unwrap_or("primary key");
-        self.duplicate(name, &table.primary_key_positions(), row)
-    }
-
-    /// 23505 with the values that are there already.
-    fn duplicate(&self, constraint: &str, columns: &[usize], row: &RowReader<'_>) -> Error {
-        let table = &self.shape.descriptor;
-        let names: Vec<_> = columns
-            .iter()
-            .map(|&column| quoted(&table.columns[column].name))
-            .collect();
-        let values: Vec<_> = columns.iter().map(|&column| show(&self.shape, row, column)).collect();
-        Error::conflict(
-            SqlState::UNIQUE_VIOLATION,
-            format!("duplicate key value violates unique constraint \"{constraint}\""),
-        )
-        .with_detail(format!(
-            "Key ({})=({}) already exists.",
-            names.join(", "),
-            values.join(", ")
-        ))
-        .with_schema(table.schema.clone())
-        .with_table(table.name.clone())
-        .with_constraint(constraint)
+        let columns = table.primary_key_positions().into_iter();
+        let parts = columns.map(|column| {
+            (
+                quoted(&table.columns[column].name),
+                shown_column(&self.shape, row, column),
+            )
+        });
+        duplicate(&self.shape, name, parts.collect())
     }
 }
 
-/// A column's value as text.
-fn show(shape: &TableShape, row: &RowReader<'_>, column: usize) -> String {
-    let mut builder = match shape.schema.project(&[column]) {
-        Ok(schema) => BatchBuilder::new(&shape.layout, &[column], Arc::new(schema)),
-        Err(_) => return "?".to_owned(),
-    };
-    let batch = builder.push_row(row, &[]).and_then(|()| builder.finish());
-    match batch {
-        Ok(batch) => shown(batch.column(0), shape.descriptor.columns[column].sql_type, 0),
-        Err(_) => "?".to_owned(),
-    }
+/// 23505 with what is there already: each part of the key, and its value.
+fn duplicate(shape: &TableShape, constraint: &str, parts: Vec<(String, String)>) -> Error {
+    let table = &shape.descriptor;
+    let (names, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Error::conflict(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{constraint}\""),
+    )
+    .with_detail(format!(
+        "Key ({})=({}) already exists.",
+        names.join(", "),
+        values.join(", ")
+    ))
+    .with_schema(table.schema.clone())
+    .with_table(table.name.clone())
+    .with_constraint(constraint)
 }
 
 /// The next hidden row id: rises in this process, and with the clock from one process to the next.

@@ -45,7 +45,7 @@ pub enum Ran {
 /// # Errors
 /// 23502, 23503, 23505 and what else a row may violate.
 pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>, waiting: &Waiting) -> Result<Ran> {
-    all_or_nothing(Writer::new(change, transaction, waiting), |writer| {
+    all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
         source.iter().try_for_each(|batch| match change.kind {
             ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
             ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
@@ -91,7 +91,9 @@ pub fn run_encoded(
     transaction: &Arc<Transaction>,
     waiting: &Waiting,
 ) -> Result<Ran> {
-    all_or_nothing(Writer::new(change, transaction, waiting), |writer| writer.encoded(rows))
+    all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
+        writer.encoded(rows)
+    })
 }
 
 /// One row of an INSERT ... ON CONFLICT.
@@ -120,7 +122,7 @@ pub fn run_steps(
     transaction: &Arc<Transaction>,
     waiting: &Waiting,
 ) -> Result<Ran> {
-    all_or_nothing(Writer::new(change, transaction, waiting), |writer| {
+    all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
         updated.iter().try_for_each(|batch| check(change, batch, 1))?;
         writer.steps(steps, updated)
     })
@@ -136,7 +138,7 @@ pub fn run_merge(
     transaction: &Arc<Transaction>,
     waiting: &Waiting,
 ) -> Result<Ran> {
-    let writer = Writer::over(&merge.shape, false, merge.ties.as_deref(), transaction, waiting);
+    let writer = Writer::over(&merge.shape, false, merge.ties.as_deref(), transaction, waiting)?;
     all_or_nothing(writer, |writer| {
         pairs.iter().try_for_each(|batch| writer.merge(merge, batch))
     })
@@ -167,7 +169,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(change: &'a Change, transaction: &'a Arc<Transaction>, waiting: &'a Waiting) -> Self {
+    fn new(change: &'a Change, transaction: &'a Arc<Transaction>, waiting: &'a Waiting) -> Result<Self> {
         let ties = change.ties.as_deref();
         Self::over(&change.shape, change.returning.is_some(), ties, transaction, waiting)
     }
@@ -178,19 +180,19 @@ impl<'a> Writer<'a> {
         ties: Option<&'a Ties>,
         transaction: &'a Arc<Transaction>,
         waiting: &'a Waiting,
-    ) -> Self {
+    ) -> Result<Self> {
         let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
         let builder = || BatchBuilder::new(&shape.layout, &projection, shape.schema.clone());
-        Self {
+        Ok(Self {
             shape,
             transaction,
-            rows: RowWrites::new(shape, transaction),
+            rows: RowWrites::new(shape, transaction)?,
             leaving: ties.map(|ties| Leaving::new(ties, transaction, waiting)),
             returned: is_returning.then(builder),
             count: 0,
             met: BTreeSet::new(),
             row: Vec::new(),
-        }
+        })
     }
 
     fn insert(&mut self, batch: &RecordBatch) -> Result<()> {

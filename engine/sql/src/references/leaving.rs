@@ -9,6 +9,7 @@
 //! A row that an action is to change is locked as it is for a statement. Where somebody else has it, or has changed it since it was seen,
 //! all stops: the caller takes the statement back, waits for the lock, and begins again ([`Busy`]).
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -283,8 +284,10 @@ impl<'a> Leaving<'a> {
         let Some(old) = self.transaction.get(&key)? else {
             return Err(Stop::Failed(Error::internal("a row that refers to another is gone")));
         };
-        let writer = self.writers.entry(table.shape.descriptor.id);
-        let writer = writer.or_insert_with(|| RowWrites::new(&table.shape, self.transaction));
+        let writer = match self.writers.entry(table.shape.descriptor.id) {
+            Entry::Occupied(writer) => writer.into_mut(),
+            Entry::Vacant(place) => place.insert(RowWrites::new(&table.shape, self.transaction)?),
+        };
         if is_delete {
             writer.delete(&key, &old)?;
             self.changed(table, &old, None, departure.depth + 1)?;

@@ -11,7 +11,7 @@ use aion_catalog::Value;
 use aion_catalog::descriptor::{
     Action, ColumnId, ForeignKey, IndexDescriptor, IndexMethod, IndexState, TableDescriptor,
 };
-use aion_catalog::keys::{IndexKeys, KEY_ORDER, ROWS, read_value, write_value};
+use aion_catalog::keys::{IndexKeys, KEY_ORDER, KeyPart, ROWS, read_value, write_value};
 use aion_catalog::objects::Catalog;
 use aion_catalog::row::RowReader;
 use aion_storage::Reason;
@@ -142,7 +142,7 @@ impl Tie {
         let index = key_over(table, &key.parent_columns).ok_or_else(broken)?;
         let columns: Vec<(usize, ColumnOrder)> = match index {
             None => parent.keys.primary_key().iter().map(|&at| (at, KEY_ORDER)).collect(),
-            Some(index) => IndexKeys::new(table, index).columns().to_vec(),
+            Some(index) => leading_columns(&IndexKeys::new(table, index)),
         };
         let columns = columns.into_iter().map(|(position, order)| {
             let pair = pairs.iter().find(|pair| pair.parent == position);
@@ -432,12 +432,21 @@ impl Access {
         });
         for index in usable {
             let keys = IndexKeys::new(table, index);
-            if let Some(columns) = leading(keys.columns()) {
+            if let Some(columns) = leading(&leading_columns(&keys)) {
                 return Self::Range(key(index.id, columns), Some(keys));
             }
         }
         Self::All
     }
+}
+
+/// The columns of an index, up to the first expression.
+fn leading_columns(index: &IndexKeys) -> Vec<(usize, ColumnOrder)> {
+    let columns = index.parts().iter().map_while(|&(part, order)| match part {
+        KeyPart::Column(position) => Some((position, order)),
+        KeyPart::Expression(_) => None,
+    });
+    columns.collect()
 }
 
 /// What a commit says of a foreign key whose demand no longer held, by the key that was met: that of a parent which is gone, or that of a

@@ -18,9 +18,8 @@ use std::sync::Arc;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, IndexMethod, SequenceDescriptor, TableDescriptor, check_name,
+    ColumnDescriptor, ColumnId, IndexDescriptor, IndexMethod, SequenceDescriptor, TableDescriptor, check_name,
 };
-use aion_catalog::keys::IndexKeys;
 use aion_catalog::objects::{Catalog, Object};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::Array;
@@ -391,6 +390,7 @@ impl Session {
         self.add_sequences(&mut definition, &mut table, counted, catalog)?;
         let mut built = Vec::new();
         if is_rewritten {
+            self.type_expressions(&mut table, catalog)?;
             let (storage, private) = self.engine.storages.private_storage()?;
             definition.keep(private);
             definition.retire(KeyRange::table(before.storage));
@@ -420,7 +420,8 @@ impl Session {
             true => catalog.rename_table(&before, table)?,
             false => catalog.alter_table(table),
         };
-        let shape = TableShape::new(table.clone());
+        let path = self.search_path()?;
+        let shape = self.names(catalog, &path).new_shape(table.clone());
         definition.changes.extend(changes);
         let computed_ids: Vec<ColumnId> = computed.iter().map(|(id, _)| *id).collect();
         definition.tied = foreign_key::to_check(&shape, &added_keys, &computed_ids, catalog)?;
@@ -432,9 +433,24 @@ impl Session {
             });
         }
         for index in built {
-            self.fill_privately(&mut definition, &shape, IndexKeys::new(&table, &index))?;
+            self.fill_privately(&mut definition, &shape, index)?;
         }
         Ok(definition)
+    }
+
+    /// What indexes are over may have another type, where a column has.
+    fn type_expressions(&self, table: &mut TableDescriptor, catalog: &Catalog) -> Result<()> {
+        if table.indexes.iter().all(|index| index.expressions.is_empty()) {
+            return Ok(());
+        }
+        let path = self.search_path()?;
+        let names = self.names(catalog, &path);
+        let shape = TableShape::new(Arc::new(table.clone()));
+        for expression in table.indexes.iter_mut().flat_map(|index| &mut index.expressions) {
+            expression.sql_type = names.expression_type(&shape, &expression.text)?;
+            aion_catalog::keys::check_key_type(expression.sql_type, &expression.text)?;
+        }
+        Ok(())
     }
 
     /// An index is to be filled from the rows of its table, where nobody sees it before the commit.
@@ -442,7 +458,7 @@ impl Session {
         &self,
         definition: &mut Definition,
         shape: &Arc<TableShape>,
-        index: IndexKeys,
+        index: IndexDescriptor,
     ) -> Result<()> {
         let storage = shape.descriptor.storage;
         let is_private = match &self.block {
@@ -450,7 +466,7 @@ impl Session {
             None => false,
         };
         if !is_private {
-            definition.keep(self.engine.storages.private_index(storage, index.id())?);
+            definition.keep(self.engine.storages.private_index(storage, index.id)?);
         }
         definition.filled.push((shape.clone(), index));
         Ok(())
@@ -530,11 +546,13 @@ impl Draft<'_> {
             ));
         }
         let old_name = std::mem::replace(&mut self.table.columns[position].name, new_name.clone());
-        for check in &mut self.table.checks {
-            let mut expr = parse::parse_expression(&check.expression)?;
+        let checks = self.table.checks.iter_mut().map(|check| &mut check.expression);
+        let indexes = self.table.indexes.iter_mut();
+        for text in checks.chain(indexes.flat_map(IndexDescriptor::texts_mut)) {
+            let mut expr = parse::parse_expression(text)?;
             if named_columns(&expr).contains(&old_name) {
                 rename(&mut expr, &old_name, &new_name);
-                check.expression = expr.to_string();
+                *text = expr.to_string();
             }
         }
         Ok(())

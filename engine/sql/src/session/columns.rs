@@ -89,7 +89,8 @@ fn names(items: &[ast::SelectItem], count: usize) -> Option<Vec<Option<String>>>
     Some(names)
 }
 
-fn name_of(expr: &ast::Expr) -> String {
+/// The name that an expression gives to its column.
+pub fn name_of(expr: &ast::Expr) -> String {
     let found = match expr {
         ast::Expr::Identifier(name) => Some(normalize(name)),
         ast::Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
@@ -129,7 +130,7 @@ fn name_of(expr: &ast::Expr) -> String {
     found.unwrap_or_else(|| UNNAMED.to_owned())
 }
 
-const UNNAMED: &str = "?column?";
+pub const UNNAMED: &str = "?column?";
 
 /// PostgreSQL's internal name of a type, which is what an unnamed cast is called.
 fn type_name(data_type: &ast::DataType) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::keys::IndexKeys;
+use aion_catalog::descriptor::IndexDescriptor;
 use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
 use aion_catalog::{SqlType, Value};
 use datafusion::common::TableReference;
@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use super::index::not_unique;
+use super::online::Building;
 use super::query::{conform, run};
 use super::rewriting::contains_nulls;
 use super::{Session, parameters};
@@ -43,13 +44,15 @@ pub(super) struct Definition {
     /// Tables to be filled from a query over what they were.
     pub rewritten: Vec<Rewrite>,
     /// Indexes to be filled from the rows of their tables.
-    pub filled: Vec<(Arc<TableShape>, IndexKeys)>,
+    pub filled: Vec<(Arc<TableShape>, IndexDescriptor)>,
     /// Foreign keys whose rows must all refer to something.
     pub tied: Vec<Arc<Tie>>,
     /// Conditions that no row may break: a query that finds one that does, and what to say then.
     pub verified: Vec<(ast::Statement, Breach)>,
     /// An index is built in memory once it is committed.
     pub has_graph: bool,
+    /// An index is filled once it is committed.
+    pub building: Option<Building>,
     /// Keys of descriptors that it is right with only while they are as they were.
     pub required: Vec<Vec<u8>>,
     pub tag: &'static str,
@@ -83,6 +86,7 @@ impl Definition {
             tied: Vec::new(),
             verified: Vec::new(),
             has_graph: false,
+            building: None,
             required: Vec::new(),
             tag,
             is_counted: false,
@@ -144,6 +148,9 @@ impl Session {
         // Whoever made an index expects the next search to use it.
         if definition.has_graph && self.block.is_none() {
             self.engine.build_indexes().await?;
+        }
+        if let Some(building) = definition.building {
+            self.build(building, cancellation).await?;
         }
         for (state, notice) in definition.notices {
             self.notice(state, notice);

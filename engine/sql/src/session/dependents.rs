@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{
-    ColumnDescriptor, ColumnId, DroppedColumn, GraphDescriptor, TableDescriptor, ViewDescriptor,
+    ColumnDescriptor, ColumnId, DroppedColumn, GraphDescriptor, IndexDescriptor, TableDescriptor, ViewDescriptor,
 };
 use aion_catalog::objects::{Catalog, KeyChange, Object};
 use datafusion::common::TableReference;
@@ -29,6 +29,7 @@ use super::Session;
 use super::ddl::{Definition, single_name};
 use super::drop::Going;
 use super::rewriting::quoted;
+use super::table::named_columns;
 use crate::dml::{normalize, reference};
 use crate::planner::Planned;
 use crate::{graph, parse, views};
@@ -269,11 +270,18 @@ pub(super) fn take_column(table: &mut TableDescriptor, id: ColumnId) {
         table.primary_key.clear();
         table.primary_key_name = None;
     }
-    table
-        .indexes
-        .retain(|index| index.columns.iter().all(|part| part.column != id));
+    table.indexes.retain(|index| !index_names(index, id, &column.name));
     table.checks.retain(|check| !check.columns.contains(&id));
     table.foreign_keys.retain(|key| !key.columns.contains(&id));
+}
+
+/// Whether an index has the column in its key, beside it or in its texts. Of a text that cannot be read it is not known, and said.
+fn index_names(index: &IndexDescriptor, id: ColumnId, name: &str) -> bool {
+    let is_in_text = |text: &String| match parse::parse_expression(text) {
+        Ok(expr) => named_columns(&expr).contains(name),
+        Err(_) => true,
+    };
+    index.columns.iter().any(|part| part.column == id) || index.included.contains(&id) || index.texts().any(is_in_text)
 }
 
 /// Lets one view after the other be what `fate` says of it, those that others stand on before these. The views that change, or the

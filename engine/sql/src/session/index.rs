@@ -1,19 +1,20 @@
 //! CREATE and DROP INDEX.
 //!
-//! An ordered index is filled in the transaction that creates it: the statement relies upon all rows of the table, so a row that
-//! another transaction commits meanwhile is a conflict (40001), never a row without an entry. Statements that were planned
-//! before rely upon the table's descriptor and are refused likewise. A vector index has no entries: it is built in memory
-//! from the rows (see `vector`).
+//! An ordered index is filled while others write, see `online`; in a transaction block in the transaction that creates it: the statement
+//! relies upon all rows of the table then, so a row that another transaction commits meanwhile is a conflict (40001), never a row without
+//! an entry. Statements that were planned before rely upon the table's descriptor and are refused likewise. A vector index has no
+//! entries: it is built in memory from the rows (see `vector`).
+
+mod parts;
 
 use std::sync::Arc;
 
 use aion_base::id::IndexId;
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
-use aion_catalog::SqlType;
-use aion_catalog::descriptor::{Distance, IndexColumn, IndexDescriptor, IndexMethod, TableDescriptor};
-use aion_catalog::keys::{IndexKeys, ROWS, check_key_type};
-use aion_catalog::objects::{Catalog, Object};
+use aion_catalog::descriptor::{Distance, IndexDescriptor, IndexMethod, IndexState, TableDescriptor};
+use aion_catalog::keys::ROWS;
+use aion_catalog::objects::{self, Catalog, Object};
 use aion_storage::Direction;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
@@ -21,15 +22,24 @@ use super::Session;
 use super::ddl::Definition;
 use super::dependents::Alteration;
 use super::foreign_key::detached;
-use super::table::{INDEX_COLUMNS_MAX, next_index};
+use super::online::Building;
+use super::table::{next_index, unqualified};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, at, normalize, reference};
+use crate::system::index_names;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
+use parts::included;
 
 impl Session {
     pub(super) fn create_index(&self, create: &ast::CreateIndex, catalog: &Catalog, text: &str) -> Result<Definition> {
         refuse_options(create)?;
+        if create.concurrently && self.block.is_some() {
+            return Err(Error::invalid(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+            ));
+        }
         let path = self.search_path()?;
         let place = |error| at(error, create.table_name.span(), text);
         let table = match self.names(catalog, &path).resolve(&reference(&create.table_name)?) {
@@ -41,38 +51,63 @@ impl Session {
             Err(error) => return Err(place(error)),
         };
         let method = method(create)?;
-        let columns = columns(create, &table, method, text)?;
-        let name = match &create.name {
-            Some(name) => last_part(name)?,
-            None => free_name(catalog, &table, &columns),
+        let mut changed = TableDescriptor::clone(&table);
+        // What a block that was rolled back left under an id goes away by and by.
+        while self.engine.storages.is_retired(&next_range(&changed))? {
+            changed.next_index = next_index(&changed)?;
+        }
+        let (columns, expressions) = self.parts(create, &table, method, catalog, text)?;
+        let mut index = IndexDescriptor {
+            is_unique: create.unique,
+            is_nulls_equal: create.nulls_distinct == Some(false),
+            included: included(create, &table, method, text)?,
+            predicate: create
+                .predicate
+                .as_ref()
+                .map(|expr| unqualified(expr, &table).to_string()),
+            method,
+            expressions,
+            state: match (method, &self.block) {
+                (IndexMethod::Ordered, None) => IndexState::WriteOnly,
+                _ => IndexState::Readable,
+            },
+            ..IndexDescriptor::new(IndexId(changed.next_index), String::new(), columns)
         };
+        index.name = match &create.name {
+            Some(name) => last_part(name)?,
+            None => free_name(catalog, &table, &index),
+        };
+        let name = &index.name;
         if create.if_not_exists
-            && (catalog.table_of_index(&table.schema, &name).is_some()
-                || catalog.object(&table.schema, &name).is_some())
+            && (catalog.table_of_index(&table.schema, name).is_some() || catalog.object(&table.schema, name).is_some())
         {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing("CREATE INDEX", SqlState::DUPLICATE_TABLE, notice));
         }
         catalog
-            .check_new(&table.schema, &name, "index")
+            .check_new(&table.schema, name, "index")
             .map_err(|error| match &create.name {
                 Some(name) => at(error, name.span(), text),
                 None => error,
             })?;
-        let mut changed = table.as_ref().clone();
-        let index = IndexDescriptor {
-            is_unique: create.unique,
-            method,
-            ..IndexDescriptor::new(IndexId(changed.next_index), name, columns)
-        };
+        self.check_condition(create, &table, &index, catalog, text)?;
+        let range = next_range(&changed);
         changed.next_index = next_index(&changed)?;
         changed.indexes.push(index.clone());
         let (changed, changes) = catalog.alter_table(changed);
         let mut definition = Definition::new("CREATE INDEX", changes);
         match method {
+            IndexMethod::Ordered if self.block.is_none() => {
+                // Nobody begins to load into it.
+                definition.required.push(objects::retire(&range).key);
+                definition.building = Some(Building {
+                    table: changed.id,
+                    index: index.id,
+                });
+            }
             IndexMethod::Ordered => {
-                let keys = IndexKeys::new(&changed, &index);
-                self.fill_privately(&mut definition, &TableShape::new(changed), keys)?;
+                let shape = self.names(catalog, &path).new_shape(changed);
+                self.fill_privately(&mut definition, &shape, index)?;
             }
             IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }
@@ -236,12 +271,12 @@ impl Session {
 /// 23505 when two rows have the same values in a unique index; 54000 for a key or a transaction beyond a limit; 57014.
 pub async fn fill(
     shape: &Arc<TableShape>,
-    index: &IndexKeys,
+    index: &IndexDescriptor,
     transaction: &Arc<Transaction>,
     cancellation: &Cancellation,
 ) -> Result<()> {
     let duplicated = |error| not_unique(error, shape);
-    let mut writes = ManyRows::of_index(shape, index.clone(), transaction);
+    let mut writes = ManyRows::of_index(shape, index, transaction)?;
     let mut rows = transaction.scan(&KeyRange::index(shape.descriptor.storage, ROWS), Direction::Forward)?;
     let mut count = 0;
     while rows.advance()? {
@@ -354,56 +389,9 @@ fn hnsw(create: &ast::CreateIndex) -> Result<IndexMethod> {
     })
 }
 
-fn columns(
-    create: &ast::CreateIndex,
-    table: &TableDescriptor,
-    method: IndexMethod,
-    text: &str,
-) -> Result<Vec<IndexColumn>> {
-    let is_ordered = method == IndexMethod::Ordered;
-    let limit = if is_ordered { INDEX_COLUMNS_MAX } else { 1 };
-    if create.columns.len() > limit {
-        return Err(Error::exhausted(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("cannot use more than {limit} columns in the index"),
-        ));
-    }
-    let mut columns = Vec::new();
-    for column in &create.columns {
-        let place = |error| at(error, column.column.expr.span(), text);
-        let ast::Expr::Identifier(name) = &column.column.expr else {
-            return Err(place(Error::unsupported("an index on an expression is not there yet")));
-        };
-        let name = normalize(name);
-        let position = table.position(&name).ok_or_else(|| {
-            place(Error::not_found(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{name}\" does not exist"),
-            ))
-        })?;
-        let descriptor = &table.columns[position];
-        if is_ordered {
-            if column.operator_class.is_some() {
-                return Err(place(Error::unsupported(
-                    "operator classes of ordered indexes are not there yet",
-                )));
-            }
-            check_key_type(descriptor.sql_type, &name).map_err(place)?;
-        } else if !matches!(descriptor.sql_type, SqlType::Vector(Some(_))) {
-            let message = match descriptor.sql_type {
-                SqlType::Vector(None) => format!("column \"{name}\" does not have dimensions"),
-                other => format!("column \"{name}\" is a {other}; an hnsw index is on a vector"),
-            };
-            return Err(place(Error::invalid(SqlState::DATATYPE_MISMATCH, message)));
-        }
-        let is_descending = column.column.options.asc == Some(false);
-        columns.push(IndexColumn {
-            column: descriptor.id,
-            is_descending,
-            is_nulls_first: column.column.options.nulls_first.unwrap_or(is_descending),
-        });
-    }
-    Ok(columns)
+/// The entries of the next index of a table.
+fn next_range(table: &TableDescriptor) -> KeyRange {
+    KeyRange::index(table.storage, IndexId(table.next_index))
 }
 
 fn last_part(name: &ast::ObjectName) -> Result<String> {
@@ -414,12 +402,8 @@ fn last_part(name: &ast::ObjectName) -> Result<String> {
 }
 
 /// The name that PostgreSQL gives: table, columns, `idx`, and a number where that is taken.
-fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn]) -> String {
-    let names = columns.iter().filter_map(|column| {
-        let position = table.position_of(column.column)?;
-        Some(table.columns[position].name.as_str())
-    });
-    let mut base = format!("{}_{}_idx", table.name, names.collect::<Vec<_>>().join("_"));
+fn free_name(catalog: &Catalog, table: &TableDescriptor, index: &IndexDescriptor) -> String {
+    let mut base = format!("{}_{}_idx", table.name, index_names(table, index).join("_"));
     // Room for the number, within the limit of names.
     let mut end = base.len().min(58);
     while !base.is_char_boundary(end) {
@@ -438,9 +422,6 @@ fn free_name(catalog: &Catalog, table: &TableDescriptor, columns: &[IndexColumn]
 
 fn refuse_options(create: &ast::CreateIndex) -> Result<()> {
     let what = [
-        (!create.include.is_empty(), "INCLUDE"),
-        (create.nulls_distinct == Some(false), "NULLS NOT DISTINCT"),
-        (create.predicate.is_some(), "a partial index"),
         (!create.index_options.is_empty(), "this option of CREATE INDEX"),
         (!create.alter_options.is_empty(), "this option of CREATE INDEX"),
     ];

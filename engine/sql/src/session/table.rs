@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use aion_base::id::{IndexId, TableId};
 use aion_base::{Error, ErrorKind, Result, SqlState};
@@ -18,6 +19,7 @@ use super::Session;
 use super::ddl::Definition;
 use super::foreign_key::{self, Wanted};
 use super::sequence::{Counted, check_identity_type, serial};
+use crate::covering;
 use crate::dml::{at, normalize};
 use crate::generated::{self, IdentityChange};
 use crate::planner::sql_type;
@@ -84,9 +86,11 @@ impl Session {
         let path = self.search_path()?;
         let names = self.names(catalog, &path);
         names.check_defaults(table)?;
-        names
-            .row_rules(&crate::table::TableShape::new(std::sync::Arc::new(table.clone())))
-            .map(drop)
+        let shape = names.new_shape(Arc::new(table.clone()));
+        for index in &table.indexes {
+            shape.formula(index)?;
+        }
+        names.row_rules(&shape).map(drop)
     }
 }
 
@@ -278,6 +282,10 @@ pub(super) fn set_primary_key(
             format!("multiple primary keys for table \"{}\" are not allowed", table.name),
         ));
     }
+    if !covering::split(columns).1.is_empty() {
+        let message = "INCLUDE of a primary key is not there: where it is, the row is";
+        return Err(Error::unsupported(message));
+    }
     let name = key_name(table, name, &[], "pkey", catalog)?;
     for position in key_positions(table, columns, "primary key")? {
         let column = &mut table.columns[position];
@@ -295,9 +303,6 @@ fn add_unique(
     name: Option<&ast::Ident>,
     catalog: &Catalog,
 ) -> Result<()> {
-    if unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct {
-        return Err(Error::unsupported("NULLS NOT DISTINCT is not there yet"));
-    }
     if let Some(characteristics) = &unique.characteristics
         && (characteristics.deferrable == Some(true) || characteristics.initially.is_some())
     {
@@ -305,8 +310,22 @@ fn add_unique(
             "a UNIQUE constraint that is DEFERRABLE is not there yet",
         ));
     }
-    let positions = key_positions(table, columns, "unique")?;
-    let name = key_name(table, name, columns, "key", catalog)?;
+    let (key, included) = covering::split(columns);
+    let positions = key_positions(table, key, "unique")?;
+    let included = included.iter().map(|name| match table.position(name) {
+        Some(position) => Ok(table.columns[position].id),
+        None => Err(Error::not_found(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{name}\" named in key does not exist"),
+        )),
+    });
+    let included: Vec<ColumnId> = included.collect::<Result<_>>()?;
+    let names: Vec<String> = columns
+        .iter()
+        .filter(|&name| table.position(name).is_some())
+        .cloned()
+        .collect();
+    let name = key_name(table, name, &names, "key", catalog)?;
     let columns = positions.into_iter().map(|position| IndexColumn {
         column: table.columns[position].id,
         is_descending: false,
@@ -314,6 +333,8 @@ fn add_unique(
     });
     let index = IndexDescriptor {
         is_unique: true,
+        is_nulls_equal: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+        included,
         constraint: Some(Constraint::Unique),
         ..IndexDescriptor::new(IndexId(table.next_index), name, columns.collect())
     };
@@ -406,6 +427,11 @@ fn usable_index(table: &TableDescriptor, name: &str) -> Result<usize> {
     let is_plain = |part: &IndexColumn| !part.is_descending && !part.is_nulls_first;
     let what = match index {
         index if !index.is_unique => Some("is not a unique index"),
+        index if !index.expressions.is_empty() => {
+            let message = format!("index \"{name}\" contains expressions");
+            return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("Cannot create a primary key or unique constraint using such an index."));
+        }
         index if index.predicate.is_some() => Some("is a partial index"),
         index if !index.columns.iter().all(is_plain) => Some("does not have default sorting behavior"),
         _ => None,
@@ -420,7 +446,7 @@ fn usable_index(table: &TableDescriptor, name: &str) -> Result<usize> {
 }
 
 /// A condition without the table's own name before its columns: the table may get another one.
-pub(super) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Expr {
+pub(crate) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Expr {
     let mut expr = expr.clone();
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |expr| {
         if let ast::Expr::CompoundIdentifier(parts) = expr {
@@ -484,7 +510,7 @@ pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String
 }
 
 /// The names in an expression that may be columns.
-pub(super) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
+pub(crate) fn named_columns(expr: &ast::Expr) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let _: ControlFlow<()> = ast::visit_expressions(expr, |expr| {
         match expr {

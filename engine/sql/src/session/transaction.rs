@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aion_base::id::{IndexId, TableId};
 use aion_base::key::KeyReader;
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::keys::ROWS;
 use aion_catalog::objects;
 use aion_storage::{Check, Commit, Isolation, LockMark, Outcome, Precondition, Reason, Rejection, Replicator};
 use datafusion::sql::sqlparser::ast;
@@ -339,7 +340,12 @@ impl Session {
             .with_detail("Another transaction committed the same key first.")
             .with_table(table)
             .with_constraint(constraint),
-            None => error,
+            // It was dropped, or its build ended, while the statement ran: there is nothing that forbids the row any more.
+            None => Error::conflict(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            )
+            .with_detail("An index of the table was dropped."),
         }
     }
 
@@ -348,7 +354,8 @@ impl Session {
         let table = catalog.tables().find(|there| there.storage == table)?;
         let constraint = match table.indexes.iter().find(|there| there.id == index) {
             Some(index) => index.name.clone(),
-            None => table.primary_key_name.clone().unwrap_or_default(),
+            None if index == ROWS => table.primary_key_name.clone().unwrap_or_default(),
+            None => return None,
         };
         Some((table.name.clone(), constraint))
     }

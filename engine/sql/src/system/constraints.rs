@@ -20,6 +20,7 @@ use super::sequences::{of_default, owner};
 use super::written::{Form, expression};
 use super::{Definition, oids};
 use crate::parse::parse_expression;
+use crate::session::named_columns;
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new(
@@ -347,7 +348,13 @@ fn relation_depends(facts: &Facts, relation: &Relation, all: &mut Vec<Dependency
         }
         RelationKind::Index(table, index) if index.constraint.is_none() => {
             let columns = index.columns.iter().map(|column| column.column);
-            for column in columns.chain(index.included.iter().copied()) {
+            let columns = columns.filter(|&column| column != ColumnId::EXPRESSION);
+            let mut columns: BTreeSet<ColumnId> = columns.chain(index.included.iter().copied()).collect();
+            for expr in index.texts().filter_map(|text| parse_expression(text).ok()) {
+                let named = named_columns(&expr).into_iter();
+                columns.extend(named.filter_map(|name| Some(table.columns[table.position(&name)?].id)));
+            }
+            for column in columns {
                 all.push((place, (oids::PG_CLASS, oids::table(table.id), column.0.into()), "a"));
             }
         }

@@ -56,7 +56,7 @@ pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quot
 pub use rewrite::{parameter_casts, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;
 pub use server::function_oid;
-pub use show::{index_column_name, index_definition, type_name};
+pub use show::{index_column_name, index_definition, index_names, index_part, type_name};
 pub use types::{oid_of as type_oid, type_of};
 
 /// A system table.

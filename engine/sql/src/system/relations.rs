@@ -7,14 +7,15 @@ use std::collections::HashSet;
 
 use aion_base::Result;
 use aion_base::id::TableId;
-use aion_catalog::descriptor::{Identity, IndexColumn, IndexMethod, IndexState, TableDescriptor};
+use aion_catalog::SqlType;
+use aion_catalog::descriptor::{Identity, IndexColumn, IndexMethod, IndexPart, IndexState, TableDescriptor};
 use aion_security::role::BOOTSTRAP_NAME;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::cells::{Cell, Row, result_type, row};
 use super::facts::{Facts, Relation, RelationKind};
 use super::written::{self, Form};
-use super::{Definition, cells, index_definition, oids, sequences};
+use super::{Definition, cells, index_definition, index_names, oids, sequences};
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new(
@@ -244,12 +245,16 @@ impl Attribute {
 pub(super) fn columns_of(facts: &Facts, relation: &Relation) -> Vec<Attribute> {
     match &relation.kind {
         RelationKind::Table(table) => columns_of_table(facts, table),
-        RelationKind::PrimaryKey(table) => columns_of_index(table, &table.primary_key_positions()),
+        RelationKind::PrimaryKey(table) => {
+            let positions = table.primary_key_positions().into_iter();
+            let names = positions.map(|position| table.columns[position].name.clone());
+            let parts = table.primary_key.iter().map(|&column| IndexPart::Column(column));
+            columns_of_index(table, parts, names.collect())
+        }
         RelationKind::Index(table, index) => {
-            let columns = index.columns.iter().map(|column| column.column);
-            let columns = columns.chain(index.included.iter().copied());
-            let positions: Vec<_> = columns.filter_map(|column| table.position_of(column)).collect();
-            columns_of_index(table, &positions)
+            let included = index.included.iter().map(|&column| IndexPart::Column(column));
+            let parts = index.parts().map(|(part, _)| part).chain(included);
+            columns_of_index(table, parts, index_names(table, index))
         }
         RelationKind::Graph => Vec::new(),
         RelationKind::Sequence(_) => {
@@ -281,12 +286,23 @@ fn columns_of_table(facts: &Facts, table: &TableDescriptor) -> Vec<Attribute> {
     columns.collect()
 }
 
-fn columns_of_index(table: &TableDescriptor, positions: &[usize]) -> Vec<Attribute> {
-    let columns = positions.iter().zip(1..).map(|(&position, number)| {
-        let column = &table.columns[position];
-        let sql_type = column.sql_type;
+fn columns_of_index<'a>(
+    table: &TableDescriptor,
+    parts: impl Iterator<Item = IndexPart<'a>>,
+    names: Vec<String>,
+) -> Vec<Attribute> {
+    let columns = parts.zip(names).zip(1..).filter_map(|((part, name), number)| {
+        let sql_type = match part {
+            IndexPart::Column(column) => table.columns[table.position_of(column)?].sql_type,
+            // Of what is computed no modifier is known.
+            IndexPart::Expression(expression) => {
+                let sql_type = expression.sql_type;
+                let computed = (sql_type.oid(), sql_type.type_length(), -1);
+                return Some(Attribute::plain(number, name, computed));
+            }
+        };
         let sql_type = (sql_type.oid(), sql_type.type_length(), sql_type.type_modifier());
-        Attribute::plain(number, column.name.as_str(), sql_type)
+        Some(Attribute::plain(number, name, sql_type))
     });
     columns.collect()
 }
@@ -420,11 +436,22 @@ fn index(relation: &Relation) -> Option<Row> {
     let options = columns
         .iter()
         .map(|column| i64::from(column.is_descending) | (i64::from(column.is_nulls_first) << 1));
-    let collations = columns.iter().map(|column| {
-        let position = table.position_of(column.column);
-        position.map_or(0, |position| collation(table.columns[position].sql_type.oid()).into())
-    });
+    let types: Vec<_> = match of_index {
+        Some(index) => index.parts().map(|(part, _)| type_of_part(table, part)).collect(),
+        None => columns
+            .iter()
+            .map(|column| type_of_part(table, IndexPart::Column(column.column)))
+            .collect(),
+    };
+    let collations = types
+        .iter()
+        .map(|sql_type| sql_type.map_or(0, |sql_type| collation(sql_type.oid()).into()));
     let predicate = of_index.and_then(|index| index.predicate.as_ref());
+    let expressions = of_index.map(|index| index.expressions.as_slice()).unwrap_or_default();
+    let expressions: Vec<_> = expressions
+        .iter()
+        .map(|expression| written::expression(&expression.text, Some(table), Form::Full))
+        .collect();
     Some(row![
         relation.oid,
         oids::table(table.id),
@@ -445,9 +472,16 @@ fn index(relation: &Relation) -> Option<Row> {
         Cell::Ints(collations.collect()),
         Cell::Ints(vec![0; count]),
         Cell::Ints(options.collect()),
-        Cell::Null,
+        (!expressions.is_empty()).then(|| expressions.join(", ")),
         predicate.map(|text| written::expression(text, Some(table), Form::Full)),
     ])
+}
+
+fn type_of_part(table: &TableDescriptor, part: IndexPart<'_>) -> Option<SqlType> {
+    match part {
+        IndexPart::Column(column) => Some(table.columns[table.position_of(column)?].sql_type),
+        IndexPart::Expression(expression) => Some(expression.sql_type),
+    }
 }
 
 fn tables_view(facts: &Facts) -> Result<Vec<Row>> {

@@ -419,7 +419,13 @@ impl Writer<'_> {
                     _ => None,
                 });
                 let arguments: Vec<String> = arguments.collect::<Option<_>>()?;
-                Some(format!("{}({})", quoted(&normalize(name)), arguments.join(", ")))
+                let name = normalize(name);
+                let shown = match name.as_str() {
+                    // Words of the language to PostgreSQL, no functions.
+                    "coalesce" | "greatest" | "least" | "nullif" => name.to_uppercase(),
+                    name => quoted(name),
+                };
+                Some(format!("{shown}({})", arguments.join(", ")))
             }
             _ => None,
         }
@@ -495,6 +501,7 @@ mod tests {
                 "(((x > 1) OR (x < 5)) AND (b <> 3))",
                 "(x > 1 OR x < 5) AND b <> 3",
             ),
+            ("Coalesce(w, 'x')", "COALESCE(w, 'x'::text)", "COALESCE(w, 'x'::text)"),
             ("x NOT BETWEEN 1 AND 5", "((x < 1) OR (x > 5))", "x < 1 OR x > 5"),
             (
                 "x IN (1, 2, 3)",

@@ -1,6 +1,7 @@
 //! Comparisons with literals as a range of keys.
 //!
-//! 1. Take the conjuncts of the form `column op literal`, either way round, whose literal has the column's type.
+//! 1. Take the conjuncts of the form `operand op literal`, either way round, whose literal has the operand's type: a column, or an
+//!    expression that an index is over.
 //! 2. Follow the columns of the primary key or of an index: while a column is compared by `=`, append its encoding to the prefix.
 //! 3. On the first that is not, `<`, `<=`, `>`, `>=` narrow the range of that prefix, and it ends there.
 //!
@@ -13,20 +14,39 @@ use aion_catalog::SqlType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-/// A conjunct of the form `column op literal`.
+/// A conjunct of the form `operand op literal`.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    pub column: &'a str,
+    pub operand: &'a Expr,
     pub op: Operator,
     pub value: &'a ScalarValue,
     /// Its place among the conjuncts.
     pub conjunct: usize,
 }
 
+/// What stands at one place of a key.
+#[derive(Debug)]
+pub enum KeyOperand<'a> {
+    /// The column of that name.
+    Column(&'a str),
+    /// What is computed by an expression like this one.
+    Expression(&'a Expr),
+}
+
+impl KeyOperand<'_> {
+    fn is(&self, operand: &Expr) -> bool {
+        match self {
+            Self::Column(name) => matches!(operand, Expr::Column(column) if column.name == *name),
+            Self::Expression(expr) => operand == *expr,
+        }
+    }
+}
+
 /// A column of a key.
 #[derive(Debug)]
 pub struct KeyColumn<'a> {
-    pub name: &'a str,
+    /// None for what no filter is compared with.
+    pub operand: Option<KeyOperand<'a>>,
     pub sql_type: SqlType,
     pub order: ColumnOrder,
 }
@@ -53,13 +73,14 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
         return None;
     };
-    let (column, op, value) = match (&**left, &**right) {
-        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
-        (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap()?, value),
+    let (operand, op, value) = match (&**left, &**right) {
+        (Expr::Literal(..), Expr::Literal(..)) => return None,
+        (operand, Expr::Literal(value, _)) => (operand, *op, value),
+        (Expr::Literal(value, _), operand) => (operand, op.swap()?, value),
         _ => return None,
     };
     Some(Comparison {
-        column: &column.name,
+        operand,
         op,
         value,
         conjunct,
@@ -71,7 +92,9 @@ pub fn bounds(prefix: &[u8], columns: &[KeyColumn<'_>], comparisons: &[Compariso
     let mut prefix = prefix.to_vec();
     let mut conjuncts = Vec::new();
     for (equal, column) in columns.iter().enumerate() {
-        let of_column = || comparisons.iter().filter(|there| there.column == column.name);
+        let is_of_column =
+            |there: &&Comparison<'_>| column.operand.as_ref().is_some_and(|operand| operand.is(there.operand));
+        let of_column = || comparisons.iter().filter(is_of_column);
         if let Some(null) = of_column().find(|there| is_ordering(there.op) && there.value.is_null()) {
             return Bounds {
                 range: KeyRange::new(prefix.clone(), Some(prefix)),

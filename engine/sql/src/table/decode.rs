@@ -150,7 +150,6 @@ impl Builder {
         Ok(())
     }
 
-    /// Appends a value of an ordered type.
     fn append_value(&mut self, value: &Value) -> Result<()> {
         match (self, value) {
             (builder, Value::Null) => builder.append_null(),
@@ -159,13 +158,25 @@ impl Builder {
             (Self::Integer(builder), Value::I32(value)) => builder.append_value(*value),
             (Self::BigInt(builder), Value::I64(value)) => builder.append_value(*value),
             (Self::Numeric(builder), Value::Decimal(value, _)) => builder.append_value(*value),
-            (Self::Text(builder), Value::Text(value)) => builder.append_value(value),
+            (Self::Real(builder), Value::F32(value)) => builder.append_value(*value),
+            (Self::Double(builder), Value::F64(value)) => builder.append_value(*value),
+            (Self::Text(builder), Value::Text(value) | Value::Json(value)) => builder.append_value(value),
             (Self::Bytea(builder), Value::Bytes(value)) => builder.append_value(value),
             (Self::Date(builder), Value::Date(value)) => builder.append_value(*value),
             (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(*value),
             (Self::Uuid(builder), Value::Uuid(value)) => builder
                 .append_value(value)
                 .map_err(|error| Error::internal(error.to_string()))?,
+            (Self::Vector(builder, dimensions), Value::Vector(components))
+                if components.len() == *dimensions as usize =>
+            {
+                builder.values().append_slice(components);
+                builder.append(true);
+            }
+            (Self::Vectors(builder), Value::Vector(components)) => {
+                builder.values().append_slice(components);
+                builder.append(true);
+            }
             (_, value) => return Err(Error::internal(format!("{value:?} does not belong to the column"))),
         }
         Ok(())
@@ -250,7 +261,7 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// Adds a row by its values, which are by position in the table; its columns are of ordered types.
+    /// Adds a row by its values, which are by position in the table.
     ///
     /// # Errors
     /// Internal, for a value of another type.

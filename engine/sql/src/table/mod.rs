@@ -11,12 +11,15 @@ mod access;
 mod bounds;
 mod decode;
 mod estimate;
+mod formula;
+mod implied;
 mod read;
 mod scan;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use aion_catalog::descriptor::TableDescriptor;
+use aion_base::Error;
+use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor};
 use aion_catalog::keys::TableKeys;
 use aion_catalog::row::RowLayout;
 use aion_catalog::stats::TableStatistics;
@@ -35,6 +38,8 @@ use scan::Filter;
 
 pub(crate) use access::{Access, LOOKUP};
 pub(crate) use decode::BatchBuilder;
+pub(crate) use formula::{Expression, Formula, Formulas, computed_columns, has_formulas};
+pub(crate) use implied::implied;
 pub(crate) use scan::{ScanExec, ScanId, ScanPlan, StatementContext};
 
 /// The name of the column that holds a row's key, in tables that a change is planned on.
@@ -49,6 +54,8 @@ pub(crate) struct TableShape {
     /// The columns; and the key, last.
     pub schema: SchemaRef,
     pub schema_with_key: SchemaRef,
+    /// What is computed for its indexes, once that is planned.
+    pub formulas: OnceLock<aion_base::Result<Formulas>>,
 }
 
 impl TableShape {
@@ -67,7 +74,35 @@ impl TableShape {
             descriptor,
             schema,
             schema_with_key: Arc::new(Schema::new(fields)),
+            formulas: OnceLock::new(),
         })
+    }
+
+    /// The same table in another storage.
+    pub fn moved(&self, descriptor: Arc<TableDescriptor>) -> Arc<Self> {
+        let shape = Self::new(descriptor);
+        if let Some(Ok(formulas)) = self.formulas.get() {
+            shape.formulas.get_or_init(|| Ok(formulas.clone()));
+        }
+        shape
+    }
+
+    /// What is computed of a row for an index; None where that is nothing.
+    ///
+    /// # Errors
+    /// Where the index's text can no longer be planned.
+    pub fn formula(&self, index: &IndexDescriptor) -> aion_base::Result<Option<Arc<Formula>>> {
+        if !index.is_computed() {
+            return Ok(None);
+        }
+        match self.formulas.get() {
+            Some(Ok(formulas)) => match formulas.get(&index.id) {
+                Some(formula) => Ok(Some(formula.clone())),
+                None => Err(Error::internal(format!("index \"{}\" has no formula", index.name))),
+            },
+            Some(Err(error)) => Err(formula::again(error)),
+            None => Err(Error::internal(format!("index \"{}\" was not prepared", index.name))),
+        }
     }
 }
 

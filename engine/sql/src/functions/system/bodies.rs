@@ -214,12 +214,12 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let Some(relation) = relation_of(facts, arguments.first()) else {
         return Ok(Cell::Null);
     };
+    let form = form(arguments.get(2));
     let place = arguments.get(1).and_then(Cell::int).unwrap_or(0);
     if let Some(place) = usize::try_from(place).ok().filter(|&place| place > 0) {
-        return Ok(Cell::from(system::index_column_name(relation, place)));
+        return Ok(Cell::from(system::index_column_name(relation, place, form)));
     }
     // For reading, the schema is left out where the search path finds the table.
-    let form = form(arguments.get(2));
     let is_visible = match &relation.kind {
         RelationKind::PrimaryKey(table) | RelationKind::Index(table, _) => facts
             .relation(oids::table(table.id))
