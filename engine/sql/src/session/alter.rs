@@ -463,7 +463,16 @@ impl Session {
             None => false,
         };
         if !is_private {
-            definition.keep(self.engine.storages.private_index(storage, index.id())?);
+            let range = KeyRange::index(storage, index.id());
+            let own = self.block.as_ref().and_then(|block| block.transaction.private(&range));
+            definition.keep(match own {
+                // Of an index that was made behind a savepoint, and went when the block came back to it.
+                Some(private) => {
+                    self.engine.storages.empty(&private)?;
+                    private
+                }
+                None => self.engine.storages.private_index(storage, index.id())?,
+            });
         }
         definition.filled.push((shape.clone(), index));
         Ok(())

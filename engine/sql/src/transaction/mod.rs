@@ -535,7 +535,19 @@ impl Transaction {
     /// The commit record; None when there is nothing to commit. What follows in this transaction has no effect.
     pub fn take_commit(&self) -> Option<Commit> {
         self.begin_statement();
-        let state = std::mem::take(&mut *self.state.lock());
+        let state = {
+            let mut state = self.state.lock();
+            // What is private stays so until the transaction is dropped: whoever swept it before the commit took effect would clear away
+            // what the commit keeps.
+            let private = state.private.clone();
+            std::mem::replace(
+                &mut *state,
+                State {
+                    private,
+                    ..State::default()
+                },
+            )
+        };
         if state.writes.is_empty() {
             return None;
         }
