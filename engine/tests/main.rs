@@ -15,6 +15,7 @@ mod bench;
 mod copy;
 mod crash;
 mod demo;
+mod differential;
 mod documents;
 mod isolation;
 mod knobs;
