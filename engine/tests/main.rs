@@ -13,6 +13,7 @@
 
 mod bench;
 mod copy;
+mod corpus;
 mod crash;
 mod demo;
 mod differential;

@@ -90,15 +90,20 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Makes an empty database.
+    /// Makes an empty database, in the place of one of this name.
     pub fn make_database(&self, name: &str) {
         let deadline = Instant::now() + START_MAX;
-        let script = format!("CREATE DATABASE {name}");
+        let scripts = [
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            format!("CREATE DATABASE {name}"),
+        ];
         loop {
             match Client::connect(self.port, "postgres") {
                 Ok(mut client) => {
-                    let made = client.ask(&script, Way::Simple).expect("an answer");
-                    assert_eq!(made.error, None, "{script}");
+                    for script in &scripts {
+                        let made = client.ask(script, Way::Simple).expect("an answer");
+                        assert_eq!(made.error, None, "{script}");
+                    }
                     return;
                 }
                 Err(error) => {
