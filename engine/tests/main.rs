@@ -13,8 +13,10 @@
 
 mod bench;
 mod copy;
+mod corpus;
 mod crash;
 mod demo;
+mod differential;
 mod documents;
 mod foreign_keys;
 mod indexes;

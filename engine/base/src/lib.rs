@@ -8,6 +8,7 @@ pub mod id;
 pub mod key;
 pub mod knobs;
 pub mod observation;
+pub mod plant;
 pub mod range;
 pub mod recommendation;
 pub mod rng;

@@ -104,6 +104,8 @@ impl Engine {
             options.sql_parser.collect_spans = true;
             // Our scans do not take them, and upstream they have given wrong results.
             options.optimizer.enable_dynamic_filter_pushdown = false;
+            // A constant that is folded is never NULL, though what it was made of could be: that is no error.
+            options.execution.skip_physical_aggregate_schema_check = true;
             options.execution.time_zone = Some("UTC".to_owned());
             options.extensions.insert(rules::RuleOptions::default());
         }
@@ -124,6 +126,11 @@ impl Engine {
         for function in functions::scalar_functions() {
             state
                 .register_udf(function)
+                .map_err(|error| crate::error::translate(error, ""))?;
+        }
+        for function in functions::aggregate_functions() {
+            state
+                .register_udaf(function)
                 .map_err(|error| crate::error::translate(error, ""))?;
         }
         for planner in functions::expr_planners() {

@@ -5,6 +5,8 @@
 //! table, which a test holds against the words of the pinned version.
 
 use aion_base::{Error, ErrorKind, SqlState};
+use aion_catalog::SqlType;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError, Span};
 
@@ -65,8 +67,19 @@ fn plain(error: DataFusionError, text: &str) -> Error {
             Error::invalid(SqlState::INVALID_PARAMETER_VALUE, first_line(&message))
         }
         DataFusionError::IoError(error) => Error::io("read or write", error),
-        other => Error::internal(first_line(&other.to_string())),
+        other => beyond(&other.to_string()),
     }
+}
+
+/// Where constants are computed while a query is planned, what Arrow said comes as text.
+fn beyond(message: &str) -> Error {
+    if message.contains("Arithmetic overflow") {
+        return overflow();
+    }
+    if message.contains("Divide by zero") {
+        return division_by_zero();
+    }
+    Error::internal(first_line(message))
 }
 
 fn shared_error(error: &DataFusionError) -> Error {
@@ -78,7 +91,7 @@ fn shared_error(error: &DataFusionError) -> Error {
         DataFusionError::Execution(message) => running(message),
         DataFusionError::Plan(message) => planning(message),
         DataFusionError::ResourcesExhausted(message) => Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message)),
-        other => Error::internal(first_line(&other.to_string())),
+        other => beyond(&other.to_string()),
     }
 }
 
@@ -117,10 +130,17 @@ fn schema(error: &SchemaError) -> Error {
 
 fn planning(message: &str) -> Error {
     let line = first_line(message);
+    if let Some(error) = missing_operator(&line) {
+        return error;
+    }
     let lower = line.to_lowercase();
     let state = if lower.contains("table") && lower.contains("not found") {
         SqlState::UNDEFINED_TABLE
-    } else if lower.contains("invalid function") || lower.contains("no function matches") {
+    } else if lower.contains("invalid function")
+        || lower.contains("no function matches")
+        || lower.starts_with("unary operator")
+        || lower.contains("find compatible types to compare")
+    {
         SqlState::UNDEFINED_FUNCTION
     } else if lower.contains("must appear in the group by") || lower.contains("must be in the group by") {
         SqlState::GROUPING_ERROR
@@ -132,6 +152,7 @@ fn planning(message: &str) -> Error {
         || lower.contains("coercion")
         || lower.contains("data type")
         || lower.contains("cannot cast")
+        || lower.contains("cannot automatically convert")
     {
         SqlState::DATATYPE_MISMATCH
     } else {
@@ -145,6 +166,39 @@ fn planning(message: &str) -> Error {
     Error::new(kind, state, line)
 }
 
+fn division_by_zero() -> Error {
+    Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero")
+}
+
+/// Operands that no operator takes, as PostgreSQL tells of them.
+fn missing_operator(line: &str) -> Option<Error> {
+    let expression = [
+        "Cannot infer common argument type for comparison operation ",
+        "Cannot coerce arithmetic expression ",
+    ]
+    .iter()
+    .find_map(|start| line.strip_prefix(start))?;
+    let expression = expression.strip_suffix(" to valid types").unwrap_or(expression);
+    let mut words = expression.split(' ');
+    let (left, operator, right) = (words.next()?, words.next()?, words.next()?);
+    let named = |word: &str| {
+        let data_type: DataType = word.parse().ok()?;
+        SqlType::from_arrow(&data_type)
+            .ok()
+            .map(|sql_type| sql_type.base_name())
+    };
+    let message = match (named(left), named(right), words.next()) {
+        (Some(left), Some(right), None) => format!("operator does not exist: {left} {operator} {right}"),
+        _ => line.to_owned(),
+    };
+    let error = Error::invalid(SqlState::UNDEFINED_FUNCTION, message);
+    Some(
+        error.with_hint(
+            "No operator matches the given name and argument types. You might need to add explicit type casts.",
+        ),
+    )
+}
+
 fn running(message: &str) -> Error {
     let line = first_line(message);
     let lower = line.to_lowercase();
@@ -152,7 +206,7 @@ fn running(message: &str) -> Error {
         return overflow();
     }
     if lower.contains("divide by zero") || lower.contains("division by zero") {
-        return Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero");
+        return division_by_zero();
     }
     if lower.contains("more than one row") {
         return Error::invalid(

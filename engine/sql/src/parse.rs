@@ -51,6 +51,14 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         .with_hint("Load data with COPY, or send several statements."));
     }
     let mut tokens = tokens(text, text)?;
+    if text.contains("U&'") || text.contains("u&'") {
+        // DataFusion knows no other strings than these; the escapes are read already.
+        for token in &mut tokens {
+            if let Token::UnicodeStringLiteral(string) = &mut token.token {
+                token.token = Token::SingleQuotedString(std::mem::take(string));
+            }
+        }
+    }
     if graph::is_mentioned(text) {
         tokens = graph::carry(tokens, text)?;
     }

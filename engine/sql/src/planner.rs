@@ -410,6 +410,7 @@ impl<'a> Names<'a> {
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
             .and_then(functions::widen_sums)
+            .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
@@ -667,7 +668,16 @@ fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Resul
     let Ok(target) = target else {
         return Ok(());
     };
-    if let ast::Expr::Value(value) = inner
+    note_parameter(inner, target, types);
+    if is_function(target) {
+        *expr = cast_call(inner.clone(), target)?;
+    }
+    Ok(())
+}
+
+/// Gives a parameter a type, if it is one, and nothing else is known of it.
+pub fn note_parameter(expr: &ast::Expr, sql_type: SqlType, types: &mut Vec<Option<FieldRef>>) {
+    if let ast::Expr::Value(value) = expr
         && let ast::Value::Placeholder(name) = &value.value
         && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok())
         && (1..=PARAMETERS_MAX).contains(&number)
@@ -675,12 +685,8 @@ fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Resul
         if types.len() < number {
             types.resize(number, None);
         }
-        types[number - 1].get_or_insert_with(|| Arc::new(target.to_field("", true)));
+        types[number - 1].get_or_insert_with(|| Arc::new(sql_type.to_field("", true)));
     }
-    if is_function(target) {
-        *expr = cast_call(inner.clone(), target)?;
-    }
-    Ok(())
 }
 
 /// The SQL type that a definition names.

@@ -11,8 +11,8 @@
 //! - An id is given once, whatever becomes of who asked: the counter is moved on by a commit of its own, some ids at a time.
 //! - Keys of a private range are in the rows only after the commit that retires it. So whatever ends the transaction, also the end
 //!   of the process, somebody clears them away: [`Storages::sweep`], at the latest after the next start.
-//! - A range is swept while no transaction of this process has it, and its retirement is taken back only once its keys are durably
-//!   gone.
+//! - A range is swept while no transaction of this process has it, which it has until its commit is decided, and its retirement is
+//!   taken back only once its keys are durably gone.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,12 +151,31 @@ impl Storages {
         Ok((id, self.private_range(KeyRange::table(id))?))
     }
 
-    /// The range of an index that nobody knows of, private. Waits for a commit.
+    /// The range of an index that nobody knows of, private and empty. Waits for a commit, and for a sweep that is under way.
+    ///
+    /// Unlike a storage, an index gets the id again that one had whose transaction was rolled back. What that one loaded goes first, by
+    /// nobody but us: a sweeper that had found the range retired before would take away what is loaded now.
     ///
     /// # Errors
-    /// As a commit.
+    /// As a commit; an IO error.
     pub fn private_index(self: &Arc<Self>, storage: TableId, index: IndexId) -> Result<PrivateRange> {
-        self.private_range(KeyRange::index(storage, index))
+        let range = KeyRange::index(storage, index);
+        let _sweeping = self.sweeping.lock();
+        let is_used = self.store.get(&retire(&range).key, &mut Vec::new())?.is_some();
+        let private = self.private_range(range)?;
+        if is_used {
+            self.store.clear(std::slice::from_ref(private.range()))?;
+        }
+        Ok(private)
+    }
+
+    /// Takes away what was loaded into a private range.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub fn empty(&self, private: &Private) -> Result<()> {
+        let _sweeping = self.sweeping.lock();
+        self.store.clear(std::slice::from_ref(private.range()))
     }
 
     fn private_range(self: &Arc<Self>, range: KeyRange) -> Result<PrivateRange> {
@@ -243,16 +262,26 @@ impl Storages {
         while ranges.len() < RANGES_PER_SWEEP && scan.advance()? {
             ranges.push(read_retired(scan.key(), scan.value())?);
         }
-        // A range that is not private any more was, when the snapshot was taken, or its transaction has committed meanwhile.
+        // A range that is not private any more was, when the snapshot was taken, or its transaction has proposed its commit meanwhile.
+        ranges.retain(|range| !self.private.lock().contains(&range.start));
+        if ranges.is_empty() {
+            return Ok(ranges);
+        }
+        self.wait_for_proposed()?;
         let mut value = Vec::new();
         let mut kept = Vec::new();
         for range in ranges {
-            let is_private = self.private.lock().contains(&range.start);
-            if !is_private && self.store.get(&retire(&range).key, &mut value)?.is_some() {
+            if self.store.get(&retire(&range).key, &mut value)?.is_some() {
                 kept.push(range);
             }
         }
         Ok(kept)
+    }
+
+    /// Waits until all that was proposed before has its outcome, also what nobody waits for any more: commits are decided in order.
+    fn wait_for_proposed(&self) -> Result<()> {
+        let _: Outcome = self.store.propose(self.commit()?)?.wait()?;
+        Ok(())
     }
 }
 
@@ -369,6 +398,47 @@ mod tests {
         drop(private);
         storages.sweep().expect("swept");
         assert_eq!(count(&store, &retired_range()), 0);
+    }
+
+    /// CREATE INDEX, rolled back, and again: the second found the entries of the first, of rows that were not there any more.
+    #[test]
+    fn an_index_that_gets_an_id_again_finds_nothing_there() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let storages = Storages::new(store.clone());
+        let (storage, index) = (storages.allocate().expect("left"), IndexId(1));
+        let range = KeyRange::index(storage, index);
+        let first = storages.private_index(storage, index).expect("made");
+        put(&store, &[&range.start[..], b"key"].concat());
+        drop(first);
+        let second = storages.private_index(storage, index).expect("made");
+        assert_eq!(count(&store, &range), 0);
+        put(&store, &[&range.start[..], b"key"].concat());
+        storages.note_retired();
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &range), 1, "it is in use");
+        drop(second);
+    }
+
+    /// A block that made an index could lose it: from COMMIT to its answer the range was nobody's, and was swept.
+    #[test]
+    fn a_range_is_not_swept_while_its_commit_is_under_way() {
+        let store = Arc::new(Store::in_memory(&StoreOptions::default()));
+        let storages = Storages::new(store.clone());
+        let (id, private) = storages.private_storage().expect("made");
+        put(&store, &[&id.0.to_be_bytes()[..], b"key"].concat());
+        let transaction = Transaction::begin(store.clone(), true);
+        transaction.adopt(private.clone());
+        transaction.delete(&private.keep().key).expect("written");
+        drop(private);
+        let commit = transaction.take_commit().expect("it writes");
+        storages.note_retired();
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 1, "it is about to be somebody's");
+        let outcome = store.propose(commit).expect("queued").wait().expect("answered");
+        assert!(matches!(outcome, Outcome::Committed { .. }));
+        drop(transaction);
+        storages.sweep().expect("swept");
+        assert_eq!(count(&store, &KeyRange::table(id)), 1, "it is somebody's");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use aion_base::plant::{Plant, VARIABLE};
 use aion_storage::StoreOptions;
 
 use super::ledger::LARGE_EVERY;
@@ -40,6 +41,8 @@ pub enum Disk {
     PowerCut,
     /// And nothing is ever synced.
     PowerCutWithoutSync,
+    /// As `Kernel`, with a log that is given up too early ([`Plant::Purge`]).
+    PurgedEarly,
 }
 
 /// A running writer.
@@ -71,8 +74,14 @@ impl Writer {
         if let Some(count) = count {
             command.arg("--count").arg(count.to_string());
         }
-        if disk != Disk::Kernel {
-            command.arg("--cut-power");
+        match disk {
+            Disk::Kernel => {}
+            Disk::PowerCut | Disk::PowerCutWithoutSync => {
+                command.arg("--cut-power");
+            }
+            Disk::PurgedEarly => {
+                command.env(VARIABLE, Plant::Purge.name());
+            }
         }
         if disk == Disk::PowerCutWithoutSync {
             command.arg("--skip-sync");

@@ -21,6 +21,8 @@ const ROUNDS_FULL: usize = 50;
 const ACKNOWLEDGED_FULL: usize = 5_000;
 const ROUNDS_SLICE: usize = 6;
 const ACKNOWLEDGED_SLICE: usize = 500;
+/// Some segments of the log.
+const MISSED_WITHIN: usize = 600;
 
 struct Hunt {
     data: tempfile::TempDir,
@@ -119,14 +121,28 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
 /// same check must see it: as rows that are gone, or as a store that does not open.
 #[test]
 fn power_cuts_are_noticed_when_syncs_do_nothing() {
-    let mut hunt = Hunt::new(Disk::PowerCutWithoutSync);
+    something_is_missed(Disk::PowerCutWithoutSync);
+}
+
+/// Nor is it blind to a log that is given up while the rows still need it.
+#[test]
+fn kills_are_noticed_when_the_log_is_purged_early() {
+    if cfg!(debug_assertions) {
+        something_is_missed(Disk::PurgedEarly);
+    } else {
+        println!("not run: nothing can be planted in a release");
+    }
+}
+
+fn something_is_missed(disk: Disk) {
+    let mut hunt = Hunt::new(disk);
     // A directory that began well: without it the first segment would not even get its header.
     let mut writer = Writer::start(hunt.path(), hunt.ledger.seed, 1, Disk::Kernel, Some(10));
     writer.listen_until_done();
     hunt.ledger.acknowledged.extend(writer.close());
     for _ in 0..8 {
         let mut writer = hunt.start();
-        if !writer.listen_to(50) {
+        if !writer.listen_to(MISSED_WITHIN) {
             println!(
                 "round {}: the next writer refused to open: {:?}",
                 hunt.round,
@@ -148,7 +164,7 @@ fn power_cuts_are_noticed_when_syncs_do_nothing() {
         }
     }
     panic!(
-        "{} rounds without a sync, and nothing was missed: the power-cut test is blind",
+        "{disk:?}: {} rounds, and nothing was missed: the test is blind",
         hunt.round
     );
 }

@@ -5,7 +5,7 @@
 //!
 //! **Guarantees.** A checker never refuses what its level allows: a refusal is a bug of the server (or of the checker), and its
 //! message holds the transactions that prove it. Each checker is shown histories with planted anomalies, which it refuses.
-//! So is what the same clients see when BEGIN and COMMIT are left out. What a run does follows from its seed; how it
+//! So is what the same clients see when BEGIN and COMMIT are left out, and a server with a mistake planted in it (`mutations`). What a run does follows from its seed; how it
 //! interleaves does not, so a seed that found something is run some times.
 //!
 //! **Left out:** servers and connections that die in the middle, so no outcome is unknown here, although the checkers know
@@ -26,6 +26,7 @@ mod client;
 mod doctors;
 mod items;
 mod level;
+mod mutations;
 mod names;
 mod planted;
 mod record;
@@ -61,8 +62,13 @@ struct Arena {
 
 impl Arena {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these variables in the server's environment.
+    fn start_with(variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let process = Process::start(&dir.path().join("data"), &["--ai-mode", "off"]);
+        let process = Process::start_with(&dir.path().join("data"), &["--ai-mode", "off"], variables);
         // One thread is enough for all clients: they only wait.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

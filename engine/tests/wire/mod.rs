@@ -22,7 +22,13 @@ pub struct Process {
 impl Process {
     /// For PostgreSQL clients only.
     pub fn start(dir: &std::path::Path, arguments: &[&str]) -> Self {
-        Self::spawn(dir, &[&["--flight", "off", "--http", "off"], arguments].concat())
+        Self::start_with(dir, arguments, &[])
+    }
+
+    /// And with these variables in its environment.
+    pub fn start_with(dir: &std::path::Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let arguments = [&["--flight", "off", "--http", "off"], arguments].concat();
+        Self::of(Self::command(dir, &arguments).envs(variables.iter().copied()))
     }
 
     fn start_with_edges(dir: &std::path::Path) -> Self {
@@ -30,9 +36,14 @@ impl Process {
     }
 
     fn spawn(dir: &std::path::Path, arguments: &[&str]) -> Self {
+        Self::of(&mut Self::command(dir, arguments))
+    }
+
+    fn command(dir: &std::path::Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(["serve", "--pg", "127.0.0.1:0", "--data"]).arg(dir);
-        Self::of(command.args(arguments))
+        command.args(arguments);
+        command
     }
 
     /// Of a command that serves.

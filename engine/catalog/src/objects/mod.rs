@@ -122,6 +122,11 @@ pub fn version_key() -> Vec<u8> {
     single_key(VERSION)
 }
 
+/// Whether a key has no name in it, and a number as its value that definitions move on.
+pub fn is_counter(key: &[u8]) -> bool {
+    [VERSION, NEXT_TABLE].into_iter().any(|index| key == single_key(index))
+}
+
 /// The range of all keys of the catalog.
 pub fn range() -> KeyRange {
     KeyRange::table(CATALOG_TABLE)

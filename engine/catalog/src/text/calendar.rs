@@ -22,6 +22,8 @@ const DATE_YEAR_MAX: i64 = 5_874_897;
 const TIMESTAMP_YEAR_MAX: i64 = 294_247;
 /// Zones are less than sixteen hours from UTC.
 const ZONE_HOUR_MAX: i64 = 15;
+/// Of a date without signs between its parts.
+const COMPACT_DIGITS: usize = 8;
 
 /// Reads a `date`: days since 1970-01-01.
 pub fn parse_date(text: &str) -> Result<i32> {
@@ -102,12 +104,22 @@ impl Input<'_> {
         if rest.take(byte) { Ok(()) } else { Err(self.malformed()) }
     }
 
-    /// The days of a date.
+    /// The days of a date: `2001-02-03` or `20010203`.
     fn date(&self, rest: &mut Scanner<'_>, year_max: i64) -> Result<i64> {
-        let year = self.number(rest, 4, 7)?;
-        self.expect(rest, b'-')?;
+        let digits = rest.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_compact = digits == COMPACT_DIGITS;
+        let year = if is_compact {
+            rest.digits(4).0
+        } else {
+            self.number(rest, 4, 7)?
+        };
+        if !is_compact {
+            self.expect(rest, b'-')?;
+        }
         let month = self.number(rest, 1, 2)?;
-        self.expect(rest, b'-')?;
+        if !is_compact {
+            self.expect(rest, b'-')?;
+        }
         let day = self.number(rest, 1, 2)?;
         let valid = (1..=year_max).contains(&year) && (1..=12).contains(&month);
         if valid && (1..=days_of_month(year, month)).contains(&day) {

@@ -198,7 +198,7 @@ impl Target {
         Ok(())
     }
 
-    /// An INSERT of what is gathered. Text goes in as what the table's column is.
+    /// An INSERT of what is gathered. Text goes in as what the table's column is; as a text of some length it would be cut, not refused.
     fn insert(&self, session: &Session, schema: &Schema) -> Result<String> {
         let found = self.find(session)?;
         let values = schema.fields().iter().map(|field| {
@@ -208,7 +208,7 @@ impl Target {
                 Some(table.columns[position].sql_type)
             });
             match (SqlType::from_field(field), wanted) {
-                (Ok(SqlType::Text), Some(wanted)) if wanted != SqlType::Text => format!("CAST({name} AS {wanted})"),
+                (Ok(SqlType::Text), Some(wanted)) if !is_text(wanted) => format!("CAST({name} AS {wanted})"),
                 _ => name,
             }
         });
@@ -329,6 +329,10 @@ fn vectors_in(batch: RecordBatch) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .map_err(|error| Error::internal(format!("a batch does not fit its columns: {error}")))
+}
+
+fn is_text(sql_type: SqlType) -> bool {
+    matches!(sql_type, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_))
 }
 
 #[cfg(test)]

@@ -130,13 +130,13 @@ impl ConflictUpdate {
         mut names: Names<'_>,
         shape: &TableShape,
         (existing, excluded): (Arc<dyn TableProvider>, Arc<dyn TableProvider>),
-        types: Vec<Option<FieldRef>>,
+        mut types: Vec<Option<FieldRef>>,
         text: &str,
     ) -> Result<Planned> {
         names.bind(TARGET, existing);
         names.bind(EXCLUDED, excluded);
         let excluded = ast::Ident::new("excluded");
-        let mut projection = new_values(shape, &self.alias, self.assigned.clone())?;
+        let mut projection = new_values(shape, &self.alias, self.assigned.clone(), &mut types)?;
         projection.push(select_item(column_of(&excluded, ORDINAL)));
         let from = vec![bound_as(TARGET, &self.alias)?, bound_as(EXCLUDED, &excluded)?];
         let mut selection = operation(

@@ -19,7 +19,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::identity;
 use super::plan::{
-    assigned, at, cast, column_of, key_positions, last_part, normalize, refuse, select, select_item, target_item,
+    assigned, assigned_type, at, cast, column_of, key_positions, last_part, normalize, refuse, select, select_item,
+    target_item,
 };
 use super::rules::RowRules;
 use crate::planner::{Names, Planned};
@@ -328,7 +329,7 @@ fn projection(clauses: &[Clause], shape: &TableShape, alias: &ast::Ident) -> Res
         named(cast(number, "bigint")?, "aion clause".to_owned()),
     ];
     for (position, column) in shape.descriptor.columns.iter().enumerate() {
-        let sql_type = column.sql_type.to_string();
+        let sql_type = assigned_type(column.sql_type).to_string();
         let null = || ast::Expr::Value(ast::Value::Null.into());
         let values = clauses.iter().map(|clause| {
             let value = clause.values.get(position).cloned().unwrap_or_else(null);

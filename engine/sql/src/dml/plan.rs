@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::SqlType;
 use aion_catalog::descriptor::ColumnDescriptor;
 use aion_catalog::objects::Object;
 use aion_storage::LockMode;
@@ -14,11 +15,11 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::conflict::OnConflict;
-use super::identity;
 use super::rules::RowRules;
+use super::{assignment, identity};
 use crate::functions::{cast_call, is_function};
 use crate::parse;
-use crate::planner::{Names, Planned};
+use crate::planner::{Names, Planned, note_parameter};
 use crate::references::{Ties, Touched};
 use crate::table::{KEY_COLUMN, Table, TableShape};
 
@@ -131,7 +132,7 @@ fn plan_insert(
                 insert.columns = first_columns(&names, source, &types, &shape)?;
             }
             check_count(source, insert.columns.len())?;
-            wrap_literals(source, &insert.columns, &shape)?;
+            settle_literals(source, &insert.columns, &shape, text)?;
         }
         None => (insert.columns, insert.source) = default_values(&shape)?,
     }
@@ -164,6 +165,7 @@ fn plan_insert(
         conflict,
         returning,
     };
+    assignment::check_source(&dml.input)?;
     planned.plan = identity::put_defaults(Arc::unwrap_or_clone(dml.input), defaults)?;
     Ok((change, planned))
 }
@@ -238,8 +240,8 @@ fn default_values(shape: &TableShape) -> Result<(Vec<ast::ObjectName>, Option<Bo
     }
 }
 
-/// Makes text literals in VALUES what their columns hold, where DataFusion would refuse the cast.
-fn wrap_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &TableShape) -> Result<()> {
+/// Refuses literals in VALUES that their columns do not take, and makes text what they hold, where DataFusion would refuse the cast.
+fn settle_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &TableShape, text: &str) -> Result<()> {
     let ast::SetExpr::Values(values) = &mut *source.body else {
         return Ok(());
     };
@@ -252,9 +254,13 @@ fn wrap_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &T
         }
     };
     for (at, position) in positions.into_iter().enumerate() {
-        let Some(sql_type) = position.map(|position| descriptor.columns[position].sql_type) else {
+        let Some(column) = position.map(|position| &descriptor.columns[position]) else {
             continue;
         };
+        for expr in values.rows.iter().filter_map(|row| row.content.get(at)) {
+            assignment::check_literal(expr, column, text)?;
+        }
+        let sql_type = column.sql_type;
         if !is_function(sql_type) {
             continue;
         }
@@ -273,7 +279,7 @@ fn wrap_literals(source: &mut ast::Query, columns: &[ast::ObjectName], shape: &T
 fn plan_update(
     mut names: Names<'_>,
     update: ast::Update,
-    types: Vec<Option<FieldRef>>,
+    mut types: Vec<Option<FieldRef>>,
     text: &str,
 ) -> Result<(Change, Planned)> {
     refuse(update.or.is_some(), "UPDATE OR")?;
@@ -288,7 +294,7 @@ fn plan_update(
     let is_assigned = |position: usize| assigned[position].is_some();
     let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
     let ties = Ties::of(&names, &shape, Touched::Updated(&is_assigned))?;
-    let projection = new_values(&shape, &alias, assigned)?;
+    let projection = new_values(&shape, &alias, assigned, &mut types)?;
     let mut from = vec![target_item];
     match update.from {
         Some(ast::UpdateTableFromKind::AfterSet(more)) => from.extend(more),
@@ -298,6 +304,7 @@ fn plan_update(
     let returning = update.returning.map(|items| Returning { items, alias });
     let rules = names.row_rules(&shape)?;
     let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
+    assignment::check_update(&planned.plan, &shape.descriptor.columns)?;
     Ok((
         Change {
             kind: ChangeKind::Update,
@@ -340,6 +347,7 @@ pub fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &st
             );
             return Err(at(error, column.span, text));
         }
+        assignment::check_literal(&value, &shape.descriptor.columns[position], text)?;
         identity::check_assigned(&shape.descriptor.columns[position], &value)?;
         assigned[position] = Some(with_default(value, shape, position)?);
     }
@@ -376,16 +384,26 @@ pub fn new_values(
     shape: &TableShape,
     alias: &ast::Ident,
     assigned: Vec<Option<ast::Expr>>,
+    types: &mut Vec<Option<FieldRef>>,
 ) -> Result<Vec<ast::SelectItem>> {
     let mut projection = vec![select_item(column_of(alias, KEY_COLUMN))];
     for (position, (column, assigned)) in shape.descriptor.columns.iter().zip(assigned).enumerate() {
         let value = assigned.unwrap_or_else(|| column_of(alias, &column.name));
+        note_parameter(&value, column.sql_type, types);
         projection.push(ast::SelectItem::ExprWithAlias {
-            expr: cast(value, &column.sql_type.to_string())?,
+            expr: cast(value, &assigned_type(column.sql_type).to_string())?,
             alias: ast::Ident::with_quote('"', format!("aion value {position}")),
         });
     }
     Ok(projection)
+}
+
+/// What a value is cast to where it is assigned: a cast to a text of some length would shorten it, and an assignment refuses what is too long.
+pub fn assigned_type(sql_type: SqlType) -> SqlType {
+    match sql_type {
+        SqlType::Varchar(_) | SqlType::Char(_) => SqlType::Text,
+        other => other,
+    }
 }
 
 fn plan_delete(

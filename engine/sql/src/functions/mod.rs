@@ -3,23 +3,26 @@
 mod arithmetic;
 mod case_type;
 mod json;
+mod rounding;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
+mod text_out;
 mod time_zone;
 mod type_of;
 mod typed;
 mod vector;
 
-pub(crate) use arithmetic::widen_sums;
+pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use case_type::mark_cases;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 
 /// Functions that are added to DataFusion's.
@@ -29,7 +32,14 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(json::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
+    all.extend(rounding::functions());
     all
+}
+
+/// Aggregate functions that DataFusion has under another name.
+pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    let every = (*bool_and_udaf()).clone().with_aliases(["every"]);
+    vec![Arc::new(every)]
 }
 
 /// Operators that DataFusion does not plan.
@@ -47,6 +57,8 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(arithmetic::CheckIntegers),
         Arc::new(text_in::ReadText),
+        Arc::new(text_out::WriteText),
+        Arc::new(rounding::RoundCasts),
         Arc::new(subquery::OneRow),
     ]
 }

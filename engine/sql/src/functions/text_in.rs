@@ -4,11 +4,11 @@
 //! type's input function. DataFusion makes a literal text, refuses to compare it with a uuid, and reads it as
 //! Arrow does: text as binary byte for byte, timestamps in fewer forms. So
 //!
-//! 1. [`TypedLiterals`] gives a literal beside `=`, `<` and their like the type of the other side while the query is planned,
+//! 1. [`TypedLiterals`] gives a literal beside `=`, `<`, `+` and their like the type of the other side while the query is planned,
 //! 2. [`FillLiterals`] does the same within IN and BETWEEN, before types are settled,
 //! 3. [`ReadText`] puts the input function in the place of what casts from text are left, where Arrow's would do otherwise.
 //!
-//! Left to Arrow: numbers and booleans that are not literals; it reads those as PostgreSQL does.
+//! Left to Arrow: integers, floats and booleans that are not literals; it reads those as PostgreSQL does.
 
 use std::sync::Arc;
 
@@ -44,6 +44,12 @@ impl ExprPlanner for TypedLiterals {
             if let Some(filled) = fill(&expr.right, &expr.left, schema)? {
                 expr.right = filled;
             } else if let Some(filled) = fill(&expr.left, &expr.right, schema)? {
+                expr.left = filled;
+            }
+        } else if matches!(expr.op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo) {
+            if let Some(filled) = fill_number(&expr.right, &expr.left, schema)? {
+                expr.right = filled;
+            } else if let Some(filled) = fill_number(&expr.left, &expr.right, schema)? {
                 expr.left = filled;
             }
         }
@@ -111,6 +117,15 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
             let value = Value::text_in(&sql_type, text).map_err(wrap)?;
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
+    }
+}
+
+/// As [`fill`], beside an operator of arithmetic: only numbers have those with their own type.
+fn fill_number(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let is_number = |data_type: DataType| data_type.is_integer() || data_type.is_floating();
+    match other.get_type(schema) {
+        Ok(data_type) if is_number(data_type.clone()) => fill(literal, other, schema),
+        _ => Ok(None),
     }
 }
 
@@ -193,6 +208,8 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             | SqlType::Date
             | SqlType::Timestamp
             | SqlType::TimestampTz
+            // Arrow's takes no negative exponents, and counts digits behind the scale as an overflow.
+            | SqlType::Numeric { .. }
     );
     if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
         return Transformed::no(expr);

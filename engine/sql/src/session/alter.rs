@@ -37,7 +37,7 @@ use super::table::{add_column, default_text, named_columns, parameters, unqualif
 use crate::alter_words::{self, Carried};
 use crate::cells::{Cells, canonical};
 use crate::copy::Defaults;
-use crate::dml::{at, normalize, reference, select};
+use crate::dml::{assigned_type, at, normalize, reference, select};
 use crate::error::translate;
 use crate::generated;
 use crate::parse;
@@ -243,30 +243,30 @@ impl Session {
             draft.is_rewritten = true;
             return Ok(());
         }
-        match column.default.clone() {
-            None if !is_nullable => {
+        let default = column.default.clone();
+        let constant = match &default {
+            None => Some(Value::Null),
+            Some(_) => self.constant_default(&draft.table, draft.catalog, &name)?,
+        };
+        match (constant, default) {
+            (Some(Value::Null), _) if !is_nullable => {
                 // Only a table without rows has none that breaks it.
                 let error = contains_nulls(&draft.before, &name);
                 let from = vec![draft.from()?];
                 draft.verified.push((limited(select(vec![one()], from, None)?)?, error));
             }
-            None => {}
-            Some(default) => match self.constant_default(&draft.table, draft.catalog, &name)? {
-                Some(Value::Null) if !is_nullable => return Err(contains_nulls(&draft.before, &name)()),
-                Some(value) => {
-                    let column = draft.table.columns.last_mut().expect("it was just added");
-                    if value != Value::Null {
-                        let mut missing = String::new();
-                        value.text_out(&column.sql_type, &mut missing);
-                        column.missing = Some(missing);
-                    }
-                }
-                // It differs from row to row.
-                None => {
-                    draft.computed.push((id, parse::parse_expression(&default)?));
-                    draft.is_rewritten = true;
-                }
-            },
+            (Some(Value::Null), _) | (None, None) => {}
+            (Some(value), _) => {
+                let column = draft.table.columns.last_mut().expect("it was just added");
+                let mut missing = String::new();
+                value.text_out(&column.sql_type, &mut missing);
+                column.missing = Some(missing);
+            }
+            // It differs from row to row.
+            (None, Some(default)) => {
+                draft.computed.push((id, parse::parse_expression(&default)?));
+                draft.is_rewritten = true;
+            }
         }
         // A condition on a new column is looked at where its values are known: when the rows are written.
         draft.is_rewritten |= draft.table.checks.len() > checks;
@@ -327,6 +327,15 @@ impl Session {
             }
             ast::AlterColumnOperation::DropNotNull => {
                 let id = draft.table.columns[position].id;
+                if draft.table.columns[position].identity.is_some() {
+                    return Err(Error::invalid(
+                        SqlState::SYNTAX_ERROR,
+                        format!(
+                            "column \"{column_name}\" of relation \"{}\" is an identity column",
+                            draft.before.name
+                        ),
+                    ));
+                }
                 if draft.table.primary_key.contains(&id) {
                     return Err(Error::invalid(
                         SqlState::INVALID_TABLE_DEFINITION,
@@ -354,7 +363,7 @@ impl Session {
             }
             ast::AlterColumnOperation::SetDataType { data_type, using, .. } => {
                 let to = sql_type(data_type)?;
-                draft.set_type(position, to, data_type, using.as_ref())
+                draft.set_type(position, to, using.as_ref())
             }
             ast::AlterColumnOperation::AddGenerated { .. } => Err(Error::internal("it is carried by SET DEFAULT")),
         }
@@ -466,7 +475,16 @@ impl Session {
             None => false,
         };
         if !is_private {
-            definition.keep(self.engine.storages.private_index(storage, index.id)?);
+            let range = KeyRange::index(storage, index.id);
+            let own = self.block.as_ref().and_then(|block| block.transaction.private(&range));
+            definition.keep(match own {
+                // Of an index that was made behind a savepoint, and went when the block came back to it.
+                Some(private) => {
+                    self.engine.storages.empty(&private)?;
+                    private
+                }
+                None => self.engine.storages.private_index(storage, index.id)?,
+            });
         }
         definition.filled.push((shape.clone(), index));
         Ok(())
@@ -558,13 +576,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn set_type(
-        &mut self,
-        position: usize,
-        to: SqlType,
-        written: &ast::DataType,
-        using: Option<&ast::Expr>,
-    ) -> Result<()> {
+    fn set_type(&mut self, position: usize, to: SqlType, using: Option<&ast::Expr>) -> Result<()> {
         let column = &self.table.columns[position];
         let (id, name) = (column.id, column.name.clone());
         if column.sql_type == to && using.is_none() {
@@ -587,11 +599,13 @@ impl Draft<'_> {
             Some(using) => using.clone(),
             None => parse::parse_expression(&quoted(&self.before.columns[old].name))?,
         };
-        let expr = format!("CAST(({source}) AS {written})");
+        let expr = format!("CAST(({source}) AS {})", assigned_type(to));
         self.computed.retain(|(there, _)| *there != id);
         self.computed.push((id, parse::parse_expression(&expr)?));
         let column = &mut self.table.columns[position];
         column.sql_type = to;
+        // Its rows are written anew, and the value of those without one may be none of the new type.
+        column.missing = None;
         self.is_rewritten = true;
         Ok(())
     }

@@ -378,7 +378,8 @@ pub(crate) fn write(changes: &[KeyChange], transaction: &Transaction) -> Result<
         // Read first: two definitions at once are a conflict.
         let is_there = transaction.get(&change.key)?.is_some();
         match &change.value {
-            Some(value) if is_there => transaction.update(&change.key, value)?,
+            // Where nothing was defined before, two find no counters, and none of their names is taken: they conflict, too.
+            Some(value) if is_there || objects::is_counter(&change.key) => transaction.update(&change.key, value)?,
             Some(value) => drop(transaction.insert(&change.key, value)?),
             None if is_there => transaction.delete(&change.key)?,
             None => {}

@@ -9,7 +9,7 @@ use aion_catalog::descriptor::{ColumnId, TableDescriptor};
 use datafusion::sql::sqlparser::ast;
 
 use super::ddl::Breach;
-use crate::dml::{normalize, target_as};
+use crate::dml::{assigned_type, normalize, target_as};
 use crate::parse;
 
 /// The query that gives the columns of a table from the table as it was.
@@ -31,7 +31,11 @@ pub(super) fn rewriting(
             .or(old)
             .or_else(|| column.default.clone())
             .unwrap_or_else(|| "NULL".to_owned());
-        let item = format!("CAST(({source}) AS {}) AS {}", column.sql_type, quoted(&column.name));
+        let item = format!(
+            "CAST(({source}) AS {}) AS {}",
+            assigned_type(column.sql_type),
+            quoted(&column.name)
+        );
         items.push(item);
     }
     if items.is_empty() {
@@ -119,7 +123,7 @@ pub(super) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
     };
     let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
     from.base_name() == to.base_name()
-        || matches!(to, S::Text | S::Varchar(_))
+        || matches!(to, S::Text | S::Varchar(_) | S::Char(_))
         || (is_number(from) && is_number(to))
         || (is_moment(from) && is_moment(to))
 }

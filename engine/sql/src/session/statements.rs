@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::rewriting::converts_by_itself;
 use super::{Prepared, Session};
 use crate::cells::{Cells, canonical};
-use crate::dml::{at, normalize, reference, select};
+use crate::dml::{assigned_type, at, normalize, reference, select};
 use crate::named::Named;
 use crate::parse::{self, Statement};
 use crate::planner::{BeyondRow, sql_type};
@@ -321,7 +321,7 @@ impl Session {
                     error.with_hint("You will need to rewrite or cast the expression."),
                 ));
             }
-            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {sql_type})"))?;
+            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {})", assigned_type(*sql_type)))?;
             if let ast::Expr::Cast { expr, .. } = &mut cast {
                 **expr = expression.clone();
             }

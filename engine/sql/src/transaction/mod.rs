@@ -36,6 +36,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::id::{LogIndex, TxnId};
+use aion_base::plant::{Plant, is_planted};
 use aion_base::range::KeyRange;
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result, SqlState};
@@ -254,7 +255,7 @@ impl Transaction {
             return Ok(self.private_view(state)?.snapshot);
         }
         let snapshot = self.view(state)?.snapshot.clone();
-        if self.records(state) {
+        if self.records(state) && !is_planted(Plant::Row) {
             state.statement_reads.point(key);
         }
         Ok(snapshot)
@@ -315,7 +316,7 @@ impl Transaction {
     /// Notes that the outcome relies on all of `range`, as a scan of it would.
     pub fn rely_on(&self, range: &KeyRange) {
         let mut state = self.state.lock();
-        if self.records(&state) && !state.is_private(&range.start) {
+        if self.records(&state) && !state.is_private(&range.start) && !is_planted(Plant::Range) {
             state.statement_reads.range(range.clone());
         }
     }

@@ -95,6 +95,12 @@ impl Transaction {
         state.private_view = None;
     }
 
+    /// A range that this transaction adopted.
+    pub fn private(&self, range: &KeyRange) -> Option<PrivateRange> {
+        let state = self.state.lock();
+        state.private.iter().find(|private| private.range() == range).cloned()
+    }
+
     /// Whether all of a range is this transaction's alone.
     pub fn is_private(&self, range: &KeyRange) -> bool {
         let state = self.state.lock();

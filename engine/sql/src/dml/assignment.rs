@@ -1,0 +1,129 @@
+//! What a column takes without being asked for a cast.
+//!
+//! PostgreSQL assigns numbers to numbers, dates and timestamps to each other, and all of them to text; a literal in quotes has the
+//! column's type. DataFusion casts whatever Arrow can cast: true became the number 1, and a number a day. Left to it: what
+//! comes as text, since it does not tell a literal from a column of text.
+
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::SqlType;
+use aion_catalog::descriptor::ColumnDescriptor;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::sql::sqlparser::ast::{self, Spanned};
+
+use super::at;
+
+/// Types that are assigned to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Boolean,
+    Number,
+    Moment,
+    Text,
+    /// Uuids, vectors and their like.
+    Other,
+}
+
+fn class(sql_type: SqlType) -> Class {
+    match sql_type {
+        SqlType::Boolean => Class::Boolean,
+        SqlType::SmallInt
+        | SqlType::Integer
+        | SqlType::BigInt
+        | SqlType::Real
+        | SqlType::Double
+        | SqlType::Numeric { .. } => Class::Number,
+        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => Class::Moment,
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Class::Text,
+        _ => Class::Other,
+    }
+}
+
+fn is_refused(from: Class, to: Class) -> bool {
+    from != to && from != Class::Text && from != Class::Other && to != Class::Text
+}
+
+fn mismatch(column: &str, to: SqlType, from: &str) -> Error {
+    Error::invalid(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "column \"{column}\" is of type {} but expression is of type {from}",
+            to.base_name()
+        ),
+    )
+    .with_hint("You will need to rewrite or cast the expression.")
+}
+
+/// Refuses a literal that its column does not take.
+///
+/// # Errors
+/// 42804, with its place.
+pub fn check_literal(expr: &ast::Expr, column: &ColumnDescriptor, text: &str) -> Result<()> {
+    let literal = match expr {
+        ast::Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus | ast::UnaryOperator::Plus,
+            expr,
+        } => expr,
+        other => other,
+    };
+    let ast::Expr::Value(value) = literal else {
+        return Ok(());
+    };
+    let (from, name) = match &value.value {
+        ast::Value::Boolean(_) => (Class::Boolean, "boolean"),
+        ast::Value::Number(number, _) if number.parse::<i32>().is_ok() => (Class::Number, "integer"),
+        ast::Value::Number(number, _) if number.parse::<i64>().is_ok() => (Class::Number, "bigint"),
+        ast::Value::Number(..) => (Class::Number, "numeric"),
+        _ => return Ok(()),
+    };
+    match is_refused(from, class(column.sql_type)) {
+        true => Err(at(mismatch(&column.name, column.sql_type, name), expr.span(), text)),
+        false => Ok(()),
+    }
+}
+
+/// Refuses what an INSERT selects into a column that does not take it. `source` casts each of its columns to the type that is stored.
+///
+/// # Errors
+/// 42804.
+pub fn check_source(source: &LogicalPlan) -> Result<()> {
+    let LogicalPlan::Projection(projection) = source else {
+        return Ok(());
+    };
+    for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
+        if let Ok(to) = SqlType::from_field(field) {
+            check_cast(expr, projection.input.schema(), field.name(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what an UPDATE computes for a column that does not take it. The plan gives the key of a row, and the values of its columns.
+///
+/// # Errors
+/// 42804.
+pub fn check_update(plan: &LogicalPlan, columns: &[ColumnDescriptor]) -> Result<()> {
+    let LogicalPlan::Projection(projection) = plan else {
+        return Ok(());
+    };
+    for (expr, column) in projection.expr.iter().skip(1).zip(columns) {
+        check_cast(expr, projection.input.schema(), &column.name, column.sql_type)?;
+    }
+    Ok(())
+}
+
+fn check_cast(expr: &Expr, schema: &DFSchema, column: &str, to: SqlType) -> Result<()> {
+    let Expr::Cast(Cast { expr: inner, .. }) = expr.clone().unalias() else {
+        return Ok(());
+    };
+    let from = match inner.get_type(schema) {
+        Ok(DataType::Null) | Err(_) => return Ok(()),
+        Ok(from) => SqlType::from_arrow(&from),
+    };
+    match from {
+        Ok(from) if is_refused(class(from), class(to)) => Err(mismatch(column, to, from.base_name())),
+        _ => Ok(()),
+    }
+}
