@@ -26,12 +26,12 @@ pub type Out = Printer<std::io::BufWriter<std::io::Stdout>>;
 pub enum Connection {
     /// A database in this process.
     Embedded {
-        session: Session,
+        session: Box<Session>,
         /// Dropped after the session.
         database: Box<Database>,
     },
     /// A server.
-    Remote { client: Client, runtime: Runtime },
+    Remote { client: Box<Client>, runtime: Runtime },
 }
 
 /// Ends what a connection runs.
@@ -64,7 +64,7 @@ impl Connection {
             ..SessionOptions::default()
         };
         Ok(Self::Embedded {
-            session: database.session(options),
+            session: Box::new(database.session(options)),
             database: Box::new(database),
         })
     }
@@ -112,7 +112,10 @@ impl Connection {
             });
             Ok::<_, Box<Complaint>>(client)
         })?;
-        Ok(Self::Remote { client, runtime })
+        Ok(Self::Remote {
+            client: Box::new(client),
+            runtime,
+        })
     }
 
     /// What statements run on.

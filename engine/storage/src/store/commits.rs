@@ -1,0 +1,259 @@
+//! The commit thread, which appends, syncs and applies what is proposed, group by group; and the flush thread, after which old log goes.
+
+use super::*;
+
+/// The commit thread's own.
+pub(super) struct Committer {
+    pub(super) log: Log,
+    pub(super) rows: Arc<dyn Rows>,
+    pub(super) stages: Stages,
+    pub(super) last_timestamp: Timestamp,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) counters: Arc<StoreCounters>,
+    pub(super) gather: Gather,
+    /// What the last one took.
+    pub(super) last_sync: Duration,
+}
+
+impl Committer {
+    /// Appends and syncs a group: what is to be applied then.
+    ///
+    /// # Errors
+    /// 53100 while the log is not broken: nothing happened. With any other error the store must stop.
+    fn append(&mut self, proposals: &mut [Vec<Vec<u8>>]) -> Result<Vec<Unit>> {
+        for entries in proposals.iter_mut() {
+            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            entries
+                .iter_mut()
+                .for_each(|entry| entry::stamp(entry, self.last_timestamp));
+        }
+        let payloads: Vec<&[u8]> = proposals.iter().flatten().map(Vec::as_slice).collect();
+        let mut index = self.log.last_index();
+        let positions = self.log.append_all(LOCAL_TERM, &payloads)?;
+        let start = self.clock.monotonic();
+        self.log.sync()?;
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        self.last_sync = self.clock.monotonic() - start;
+        let micros = self.last_sync.as_micros();
+        self.counters.sync_micros.fetch_add(micros as u64, Ordering::Relaxed);
+        self.counters
+            .log_bytes
+            .store(self.log.appended_bytes(), Ordering::Relaxed);
+        let mut at = 0;
+        let mut units = Vec::with_capacity(proposals.len());
+        for entries in proposals.iter_mut() {
+            let new_stages = entries.len() - 1;
+            let commit_index = LogIndex(index.0 + entries.len() as u64);
+            if new_stages > 0
+                && let Body::Stage { txn, .. } = entry::decode(&entries[0])?.body
+            {
+                for stage in 0..new_stages {
+                    self.stages
+                        .add(txn, LogIndex(index.0 + 1 + stage as u64), positions[at + stage]);
+                }
+                self.stages.take(txn, commit_index);
+            }
+            at += entries.len();
+            index = commit_index;
+            units.push(Unit {
+                index,
+                term: LOCAL_TERM,
+                entries: std::mem::take(entries),
+                new_stages,
+            });
+        }
+        Ok(units)
+    }
+
+    pub(super) fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {
+        let abandoned = self.stages.abandoned();
+        for txn in abandoned {
+            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            let mut bytes = entry::encode_discard(txn);
+            entry::stamp(&mut bytes, self.last_timestamp);
+            self.log.append(LOCAL_TERM, &bytes)?;
+            self.log.sync()?;
+            let index = self.log.last_index();
+            self.stages.take(txn, index);
+            applier.apply(&[Unit {
+                index,
+                term: LOCAL_TERM,
+                entries: vec![bytes],
+                new_stages: 0,
+            }])?;
+        }
+        Ok(())
+    }
+
+    /// The end: rows durable, log given up as far as possible and closed.
+    fn finish(mut self, floor: LogIndex) -> Result<()> {
+        let flushed = self.rows.flush().and_then(|()| self.rows.durable_applied());
+        let purged = flushed.and_then(|durable| self.purge(durable.index, floor));
+        // Whatever became of the rows, the log has it all.
+        self.log.close()?;
+        purged
+    }
+
+    fn purge(&mut self, durable: LogIndex, floor: LogIndex) -> Result<()> {
+        let upto = durable.min(floor).min(self.stages.purge_limit(durable));
+        self.log.purge(upto).map(|_| ())
+    }
+}
+
+pub(super) fn run_commits(
+    mut committer: Committer,
+    shared: &Shared,
+    on_fatal: &(dyn Fn(&Error) + Send + Sync),
+) -> Result<()> {
+    loop {
+        let (group, purge_upto) = {
+            let mut state = shared.state.lock();
+            while state.queue.is_empty() && state.purge_upto.is_none() {
+                if state.is_closing {
+                    drop(state);
+                    let floor = shared.applier.lock().window().floor();
+                    return committer.finish(floor);
+                }
+                shared.work.wait(&mut state);
+            }
+            let there = state.queue.len();
+            if let Some((wanted, longest)) = committer.gather.wish(there)
+                && !state.is_closing
+            {
+                state.wanted = wanted;
+                // Whoever closes the store or flushed the rows wakes it too: then it goes on with those that are there.
+                let _ = shared.work.wait_for(&mut state, longest);
+                state.wanted = 0;
+                committer.gather.waited(there, state.queue.len());
+            }
+            let mut group = Vec::new();
+            let mut bytes = 0;
+            while let Some(next) = state.queue.front() {
+                if bytes > 0 && bytes + next.bytes > GROUP_BYTES_MAX {
+                    break;
+                }
+                bytes += next.bytes;
+                group.extend(state.queue.pop_front());
+            }
+            state.queue_bytes -= bytes;
+            shared.room.notify_all();
+            (group, state.purge_upto.take())
+        };
+        if let Some(durable) = purge_upto {
+            let floor = shared.applier.lock().window().floor();
+            if let Err(error) = committer.purge(durable, floor) {
+                tracing::warn!(%error, "could not give up old log segments; they stay");
+            }
+        }
+        if group.is_empty() {
+            continue;
+        }
+        let (mut entries, answers): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|proposal| (proposal.entries, proposal.answer))
+            .unzip();
+        let group = answers.len();
+        let units = match committer.append(&mut entries) {
+            Ok(units) => units,
+            Err(error) if error.state() == SqlState::DISK_FULL && !committer.log.is_broken() => {
+                for answer in answers {
+                    let refused = Error::exhausted(SqlState::DISK_FULL, error.message())
+                        .with_hint("Nothing was written. Free space on the disk.");
+                    let _ = answer.send(Err(refused));
+                }
+                continue;
+            }
+            Err(error) => {
+                on_fatal(&error);
+                return Err(stop(shared, error));
+            }
+        };
+        // The log has it: whatever keeps it from the rows now, a full disk too, it counts as done, and the next to open the store does it.
+        let outcomes = match shared.applier.lock().apply(&units) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                on_fatal(&error);
+                return Err(stop(shared, error));
+            }
+        };
+        for (outcome, answer) in outcomes.into_iter().zip(answers) {
+            let answered = outcome.ok_or_else(|| Error::internal("a commit has an outcome"));
+            if let Ok(outcome) = &answered {
+                committer.counters.count(outcome);
+            }
+            // Whoever dropped the ticket does not want to know.
+            let _ = answer.send(answered);
+        }
+        let waiting = shared.state.lock().queue.len();
+        committer.gather.synced(group, committer.last_sync, waiting);
+        if waiting == 0
+            && let Err(error) = committer.log.mark()
+        {
+            on_fatal(&error);
+            return Err(stop(shared, error));
+        }
+        if shared.is_flush_due(&committer.counters) {
+            shared.flush.notify_one();
+        }
+    }
+}
+
+/// Reached only where `on_fatal` returns: everybody who waits is told that the outcome is unknown.
+fn stop(shared: &Shared, error: Error) -> Error {
+    let mut state = shared.state.lock();
+    state.is_dead = true;
+    state.queue.clear();
+    shared.room.notify_all();
+    error
+}
+
+pub(super) struct Flusher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) rows: Arc<dyn Rows>,
+    pub(super) counters: Arc<StoreCounters>,
+    pub(super) interval: Duration,
+    pub(super) on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
+impl Flusher {
+    pub(super) fn run(&self) {
+        while self.wait() {
+            if let Err(error) = flush_rows(&*self.rows, &self.shared, &self.counters) {
+                // A full disk passes; the log keeps everything meanwhile.
+                if error.state() == SqlState::DISK_FULL {
+                    tracing::warn!(%error, "could not flush the rows; trying again");
+                } else {
+                    (self.on_fatal)(&error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns when a flush is due; false when there will be none.
+    fn wait(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        loop {
+            if state.is_closing || state.is_dead {
+                return false;
+            }
+            let waited = self.shared.flush.wait_for(&mut state, self.interval);
+            let is_due = self.shared.is_flush_due(&self.counters);
+            let is_time = waited.timed_out() && self.shared.unflushed(&self.counters) > 0;
+            if !state.is_closing && !state.is_dead && (is_due || is_time) {
+                return true;
+            }
+        }
+    }
+}
+
+pub(super) fn flush_rows(rows: &dyn Rows, shared: &Shared, counters: &StoreCounters) -> Result<()> {
+    let log_bytes = counters.log_bytes.load(Ordering::Relaxed);
+    rows.flush()?;
+    shared.flushed_at.store(log_bytes, Ordering::Relaxed);
+    counters.flushes.fetch_add(1, Ordering::Relaxed);
+    let durable = rows.durable_applied()?.index;
+    shared.state.lock().purge_upto = Some(durable);
+    shared.work.notify_all();
+    Ok(())
+}
