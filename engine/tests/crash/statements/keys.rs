@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aion_catalog::descriptor::IndexMethod;
+use aion_catalog::descriptor::{IndexMethod, IndexState};
 use aion_catalog::objects::{Catalog, retired_range};
 use aion_storage::{Direction, Store, StoreOptions};
 
@@ -55,7 +55,12 @@ fn verdict(catalog: &Catalog, mut counts: BTreeMap<(u32, u16), usize>) -> Result
             .filter(|index| index.method == IndexMethod::Ordered)
         {
             let entries = counts.remove(&(table.storage.0, index.id.0)).unwrap_or(0);
-            if entries != rows {
+            // A kill in the middle of a CREATE INDEX leaves one that is written and not read, with the entries that it has.
+            let is_whole = match index.state {
+                IndexState::Readable => entries == rows,
+                _ => entries <= rows,
+            };
+            if !is_whole {
                 return Err(format!(
                     "{} has {rows} rows, and {} {entries} entries",
                     table.name, index.name
