@@ -8,8 +8,8 @@
 //! - After a failed write or sync of the log, or a failed apply, the process ends ([`StoreOptions::on_fatal`]): what
 //!   the disk holds is only known by opening it again.
 //!
-//! **The commit thread** repeats: take what is queued, up to [`GROUP_BYTES_MAX`]; stamp and append it to the log; sync once;
-//! apply; answer; and, when nothing waits, note in the log that all is durable.
+//! **The commit thread** ([`commits`]) repeats: take what is queued, up to [`GROUP_BYTES_MAX`], after a short wait for company where that pays
+//! ([`gather`]); stamp and append it to the log; sync once; apply; answer; and, when nothing waits, note in the log that all is durable.
 //!
 //! **The flush thread** makes the rows durable every [`StoreOptions::flush_interval`], and when
 //! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the

@@ -1,7 +1,8 @@
 //! Rows written by their values or keys.
 //!
-//! Only the planner is left out: the source of the change is made here, and `dml` writes it, with the same checks and
-//! the same errors as that of any other change.
+//! Only the planner is left out: the new rows are made here, and `dml` writes them, with the same checks and the same errors as those of any other
+//! change. Where values are stored as they come the rows are made by their bytes; else, and where a value is refused, as the batch that `dml` takes
+//! of any source, which says what is wrong.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The commit thread, which appends, syncs and applies what is proposed, group by group; and the flush thread, after which old log goes.
+//! The commit thread, which appends, syncs and applies what is proposed, group by group; and the flush thread, after which old log goes. The
+//! order and the guarantees are those of [`super`].
 
 use super::*;
 
