@@ -171,7 +171,7 @@ struct Pending {
     value: Option<Arc<[u8]>>,
     /// The key was absent when this transaction first touched it.
     was_absent: bool,
-    /// Of the statement that changed it last.
+    /// Of the statement that changed it last; for one that was absent, of the statement that found it so.
     read_point: LogIndex,
 }
 
@@ -398,13 +398,19 @@ impl Transaction {
     pub fn update(&self, key: &[u8], value: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
         let view = self.view_of(&mut state, key)?;
-        let was_absent = state.writes.get(key).is_some_and(|pending| pending.was_absent);
+        let inserted = state.writes.get(key).filter(|pending| pending.was_absent);
+        let was_absent = inserted.is_some();
+        // An insert locks nothing: the key must have been absent ever since, and not since the newer view of READ COMMITTED.
+        let read_point = match inserted {
+            Some(pending) if !state.is_private(key) => pending.read_point,
+            _ => view.read_point,
+        };
         state.put(
             key,
             Pending {
                 value: Some(value.into()),
                 was_absent,
-                read_point: view.read_point,
+                read_point,
             },
         )
     }

@@ -199,3 +199,25 @@ fn of_two_that_insert_beyond_the_last_key_one_is_refused() {
     assert!(!commit(&store, second), "a duplicate");
     assert_eq!(begin().last_committed_key(&KeyRange::ALL).expect("read"), b"a");
 }
+
+/// READ COMMITTED inserted a key, another transaction inserted it too and committed, and a later statement updated the own row: the
+/// commit then looked for the other's key from the read point of the update on, did not see it, and wrote over an acknowledged
+/// row. The isolation hunt found it, in every second run of 100 transactions on an empty table.
+#[test]
+fn a_key_that_was_inserted_and_then_updated_must_have_been_absent_since_the_insert() {
+    let store = store();
+    let begin = || {
+        let transaction = Transaction::begin(store.clone(), true);
+        transaction.set_isolation(Isolation::ReadCommitted);
+        transaction
+    };
+    let (slow, quick) = (begin(), begin());
+    assert!(slow.insert(b"a", b"slow").expect("written"));
+    assert!(quick.insert(b"a", b"quick").expect("written"));
+    assert!(commit(&store, quick));
+    slow.begin_statement();
+    slow.save();
+    slow.update(b"a", b"slower").expect("written");
+    assert!(!commit(&store, slow), "a duplicate");
+    assert_eq!(begin().get(b"a").expect("read").as_deref(), Some(&b"quick"[..]));
+}
