@@ -317,21 +317,8 @@ fn a_password_is_neither_noted_nor_logged_nor_quoted() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     let log = dir.path().join("log");
-    let mut serving = Command::new(program());
+    let mut serving = Process::alone(&data, &["--ai-mode", "shadow"]);
     serving
-        .args([
-            "serve",
-            "--pg",
-            "127.0.0.1:0",
-            "--flight",
-            "off",
-            "--http",
-            "off",
-            "--ai-mode",
-            "shadow",
-            "--data",
-        ])
-        .arg(&data)
         .env("AION_LOG", "trace")
         .stderr(std::fs::File::create(&log).expect("made"));
     let mut server = Process::of(&mut serving);

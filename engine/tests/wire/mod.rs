@@ -27,8 +27,14 @@ impl Process {
 
     /// And with these variables in its environment.
     pub fn start_with(dir: &std::path::Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let arguments = [&["--flight", "off", "--http", "off"], arguments].concat();
-        Self::of(Self::command(dir, &arguments).envs(variables.iter().copied()))
+        Self::of(Self::alone(dir, arguments).envs(variables.iter().copied()))
+    }
+
+    /// What serves PostgreSQL's protocol alone.
+    pub fn alone(dir: &std::path::Path, arguments: &[&str]) -> Command {
+        let mut command = Self::command(dir, &["--flight", "off", "--http", "off"]);
+        command.args(arguments);
+        command
     }
 
     fn start_with_edges(dir: &std::path::Path) -> Self {
@@ -153,20 +159,7 @@ fn psql_writes_what_survives_a_kill_and_a_clean_stop() {
     assert_eq!(server.psql(&["-c", "SELECT * FROM t ORDER BY id"], "").1, "1|ä\n2|\n");
     server.psql(&["-c", "DELETE FROM t WHERE id = 2"], "");
     // The directory is held: whoever else opens it is told by whom, and how to connect.
-    let second = Command::new(program())
-        .args([
-            "serve",
-            "--pg",
-            "127.0.0.1:0",
-            "--flight",
-            "off",
-            "--http",
-            "off",
-            "--data",
-        ])
-        .arg(&data)
-        .output()
-        .expect("ran");
+    let second = Process::alone(&data, &[]).output().expect("ran");
     let complaint = String::from_utf8(second.stderr).expect("UTF-8");
     assert!(!second.status.success());
     assert!(

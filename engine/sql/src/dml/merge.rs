@@ -19,8 +19,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::identity;
 use super::plan::{
-    assigned, assigned_type, at, cast, column_of, key_positions, last_part, normalize, refuse, select, select_item,
-    target_item,
+    assigned, assigned_type, at, cast, column_of, key_positions, last_part, normalize, positions_of, refuse, select,
+    select_item, target_item,
 };
 use super::rules::RowRules;
 use crate::planner::{Names, Planned};
@@ -259,27 +259,9 @@ fn inserted(insert: ast::MergeInsertExpr, shape: &TableShape, text: &str) -> Res
     } else {
         row.content
     };
-    let mut positions = Vec::new();
-    for name in insert.columns.iter().filter(|_| carried != Some(DEFAULTS)) {
-        let column = last_part(name)?;
-        let name = normalize(&column);
-        let position = shape.descriptor.position(&name).ok_or_else(|| {
-            let message = format!(
-                "column \"{name}\" of relation \"{}\" does not exist",
-                shape.descriptor.name
-            );
-            at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), column.span, text)
-        })?;
-        if positions.contains(&position) {
-            let message = format!("column \"{name}\" specified more than once");
-            return Err(at(
-                Error::invalid(SqlState::DUPLICATE_COLUMN, message),
-                column.span,
-                text,
-            ));
-        }
-        positions.push(position);
-    }
+    let named = insert.columns.iter().filter(|_| carried != Some(DEFAULTS));
+    let named: Vec<ast::Ident> = named.map(last_part).collect::<Result<_>>()?;
+    let mut positions = positions_of(&shape.descriptor, &named, text)?;
     if insert.columns.is_empty() {
         positions.extend(0..columns.len().min(given.len()));
     }

@@ -38,8 +38,8 @@ pub(crate) use many::ManyRows;
 pub(crate) use merge::{carry as carry_merge, is_mentioned as mentions_merge, plan_merge};
 pub(crate) use outgrown::Outgrown;
 pub(crate) use plan::{
-    Change, ChangeKind, Returning, TARGET, assigned_type, at, key_positions, normalize, plan_change, reference, select,
-    target_as,
+    Change, ChangeKind, Returning, TARGET, assigned_type, at, key_positions, normalize, plan_change, positions_of,
+    reference, select, target_as,
 };
 pub(crate) use proposed::Proposed;
 pub(crate) use rows::RowWrites;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::ColumnDescriptor;
+use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
 use aion_catalog::objects::Object;
 use aion_storage::LockMode;
 use datafusion::arrow::datatypes::FieldRef;
@@ -620,6 +620,31 @@ pub(super) fn refuse(is_there: bool, what: &str) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// The positions of columns that a statement names, in its order.
+///
+/// # Errors
+/// 42703 for one that is not there, 42701 for one that is named twice.
+pub fn positions_of(table: &TableDescriptor, columns: &[ast::Ident], text: &str) -> Result<Vec<usize>> {
+    let mut positions = Vec::with_capacity(columns.len());
+    for column in columns {
+        let name = normalize(column);
+        let position = table.position(&name).ok_or_else(|| {
+            let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+            at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), column.span, text)
+        })?;
+        if positions.contains(&position) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(at(
+                Error::invalid(SqlState::DUPLICATE_COLUMN, message),
+                column.span,
+                text,
+            ));
+        }
+        positions.push(position);
+    }
+    Ok(positions)
 }
 
 /// Adds the place of a span to an error.

@@ -17,10 +17,12 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_er
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarFunctionArgs, ScalarUDF,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility, cast, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use super::retyped::retyped;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -169,43 +171,26 @@ fn widened(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 /// # Errors
 /// When a plan cannot be put together again.
 pub fn count_ranks(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|plan| {
-        let is_over_window = |projection: &Projection| match &*projection.input {
+    let is_over_window = |plan: &LogicalPlan| match plan {
+        LogicalPlan::Projection(projection) => match &*projection.input {
             LogicalPlan::Window(_) => true,
             LogicalPlan::Filter(filter) => matches!(*filter.input, LogicalPlan::Window(_)),
             _ => false,
-        };
-        if !matches!(&plan, LogicalPlan::Projection(projection) if is_over_window(projection)) {
-            return Ok(Transformed::no(plan));
-        }
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let counted = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let counted = expr.transform_up(|expr| {
-                let is_rank = matches!(expr, Expr::Column(_))
-                    && expr
-                        .get_type(&schema)
-                        .is_ok_and(|data_type| data_type == DataType::UInt64);
-                Ok(match is_rank {
-                    true => Transformed::yes(cast(expr, DataType::Int64)),
-                    false => Transformed::no(expr),
-                })
-            })?;
-            Ok(counted.update_data(|expr| name.restore(expr)))
-        })?;
-        match counted.transformed {
-            true => counted.map_data(LogicalPlan::recompute_schema),
-            false => Ok(counted),
-        }
-    })?;
-    if !rewritten.transformed {
-        return Ok(rewritten.data);
-    }
-    let settled = rewritten
-        .data
-        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
-    Ok(settled.data)
+        },
+        _ => false,
+    };
+    retyped(plan, is_over_window, |expr, schema| {
+        expr.transform_up(|expr| {
+            let is_rank = matches!(expr, Expr::Column(_))
+                && expr
+                    .get_type(schema)
+                    .is_ok_and(|data_type| data_type == DataType::UInt64);
+            Ok(match is_rank {
+                true => Transformed::yes(cast(expr, DataType::Int64)),
+                false => Transformed::no(expr),
+            })
+        })
+    })
 }
 
 /// Where a double precision meets a numeric, the double wins, as in PostgreSQL. DataFusion compares both as decimals of 15 digits before

@@ -9,9 +9,9 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::Alias;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+
+use super::retyped::retyped;
 
 /// The plan of a query whose columns have the type that all results of their CASE have. It changes what columns say of themselves, so it
 /// comes before anybody asks for that.
@@ -19,28 +19,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 /// # Errors
 /// When a plan cannot be put together again.
 pub fn mark_cases(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|plan| {
-        let LogicalPlan::Projection(_) = &plan else {
-            return Ok(Transformed::no(plan));
-        };
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let marked = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(marked(expr, &schema).update_data(|expr| name.restore(expr)))
-        })?;
-        match marked.transformed {
-            true => marked.map_data(LogicalPlan::recompute_schema),
-            false => Ok(marked),
-        }
-    })?;
-    if !rewritten.transformed {
-        return Ok(rewritten.data);
-    }
-    let settled = rewritten
-        .data
-        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
-    Ok(settled.data)
+    let is_projection = |plan: &LogicalPlan| matches!(plan, LogicalPlan::Projection(_));
+    retyped(plan, is_projection, |expr, schema| Ok(marked(expr, schema)))
 }
 
 fn marked(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

@@ -18,7 +18,7 @@ use crate::cancel::Cancellation;
 use crate::copy::{
     self, CopyIn, CopyOptions, CopyOut, DataPiece, Defaults, Format, Load, PIECES_MAX, PieceReader, RowsPiece,
 };
-use crate::dml::{Outgrown, at, normalize, reference};
+use crate::dml::{Outgrown, at, positions_of, reference};
 use crate::error::translate;
 use crate::parse::{self, Statement};
 use crate::planner::{Names, Planned};
@@ -389,22 +389,5 @@ fn copy_columns(shape: &TableShape, columns: &[ast::Ident], text: &str) -> Resul
     if columns.is_empty() {
         return Ok((0..table.columns.len()).collect());
     }
-    let mut positions = Vec::with_capacity(columns.len());
-    for column in columns {
-        let name = normalize(column);
-        let position = table.position(&name).ok_or_else(|| {
-            let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
-            at(Error::not_found(SqlState::UNDEFINED_COLUMN, message), column.span, text)
-        })?;
-        if positions.contains(&position) {
-            let message = format!("column \"{name}\" specified more than once");
-            return Err(at(
-                Error::invalid(SqlState::DUPLICATE_COLUMN, message),
-                column.span,
-                text,
-            ));
-        }
-        positions.push(position);
-    }
-    Ok(positions)
+    positions_of(table, columns, text)
 }

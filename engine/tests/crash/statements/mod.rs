@@ -6,13 +6,13 @@
 //!
 //! **After each kill** the next server is asked for all tables, all columns, all rows and all indexes ([`load`]); some are killed
 //! while they still open. **Now and then**, and in the end, a server is stopped in order after a VACUUM, and the keys of its store
-//! are counted ([`keys`]): as many entries in each index as rows in its table, none of a storage that no table has, and no range
+//! are counted ([`keys`]): as many entries in each index as rows in its table, no more of one whose making a kill interrupted, none of a storage that no table has, and no range
 //! that is still to be cleared away.
 
 mod keys;
 mod load;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use aion_base::rng::SeededRng;
 
 use self::load::{Client, Tables};
 use crate::differential::client::{Client as Connection, Way};
-use crate::program::{at_length, program, seed};
+use crate::program::{at_length, seed};
 use crate::wire::Process;
 
 const CLIENTS: usize = 4;
@@ -59,20 +59,7 @@ impl Hunt {
 
     /// Kills one that has hardly begun to open.
     fn kill_early(&mut self) {
-        let mut child = Command::new(program())
-            .args([
-                "serve",
-                "--pg",
-                "127.0.0.1:0",
-                "--flight",
-                "off",
-                "--http",
-                "off",
-                "--ai-mode",
-                "off",
-                "--data",
-            ])
-            .arg(self.data.path().join("data"))
+        let mut child = Process::alone(&self.data.path().join("data"), &["--ai-mode", "off"])
             .stdout(Stdio::null())
             .spawn()
             .expect("aion starts");

@@ -1,0 +1,41 @@
+//! Plans whose expressions get other types than DataFusion gave them.
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+/// A plan with the expressions of those nodes that `is_concerned` rewritten, each with the columns that it may name; names stay. What stands
+/// above gets the new types. It changes the types of columns, so it comes before anybody asks for them.
+///
+/// # Errors
+/// Those of `rewrite`; when a plan cannot be put together again.
+pub fn retyped(
+    plan: LogicalPlan,
+    is_concerned: impl Fn(&LogicalPlan) -> bool,
+    rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        if !is_concerned(&plan) {
+            return Ok(Transformed::no(plan));
+        }
+        let schema = merge_schema(&plan.inputs());
+        let names = NamePreserver::new(&plan);
+        let rewritten = plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(rewrite(expr, &schema)?.update_data(|expr| name.restore(expr)))
+        })?;
+        match rewritten.transformed {
+            true => rewritten.map_data(LogicalPlan::recompute_schema),
+            false => Ok(rewritten),
+        }
+    })?;
+    if !rewritten.transformed {
+        return Ok(rewritten.data);
+    }
+    let settled = rewritten
+        .data
+        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
+    Ok(settled.data)
+}
