@@ -24,9 +24,19 @@ pub fn program() -> PathBuf {
 
 /// The seed of this run: AION_SEED, or a new one. Printed, because a failed test shows what it printed.
 pub fn seed() -> u64 {
+    seed_or(|| entropy() >> 32)
+}
+
+/// The same seed in each gate, a new one with AION_HUNT=full: for what compares us with another program, where a difference need not be
+/// a mistake, and whoever changed something else would have to judge it.
+pub fn steady_seed() -> u64 {
+    seed_or(|| at_length(1, entropy() as usize >> 32) as u64)
+}
+
+fn seed_or(new: impl FnOnce() -> u64) -> u64 {
     let seed = match std::env::var("AION_SEED") {
         Ok(text) => text.trim().parse().expect("AION_SEED is a number"),
-        Err(_) => entropy() >> 32,
+        Err(_) => new(),
     };
     println!("AION_SEED={seed}");
     seed

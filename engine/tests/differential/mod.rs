@@ -10,7 +10,7 @@
 //! (`world`), so that later ones speak of what is there. 2. At the first difference it ends; both databases are emptied, and
 //! statements are left out as long as the last one is still answered in the same two ways (`shrink`). 3. A difference that
 //! stands in `known`, with its reason, is counted, and ends the episode only where the two are no longer in one state; any other
-//! fails the test, with the statements that are left and the seed.
+//! fails the test, with the statements that are left and the seed. 4. The gate draws the same episodes each time; the hunt at length others.
 //!
 //! **Left out:** concurrent clients (the isolation hunt), COPY, roles, floats beyond 12 digits, and the text of errors.
 
@@ -35,7 +35,7 @@ use self::client::{Answer, Client, Way};
 use self::compare::{Difference, differ};
 use self::postgres::Postgres;
 use self::world::{World, index, pick};
-use crate::program::{at_length, seed};
+use crate::program::{at_length, steady_seed};
 use crate::wire::Process;
 
 /// Statements of an episode.
@@ -284,7 +284,7 @@ fn postgresql_answers_the_same() {
         is_direct: true,
         known: BTreeMap::new(),
     };
-    let seed = seed();
+    let seed = steady_seed();
     let (mut statements, mut findings, mut seen) = (0, Vec::new(), BTreeSet::new());
     let episodes = at_length(EPISODES_SLICE, EPISODES_FULL);
     for episode in 0..episodes {

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod case_type;
 mod json;
+mod retyped;
 mod rounding;
 mod subquery;
 pub(crate) mod system;
@@ -59,6 +60,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(text_in::ReadText),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
+        Arc::new(subquery::Membership),
         Arc::new(subquery::OneRow),
     ]
 }

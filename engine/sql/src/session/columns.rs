@@ -155,9 +155,10 @@ fn type_name(data_type: &ast::DataType) -> String {
     .to_owned()
 }
 
-/// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, and names a subquery by its column.
+/// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, names a subquery by its column, and
+/// says nothing of one in a condition.
 pub fn name_of_datafusion(expr: &ast::Expr) -> String {
-    let mut bare = expr.clone();
+    let (mut bare, mut is_condition) = (expr.clone(), false);
     // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
         while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
@@ -166,6 +167,8 @@ pub fn name_of_datafusion(expr: &ast::Expr) -> String {
         if let ast::Expr::TypedString(typed) = expr {
             *expr = ast::Expr::Value(typed.value.clone());
         }
+        is_condition |= matches!(expr, ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. });
+        is_condition |= matches!(expr, ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. });
         if let ast::Expr::Subquery(query) = expr
             && let Some(column) = select_of(&query.body).and_then(only_column)
         {
@@ -173,7 +176,10 @@ pub fn name_of_datafusion(expr: &ast::Expr) -> String {
         }
         ControlFlow::Continue(())
     });
-    bare.to_string()
+    match is_condition {
+        true => "<subquery>".to_owned(),
+        false => bare.to_string(),
+    }
 }
 
 /// What DataFusion names the column of a subquery by.

@@ -29,18 +29,20 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::{cast, is_null, nullif};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, Result, TableReference, exec_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprFunctionExt, Filter, LogicalPlan, LogicalPlanBuilder, Projection, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, TypeSignature, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use super::{Lifted, VALUE, lifted};
 
 /// See the module's header.
 #[derive(Debug)]
@@ -91,22 +93,11 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 const ROW: &str = "aion row";
 const COUNT: &str = "aion rows";
 const NUMBER: &str = "aion number";
-const VALUE: &str = "aion value";
 
 /// The subqueries of a node that are to be joined.
 #[derive(Default)]
 struct Joined {
-    parts: Vec<Part>,
-}
-
-/// A subquery as the right side of a join.
-struct Part {
-    plan: LogicalPlan,
-    on: Vec<Expr>,
-    /// The columns of the plan that are looked at above the join.
-    columns: Vec<Column>,
-    /// The value that is computed there; None where it is a column of the plan.
-    value: Option<Expr>,
+    parts: Vec<Lifted>,
 }
 
 impl Joined {
@@ -154,7 +145,7 @@ impl Joined {
 }
 
 /// A subquery that can be joined; None for another.
-fn part(subquery: &Subquery, alias: &TableReference) -> Result<Option<Part>> {
+fn part(subquery: &Subquery, alias: &TableReference) -> Result<Option<Lifted>> {
     let plan = &subquery.subquery;
     if subquery.outer_ref_columns.is_empty() || plan.max_rows().is_some_and(|rows| rows <= 1) {
         return Ok(None);
@@ -165,87 +156,10 @@ fn part(subquery: &Subquery, alias: &TableReference) -> Result<Option<Part>> {
     let ([value], LogicalPlan::Filter(filter)) = (&projection.expr[..], projection.input.as_ref()) else {
         return Ok(None);
     };
-    let is_outer_value = value.contains_outer();
-    let has_outer = filter.input.exists(|plan| Ok(plan.contains_outer_reference()))?;
-    if has_outer || !is_rows(&filter.input) || (is_outer_value && has_subquery(value)) {
+    if !is_rows(&filter.input) {
         return Ok(None);
     }
-    let (correlated, local): (Vec<&Expr>, Vec<&Expr>) = split_conjunction(&filter.predicate)
-        .into_iter()
-        .partition(|expr| expr.contains_outer());
-    if correlated.iter().any(|expr| has_subquery(expr)) {
-        return Ok(None);
-    }
-    let mut inner = LogicalPlanBuilder::from(filter.input.as_ref().clone());
-    if let Some(local) = conjunction(local.into_iter().cloned()) {
-        inner = inner.filter(local)?;
-    }
-    let mut keys = Keys {
-        alias: alias.clone(),
-        columns: Vec::new(),
-    };
-    let mut looked_at = vec![Column::new(Some(alias.clone()), VALUE)];
-    let above = match is_outer_value {
-        true => {
-            let above = keys.lift(value.clone().unalias())?;
-            looked_at.extend((0..keys.columns.len()).map(|at| Column::new(Some(alias.clone()), key_name(at))));
-            Some(above)
-        }
-        false => None,
-    };
-    let on = correlated.into_iter().map(|expr| keys.lift(expr.clone()));
-    let on = on.collect::<Result<Vec<_>>>()?;
-    let first = match above {
-        Some(_) => lit(true),
-        None => value.clone().unalias(),
-    };
-    let mut columns = vec![first.alias(VALUE)];
-    columns.extend(
-        keys.columns
-            .into_iter()
-            .enumerate()
-            .map(|(at, key)| Expr::Column(key).alias(key_name(at))),
-    );
-    let plan = inner.project(columns)?.alias(alias.clone())?.build()?;
-    Ok(Some(Part {
-        plan,
-        on,
-        columns: looked_at,
-        value: above,
-    }))
-}
-
-/// The inner columns that are looked at above, under names of their own: several tables may have an `oid`.
-struct Keys {
-    alias: TableReference,
-    columns: Vec<Column>,
-}
-
-impl Keys {
-    /// An expression of the subquery as one above its join.
-    fn lift(&mut self, expr: Expr) -> Result<Expr> {
-        let lifted = expr.transform_down(|expr| {
-            Ok(match expr {
-                Expr::OuterReferenceColumn(_, column) => {
-                    Transformed::new(Expr::Column(column), true, TreeNodeRecursion::Jump)
-                }
-                Expr::Column(column) => {
-                    let known = self.columns.iter().position(|key| *key == column);
-                    let at = known.unwrap_or_else(|| {
-                        self.columns.push(column);
-                        self.columns.len() - 1
-                    });
-                    Transformed::yes(Expr::Column(Column::new(Some(self.alias.clone()), key_name(at))))
-                }
-                other => Transformed::no(other),
-            })
-        })?;
-        Ok(lifted.data)
-    }
-}
-
-fn key_name(at: usize) -> String {
-    format!("aion key {at}")
+    lifted(value, &projection.input, alias)
 }
 
 /// Whether the rows of a plan are those of tables, joined and filtered.
@@ -257,16 +171,6 @@ fn is_rows(plan: &LogicalPlan) -> bool {
         LogicalPlan::TableScan(_) => true,
         _ => false,
     }
-}
-
-fn has_subquery(expr: &Expr) -> bool {
-    let found = expr.exists(|expr| {
-        Ok(matches!(
-            expr,
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
-        ))
-    });
-    found.is_ok_and(|found| found)
 }
 
 static ONE_OF: LazyLock<ScalarUDF> = LazyLock::new(|| {
