@@ -409,6 +409,7 @@ impl<'a> Names<'a> {
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let plan = planner
             .sql_statement_to_plan_with_context(statement, &mut context)
+            .and_then(functions::settle_branches)
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)

@@ -7,13 +7,14 @@
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::ColumnDescriptor;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::at;
+use crate::error::translate;
 
 /// Types that are assigned to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,35 @@ pub fn check_literal(expr: &ast::Expr, column: &ColumnDescriptor, text: &str) ->
         true => Err(at(mismatch(&column.name, column.sql_type, name), expr.span(), text)),
         false => Ok(()),
     }
+}
+
+/// The source of an INSERT with each column of the type that is stored: DataFusion leaves the cast out where the type was this one before
+/// the branches of the query had theirs in common.
+///
+/// # Errors
+/// Internal, when the plan cannot be put together again.
+pub fn fitted(source: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
+    let LogicalPlan::Projection(projection) = source else {
+        return Ok(source);
+    };
+    let types = target.fields().iter().map(|field| field.data_type());
+    let fits = |(field, to): (&FieldRef, &DataType)| field.data_type() == to || field.data_type().is_null();
+    if projection.schema.fields().iter().zip(types.clone()).all(fits) {
+        return Ok(LogicalPlan::Projection(projection));
+    }
+    let fields = projection.schema.fields().iter();
+    let exprs = projection
+        .expr
+        .iter()
+        .zip(fields)
+        .zip(types)
+        .map(|((expr, field), to)| match fits((field, to)) {
+            true => expr.clone(),
+            false => cast(expr.clone().unalias(), to.clone()).alias(field.name()),
+        });
+    Projection::try_new(exprs.collect(), projection.input.clone())
+        .map(LogicalPlan::Projection)
+        .map_err(|error| translate(error, ""))
 }
 
 /// Refuses what an INSERT selects into a column that does not take it. `source` casts each of its columns to the type that is stored.

@@ -165,8 +165,9 @@ fn plan_insert(
         conflict,
         returning,
     };
-    assignment::check_source(&dml.input)?;
-    planned.plan = identity::put_defaults(Arc::unwrap_or_clone(dml.input), defaults)?;
+    let source = assignment::fitted(Arc::unwrap_or_clone(dml.input), &dml.target.schema())?;
+    assignment::check_source(&source)?;
+    planned.plan = identity::put_defaults(source, defaults)?;
     Ok((change, planned))
 }
 

@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod branches;
 mod case_type;
 mod json;
 mod retyped;
@@ -15,6 +16,7 @@ mod typed;
 mod vector;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
+pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;

@@ -31,6 +31,14 @@ pub fn retyped(
             false => Ok(rewritten),
         }
     })?;
+    recomputed(rewritten)
+}
+
+/// A plan some nodes of which got other types; what stands above them gets these too.
+///
+/// # Errors
+/// When a plan cannot be put together again.
+pub fn recomputed(rewritten: Transformed<LogicalPlan>) -> Result<LogicalPlan> {
     if !rewritten.transformed {
         return Ok(rewritten.data);
     }

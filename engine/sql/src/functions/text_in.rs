@@ -15,7 +15,7 @@ use std::sync::Arc;
 use aion_catalog::{SqlType, Value, text};
 use datafusion::arrow::array::{Array, AsArray, new_empty_array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
@@ -109,15 +109,40 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
         return Ok(None);
     };
     match sql_type {
-        // A numeric of the column's scale would be rounded, and then equal to what it is not.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Numeric { .. } => Ok(None),
-        SqlType::Vector(_) => Ok(None),
+        // With the column's scale it would be rounded, and then equal to what it is not.
+        SqlType::Numeric { .. } => numeric_literal(text).map(Some),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => Ok(None),
         sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
         sql_type => {
             let value = Value::text_in(&sql_type, text).map_err(wrap)?;
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
     }
+}
+
+/// A numeric with as many digits before and behind the point as its text has.
+fn numeric_literal(text: &str) -> Result<Expr> {
+    let (mantissa, exponent) = match text.trim().split_once(['e', 'E']) {
+        // What is no number is refused below.
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
+        None => (text.trim(), 0_i64),
+    };
+    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let count = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    let scale = count(behind)
+        .saturating_sub(exponent)
+        .clamp(0, i64::from(DECIMAL128_MAX_SCALE));
+    let precision = count(before)
+        .saturating_add(exponent)
+        .max(0)
+        .saturating_add(scale)
+        .clamp(1, i64::from(DECIMAL128_MAX_PRECISION));
+    let sql_type = SqlType::Numeric {
+        precision: Some(u8::try_from(precision).unwrap_or(DECIMAL128_MAX_PRECISION)),
+        scale: i8::try_from(scale).unwrap_or(DECIMAL128_MAX_SCALE),
+    };
+    let value = Value::text_in(&sql_type, text).map_err(wrap)?;
+    Ok(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None))
 }
 
 /// As [`fill`], beside an operator of arithmetic: only numbers have those with their own type.

@@ -1,0 +1,94 @@
+//! The one type of what comes from several places: the results of a CASE, the queries of a UNION, the rows of VALUES.
+//!
+//! DataFusion says that it is the type of the first place, until the plan is analyzed; what is asked for before, the columns of the result
+//! and what a value is cast to, was wrong: `CASE WHEN false THEN 1 ELSE 2.5 END` was 2, and `SELECT 1 UNION ALL SELECT 2.5` had a 2.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_expression;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
+
+use super::retyped::recomputed;
+
+/// The plan of a query in which each place gives the type of all. It changes the types of columns, so it comes before anybody asks for
+/// them.
+///
+/// # Errors
+/// 42804 where there is no such type; when a plan cannot be put together again.
+pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
+    recomputed(plan.transform_up_with_subqueries(|plan| match plan {
+        LogicalPlan::Union(union) if !is_settled(&union) => {
+            TypeCoercionRewriter::coerce_union(union).map(Transformed::yes)
+        }
+        LogicalPlan::Values(Values { schema, values }) => {
+            let rows = values.into_iter().map(|row| {
+                let row = row.into_iter().map(|expr| settled(expr, &DFSchema::empty()));
+                row.collect::<Result<Vec<_>>>()
+            });
+            let rows = rows.collect::<Result<Vec<_>>>()?;
+            let is_changed = rows.iter().flatten().any(|expr| expr.transformed);
+            let values = rows
+                .into_iter()
+                .map(|row| row.into_iter().map(|expr| expr.data).collect())
+                .collect();
+            match is_changed {
+                true => LogicalPlanBuilder::values(values)?.build().map(Transformed::yes),
+                false => Ok(Transformed::no(LogicalPlan::Values(Values { schema, values }))),
+            }
+        }
+        plan => {
+            let schema = merge_schema(&plan.inputs());
+            let names = NamePreserver::new(&plan);
+            let rewritten = plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                Ok(settled(expr, &schema)?.update_data(|expr| name.restore(expr)))
+            })?;
+            match rewritten.transformed {
+                true => rewritten.map_data(LogicalPlan::recompute_schema),
+                false => Ok(rewritten),
+            }
+        }
+    })?)
+}
+
+fn is_settled(union: &Union) -> bool {
+    union.inputs.iter().all(|input| {
+        let both = input.schema().fields().iter().zip(union.schema.fields());
+        both.into_iter().all(|(one, all)| one.data_type() == all.data_type())
+    })
+}
+
+fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| match expr {
+        Expr::Case(case) => Ok(of_one_type(case, schema)),
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+/// A CASE with its results cast to their one type; as it is where one of them has none yet, or there is no such type, which the analysis tells.
+fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
+    let type_of = |expr: &Expr| expr.get_type(schema);
+    let thens = case.when_then_expr.iter().map(|(_, then)| type_of(then));
+    let (Ok(thens), Ok(otherwise)) = (
+        thens.collect::<Result<Vec<_>>>(),
+        case.else_expr.as_deref().map(type_of).transpose(),
+    ) else {
+        return Transformed::no(Expr::Case(case));
+    };
+    let Some(one) = get_coerce_type_for_case_expression(&thens, otherwise.as_ref()) else {
+        return Transformed::no(Expr::Case(case));
+    };
+    let mut is_changed = false;
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then);
+    for (result, data_type) in results.chain(&mut case.else_expr).zip(thens.iter().chain(&otherwise)) {
+        // A NULL takes any type by itself.
+        if *data_type != one && !data_type.is_null() {
+            **result = cast(std::mem::take(&mut **result), one.clone());
+            is_changed = true;
+        }
+    }
+    Transformed::new_transformed(Expr::Case(case), is_changed)
+}
