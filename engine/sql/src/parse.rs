@@ -89,6 +89,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         tokens = carry_merge(tokens);
     }
     spell_out_table(&mut tokens);
+    mark_lists(&mut tokens);
     if covering::is_mentioned(text) {
         tokens = covering::carry(tokens);
     }
@@ -152,6 +153,46 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
         let span = tokens[at].span;
         let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
         tokens.splice(at..=at, select.map(|token| TokenWithSpan::new(token, span)));
+    }
+}
+
+/// `IN ((SELECT ...), x)` as `IN (coalesce((SELECT ...)), x)`: sqlparser takes the list for a subquery, and finds no end of it.
+fn mark_lists(tokens: &mut Vec<TokenWithSpan>) {
+    let is_in =
+        |token: &Token| matches!(token, Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::IN);
+    let mut found = Vec::new();
+    let places: Vec<usize> = (0..tokens.len())
+        .filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_)))
+        .collect();
+    for (number, &at) in places.iter().enumerate() {
+        let next = |by: usize| places.get(number + by).map(|at| &tokens[*at].token);
+        if !is_in(&tokens[at].token) || next(1) != Some(&Token::LParen) || next(2) != Some(&Token::LParen) {
+            continue;
+        }
+        let mut depth = 0_usize;
+        let rest = &places[number + 2..];
+        let end = rest.iter().position(|at| {
+            match tokens[*at].token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        let Some(end) = end else { continue };
+        if rest.get(end + 1).map(|at| &tokens[*at].token) == Some(&Token::Comma) {
+            found.push((rest[0], rest[end]));
+        }
+    }
+    let mut inserted: Vec<(usize, Vec<Token>)> = Vec::new();
+    for (begin, end) in found {
+        inserted.push((begin, vec![Token::make_word("coalesce", None), Token::LParen]));
+        inserted.push((end + 1, vec![Token::RParen]));
+    }
+    inserted.sort_by_key(|(at, _)| *at);
+    for (at, new) in inserted.into_iter().rev() {
+        let span = tokens[at.min(tokens.len() - 1)].span;
+        tokens.splice(at..at, new.into_iter().map(|token| TokenWithSpan::new(token, span)));
     }
 }
 

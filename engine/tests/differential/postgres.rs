@@ -50,7 +50,8 @@ impl Postgres {
             .args([
                 "--username=aion",
                 "--auth=trust",
-                "--no-locale",
+                // The order of the bytes, as ours, and letters beyond ASCII are letters.
+                "--locale=C.UTF-8",
                 "--encoding=UTF8",
                 "--no-sync",
             ])

@@ -4,6 +4,7 @@ mod arithmetic;
 mod branches;
 mod case_type;
 mod json;
+mod padding;
 mod retyped;
 mod rounding;
 mod subquery;
@@ -52,7 +53,11 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 
 /// Rules that run on every plan before its types are settled.
 pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(text_in::FillLiterals), Arc::new(arithmetic::PreferDoubles)]
+    vec![
+        Arc::new(text_in::FillLiterals),
+        Arc::new(arithmetic::PreferDoubles),
+        Arc::new(padding::PadBlanks),
+    ]
 }
 
 /// Rules that run on every plan after its types are settled.
