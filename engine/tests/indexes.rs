@@ -393,3 +393,35 @@ fn a_block_fills_its_index_itself() {
         assert_eq!(number(&one, "SELECT count(*) FROM t WHERE a = 0").await, 1);
     });
 }
+
+/// A block that still saw the catalog without another session's new index gave its own the same id, and retired that id's keys at once; when it
+/// was refused, as it had to be, the sweep took away the keys of the other index, which queries then found empty.
+#[test]
+fn an_id_that_another_session_gave_its_index_is_not_taken() {
+    block_on(async |server| {
+        let (one, other) = (connect(&server).await, connect(&server).await);
+        run_on(&one, "CREATE TABLE t (id integer PRIMARY KEY, a integer, b integer)").await;
+        run_on(
+            &one,
+            "INSERT INTO t SELECT i, i % 10, i FROM generate_series(1, 1000) AS s(i)",
+        )
+        .await;
+        run_on(&one, "BEGIN").await;
+        assert_eq!(number(&one, "SELECT count(*) FROM t").await, 1000);
+        run_on(&other, "CREATE INDEX t_a ON t (a)").await;
+        let second = refused(&one, "CREATE INDEX t_b ON t (b)").await;
+        assert_eq!(second, SqlState::T_R_SERIALIZATION_FAILURE);
+        run_on(&one, "ROLLBACK").await;
+        run_on(&one, "VACUUM").await;
+        run_on(&one, "SET aion.hidden_indexes = 't_pkey'").await;
+        assert_eq!(number(&one, "SELECT count(*) FROM t WHERE a = 7").await, 100);
+        let plan = one
+            .query("EXPLAIN SELECT id FROM t WHERE a = 7", &[])
+            .await
+            .expect("a plan");
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        assert!(plan.iter().any(|line| line.contains("t_a")), "{plan:?}");
+        run_on(&one, "CREATE INDEX t_b ON t (b)").await;
+        assert_eq!(number(&one, "SELECT count(*) FROM t WHERE b = 7").await, 1);
+    });
+}

@@ -163,7 +163,7 @@ impl Database {
             pipeline: Some(pipeline.clone()),
         };
         let engine = aion_sql::Engine::new(store.clone(), engine_options)?;
-        engine.build_in_background(runtime.handle())?;
+        engine.take_up(runtime.handle())?;
         pipeline.begin_with(&engine)?;
         Ok(Self {
             store,

@@ -268,12 +268,19 @@ impl Engine {
         drop(self.work(&tokio::runtime::Handle::current()));
     }
 
-    /// Reads the catalog and lets `runtime` build the vector indexes it names; until they are there, searches compare all
-    /// rows.
+    /// Takes up what the process before left: takes away the indexes that it had not filled, and lets `runtime` build the vector indexes;
+    /// until they are there, searches compare all rows. Before the first session.
     ///
     /// # Errors
-    /// When the catalog cannot be read.
-    pub fn build_in_background(&self, runtime: &tokio::runtime::Handle) -> Result<()> {
+    /// When the catalog cannot be read, or not written.
+    pub fn take_up(&self, runtime: &tokio::runtime::Handle) -> Result<()> {
+        let count = crate::session::take_away_unfinished(self)?;
+        if count > 0 {
+            tracing::warn!(
+                count,
+                "indexes whose CREATE INDEX was cut off were taken away: create them again"
+            );
+        }
         self.catalog_at(&*self.store.snapshot())?;
         drop(self.work(runtime));
         Ok(())

@@ -25,7 +25,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{
     FIRST_STORAGE, KeyChange, next_storage_key, read_retired, retire, retired_range, unretire,
 };
-use aion_storage::{Change, Commit, Direction, Isolation, Outcome, Replicator, Store};
+use aion_storage::{Change, Commit, Direction, Isolation, Outcome, Precondition, Replicator, Store};
 use parking_lot::Mutex;
 
 /// Ids that one commit takes from the counter.
@@ -148,7 +148,7 @@ impl Storages {
     /// As [`Storages::allocate`].
     pub fn private_storage(self: &Arc<Self>) -> Result<(TableId, PrivateRange)> {
         let id = self.allocate()?;
-        Ok((id, self.private_range(KeyRange::table(id))?))
+        Ok((id, self.private_range(KeyRange::table(id), None)?))
     }
 
     /// The range of an index that nobody knows of, private and empty. Waits for a commit, and for a sweep that is under way.
@@ -156,13 +156,21 @@ impl Storages {
     /// Unlike a storage, an index gets the id again that one had whose transaction was rolled back. What that one loaded goes first, by
     /// nobody but us: a sweeper that had found the range retired before would take away what is loaded now.
     ///
+    /// `seen` is the catalog in which nobody has the id. It must still hold, or the range would be retired of an index that another
+    /// transaction committed meanwhile, and its keys swept.
+    ///
     /// # Errors
-    /// As a commit; an IO error.
-    pub fn private_index(self: &Arc<Self>, storage: TableId, index: IndexId) -> Result<PrivateRange> {
+    /// As a commit; 40001 where the catalog was changed; an IO error.
+    pub fn private_index(
+        self: &Arc<Self>,
+        storage: TableId,
+        index: IndexId,
+        seen: Precondition,
+    ) -> Result<PrivateRange> {
         let range = KeyRange::index(storage, index);
         let _sweeping = self.sweeping.lock();
         let is_used = self.store.get(&retire(&range).key, &mut Vec::new())?.is_some();
-        let private = self.private_range(range)?;
+        let private = self.private_range(range, Some(seen))?;
         if is_used {
             self.store.clear(std::slice::from_ref(private.range()))?;
         }
@@ -178,7 +186,7 @@ impl Storages {
         self.store.clear(std::slice::from_ref(private.range()))
     }
 
-    fn private_range(self: &Arc<Self>, range: KeyRange) -> Result<PrivateRange> {
+    fn private_range(self: &Arc<Self>, range: KeyRange, seen: Option<Precondition>) -> Result<PrivateRange> {
         // Before the commit: nobody sweeps it from the first moment on.
         if !self.private.lock().insert(range.start.clone()) {
             return Err(Error::conflict(
@@ -195,6 +203,10 @@ impl Storages {
         };
         let mut commit = self.commit()?;
         commit.write(change.key, Change::Put(change.value.unwrap_or_default()));
+        if let Some(seen) = seen {
+            commit.read_point = commit.read_point.min(seen.read_point);
+            commit.preconditions.push(seen);
+        }
         match self.store.propose(commit)?.wait()? {
             Outcome::Committed { .. } => Ok(Arc::new(private)),
             Outcome::Rejected(rejection) => Err(rejection.into()),
@@ -407,10 +419,12 @@ mod tests {
         let storages = Storages::new(store.clone());
         let (storage, index) = (storages.allocate().expect("left"), IndexId(1));
         let range = KeyRange::index(storage, index);
-        let first = storages.private_index(storage, index).expect("made");
+        let transaction = Transaction::begin(storages.store.clone(), true);
+        let seen = || transaction.unchanged(KeyRange::point(b"catalog")).expect("read");
+        let first = storages.private_index(storage, index, seen()).expect("made");
         put(&store, &[&range.start[..], b"key"].concat());
         drop(first);
-        let second = storages.private_index(storage, index).expect("made");
+        let second = storages.private_index(storage, index, seen()).expect("made");
         assert_eq!(count(&store, &range), 0);
         put(&store, &[&range.start[..], b"key"].concat());
         storages.note_retired();

@@ -442,7 +442,7 @@ impl Session {
             });
         }
         for index in built {
-            self.fill_privately(&mut definition, &shape, index)?;
+            self.fill_privately(&mut definition, &shape, index);
         }
         Ok(definition)
     }
@@ -463,31 +463,16 @@ impl Session {
     }
 
     /// An index is to be filled from the rows of its table, where nobody sees it before the commit.
-    pub(super) fn fill_privately(
-        &self,
-        definition: &mut Definition,
-        shape: &Arc<TableShape>,
-        index: IndexDescriptor,
-    ) -> Result<()> {
+    pub(super) fn fill_privately(&self, definition: &mut Definition, shape: &Arc<TableShape>, index: IndexDescriptor) {
         let storage = shape.descriptor.storage;
         let is_private = match &self.block {
             Some(block) => block.transaction.is_private(&KeyRange::table(storage)),
             None => false,
         };
         if !is_private {
-            let range = KeyRange::index(storage, index.id);
-            let own = self.block.as_ref().and_then(|block| block.transaction.private(&range));
-            definition.keep(match own {
-                // Of an index that was made behind a savepoint, and went when the block came back to it.
-                Some(private) => {
-                    self.engine.storages.empty(&private)?;
-                    private
-                }
-                None => self.engine.storages.private_index(storage, index.id)?,
-            });
+            definition.indexed.push((storage, index.id));
         }
         definition.filled.push((shape.clone(), index));
-        Ok(())
     }
 }
 

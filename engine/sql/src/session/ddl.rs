@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use aion_base::id::{IndexId, TableId};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
@@ -39,6 +40,8 @@ pub(super) struct Definition {
     pub retired: Vec<KeyRange>,
     /// Ranges that are this transaction's until it commits.
     pub private: Vec<PrivateRange>,
+    /// Indexes, by their storage, whose ranges are to become private: new ones, which nobody knows of.
+    pub indexed: Vec<(TableId, IndexId)>,
     /// Single keys that go.
     pub cleared: Vec<Vec<u8>>,
     /// Tables to be filled from a query over what they were.
@@ -80,6 +83,7 @@ impl Definition {
             changes,
             retired: Vec::new(),
             private: Vec::new(),
+            indexed: Vec::new(),
             cleared: Vec::new(),
             rewritten: Vec::new(),
             filled: Vec::new(),
@@ -125,13 +129,27 @@ impl Session {
     /// Writes a definition, and commits it outside of a transaction block.
     pub(super) async fn establish(
         &mut self,
-        definition: Definition,
+        mut definition: Definition,
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
     ) -> Result<Response> {
         let limit = self.time_limit(cancellation);
         for key in &definition.required {
             transaction.require_unchanged(KeyRange::point(key))?;
+        }
+        for (storage, index) in std::mem::take(&mut definition.indexed) {
+            let own = transaction.private(&KeyRange::index(storage, index));
+            definition.keep(match own {
+                // Of an index that was made behind a savepoint, and went when the block came back to it.
+                Some(private) => {
+                    self.engine.storages.empty(&private)?;
+                    private
+                }
+                None => {
+                    let seen = transaction.unchanged(KeyRange::point(&objects::version_key()))?;
+                    self.engine.storages.private_index(storage, index, seen)?
+                }
+            });
         }
         transaction.save();
         for private in &definition.private {

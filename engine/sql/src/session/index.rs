@@ -107,7 +107,7 @@ impl Session {
             }
             IndexMethod::Ordered => {
                 let shape = self.names(catalog, &path).new_shape(changed);
-                self.fill_privately(&mut definition, &shape, index)?;
+                self.fill_privately(&mut definition, &shape, index);
             }
             IndexMethod::Hnsw { .. } => definition.has_graph = true,
         }

@@ -79,6 +79,7 @@ pub(crate) use explain::{Node as PlanNode, Property, operators_of, predict};
 pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use observing::KnownTexts;
+pub(crate) use online::take_away_unfinished;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
 pub use statements::NamedStatement;

@@ -6,8 +6,8 @@
 //!    that it read. Where somebody changed one of them meanwhile it is refused, and tried again with fewer rows.
 //! 3. The index is committed as readable: queries use it.
 //!
-//! **Guarantees.** Writers wait for nothing. What ends the build takes the index away again. The end of the process leaves it write-only,
-//! not valid in `pg_index`: writes keep it, no query uses it, and DROP INDEX removes it, as after PostgreSQL's CREATE INDEX CONCURRENTLY.
+//! **Guarantees.** Writers wait for nothing. What ends the build takes the index away again; after the end of the process, the next one does
+//! ([`take_away_unfinished`]): nobody was told that it is there.
 //!
 //! In a transaction block an index is filled in the transaction, see `index`.
 
@@ -26,6 +26,7 @@ use super::ddl::write;
 use super::index::not_unique;
 use crate::cancel::Cancellation;
 use crate::dml::RowWrites;
+use crate::engine::Engine;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
 
@@ -161,6 +162,38 @@ impl Session {
             SqlState::SERIALIZATION_FAILURE,
             "the table's definition was changed by others each time",
         ))
+    }
+}
+
+/// Takes away what a process that ended was building, and says how many indexes that were. Blocks; before any session is there.
+///
+/// # Errors
+/// As a commit.
+pub(crate) fn take_away_unfinished(engine: &Engine) -> Result<usize> {
+    let transaction = engine.begin(true);
+    let catalog = engine.catalog_of(&transaction)?;
+    let mut changes = Vec::new();
+    let mut count = 0;
+    for table in catalog.tables() {
+        let is_unfinished = |index: &&IndexDescriptor| index.state == IndexState::WriteOnly;
+        let unfinished: Vec<&IndexDescriptor> = table.indexes.iter().filter(is_unfinished).collect();
+        if unfinished.is_empty() {
+            continue;
+        }
+        count += unfinished.len();
+        let mut changed = TableDescriptor::clone(table);
+        changed.indexes.retain(|index| !is_unfinished(&index));
+        changes.extend(catalog.alter_table(changed).1);
+        let range = |index: &&IndexDescriptor| objects::retire(&KeyRange::index(table.storage, index.id));
+        changes.extend(unfinished.iter().map(range));
+    }
+    write(&changes, &transaction)?;
+    match transaction.take_commit() {
+        None => Ok(0),
+        Some(commit) => match engine.store.propose(commit)?.wait()? {
+            Outcome::Committed { .. } => Ok(count),
+            Outcome::Rejected(rejection) => Err(rejection.into()),
+        },
     }
 }
 

@@ -136,6 +136,18 @@ impl Transaction {
         self.require(Check::Unchanged(range))
     }
 
+    /// That nothing of `range` changed since it was read here, for a commit of somebody else.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read.
+    pub fn unchanged(&self, range: KeyRange) -> Result<Precondition> {
+        let read_point = self.view(&mut self.state.lock())?.read_point;
+        Ok(Precondition {
+            read_point,
+            check: Check::Unchanged(range),
+        })
+    }
+
     /// Demands that what a check says, and what this transaction sees to hold, still does when it commits, whatever the isolation.
     ///
     /// # Errors

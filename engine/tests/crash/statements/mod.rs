@@ -6,8 +6,8 @@
 //!
 //! **After each kill** the next server is asked for all tables, all columns, all rows and all indexes ([`load`]); some are killed
 //! while they still open. **Now and then**, and in the end, a server is stopped in order after a VACUUM, and the keys of its store
-//! are counted ([`keys`]): as many entries in each index as rows in its table, no more of one whose making a kill interrupted, none of a storage that no table has, and no range
-//! that is still to be cleared away.
+//! are counted ([`keys`]): as many entries in each index as rows in its table, nothing of an index whose making a kill interrupted, none of
+//! a storage that no table has, and no range that is still to be cleared away.
 
 mod keys;
 mod load;
