@@ -240,6 +240,16 @@ pub trait Pipeline: Debug + Send + Sync {
     /// not ask, 57014 when it is cancelled, and what the change itself answers.
     fn ask(&self, asked: &Asked, is_cancelled: &(dyn Fn() -> bool + Sync)) -> Result<u64>;
 
+    /// What the database was given for settings that its sessions have.
+    fn session_settings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Rises with each change of [`Pipeline::session_settings`]; 0 where there never was any.
+    fn session_settings_version(&self) -> u64 {
+        0
+    }
+
     /// Changes a setting of the database for good; None puts its default back.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! `aion admin`: backups of a database, verified and restored.
+//! `aion admin`: backups of a database, verified and restored; and dumps.
 //!
 //! ```text
 //! aion admin backup --to DIR [--connect URL | --data DIR]     of a running server, or of a directory that nobody serves
 //! aion admin verify DIR                                        reads every byte of a backup and compares hashes
+//! aion admin dump [--to FILE] [--schema S] [--table T]         the database as a script of SQL, see `dump`
 //! aion admin restore --from DIR --to DIR                       verifies while it copies; the result is served with `aion serve --data`
 //! ```
 //!
@@ -19,6 +20,7 @@ use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 
 use crate::arguments::check_directory;
+use crate::dump::{self, DumpArguments};
 use crate::screen::{Screen, count, megabytes};
 use crate::shell::{Complaint, Connection};
 
@@ -46,6 +48,8 @@ enum AdminCommand {
         #[arg(long, value_name = "URL")]
         connect: Option<String>,
     },
+    /// Write a database as a script of SQL that makes it again
+    Dump(DumpArguments),
     /// Read every byte of a backup, and compare it with its hashes
     Verify {
         /// The backup
@@ -101,6 +105,7 @@ pub fn run(arguments: &AdminArguments) -> Result<ExitCode> {
                 to.display()
             ))?;
         }
+        AdminCommand::Dump(arguments) => return dump::run(arguments, LOCAL),
         AdminCommand::Verify { path } => {
             let report = watched(&screen, "read", |listener| backup::verify(path, listener))?;
             tell(&screen, "Intact:", path, &report)?;

@@ -15,6 +15,7 @@ mod bench;
 mod check;
 mod crash;
 mod demo;
+mod dump;
 mod screen;
 mod serve;
 mod shell;
@@ -34,8 +35,12 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_env("AION_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"))
                 // Whatever is asked for: it logs literals, and one of them may be a password.
-                .add_directive("sqlparser=warn".parse().expect("a directive")),
+                .add_directive("sqlparser=warn".parse().expect("a directive"))
+                // Whatever level is asked for: the setting log_min_duration_statement says whether there is any.
+                .add_directive(format!("{}=info", aion_db::LOG_TARGET).parse().expect("a directive")),
         )
+        // Colours are for a person: in a file they are in the way of whoever searches it.
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
     match arguments::Arguments::parse().run() {

@@ -52,6 +52,12 @@ pub struct ServeArguments {
     /// Memory that the database may hold, in MiB; half of the machine's by default
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// Connections of PostgreSQL clients at a time; of Flight SQL and HTTP there may be as many besides
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Connections among them that only superusers may have
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    superuser_reserved_connections: u16,
     /// What the learned parts may do: off, shadow (observe), advise (rehearse as well, and do what is approved), auto (act alone, for the
     /// kinds of aion.auto_kinds). By default what ALTER SYSTEM SET aion.ai_mode says, and shadow before it said anything
     #[arg(long, value_name = "MODE", value_parser = mode)]
@@ -68,6 +74,13 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode> {
     let others = [arguments.flight.address(), arguments.http.address()];
     for address in others.into_iter().flatten() {
         check_bind(address, arguments.insecure)?;
+    }
+    let (all, reserved) = (arguments.max_connections, arguments.superuser_reserved_connections);
+    if reserved >= all {
+        return Err(Error::invalid(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("superuser_reserved_connections ({reserved}) must be less than max_connections ({all})"),
+        ));
     }
     let access = access(arguments)?;
     let copy_dir = arguments.copy_dir.as_ref().map(|dir| dir.canonicalize()).transpose();
@@ -159,7 +172,11 @@ async fn serve(arguments: &ServeArguments, access: Access, database: Arc<Databas
     let http = listen_where_wanted("--http", arguments.http).await?;
     let psql = format!("psql -h {} -p {} -U aion aion", pg_address.ip(), pg_address.port());
     database.describe(&format!("Connect with: {psql}"))?;
-    let limits = ServerLimits::default();
+    let limits = ServerLimits {
+        connections_max: arguments.max_connections.into(),
+        reserved_connections: arguments.superuser_reserved_connections.into(),
+        ..ServerLimits::default()
+    };
     let screen = Screen::new();
     screen.line(format_args!(
         "aion {} serves {}",

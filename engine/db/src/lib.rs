@@ -17,10 +17,10 @@ use aion_storage::{Direction, Store, StoreOptions};
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
 pub use aion_sql::{
-    Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LineWriter, LocalTable,
-    NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response, ResultType, Rows, SERVER_VERSION,
+    Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LOG_TARGET, LineWriter,
+    LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response, ResultType, Rows, SERVER_VERSION,
     STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX,
-    backup_extras, canonical,
+    backup_extras, canonical, quoted, split_name,
 };
 pub use text::append_rows;
 

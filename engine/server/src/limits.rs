@@ -17,8 +17,10 @@ pub struct ServerLimits {
     pub statement_bytes_max: usize,
     /// Bytes of one row of a result; 54000.
     pub row_bytes_max: usize,
-    /// Connections, those that log in included; 53300.
+    /// Connections, those that log in included; 53300. `max_connections` in SQL.
     pub connections_max: usize,
+    /// PostgreSQL protocol: connections among them that superusers alone may have; 53300. `superuser_reserved_connections` in SQL.
+    pub reserved_connections: usize,
     /// Time from the connection to the end of the greeting, and from there to the end of the login; 57014.
     pub login_timeout: Duration,
     /// Time that a connection may be silent between messages; 57P05. None: for ever.
@@ -70,6 +72,7 @@ impl Default for ServerLimits {
             statement_bytes_max: 16 * MIB,
             row_bytes_max: 256 * MIB,
             connections_max: 100,
+            reserved_connections: 3,
             login_timeout: Duration::from_secs(10),
             idle_timeout: None,
             send_timeout: Duration::from_secs(600),
@@ -97,7 +100,11 @@ impl Default for ServerLimits {
 
 impl fmt::Display for ServerLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "connections           {}", self.connections_max)?;
+        writeln!(
+            f,
+            "connections           {}, {} of them for superusers",
+            self.connections_max, self.reserved_connections
+        )?;
         writeln!(f, "statement             {}", Size(self.statement_bytes_max))?;
         writeln!(f, "message               {}", Size(self.message_bytes_max))?;
         writeln!(f, "row of a result       {}", Size(self.row_bytes_max))?;
@@ -165,7 +172,7 @@ mod tests {
     fn golden() {
         assert_eq!(
             ServerLimits::default().to_string(),
-            "connections           100\n\
+            "connections           100, 3 of them for superusers\n\
              statement             16 MiB\n\
              message               64 MiB\n\
              row of a result       256 MiB\n\

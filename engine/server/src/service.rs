@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Database, SessionOptions};
+use aion_db::{Database, Session, SessionOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -75,6 +75,14 @@ impl Service {
         }
     }
 
+    /// A session over the database, which can show the limits of this service.
+    pub(crate) fn session(&self, options: SessionOptions) -> Session {
+        let mut session = self.database.session(options);
+        session.set_fixed("max_connections", self.limits.connections_max);
+        session.set_fixed("superuser_reserved_connections", self.limits.reserved_connections);
+        session
+    }
+
     /// The counters of this service.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -123,6 +131,14 @@ pub(crate) fn check_database(name: &str) -> Result<()> {
 pub(crate) fn too_many_connections(connections_max: usize) -> Error {
     Error::exhausted(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
         .with_detail(format!("At most {connections_max} connections are served."))
+}
+
+/// What a client is told that would have one of the last connections, and is no superuser.
+pub(crate) fn reserved_connections() -> Error {
+    Error::exhausted(
+        SqlState::TOO_MANY_CONNECTIONS,
+        "remaining connection slots are reserved for non-replication superuser connections",
+    )
 }
 
 /// The next connection.

@@ -79,6 +79,9 @@ fn beyond(message: &str) -> Error {
     if message.contains("Divide by zero") {
         return division_by_zero();
     }
+    if let Some((_, said)) = message.split_once("Cast error: ") {
+        return arrow(ArrowError::CastError(said.to_owned()), "");
+    }
     Error::internal(first_line(message))
 }
 

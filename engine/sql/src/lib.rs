@@ -60,10 +60,11 @@ pub use notifications::Notification;
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
 pub use response::{Column, Response, ResultType, Rows, Verb};
 pub use session::{
-    Effect, HypotheticalIndex, LocalTable, NamedStatement, PhysicalChange, Prepared, Session, SessionOptions,
-    TransactionStatus, WhatIf, backup_extras,
+    Effect, HypotheticalIndex, LOG_TARGET, LocalTable, NamedStatement, PhysicalChange, Prepared, Session,
+    SessionOptions, TransactionStatus, WhatIf, backup_extras,
 };
-pub use system::quoted;
+pub use settings::check_of_database;
+pub use system::{quoted, split_name};
 pub use transaction::WRITE_SET_BYTES_MAX;
 
 /// What `server_version` says: the PostgreSQL version whose behaviour we follow, and ours.

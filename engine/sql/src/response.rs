@@ -10,6 +10,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{Stream, StreamExt};
 
+use crate::session::Timed;
+
 pub use result_type::ResultType;
 pub(crate) use result_type::array_oid;
 
@@ -78,6 +80,8 @@ pub struct Rows {
     is_binary: bool,
     /// Dropped with the rows.
     kept: Option<Box<dyn std::any::Any + Send>>,
+    /// Where slow statements are logged.
+    timed: Option<Box<Timed>>,
 }
 
 /// Where batches come from.
@@ -124,6 +128,7 @@ impl Rows {
             count: 0,
             is_binary: false,
             kept: None,
+            timed: None,
         }
     }
 
@@ -137,6 +142,7 @@ impl Rows {
             count: 0,
             is_binary: false,
             kept: None,
+            timed: None,
         }
     }
 
@@ -155,6 +161,11 @@ impl Rows {
         self.kept = Some(Box::new(kept));
     }
 
+    /// The time that they take counts.
+    pub(crate) fn time(&mut self, timed: Timed) {
+        self.timed = Some(Box::new(timed));
+    }
+
     /// The columns.
     pub fn columns(&self) -> &Arc<[Column]> {
         &self.columns
@@ -171,10 +182,20 @@ impl Rows {
     /// # Errors
     /// What the statement failed with; nothing follows.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let since = self.timed.as_ref().map(|timed| timed.now());
         let batch = match &mut self.source {
-            Source::Stream(stream) => stream.next().await.transpose()?,
-            Source::Ready(batch) => batch.take(),
+            Source::Stream(stream) => stream.next().await.transpose(),
+            Source::Ready(batch) => Ok(batch.take()),
         };
+        if let (Some(timed), Some(since)) = (&mut self.timed, since) {
+            match &batch {
+                Ok(batch) => timed.took(since, batch.as_ref().map_or(0, RecordBatch::num_rows)),
+                Err(_) => timed.forget(),
+            }
+            // Logged when its rows are over, not when whoever has them is done with them.
+            self.timed = self.timed.take().filter(|_| matches!(&batch, Ok(Some(_))));
+        }
+        let batch = batch?;
         self.count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         Ok(batch)
     }

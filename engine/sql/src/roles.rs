@@ -196,6 +196,14 @@ impl SeenRoles {
         Ok(self.read.get_or_init(|| roles).clone())
     }
 
+    /// Whether a superuser acts.
+    ///
+    /// # Errors
+    /// As [`SeenRoles::actor`].
+    pub fn is_superuser(&self) -> Result<bool> {
+        Ok(self.actor(&*self.read()?)?.is_superuser)
+    }
+
     /// Who acts: the role that the session logged in as, whatever it is called by now; without a login, that of its user's name.
     ///
     /// # Errors

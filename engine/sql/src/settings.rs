@@ -8,11 +8,14 @@
 //! One table, [`SETTINGS`], says what exists, what a value must look like, and whether it is ours to change. A name
 //! with a point that is not ours (`myapp.user`) is kept for the application, as PostgreSQL does.
 
+mod units;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_storage::Isolation;
+use units::{BYTES, Integer, MILLISECONDS};
 
 /// A setting that exists.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ enum Kind {
     Isolation,
     /// A duration: a number of milliseconds, or a number with ms, s, min, h or d.
     Duration,
+    /// A whole number with a unit.
+    Integer(Integer),
     /// Cannot be changed.
     Fixed,
 }
@@ -103,6 +108,11 @@ const SETTINGS: &[Setting] = &[
     setting("intervalstyle", "postgres", Kind::OneOf(&["postgres"]), true),
     setting("is_superuser", "on", Kind::Fixed, true),
     setting("lock_timeout", "0", Kind::Duration, false),
+    setting("log_min_duration_statement", "-1", Kind::Integer(MILLISECONDS), false),
+    // PostgreSQL logs values whole unless told otherwise; here none is logged unless somebody asks for it.
+    setting("log_parameter_max_length", "0", Kind::Integer(BYTES), false),
+    // The server says what it is.
+    setting("max_connections", "100", Kind::Fixed, false),
     setting("max_identifier_length", "63", Kind::Fixed, false),
     // There is no row security yet, so both mean the same.
     setting("row_security", "on", Kind::Bool, false),
@@ -113,6 +123,7 @@ const SETTINGS: &[Setting] = &[
     setting("server_version", crate::SERVER_VERSION, Kind::Fixed, true),
     setting("server_version_num", "150000", Kind::Fixed, false),
     setting("session_authorization", "aion", Kind::Fixed, true),
+    setting("superuser_reserved_connections", "3", Kind::Fixed, false),
     setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
     setting("statement_timeout", "0", Kind::Duration, false),
     setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
@@ -120,6 +131,9 @@ const SETTINGS: &[Setting] = &[
     setting("transaction_read_only", "off", Kind::Bool, false),
     setting("xmloption", "content", Kind::OneOf(&["content", "document"]), false),
 ];
+
+/// Those that only a superuser may set, and that ALTER SYSTEM sets for all sessions.
+const OF_DATABASE: [&str; 2] = ["log_min_duration_statement", "log_parameter_max_length"];
 
 /// The levels of the standard. READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL.
 const ISOLATION_LEVELS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
@@ -133,9 +147,14 @@ pub fn isolation(level: &str) -> Isolation {
     }
 }
 
+/// Values by the names of their settings.
+pub type Values = Arc<BTreeMap<String, String>>;
+
 /// The settings of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// What the database and the server say where the session says nothing.
+    base: Values,
     changed: Arc<BTreeMap<String, String>>,
     /// What stands when the transaction block commits, where that is something else: SET LOCAL was used.
     after_commit: Option<Arc<BTreeMap<String, String>>>,
@@ -180,12 +199,20 @@ fn unknown(name: &str) -> Error {
     )
 }
 
-/// What RESET makes a setting.
+/// The value that ALTER SYSTEM gives a setting which the database has for its sessions; None where it has none of that name.
 ///
 /// # Errors
-/// 42704 for a name that does not exist.
-pub fn default_of(name: &str) -> Result<&'static str> {
-    find(name).map(|setting| setting.default).ok_or_else(|| unknown(name))
+/// 22023 for a value that it does not take.
+pub fn check_of_database(name: &str, value: &str) -> Result<Option<String>> {
+    match find(name).filter(|setting| OF_DATABASE.contains(&setting.name)) {
+        Some(setting) => setting.kind.check(setting.name, value).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether only a superuser may set it.
+pub fn is_of_superusers(name: &str) -> bool {
+    OF_DATABASE.iter().any(|there| there.eq_ignore_ascii_case(name))
 }
 
 impl Settings {
@@ -198,9 +225,28 @@ impl Settings {
         if let Some(value) = self.changed.get(&key) {
             return Ok(value.clone());
         }
-        find(&key)
-            .map(|setting| setting.default.to_owned())
-            .ok_or_else(|| unknown(name))
+        self.default_of(&key).map_err(|_| unknown(name))
+    }
+
+    /// What RESET makes a setting.
+    ///
+    /// # Errors
+    /// 42704 for a name that does not exist.
+    pub fn default_of(&self, name: &str) -> Result<String> {
+        let setting = find(name).ok_or_else(|| unknown(name))?;
+        let given = self.base.get(setting.name);
+        Ok(given.map_or_else(|| setting.default.to_owned(), Clone::clone))
+    }
+
+    /// Takes what the database and the server say over all that they said before.
+    pub fn set_base(&mut self, base: Values) {
+        self.base = base;
+        self.version += 1;
+    }
+
+    /// What the database and the server say.
+    pub fn base(&self) -> &Values {
+        &self.base
     }
 
     /// Sets a value.
@@ -294,18 +340,27 @@ impl Settings {
     pub fn reset(&mut self, name: &str) -> Result<()> {
         let key = name.to_ascii_lowercase();
         match find(&key) {
+            Some(setting) if OF_DATABASE.contains(&setting.name) => {
+                // So that it follows when the database's value changes.
+                self.remove(&key);
+                Ok(())
+            }
             Some(setting) if !matches!(setting.kind, Kind::Fixed) => self.set(&key, setting.default),
             Some(_) => Ok(()),
             None if self.changed.contains_key(&key) => {
-                if let Some(after_commit) = &mut self.after_commit {
-                    Arc::make_mut(after_commit).remove(&key);
-                }
-                Arc::make_mut(&mut self.changed).remove(&key);
-                self.version += 1;
+                self.remove(&key);
                 Ok(())
             }
             None => Err(unknown(name)),
         }
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(after_commit) = &mut self.after_commit {
+            Arc::make_mut(after_commit).remove(key);
+        }
+        Arc::make_mut(&mut self.changed).remove(key);
+        self.version += 1;
     }
 
     /// Rises with each change, so that who keeps what a setting says knows when to look again.
@@ -319,6 +374,7 @@ impl Settings {
             .iter()
             .map(|setting| (setting.name.to_owned(), setting.default.to_owned()))
             .collect();
+        all.extend(self.base.as_ref().clone());
         all.extend(self.changed.as_ref().clone());
         all.into_iter().collect()
     }
@@ -328,9 +384,10 @@ impl Settings {
         let ours = SETTINGS.iter().map(|setting| Described {
             name: setting.name.to_owned(),
             value: self.show(setting.name).unwrap_or_default(),
-            default: setting.default.to_owned(),
+            default: self.default_of(setting.name).unwrap_or_default(),
             type_name: match setting.kind {
                 Kind::Bool => "bool",
+                Kind::Integer(_) => "integer",
                 Kind::OneOf(_) | Kind::Isolation => "enum",
                 Kind::Text | Kind::Duration | Kind::Fixed => "string",
             },
@@ -355,6 +412,15 @@ impl Settings {
         }));
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
+    }
+
+    /// A whole number, without its unit.
+    pub fn integer(&self, name: &str) -> i64 {
+        let shown = self.show(name).unwrap_or_default();
+        match find(name).map(|setting| setting.kind) {
+            Some(Kind::Integer(integer)) => integer.read(&shown).unwrap_or(-1),
+            _ => -1,
+        }
     }
 
     /// `statement_timeout` in milliseconds; None when there is none.
@@ -431,6 +497,7 @@ impl Kind {
                 Some(_) => Ok(value.trim().to_owned()),
                 None => Err(refuse("A number of milliseconds, or a number with ms, s, min, h or d.")),
             },
+            Self::Integer(integer) => integer.check(name, value),
             Self::Fixed => Err(Error::invalid(
                 SqlState::CANT_CHANGE_RUNTIME_PARAM,
                 format!("parameter \"{name}\" cannot be changed"),

@@ -48,6 +48,12 @@ pub enum Utility {
         owned_by: Option<ast::ObjectName>,
         renamed: Option<ast::Ident>,
     },
+    /// COMMENT ON CONSTRAINT; None takes it away.
+    CommentOnConstraint {
+        constraint: ast::Ident,
+        table: ast::ObjectName,
+        comment: Option<String>,
+    },
     /// Who owns something: there is one role that owns everything yet.
     OwnerTo { tag: &'static str },
     /// A verified copy of the database goes into a new directory of the server's machine.
@@ -86,7 +92,7 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 10] = [
+    const WORDS: [&[u8]; 11] = [
         b"create",
         b"vacuum",
         b"backup",
@@ -97,6 +103,7 @@ pub fn is_mentioned(text: &str) -> bool {
         b"fetch",
         b"move",
         b"constraints",
+        b"comment",
     ];
     let bytes = text.as_bytes();
     WORDS.iter().chain(&role::MENTIONS).any(|word| {
@@ -283,6 +290,9 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
     if fetch::begins(&words) || is(0, "vacuum") || is(0, "checkpoint") || is(0, "reindex") || role::begins(&words) {
         return true;
     }
+    if is(0, "comment") {
+        return is(1, "on") && is(2, "constraint");
+    }
     if is(0, "create") {
         return is(1, "sequence") || create_as::begins(&words, statement);
     }
@@ -362,6 +372,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
         }
         return Ok(Utility::Reindex);
     }
+    if word(parser, "COMMENT") {
+        return comment(parser);
+    }
     if word(parser, "CREATE") {
         if let Some(create) = create_as::statement(parser)? {
             return Ok(Utility::CreateAs(create));
@@ -403,6 +416,23 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
         options: rest.options,
         owned_by: rest.owned_by,
         renamed: None,
+    })
+}
+
+fn comment(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
+    parser.expect_keywords(&[Keyword::ON, Keyword::CONSTRAINT])?;
+    let constraint = parser.parse_identifier()?;
+    parser.expect_keyword(Keyword::ON)?;
+    let table = parser.parse_object_name(false)?;
+    parser.expect_keyword(Keyword::IS)?;
+    let comment = match parser.parse_keyword(Keyword::NULL) {
+        true => None,
+        false => Some(parser.parse_literal_string()?),
+    };
+    Ok(Utility::CommentOnConstraint {
+        constraint,
+        table,
+        comment,
     })
 }
 
@@ -579,6 +609,7 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::Vacuum { .. } => "VACUUM",
         Utility::CreateSequence { .. } => "CREATE SEQUENCE",
         Utility::AlterSequence { .. } => "ALTER SEQUENCE",
+        Utility::CommentOnConstraint { .. } => "COMMENT",
         Utility::OwnerTo { tag } => tag,
         Utility::Backup { .. } => "BACKUP",
         Utility::Checkpoint => "CHECKPOINT",

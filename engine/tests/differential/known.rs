@@ -103,6 +103,17 @@ const KNOWN: &[Known] = &[
         is: |difference| difference.our_code() == "42701" && difference.their_code() == "no error",
     },
     Known {
+        reason: "what CASE, least and their like make of a character(n) is a text, without its blanks",
+        is: |difference| {
+            let is_shown = types(difference).any(|(theirs, ours)| theirs == 1042 && ours == 25);
+            let bare = |rows: &[Vec<Option<String>>]| -> Vec<Vec<Option<String>>> {
+                let cell = |cell: &Option<String>| cell.as_deref().map(|text| text.trim_end().to_owned());
+                rows.iter().map(|row| row.iter().map(cell).collect()).collect()
+            };
+            difference.what == "the rows" && is_shown && bare(&difference.theirs.rows) == bare(&difference.ours.rows)
+        },
+    },
+    Known {
         reason: "a literal in quotes is a text",
         is: |difference| {
             let says = |(_, message): &(String, String)| message.starts_with("could not determine polymorphic type");

@@ -53,7 +53,7 @@ impl Process {
     }
 
     /// Of a command that serves.
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("aion starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         // From here on it is ended whatever happens.

@@ -179,6 +179,9 @@ pub struct TableDescriptor {
     /// Storage parameters that were given and have no effect here, `fillfactor` for instance, by name.
     #[serde(default)]
     pub options: Vec<(String, String)>,
+    /// COMMENT ON CONSTRAINT, by the constraint's name. A program that does not know it loses comments and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraint_comments: Vec<(String, String)>,
 }
 
 /// An index of a table.
@@ -367,6 +370,7 @@ impl TableDescriptor {
             foreign_keys: Vec::new(),
             comment: None,
             options: Vec::new(),
+            constraint_comments: Vec::new(),
         }
     }
 
@@ -401,6 +405,21 @@ impl TableDescriptor {
             || self.index(name).is_some()
             || self.checks.iter().any(|check| check.name == name)
             || self.foreign_keys.iter().any(|key| key.name == name)
+    }
+
+    /// What is said of a constraint.
+    pub fn constraint_comment(&self, name: &str) -> Option<&str> {
+        let mut comments = self.constraint_comments.iter();
+        comments
+            .find(|(there, _)| there == name)
+            .map(|(_, comment)| comment.as_str())
+    }
+
+    /// A constraint has another name.
+    pub fn rename_constraint_comment(&mut self, old: &str, new: &str) {
+        for (name, _) in self.constraint_comments.iter_mut().filter(|(name, _)| name == old) {
+            new.clone_into(name);
+        }
     }
 
     /// The types of the columns, by position.

@@ -555,6 +555,10 @@ impl Catalog {
     /// The changes that give an existing table another descriptor of the same name.
     pub fn alter_table(&self, mut table: TableDescriptor) -> (Arc<TableDescriptor>, Vec<KeyChange>) {
         table.version = self.version + 1;
+        // What was said of a constraint goes with it.
+        let mut comments = std::mem::take(&mut table.constraint_comments);
+        comments.retain(|(name, _)| table.has_constraint(name));
+        table.constraint_comments = comments;
         let changes = vec![put_table(&table), self.next_version()];
         (Arc::new(table), changes)
     }

@@ -185,6 +185,64 @@ impl Connection {
         Ok(answer)
     }
 
+    /// The names of the columns that a query gives.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn columns(&mut self, query: &str) -> Result<Vec<String>, Box<Complaint>> {
+        match self {
+            Self::Embedded { session, .. } => {
+                let statements = session.parse(query)?;
+                let statement = statements
+                    .first()
+                    .ok_or_else(|| Error::internal("a query is a statement"))?;
+                let prepared = session.prepare(statement, &[]).await?;
+                let columns = prepared.columns().into_iter().flat_map(|columns| columns.iter());
+                Ok(columns.map(|column| column.name.clone()).collect())
+            }
+            Self::Remote { client, .. } => {
+                let prepared = client.prepare(query).await.map_err(|error| remote(&error))?;
+                Ok(prepared
+                    .columns()
+                    .iter()
+                    .map(|column| column.name().to_owned())
+                    .collect())
+            }
+        }
+    }
+
+    /// The data of a COPY TO STDOUT, in pieces that end anywhere.
+    ///
+    /// # Errors
+    /// The statement's; what `each` says.
+    pub async fn copy_out(
+        &mut self,
+        statement: &str,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), Box<Complaint>> {
+        match self {
+            Self::Embedded { session, .. } => {
+                let statements = session.parse(statement)?;
+                let statement = statements
+                    .first()
+                    .ok_or_else(|| Error::internal("a COPY is a statement"))?;
+                let prepared = session.prepare(statement, &[]).await?;
+                let mut copy = session.copy_out(&prepared).await?;
+                while let Some(lines) = copy.next().await? {
+                    lines.iter().try_for_each(&mut *each)?;
+                }
+            }
+            Self::Remote { client, .. } => {
+                let stream = client.copy_out(statement).await.map_err(|error| remote(&error))?;
+                let mut stream = pin!(stream);
+                while let Some(piece) = stream.next().await {
+                    each(&piece.map_err(|error| remote(&error))?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the connection.
     ///
     /// # Errors

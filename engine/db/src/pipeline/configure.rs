@@ -1,5 +1,7 @@
 //! The settings of the database for its learned parts: ALTER SYSTEM.
 
+use std::sync::atomic::Ordering;
+
 use aion_base::knobs::Knobs;
 use aion_base::{Error, Result, SqlState};
 use aion_shadow::state::{Kind, Mode};
@@ -15,6 +17,16 @@ impl Pipeline {
     pub(super) fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
         let mut kept = self.kept.lock();
         let mut settings = kept.settings.clone();
+        if let Some(checked) = aion_sql::check_of_database(name, value.unwrap_or("-1"))? {
+            match value {
+                Some(_) => settings.sessions.insert(name.to_owned(), checked),
+                None => settings.sessions.remove(name),
+            };
+            self.write_settings(&mut kept, settings)?;
+            // Sessions look again at their next statement.
+            self.session_settings_version.fetch_add(1, Ordering::Release);
+            return Ok(());
+        }
         match name {
             "aion.ai_mode" => settings.ai_mode = value.map(|value| parse_mode(name, value)).transpose()?,
             "aion.auto_kinds" => settings.auto_kinds = value.map(|value| parse_kinds(name, value)).transpose()?,
@@ -25,8 +37,8 @@ impl Pipeline {
                     format!("\"{name}\" is no setting of the database"),
                 )
                 .with_hint(
-                    "ALTER SYSTEM knows aion.ai_mode, aion.auto_kinds and what the view aion.knobs lists. SET changes the others, for a \
-                     session.",
+                    "ALTER SYSTEM knows aion.ai_mode, aion.auto_kinds, log_min_duration_statement, log_parameter_max_length and what the \
+                     view aion.knobs lists. SET changes the others, for a session.",
                 ));
             }
         }

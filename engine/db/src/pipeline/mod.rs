@@ -175,6 +175,8 @@ pub(crate) struct Pipeline {
     work: Mutex<Sandboxes>,
     /// Entries of the log that are its own.
     commits: AtomicU64,
+    /// See [`aion_base::recommendation::Pipeline::session_settings_version`]; sessions begin at 0.
+    session_settings_version: AtomicU64,
     /// Held while something is made or taken back: a rehearsal may go on meanwhile, and what the watch found does not wait for it.
     changing: Mutex<()>,
     watching: Watching,
@@ -226,6 +228,7 @@ impl Pipeline {
             kept: Mutex::new(kept),
             work: Mutex::default(),
             commits: AtomicU64::new(0),
+            session_settings_version: AtomicU64::new(1),
             changing: Mutex::new(()),
             watching: Watching::default(),
             worker: Worker::default(),
@@ -653,6 +656,16 @@ impl aion_base::recommendation::Pipeline for Pipeline {
                 sampled: &|_| {},
             },
         )
+    }
+
+    fn session_settings(&self) -> Vec<(String, String)> {
+        let kept = self.kept.lock();
+        let settings = kept.settings.sessions.iter();
+        settings.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    fn session_settings_version(&self) -> u64 {
+        self.session_settings_version.load(Ordering::Acquire)
     }
 
     fn configure(&self, name: &str, value: Option<&str>, role: &str) -> Result<()> {

@@ -50,6 +50,9 @@ pub struct Settings {
     /// The knobs that recommendations set, by name.
     #[serde(default)]
     pub tuned: BTreeMap<String, Tuned>,
+    /// Settings of its sessions, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sessions: BTreeMap<String, String>,
 }
 
 /// A knob that a recommendation set.

@@ -76,7 +76,7 @@ pub(super) fn seat(shared: &Shared, caller: &Caller, transaction: Option<&Bytes>
     match (transaction.filter(|id| !id.is_empty()), &caller.seat) {
         (Some(id), _) => shared.transactions.get(id),
         (None, Some(seat)) => Ok(Arc::clone(seat)),
-        (None, None) => Ok(Seat::of_call(shared.service.database.session(caller.options.clone()))),
+        (None, None) => Ok(Seat::of_call(shared.service.session(caller.options.clone()))),
     }
 }
 

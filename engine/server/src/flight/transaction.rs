@@ -24,7 +24,7 @@ pub(super) enum Ending {
 /// # Errors
 /// 54000 when there are too many.
 pub(super) fn log_in(shared: &Shared, caller: &Caller) -> Result<Bytes> {
-    let session = shared.service.database.session(caller.options.clone());
+    let session = shared.service.session(caller.options.clone());
     // It belongs to nobody else: a client may reconnect with its token.
     shared
         .logins
@@ -36,7 +36,7 @@ pub(super) fn log_in(shared: &Shared, caller: &Caller) -> Result<Bytes> {
 /// # Errors
 /// 54000 when the caller has too many.
 pub(super) async fn begin(shared: &Arc<Shared>, caller: &Caller) -> Result<Bytes> {
-    let seat = Seat::kept(shared.service.database.session(caller.options.clone()));
+    let seat = Seat::kept(shared.service.session(caller.options.clone()));
     let handle = shared.transactions.insert(&caller.owner, 0, Arc::clone(&seat))?;
     let turn = Turn::new(&seat);
     let holder = caller.seat.as_ref().map(Turn::new);

@@ -22,7 +22,7 @@ use crate::metrics::{Edge, Timed};
 /// # Errors
 /// The statement's; 53300 while too many run.
 pub(super) async fn run(shared: &Shared, request: SqlRequest) -> Result<Vec<u8>> {
-    let mut session = shared.service.database.session(SessionOptions::default());
+    let mut session = shared.service.session(SessionOptions::default());
     let canceller = session.canceller();
     let stopped = Arc::new(AtomicBool::new(false));
     let is_stopped = Arc::clone(&stopped);

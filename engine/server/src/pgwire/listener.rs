@@ -9,7 +9,7 @@
 //!
 //! **Too many.** A connection beyond the limit is still greeted, so that its client learns why it is refused (53300)
 //! and so that cancel requests get through; there are few such at a time, and beyond those the socket is closed at
-//! once.
+//! once. The last ones are for superusers: whoever is none is told so once it has proved who it is.
 //!
 //! **Shutdown.** 1. New connections get 57P03. 2. Idle ones get 57P01 at once, running ones after their statement.
 //! 3. After the grace statements are cancelled. 4. Whatever is left some seconds later is dropped. 5. [`serve`]
@@ -41,7 +41,7 @@ use super::wire::{Resumed, Wire};
 use super::{error, login};
 use crate::access::Entry;
 use crate::metrics::Edge;
-use crate::service::{Service, accept, told_to_stop, too_many_connections};
+use crate::service::{Service, accept, reserved_connections, told_to_stop, too_many_connections};
 
 /// Connections that are being refused, at a time.
 const REFUSED_MAX: usize = 16;
@@ -61,12 +61,13 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         .map_err(|error| Error::io("read the listener's address", error))?;
     tracing::info!(%address, "serving the PostgreSQL protocol");
     let connections_max = u32::try_from(service.limits.connections_max).unwrap_or(u32::MAX);
+    let permits = Arc::new(Semaphore::new(connections_max as usize));
     let shared = Arc::new(Shared {
         service,
         cancellers: Arc::default(),
         seats: Arc::default(),
+        permits: Arc::clone(&permits),
     });
-    let permits = Arc::new(Semaphore::new(connections_max as usize));
     let mut served = JoinSet::new();
     let mut refused = JoinSet::new();
     loop {
@@ -142,6 +143,8 @@ pub(super) struct Shared {
     pub(super) service: Arc<Service>,
     pub(super) cancellers: Arc<Cancellers>,
     pub(super) seats: Arc<Seats>,
+    /// The connections that are left.
+    pub(super) permits: Arc<Semaphore>,
 }
 
 /// Whether a connection may have a session.
@@ -331,8 +334,13 @@ where
     let service = &shared.service;
     let options = login::options(parameters, entry.address).map_err(End::Fatal)?;
     let role = login::authenticate(input, output, &options.user, entry, service).await?;
+    // This connection has its permit already; so does whoever logs in beside it.
+    if !role.is_superuser && shared.permits.available_permits() < service.limits.reserved_connections {
+        service.metrics.refused(Edge::Pgwire);
+        return Err(End::Fatal(reserved_connections()));
+    }
     let seat = login::admit(&role, &options, &shared.seats, entry.address).map_err(End::Fatal)?;
-    let mut session = service.database.session(options);
+    let mut session = service.session(options);
     session.set_role(role.id);
     Ok(Login { session, role, seat })
 }

@@ -54,6 +54,8 @@ pub struct CopyIn {
     pub(crate) column_count: usize,
     /// The statement's time; it ends with this.
     pub(crate) _limit: Option<crate::session::TimeLimit>,
+    /// Where slow statements are logged.
+    pub(crate) timed: Option<Box<crate::session::Timed>>,
 }
 
 impl CopyIn {

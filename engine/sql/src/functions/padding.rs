@@ -1,7 +1,7 @@
 //! The blanks of a character(n), where PostgreSQL looks at them.
 //!
-//! They are not stored, and a cast to text takes them away there too; but LIKE, regular expressions and `octet_length` have forms of their
-//! own for the type, which see the value as it is shown.
+//! They are not stored, and a cast to text takes them away there too; but LIKE, regular expressions, `octet_length` and `concat` take the
+//! type as it is, and see the value as it is shown.
 
 use aion_catalog::SqlType;
 use datafusion::common::config::ConfigOptions;
@@ -29,19 +29,23 @@ impl AnalyzerRule for PadBlanks {
 }
 
 fn seen(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let operand = match &mut expr {
-        Expr::Like(Like { expr, .. }) => Some(&mut **expr),
-        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if is_match(*op) => Some(&mut **left),
-        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "octet_length" => args.first_mut(),
-        _ => None,
+    let operands: Vec<&mut Expr> = match &mut expr {
+        Expr::Like(Like { expr, .. }) => vec![&mut **expr],
+        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if is_match(*op) => vec![&mut **left],
+        Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
+            "octet_length" | "concat" | "concat_ws" => args.iter_mut().collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
     };
-    match operand.map(|operand| (width(operand, schema), operand)) {
-        Some((Some(width), operand)) => {
+    let mut is_changed = false;
+    for operand in operands {
+        if let Some(width) = width(operand, schema) {
             *operand = rpad(vec![std::mem::take(operand), lit(width)]);
-            Transformed::yes(expr)
+            is_changed = true;
         }
-        _ => Transformed::no(expr),
     }
+    Transformed::new_transformed(expr, is_changed)
 }
 
 fn is_match(operator: Operator) -> bool {

@@ -111,7 +111,13 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
     match sql_type {
         // With the column's scale it would be rounded, and then equal to what it is not.
         SqlType::Numeric { .. } => numeric_literal(text).map(Some),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => Ok(None),
+        // Its blanks say nothing, and are not stored.
+        SqlType::Char(_) => {
+            let bare = text.trim_end_matches(' ');
+            let is_bare = bare.len() == text.len();
+            Ok((!is_bare).then(|| Expr::Literal(ScalarValue::Utf8(Some(bare.to_owned())), None)))
+        }
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Json | SqlType::Vector(_) => Ok(None),
         sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
         sql_type => {
             let value = Value::text_in(&sql_type, text).map_err(wrap)?;

@@ -268,6 +268,7 @@ impl Session {
 
     fn begin_copy_in(&mut self, prepared: &Prepared) -> Result<CopyIn> {
         self.admit(prepared, &[])?;
+        let timed = self.timed(prepared, &[]);
         let cancellation = self.canceller.begin();
         let copy = Copy::new(&prepared.statement)?;
         if copy.is_to {
@@ -291,6 +292,7 @@ impl Session {
             outgrown,
             column_count,
             _limit: limit,
+            timed: timed.map(Box::new),
         })
     }
 
@@ -306,6 +308,7 @@ impl Session {
             cancellation,
             transaction,
             outgrown,
+            timed,
             ..
         } = copy;
         let end = async {
@@ -324,6 +327,9 @@ impl Session {
             Ok(format!("COPY {count}"))
         };
         let finished = finished.await;
+        if let (Ok(tag), Some(timed)) = (&finished, timed) {
+            timed.over(tag);
+        }
         if finished.is_err() {
             self.fail();
         }
@@ -353,12 +359,16 @@ impl Session {
 
     async fn begin_copy_out(&mut self, prepared: &Prepared) -> Result<CopyOut> {
         self.admit(prepared, &[])?;
+        let timed = self.timed(prepared, &[]);
         let cancellation = self.canceller.begin();
         let copy = Copy::new(&prepared.statement)?;
         if !copy.is_to {
             return Err(Error::internal("a COPY FROM gives no data"));
         }
-        let rows = self.copied_rows(&copy, cancellation).await?;
+        let mut rows = self.copied_rows(&copy, cancellation).await?;
+        if let Some(timed) = timed {
+            timed.gives(&mut rows);
+        }
         Ok(CopyOut::new(rows, copy.options))
     }
 }

@@ -4,6 +4,7 @@
 //! transaction knows the generation that its snapshot sees; where it does not, or has itself changed the catalog, the full
 //! path answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use aion_catalog::{SqlType, Value};
 use aion_storage::{Generation, Isolation, LockMode};
 use datafusion::sql::sqlparser::ast;
 
+use super::slow::SlowLog;
 use super::{Prepared, Session};
 use crate::cancel::Cancellation;
 use crate::direct::{self, Direct, Found, Get, Operation, PutRows};
@@ -19,7 +21,7 @@ use crate::dml::{self, Ran};
 use crate::parse::Statement;
 use crate::planner::search_path;
 use crate::response::{Response, Rows, Verb};
-use crate::settings::isolation;
+use crate::settings::{self, isolation};
 use crate::transaction::{Busy, Seen, Transaction};
 
 /// A statement as the direct path has it.
@@ -44,6 +46,8 @@ pub(super) struct Choices {
     pub(super) lock_timeout: Option<Duration>,
     pub(super) idle_in_transaction: Option<Duration>,
     pub(super) is_observed: bool,
+    /// None where slow statements are not logged.
+    pub(super) slow_log: Option<SlowLog>,
     /// As others see it.
     pub(super) application: String,
     /// The setting, as it is written.
@@ -64,6 +68,7 @@ impl Default for Choices {
             lock_timeout: None,
             idle_in_transaction: None,
             is_observed: false,
+            slow_log: None,
             application: String::new(),
             search_path: Arc::default(),
             hidden_indexes: Arc::default(),
@@ -91,6 +96,7 @@ fn names_in(list: &str) -> Arc<[String]> {
 impl Session {
     /// Looks at the settings again if one was changed, or [`Session::forget_choices`] asked for it.
     pub(super) fn refresh_choices(&mut self) -> Result<()> {
+        self.take_database_settings();
         let version = self.settings.version();
         if self.choices.version != Some(version) {
             self.choices = Arc::new(Choices {
@@ -108,6 +114,12 @@ impl Session {
                 is_observed: self.engine.options.observer.is_some()
                     && self.settings.show("aion.ai_mode")? != "off"
                     && self.settings.show("aion.hidden_indexes")?.is_empty(),
+                slow_log: u64::try_from(self.settings.integer("log_min_duration_statement"))
+                    .ok()
+                    .map(|from| SlowLog {
+                        from: Duration::from_millis(from),
+                        parameter_bytes: self.settings.integer("log_parameter_max_length"),
+                    }),
                 application: self.settings.show("application_name")?,
                 search_path: self.settings.show("search_path")?.into(),
                 hidden_indexes: names_in(&self.settings.show("aion.hidden_indexes")?),
@@ -115,6 +127,22 @@ impl Session {
             });
         }
         Ok(())
+    }
+
+    /// What ALTER SYSTEM says counts from the next statement on.
+    fn take_database_settings(&mut self) {
+        let Some(pipeline) = &self.engine.options.pipeline else {
+            return;
+        };
+        let version = pipeline.session_settings_version();
+        if version == self.database_settings {
+            return;
+        }
+        self.database_settings = version;
+        let mut base = BTreeMap::clone(self.settings.base());
+        base.retain(|name, _| !settings::is_of_superusers(name));
+        base.extend(pipeline.session_settings());
+        self.settings.set_base(Arc::new(base));
     }
 
     /// What was planned or chosen so far no longer holds: names may mean something else.

@@ -561,6 +561,34 @@ impl Session {
         };
         Ok(Definition::new(tag, changes))
     }
+
+    /// COMMENT ON CONSTRAINT. Errors have no place: the statement is carried (see `utility`).
+    pub(super) fn comment_constraint(
+        &self,
+        constraint: &ast::Ident,
+        table: &ast::ObjectName,
+        comment: Option<String>,
+        catalog: &Catalog,
+    ) -> Result<Definition> {
+        let path = self.search_path()?;
+        let Object::Table(table) = self.names(catalog, &path).resolve(&reference(table)?)? else {
+            let message = format!("\"{table}\" is not a table");
+            return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message));
+        };
+        let name = normalize(constraint);
+        let is_index = table.index(&name).is_some_and(|index| index.constraint.is_none());
+        if !table.has_constraint(&name) || is_index {
+            let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+            return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message));
+        }
+        let mut changed = TableDescriptor::clone(&table);
+        changed.constraint_comments.retain(|(there, _)| *there != name);
+        let comment = comment.filter(|comment| !comment.is_empty());
+        changed
+            .constraint_comments
+            .extend(comment.map(|comment| (name, comment)));
+        Ok(Definition::new("COMMENT", catalog.alter_table(changed).1))
+    }
 }
 
 /// 0A000 for a TRUNCATE that would leave rows without what they refer to.

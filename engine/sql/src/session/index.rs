@@ -257,6 +257,7 @@ impl Session {
             return Err(place(Error::invalid(SqlState::DUPLICATE_OBJECT, message)));
         }
         let mut changed = TableDescriptor::clone(&table);
+        changed.rename_constraint_comment(&old, &new_name);
         match changed.indexes.iter_mut().find(|index| index.name == old) {
             Some(index) => index.name = new_name,
             None => changed.primary_key_name = Some(new_name),

@@ -40,6 +40,7 @@ mod rewriting;
 mod role;
 mod sequence;
 mod setting;
+mod slow;
 mod statements;
 mod table;
 mod template;
@@ -82,6 +83,8 @@ pub(crate) use observing::KnownTexts;
 pub(crate) use online::take_away_unfinished;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
+pub use slow::LOG_TARGET;
+pub(crate) use slow::Timed;
 pub use statements::NamedStatement;
 pub(crate) use statements::{Statements, no_statements};
 pub(crate) use table::{named_columns, unqualified};
@@ -249,6 +252,8 @@ pub struct Session {
     listener: Option<Listener>,
     /// Its client is told of notifications.
     may_listen: bool,
+    /// The settings of the database that it has.
+    database_settings: u64,
 }
 
 impl Session {
@@ -284,6 +289,7 @@ impl Session {
             pending: Arc::new(Mutex::new(pending)),
             listener: None,
             may_listen: false,
+            database_settings: 0,
         }
     }
 
@@ -350,7 +356,16 @@ impl Session {
     }
 
     async fn run_admitted(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
-        // Too short to be cancelled or timed.
+        let timed = self.timed(prepared, parameters);
+        let mut response = self.answer(prepared, parameters).await?;
+        if let Some(timed) = timed {
+            timed.answered(&mut response);
+        }
+        Ok(response)
+    }
+
+    async fn answer(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        // Too short to be cancelled.
         if let Some(response) = self.get_directly(prepared, parameters)? {
             return Ok(response);
         }
@@ -522,7 +537,15 @@ impl Session {
     /// # Errors
     /// 42704, 22023 or 55P02.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.check_setter(name)?;
         self.settings.set(name, value)
+    }
+
+    /// Says what a setting that nobody can change is.
+    pub fn set_fixed(&mut self, name: &str, value: impl ToString) {
+        let mut base = self.settings.base().clone();
+        Arc::make_mut(&mut base).insert(name.to_owned(), value.to_string());
+        self.settings.set_base(base);
     }
 
     /// The settings that clients are told of, with their values.

@@ -195,6 +195,7 @@ impl Session {
         if let Some(value) = &value {
             self.check_mode(name, value)?;
         }
+        self.check_setter(name)?;
         if name == "transaction_read_only" {
             let value = value.unwrap_or_else(|| "off".to_owned());
             // Checks the value.
@@ -218,10 +219,21 @@ impl Session {
             (Some(value), true) => self.settings.set_local(name, &value),
             (None, false) => self.settings.reset(name),
             (None, true) => {
-                let default = settings::default_of(name)?;
-                self.settings.set_local(name, default)
+                let default = self.settings.default_of(name)?;
+                self.settings.set_local(name, &default)
             }
         }
+    }
+
+    /// Whether this session's role may set it.
+    pub(super) fn check_setter(&self, name: &str) -> Result<()> {
+        if !settings::is_of_superusers(name) || self.seen_roles().is_superuser()? {
+            return Ok(());
+        }
+        Err(Error::denied(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied to set parameter \"{name}\""),
+        ))
     }
 
     /// SET TRANSACTION, for the block that runs; SET SESSION CHARACTERISTICS, for those that follow.

@@ -67,7 +67,7 @@ impl Session {
             Utility::Role(role) => return self.define_role(role, &cancellation).await,
             Utility::Fetch(fetch) => return self.fetch(fetch, cancellation).await,
             Utility::CreateAs(_) => return Err(Error::internal("a table is made of a query that is described")),
-            Utility::CreateSequence { .. } | Utility::AlterSequence { .. } => {}
+            Utility::CreateSequence { .. } | Utility::AlterSequence { .. } | Utility::CommentOnConstraint { .. } => {}
         }
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
@@ -85,6 +85,11 @@ impl Session {
                 owned_by,
                 renamed,
             } => self.alter_sequence(name, *if_exists, options, owned_by.as_ref(), renamed.as_ref(), &catalog),
+            Utility::CommentOnConstraint {
+                constraint,
+                table,
+                comment,
+            } => self.comment_constraint(constraint, table, comment.clone(), &catalog),
             _ => Err(Error::internal(format!("{} defines nothing", statement.to_sql()))),
         };
         self.establish(definition?, &transaction, &cancellation).await

@@ -25,6 +25,12 @@ pub fn of_relation(relation: &Relation) -> Option<&str> {
     }
 }
 
+/// The comment of a constraint by its oid.
+pub fn of_constraint(facts: &Facts, oid: u32) -> Option<&str> {
+    let constraint = facts.constraints().find(oid)?;
+    constraint.table.constraint_comment(&constraint.name)
+}
+
 /// The comment of a column by its number.
 pub fn of_column(relation: &Relation, number: i64) -> Option<&str> {
     match &relation.kind {
@@ -69,6 +75,11 @@ fn descriptions(facts: &Facts) -> Result<Vec<Row>> {
                 }
             }
             _ => {}
+        }
+    }
+    for constraint in facts.constraints().iter() {
+        if let Some(comment) = constraint.table.constraint_comment(&constraint.name) {
+            rows.push(row![constraint.oid, oids::PG_CONSTRAINT, 0, comment]);
         }
     }
     Ok(rows)

@@ -21,6 +21,7 @@
 pub mod cells;
 pub mod comments;
 mod constraints;
+pub mod definitions;
 mod facts;
 mod held;
 mod information_constraints;
@@ -168,6 +169,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
         constraints::TABLES,
         sequences::TABLES,
         comments::TABLES,
+        definitions::TABLES,
         information_schema::TABLES,
         information_constraints::TABLES,
         learned::TABLES,

@@ -42,10 +42,12 @@ impl Server {
 
     pub fn of(database: Arc<Database>, limits: ServerLimits) -> Self {
         let (shutdown, stopping) = watch::channel(false);
+        let permits = Arc::new(Semaphore::new(limits.connections_max));
         let shared = Arc::new(Shared {
             service: Service::new(database, limits, stopping),
             cancellers: Arc::default(),
             seats: Arc::default(),
+            permits,
         });
         Self {
             shared,
@@ -74,7 +76,8 @@ impl Server {
         let from = "127.0.0.1:4711".parse().ok();
         let address = "127.0.0.1:5433".parse().ok();
         let entry = shared.service.access.entry(from, address, false);
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("there is one");
+        let permit = Arc::clone(&self.shared.permits).try_acquire_owned();
+        let permit = permit.expect("a test has no more clients than connections");
         let task = self.shared.service.database.runtime().spawn(async move {
             if let Some((opening, _permit)) = greet(&mut stream, &shared, Admission::Granted(permit)).await {
                 let (reader, writer) = stream.into_inner();

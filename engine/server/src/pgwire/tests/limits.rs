@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use super::super::output::FULL_BYTES;
-use super::client::{Server, bind, describe, execute, parse, query, sync};
+use super::client::{Client, Server, bind, describe, execute, parse, query, sync};
 use crate::limits::ServerLimits;
 
 fn small() -> ServerLimits {
@@ -173,4 +173,43 @@ async fn a_shutdown_ends_sessions() {
         Some("E FATAL 57P01 terminating connection due to administrator command")
     );
     assert_eq!(idle.next().await, None);
+}
+
+#[tokio::test]
+async fn the_last_connections_are_for_superusers() {
+    let server = Server::new(ServerLimits {
+        connections_max: 4,
+        reserved_connections: 2,
+        ..ServerLimits::default()
+    })
+    .await;
+    let mut first = server.client().await;
+    first.query("CREATE ROLE bob LOGIN").await;
+    assert_eq!(first.query("SHOW max_connections").await[1], "D 4");
+    assert_eq!(first.query("SHOW superuser_reserved_connections").await[1], "D 2");
+    assert_eq!(
+        first.query("SET max_connections = 5").await[0],
+        "E 55P02 parameter \"max_connections\" cannot be changed"
+    );
+    let as_bob = [("user", "bob"), ("database", "aion")];
+    let log_in = async || {
+        let (stream, _task) = server.connect();
+        let mut client = Client::new(stream);
+        let answer = client.log_in(&as_bob).await;
+        (client, answer)
+    };
+    let (bob, answer) = log_in().await;
+    assert_eq!(
+        answer.last().map(String::as_str),
+        Some("Z I"),
+        "two are free beside his"
+    );
+    let (_refused, answer) = log_in().await;
+    assert_eq!(
+        answer.last().map(String::as_str),
+        Some("E FATAL 53300 remaining connection slots are reserved for non-replication superuser connections")
+    );
+    let mut administrator = server.client().await;
+    assert_eq!(administrator.query("SELECT 1").await[1], "D 1");
+    drop((bob, administrator, first));
 }

@@ -6,9 +6,11 @@ use aion_security::RoleId;
 pub use super::numbers::{currval, lastval, nextval, sequence_last_value, serial_sequence, setval};
 pub use super::sizes::{indexes_size, relation_size, size_pretty, total_size};
 
+use crate::settings;
 use crate::system;
 use crate::system::cells::Cell;
 use crate::system::comments;
+use crate::system::definitions;
 use crate::system::written::{self, Form};
 use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};
 
@@ -58,6 +60,12 @@ pub fn set_config(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     };
     let is_local = *is_local == Cell::Bool(true);
     let (name, value) = (name.text().unwrap_or_default(), value.text().unwrap_or_default());
+    if settings::is_of_superusers(name) && !facts.identity.roles.is_superuser()? {
+        return Err(Error::denied(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied to set parameter \"{name}\""),
+        ));
+    }
     // What it refuses, it refuses here.
     let mut settings = facts.identity.settings.clone();
     settings.set(name, value)?;
@@ -240,8 +248,12 @@ pub fn constraint_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> 
     Ok(Cell::from(constraint.and_then(|found| found.definition(facts, form))))
 }
 
-/// The comment of a relation: the second argument, where there is one, is the catalog that has the oid.
+/// The comment of a relation or constraint: the second argument, where there is one, is the catalog that has the oid.
 pub fn comment(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    if arguments.get(1).and_then(Cell::text) == Some("pg_constraint") {
+        let oid = arguments.first().and_then(Cell::oid);
+        return Ok(Cell::from(oid.and_then(|oid| comments::of_constraint(facts, oid))));
+    }
     let of_relation = arguments
         .get(1)
         .is_none_or(|catalog| catalog.text() == Some("pg_class"));
@@ -270,6 +282,15 @@ pub fn view_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
             _ => Cell::Null,
         },
     )
+}
+
+pub fn graph_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let relation = relation_of(facts, arguments.first()).filter(|relation| relation.relkind() == "g");
+    let graph = relation.and_then(|relation| {
+        let mut graphs = facts.catalog.graphs();
+        graphs.find(|graph| graph.schema == relation.schema && graph.name == relation.name)
+    });
+    Ok(Cell::from(graph.map(|graph| definitions::graph_definition(graph))))
 }
 
 pub fn any_result(_: &Facts, _: &[Cell]) -> Result<Cell> {

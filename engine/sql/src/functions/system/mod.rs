@@ -129,6 +129,8 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("pg_get_indexdef", &[Int, Int, Bool], "text", b::index_definition).requiring(1),
         F::new("pg_get_constraintdef", &[Int, Bool], "text", b::constraint_definition).requiring(1),
         F::new("pg_get_viewdef", &[Named, Bool], "text", b::view_definition).requiring(1),
+        // PostgreSQL 19's name.
+        F::new("pg_get_propgraphdef", &[Named], "text", b::graph_definition),
         F::new("pg_get_function_result", &[Int], "text", b::any_result),
         F::new("pg_get_function_arguments", &[Int], "text", b::any_arguments),
         F::new("pg_get_function_identity_arguments", &[Int], "text", b::any_arguments),

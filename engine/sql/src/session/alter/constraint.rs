@@ -112,6 +112,7 @@ impl Draft<'_> {
             let message = format!("constraint \"{new}\" for relation \"{}\" already exists", table.name);
             return Err(Error::invalid(SqlState::DUPLICATE_OBJECT, message));
         }
+        self.table.rename_constraint_comment(&old, &new);
         if self.table.primary_key_name.as_ref() == Some(&old) {
             self.table.primary_key_name = Some(new);
             return Ok(());
