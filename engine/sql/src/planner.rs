@@ -405,6 +405,7 @@ impl<'a> Names<'a> {
             self.state.aggregate_functions().contains_key(name)
         });
         settle_casts(&mut statement, &mut types)?;
+        let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
         let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let plan = planner
@@ -674,6 +675,21 @@ fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Resul
         *expr = cast_call(inner.clone(), target)?;
     }
     Ok(())
+}
+
+/// A parameter of LIMIT and OFFSET is a bigint, where nothing else is known of it.
+struct Limits<'a>(&'a mut Vec<Option<FieldRef>>);
+
+impl ast::Visitor for Limits<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            let numbers = limit.iter().chain(offset.iter().map(|offset| &offset.value));
+            numbers.for_each(|number| note_parameter(number, SqlType::BigInt, self.0));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Gives a parameter a type, if it is one, and nothing else is known of it.

@@ -19,10 +19,7 @@ use crate::table::{BatchBuilder, TableShape};
 #[derive(Debug)]
 pub(crate) struct Get {
     pub keys: Keys,
-    /// What it gives.
-    pub columns: Arc<[Column]>,
-    pub schema: SchemaRef,
-    projection: Vec<usize>,
+    pub output: Output,
 }
 
 impl Get {
@@ -32,6 +29,42 @@ impl Get {
         shape: &Arc<TableShape>,
         parameters: &mut Parameters<'_>,
     ) -> Option<Self> {
+        Some(Self {
+            output: Output::compile(query, select, shape)?,
+            keys: Keys::compile(select.selection, &select.target, shape, parameters)?,
+        })
+    }
+
+    pub fn shape(&self) -> &TableShape {
+        &self.keys.shape
+    }
+
+    /// The rows with these bytes; None for none.
+    ///
+    /// # Errors
+    /// Corrupt for a damaged row.
+    pub fn batch<'a>(&self, rows: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Option<RecordBatch>> {
+        if rows.len() == 0 {
+            return Ok(None);
+        }
+        let mut batch = self.output.batch(self.shape(), rows.len());
+        for row in rows {
+            batch.push(row)?;
+        }
+        batch.finish().map(Some)
+    }
+}
+
+/// What a SELECT gives of each row: some of its columns.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub columns: Arc<[Column]>,
+    pub schema: SchemaRef,
+    projection: Vec<usize>,
+}
+
+impl Output {
+    pub fn compile(query: &ast::Query, select: &Select<'_>, shape: &Arc<TableShape>) -> Option<Self> {
         let mut projection = Vec::new();
         let mut fields = Vec::new();
         for item in select.items {
@@ -60,37 +93,53 @@ impl Get {
         if projection.is_empty() || names.len() != fields.len() {
             return None;
         }
-        let keys = Keys::compile(select.selection, &select.target, shape, parameters)?;
         let columns = columns::of_query(query, &Schema::new(fields)).ok()?;
         Some(Self {
-            keys,
             schema: result_schema(&columns),
             columns,
             projection,
         })
     }
 
-    pub fn shape(&self) -> &TableShape {
-        &self.keys.shape
+    /// Whether a name means the table's column of that name, or none, also where the names of the output come first.
+    pub fn keeps_name(&self, position: usize, name: &str) -> bool {
+        let mut named = self.columns.iter().zip(&self.projection);
+        named.all(|(column, at)| column.name != name || *at == position)
     }
 
-    /// The rows with these bytes; None for none.
+    /// For about so many rows.
+    pub fn batch<'a>(&self, shape: &'a TableShape, rows: usize) -> OutputBatch<'a> {
+        OutputBatch {
+            shape,
+            builder: BatchBuilder::with_capacity(&shape.layout, &self.projection, self.schema.clone(), rows),
+        }
+    }
+}
+
+/// Rows as they are gathered.
+pub(crate) struct OutputBatch<'a> {
+    shape: &'a TableShape,
+    builder: BatchBuilder,
+}
+
+impl OutputBatch<'_> {
+    /// Adds the row with these bytes.
     ///
     /// # Errors
     /// Corrupt for a damaged row.
-    pub fn batch<'a>(&self, rows: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Option<RecordBatch>> {
-        if rows.len() == 0 {
-            return Ok(None);
-        }
-        let shape = self.shape();
-        let mut builder = BatchBuilder::with_capacity(&shape.layout, &self.projection, self.schema.clone(), rows.len());
-        for row in rows {
-            builder.push(&shape.layout, &[], row).map_err(|error| {
-                Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
-                    .with_table(shape.descriptor.name.clone())
-            })?;
-        }
-        builder.finish().map(Some)
+    pub fn push(&mut self, row: &[u8]) -> Result<()> {
+        self.builder.push(&self.shape.layout, &[], row).map_err(|error| {
+            Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
+                .with_table(self.shape.descriptor.name.clone())
+        })
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// Internal, if the columns do not fit together.
+    pub fn finish(mut self) -> Result<RecordBatch> {
+        self.builder.finish()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The direct path: statements that name rows by their primary key, run without a planner.
+//! The direct path: statements that name rows by their primary key, or by a short range of it, run without a planner.
 //!
 //! **Vocabulary.** A *direct* statement is one that [`compile`] knows. A *source* is where one of its values comes from: a
 //! parameter or a literal. *Unfit* values are those that only the planner knows what to do with.
@@ -12,7 +12,7 @@
 //! 1. [`shape`] takes the syntax tree apart; anything that it does not know ends the matter.
 //! 2. [`compile`] resolves the names against the catalog and checks the types: the result holds for one generation of
 //!    the catalog and one search path.
-//! 3. [`Keys`] makes the keys of the rows from the parameters; [`Get`] reads the rows, [`Put`] writes them.
+//! 3. [`Keys`] makes the keys of the rows from the parameters; [`Get`] reads the rows, [`Put`] writes them, [`Range`] reads those between two keys.
 //!
 //! Left out: rows that foreign keys may refer to, where they go or their keys change; keys by a unique index, floats in keys (the
 //! planner compares -0 and NaN as it likes), arithmetic beyond `column + integer`, RETURNING, and values that need a cast beyond the
@@ -21,6 +21,7 @@
 mod get;
 mod keys;
 mod put;
+mod range;
 mod shape;
 mod source;
 #[cfg(test)]
@@ -33,9 +34,10 @@ use aion_catalog::SqlType;
 use aion_catalog::objects::{Object, table_key};
 use datafusion::sql::sqlparser::ast;
 
-pub(crate) use get::Get;
+pub(crate) use get::{Get, Output};
 pub(crate) use keys::Found;
 pub(crate) use put::{Put, PutRows};
+pub(crate) use range::Range;
 pub(crate) use source::Fit;
 
 use crate::dml::reference;
@@ -59,8 +61,10 @@ pub(crate) struct Direct {
 /// What a direct statement does.
 #[derive(Debug)]
 pub(crate) enum Operation {
-    /// SELECT.
+    /// SELECT by keys.
     Get(Get),
+    /// SELECT of a range of them.
+    Range(Box<Range>),
     /// INSERT, UPDATE or DELETE.
     Put(Box<Put>),
 }
@@ -69,7 +73,8 @@ impl Direct {
     /// The columns of its result.
     pub fn columns(&self) -> Option<&Arc<[Column]>> {
         match &self.operation {
-            Operation::Get(get) => Some(&get.columns),
+            Operation::Get(get) => Some(&get.output.columns),
+            Operation::Range(range) => Some(&range.output.columns),
             Operation::Put(_) => None,
         }
     }
@@ -78,6 +83,7 @@ impl Direct {
     pub fn explain(&self) -> String {
         match &self.operation {
             Operation::Get(get) => format!("Direct: get by primary key of {}", name(get.shape())),
+            Operation::Range(range) => format!("Direct: range of the primary key of {}", name(&range.shape)),
             Operation::Put(put) => format!("Direct: {} {}", put.verb(), name(put.shape())),
         }
     }
@@ -90,7 +96,7 @@ fn name(shape: &TableShape) -> String {
 /// Whether a statement may be direct, as far as its kind tells.
 pub(crate) fn is_candidate(statement: &ast::Statement) -> bool {
     match statement {
-        ast::Statement::Query(query) => shape::select(query).is_some(),
+        ast::Statement::Query(query) => shape::range(query).is_some(),
         ast::Statement::Insert(insert) => shape::insert(insert).is_some(),
         ast::Statement::Update(update) => shape::update(update).is_some(),
         ast::Statement::Delete(delete) => shape::delete(delete).is_some(),
@@ -103,10 +109,21 @@ pub(crate) fn compile(names: &Names<'_>, statement: &ast::Statement, given: &[Op
     let mut parameters = Parameters::new(given);
     let (shape, operation) = match statement {
         ast::Statement::Query(query) => {
-            let select = shape::select(query)?;
-            let shape = table(names, &select.target)?;
-            let get = Get::compile(query, &select, &shape, &mut parameters)?;
-            (shape, Operation::Get(get))
+            let range = shape::range(query)?;
+            let shape = table(names, &range.select.target)?;
+            let get = shape::select(query).and_then(|select| {
+                let mut parameters = Parameters::new(given);
+                let get = Get::compile(query, &select, &shape, &mut parameters)?;
+                Some((Operation::Get(get), parameters))
+            });
+            let operation = match get {
+                Some((get, of_get)) => {
+                    parameters = of_get;
+                    get
+                }
+                None => Operation::Range(Box::new(Range::compile(query, &range, &shape, &mut parameters)?)),
+            };
+            (shape, operation)
         }
         ast::Statement::Insert(insert) => {
             let insert = shape::insert(insert)?;

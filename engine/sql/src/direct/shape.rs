@@ -20,6 +20,19 @@ pub struct Select<'a> {
     pub selection: &'a ast::Expr,
 }
 
+/// A select with `ORDER BY order LIMIT limit`.
+pub struct RangeSelect<'a> {
+    pub select: Select<'a>,
+    pub order: Vec<Order<'a>>,
+    pub limit: Option<&'a ast::Expr>,
+}
+
+/// `expr [ASC | DESC]`
+pub struct Order<'a> {
+    pub expr: &'a ast::Expr,
+    pub is_descending: bool,
+}
+
 /// `INSERT INTO target (columns) VALUES rows`
 pub struct Insert<'a> {
     pub target: Target<'a>,
@@ -116,11 +129,19 @@ fn named<'a>(name: &'a ast::ObjectName, called: &ast::Ident, has_alias: bool) ->
 
 /// The parts of a query that has none but a body.
 fn body(query: &ast::Query) -> Option<&ast::SetExpr> {
+    let (body, None, None) = ordered_body(query)? else {
+        return None;
+    };
+    Some(body)
+}
+
+/// The parts of a query that has none but a body, an order and a limit.
+fn ordered_body(query: &ast::Query) -> Option<(&ast::SetExpr, Option<&ast::OrderBy>, Option<&ast::LimitClause>)> {
     let ast::Query {
         with: None,
         body,
-        order_by: None,
-        limit_clause: None,
+        order_by,
+        limit_clause,
         fetch: None,
         locks,
         for_clause: None,
@@ -131,11 +152,59 @@ fn body(query: &ast::Query) -> Option<&ast::SetExpr> {
     else {
         return None;
     };
-    (locks.is_empty() && pipe_operators.is_empty()).then_some(body)
+    let is_plain = locks.is_empty() && pipe_operators.is_empty();
+    is_plain.then_some((body, order_by.as_ref(), limit_clause.as_ref()))
+}
+
+/// A select of the rows of a range, in their order.
+pub fn range(query: &ast::Query) -> Option<RangeSelect<'_>> {
+    let (body, order_by, limit_clause) = ordered_body(query)?;
+    let order = match order_by {
+        None => Vec::new(),
+        Some(ast::OrderBy {
+            kind: ast::OrderByKind::Expressions(expressions),
+            interpolate: None,
+        }) => expressions.iter().map(order).collect::<Option<_>>()?,
+        Some(_) => return None,
+    };
+    let limit = match limit_clause {
+        None => None,
+        Some(ast::LimitClause::LimitOffset {
+            limit: Some(limit),
+            offset: None,
+            limit_by,
+        }) if limit_by.is_empty() => Some(limit),
+        Some(_) => return None,
+    };
+    Some(RangeSelect {
+        select: select_of(body)?,
+        order,
+        limit,
+    })
+}
+
+/// Of columns that are never NULL: where those come first is of no concern.
+fn order(by: &ast::OrderByExpr) -> Option<Order<'_>> {
+    let ast::OrderByExpr {
+        expr,
+        options: ast::OrderByOptions { asc, nulls_first: _ },
+        with_fill: None,
+    } = by
+    else {
+        return None;
+    };
+    Some(Order {
+        expr,
+        is_descending: *asc == Some(false),
+    })
 }
 
 pub fn select(query: &ast::Query) -> Option<Select<'_>> {
-    let ast::SetExpr::Select(select) = body(query)? else {
+    select_of(body(query)?)
+}
+
+fn select_of(body: &ast::SetExpr) -> Option<Select<'_>> {
+    let ast::SetExpr::Select(select) = body else {
         return None;
     };
     let ast::Select {

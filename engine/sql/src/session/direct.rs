@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast;
 use super::slow::SlowLog;
 use super::{Prepared, Session};
 use crate::cancel::Cancellation;
-use crate::direct::{self, Direct, Found, Get, Operation, PutRows};
+use crate::direct::{self, Direct, Found, Operation, Output, PutRows};
 use crate::dml::{self, Ran};
 use crate::parse::Statement;
 use crate::planner::search_path;
@@ -195,16 +195,18 @@ impl Session {
         let Some(compiled) = self.compiled_now(prepared)? else {
             return Ok(None);
         };
-        let Some((get, _)) = as_get(&compiled) else {
-            return Ok(None);
+        let get = match compiled.direct.as_ref().map(|direct| &direct.operation) {
+            Some(Operation::Get(get)) => Some(get).filter(|get| get.keys.is_single()),
+            Some(Operation::Range(_)) => None,
+            Some(Operation::Put(_)) | None => return Ok(None),
         };
-        if !get.keys.is_single() {
+        let Some(get) = get else {
             let transaction = self.engine.begin(false);
             if transaction.generation()? != Some(compiled.generation) {
                 return Ok(None);
             }
             return get_in(&transaction, &compiled, values);
-        }
+        };
         let Scratch { key, row } = &mut self.scratch;
         let batch = match get.keys.single(values, key) {
             direct::Fit::Unfit => return Ok(None),
@@ -221,7 +223,7 @@ impl Session {
         if self.engine.store.generation() != Some(compiled.generation) {
             return Ok(None);
         }
-        Ok(Some(rows(get, batch)))
+        Ok(Some(rows(&get.output, batch)))
     }
 
     /// Makes the change of a statement in a transaction, if it is direct.
@@ -364,37 +366,39 @@ impl Session {
     }
 }
 
-fn as_get(compiled: &Compiled) -> Option<(&Get, &Direct)> {
-    match &compiled.direct {
-        Some(direct) => match &direct.operation {
-            Operation::Get(get) => Some((get, direct)),
-            Operation::Put(_) => None,
-        },
-        None => None,
-    }
-}
-
 /// The rows as a transaction sees them; what is read is recorded in it.
 fn get_in(transaction: &Transaction, compiled: &Compiled, values: &[Value]) -> Result<Option<Response>> {
-    let Some((get, direct)) = as_get(compiled) else {
+    let Some(direct) = &compiled.direct else {
         return Ok(None);
     };
-    let Found::Keys(keys) = get.keys.all(values) else {
-        return Ok(None);
-    };
-    transaction.require_unchanged(direct.table_key.clone())?;
-    let mut found = Vec::with_capacity(keys.len());
-    for key in &keys {
-        found.extend(transaction.get(key)?);
+    match &direct.operation {
+        Operation::Get(get) => {
+            let Found::Keys(keys) = get.keys.all(values) else {
+                return Ok(None);
+            };
+            transaction.require_unchanged(direct.table_key.clone())?;
+            let mut found = Vec::with_capacity(keys.len());
+            for key in &keys {
+                found.extend(transaction.get(key)?);
+            }
+            let batch = get.batch(found.iter().map(AsRef::as_ref))?;
+            Ok(Some(rows(&get.output, batch)))
+        }
+        Operation::Range(range) => {
+            let Some(batch) = range.read(values, transaction)? else {
+                return Ok(None);
+            };
+            transaction.require_unchanged(direct.table_key.clone())?;
+            Ok(Some(rows(&range.output, batch)))
+        }
+        Operation::Put(_) => Ok(None),
     }
-    let batch = get.batch(found.iter().map(AsRef::as_ref))?;
-    Ok(Some(rows(get, batch)))
 }
 
-fn rows(get: &Get, batch: Option<datafusion::arrow::record_batch::RecordBatch>) -> Response {
+fn rows(output: &Output, batch: Option<datafusion::arrow::record_batch::RecordBatch>) -> Response {
     Response::Rows(Rows::ready(
-        get.columns.clone(),
-        get.schema.clone(),
+        output.columns.clone(),
+        output.schema.clone(),
         batch,
         Verb::Select,
     ))
