@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::retyped::retyped;
+use super::retyped::{recomputed, retyped};
 
 /// See the module's header.
 #[derive(Debug)]
@@ -138,15 +138,7 @@ const WIDE: DataType = DataType::Decimal128(19, 0);
 /// # Errors
 /// When a plan cannot be put together again.
 pub fn widen_sums(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = rewrite(plan, widened)?;
-    if !rewritten.transformed {
-        return Ok(rewritten.data);
-    }
-    // The columns above a sum have its type.
-    let settled = rewritten
-        .data
-        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
-    Ok(settled.data)
+    recomputed(rewrite(plan, widened)?)
 }
 
 fn widened(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

@@ -5,13 +5,11 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_expression;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
-use super::retyped::recomputed;
+use super::retyped::{recomputed, retyped_node};
 
 /// The plan of a query in which each place gives the type of all. It changes the types of columns, so it comes before anybody asks for
 /// them.
@@ -39,18 +37,7 @@ pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
                 false => Ok(Transformed::no(LogicalPlan::Values(Values { schema, values }))),
             }
         }
-        plan => {
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            let rewritten = plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(settled(expr, &schema)?.update_data(|expr| name.restore(expr)))
-            })?;
-            match rewritten.transformed {
-                true => rewritten.map_data(LogicalPlan::recompute_schema),
-                false => Ok(rewritten),
-            }
-        }
+        plan => retyped_node(plan, settled),
     })?)
 }
 

@@ -16,22 +16,31 @@ pub fn retyped(
     is_concerned: impl Fn(&LogicalPlan) -> bool,
     rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|plan| {
-        if !is_concerned(&plan) {
-            return Ok(Transformed::no(plan));
-        }
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let rewritten = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(rewrite(expr, &schema)?.update_data(|expr| name.restore(expr)))
-        })?;
-        match rewritten.transformed {
-            true => rewritten.map_data(LogicalPlan::recompute_schema),
-            false => Ok(rewritten),
-        }
+    let rewritten = plan.transform_up_with_subqueries(|plan| match is_concerned(&plan) {
+        true => retyped_node(plan, &rewrite),
+        false => Ok(Transformed::no(plan)),
     })?;
     recomputed(rewritten)
+}
+
+/// As [`retyped`], one node alone: what stands above it is the caller's.
+///
+/// # Errors
+/// Those of `rewrite`; when the node cannot be put together again.
+pub fn retyped_node(
+    plan: LogicalPlan,
+    rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    let rewritten = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(rewrite(expr, &schema)?.update_data(|expr| name.restore(expr)))
+    })?;
+    match rewritten.transformed {
+        true => rewritten.map_data(LogicalPlan::recompute_schema),
+        false => Ok(rewritten),
+    }
 }
 
 /// A plan some nodes of which got other types; what stands above them gets these too.

@@ -187,28 +187,17 @@ impl Drop for Timed {
         let milliseconds = format!("{:.3}", self.took.as_secs_f64() * 1_000.0);
         let statement = self.statement();
         let (user, database) = (&self.user, &self.database);
-        let parameters = (!self.parameters.is_empty()).then_some(&self.parameters);
-        match parameters {
-            None => tracing::info!(
-                target: LOG_TARGET,
-                duration_ms = %milliseconds,
-                ?user,
-                ?database,
-                pid = self.process_id,
-                rows = self.rows,
-                ?statement
-            ),
-            Some(parameters) => tracing::info!(
-                target: LOG_TARGET,
-                duration_ms = %milliseconds,
-                ?user,
-                ?database,
-                pid = self.process_id,
-                rows = self.rows,
-                ?statement,
-                ?parameters
-            ),
-        }
+        let parameters = (!self.parameters.is_empty()).then(|| tracing::field::debug(&self.parameters));
+        tracing::info!(
+            target: LOG_TARGET,
+            duration_ms = %milliseconds,
+            ?user,
+            ?database,
+            pid = self.process_id,
+            rows = self.rows,
+            ?statement,
+            parameters
+        );
     }
 }
 

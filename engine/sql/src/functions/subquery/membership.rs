@@ -19,7 +19,8 @@
 //! A correlated aggregate without GROUP BY always has its one row, even of no rows: `x IN (SELECT max(v) ...)` is `x = (SELECT max(v) ...)`, and EXISTS is
 //! true.
 //!
-//! **Left to DataFusion:** IN as a condition of WHERE by itself, and the form of NOT IN above, as a semi and an anti join; EXISTS in WHERE.
+//! **Left to DataFusion:** IN as a condition of WHERE by itself, and the form of NOT IN above, as a semi and an anti join; EXISTS in WHERE, but for one of
+//! such an aggregate, or of a value of the outer row.
 //! **Refused** with 0A000, where DataFusion would not: a correlated subquery with LIMIT, UNION or aggregates; not the one above.
 
 use datafusion::common::config::ConfigOptions;
