@@ -12,7 +12,7 @@ use aion_base::rng::SeededRng;
 use aion_base::{Error, Result};
 use aion_server::kv::proto::{Batch, Get, Operation, Outcome, Put, Refused, What};
 use aion_server::kv::{Answers, Client};
-use aion_workload::Histogram;
+use aion_workload::histogram::Histogram;
 use tokio::sync::mpsc::Sender;
 
 use super::{Row, Run};

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{IntoRequest, Request, Status, Streaming};
+use tonic::{IntoRequest, IntoStreamingRequest, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::proto::{

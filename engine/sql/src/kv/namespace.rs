@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aion_base::key::KeyWriter;
 use aion_base::range::KeyRange;
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, ErrorKind, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{TableDescriptor, check_name};
 use aion_catalog::keys::{KEY_ORDER, ROWS};
@@ -14,7 +14,7 @@ use aion_catalog::row::{RowReader, RowWriter};
 use aion_storage::Generation;
 use parking_lot::Mutex;
 
-use super::{Batch, Kv, reader};
+use super::{ATTEMPTS_MAX, Batch, Kv, reader};
 use crate::engine::Engine;
 use crate::planner::Names;
 use crate::response::Response;
@@ -163,16 +163,22 @@ impl Kv {
             "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; \
              CREATE TABLE {table} ({KEY} bytea PRIMARY KEY, {VALUE} bytea NOT NULL)"
         );
-        match self.define(&text).await {
-            Ok(()) => Ok(true),
-            // Somebody else was first, or is a namespace's name.
-            Err(error) if error.state() == SqlState::DUPLICATE_TABLE || super::is_worth_another(&error) => {
-                match self.is_there(name)? {
-                    true => Ok(false),
-                    false => Err(error),
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.define(&text).await {
+                Ok(()) => return Ok(true),
+                // Somebody else makes the schema, or a namespace, at this moment.
+                Err(error) if error.kind() == ErrorKind::Conflict || is_duplicate(&error) => {
+                    if self.is_there(name)? {
+                        return Ok(false);
+                    }
+                    if attempts == ATTEMPTS_MAX {
+                        return Err(error);
+                    }
                 }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -357,6 +363,10 @@ fn writing(catalog: &Catalog, table: &TableDescriptor) -> Writing {
         true => Writing::Plain,
         false => Writing::Indexed,
     }
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(error.state(), SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_SCHEMA)
 }
 
 /// A name that reads the same in SQL without quotes.

@@ -1,6 +1,6 @@
 //! The operations of a batch, in a transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use aion_base::id::{TableId, Timestamp};
@@ -13,7 +13,7 @@ use super::batch::{Answer, BATCH_BYTES_MAX, Batch, Operation, Outcome, Unmet, Wh
 use super::namespace::{Namespace, Writing};
 use crate::cancel::Cancellation;
 use crate::dml::RowWrites;
-use crate::transaction::{Busy, Seen, Transaction, Waiting};
+use crate::transaction::{Busy, Transaction, Waiting};
 
 /// A batch whose operations have run, before its commit.
 #[derive(Debug)]
@@ -76,24 +76,31 @@ impl Kv {
     ) -> Result<Option<Begun>> {
         let is_writing = batch.is_writing();
         let transaction = Arc::new(self.engine.begin(is_writing));
-        let mut locked = Vec::new();
-        if is_writing {
-            locked = self.namespaces_of(batch, |name| self.namespace_now(name))?;
-            self.lock(batch, &locked, &transaction, deadline, cancellation).await?;
-        }
-        let spaces = self.namespaces_of(batch, |name| self.namespace(&transaction, name))?;
-        let is_moved = |(old, new): (&Arc<Namespace>, &Arc<Namespace>)| {
-            old.shape.descriptor.storage != new.shape.descriptor.storage
+        let before = match is_writing {
+            true => self.namespaces_of(batch, |name| self.namespace_now(name))?,
+            false => self.namespaces_of(batch, |name| self.namespace(&transaction, name))?,
         };
-        if locked.iter().zip(&spaces).any(is_moved) {
-            return Ok(None);
+        let operations = batch.operations.iter().zip(&before);
+        let keys: Vec<Vec<u8>> = operations
+            .map(|(operation, space)| space.row_key(&operation.key))
+            .collect();
+        let mut spaces = before;
+        if is_writing {
+            self.lock(batch, &keys, &transaction, deadline, cancellation).await?;
+            let now = self.namespaces_of(batch, |name| self.namespace(&transaction, name))?;
+            let storage = |space: &Namespace| space.shape.descriptor.storage;
+            let mut pairs = spaces.iter().zip(&now);
+            if pairs.any(|(old, new)| storage(old) != storage(new)) {
+                return Ok(None);
+            }
+            spaces = now;
         }
         let is_plain = spaces.iter().all(|space| space.writing == Writing::Plain);
         transaction.set_isolation(match is_plain && batch.is_blind() {
             true => Isolation::ReadCommitted,
             false => Isolation::Serializable,
         });
-        Running::new(&transaction).run(batch, &spaces).map(Some)
+        Running::new(&transaction).run(batch, &spaces, &keys).map(Some)
     }
 
     /// The namespace of each operation.
@@ -117,11 +124,11 @@ impl Kv {
         Ok(found)
     }
 
-    /// Locks the rows that a batch writes, before it sees any.
+    /// Locks the rows that a batch writes, before it sees any. `keys` are those of its operations.
     async fn lock(
         &self,
         batch: &Batch,
-        spaces: &[Arc<Namespace>],
+        keys: &[Vec<u8>],
         transaction: &Arc<Transaction>,
         deadline: tokio::time::Instant,
         cancellation: &Cancellation,
@@ -132,21 +139,20 @@ impl Kv {
             timeout: None,
             cancellation: cancellation.clone(),
         };
-        let mut keys: BTreeMap<Vec<u8>, LockMode> = BTreeMap::new();
-        for (operation, space) in batch.operations.iter().zip(spaces) {
-            let mode = match &operation.what {
-                What::Get => continue,
-                What::Put(_) | What::CompareAndSet { value: Some(_), .. } => LockMode::NoKeyUpdate,
-                What::Delete | What::CompareAndSet { value: None, .. } => LockMode::Update,
-            };
-            let strongest = keys.entry(space.row_key(&operation.key)).or_insert(mode);
-            *strongest = (*strongest).max(mode);
-        }
+        let modes = batch.operations.iter().zip(keys);
+        let modes = modes.filter_map(|(operation, key)| match &operation.what {
+            What::Get => None,
+            What::Put(_) | What::CompareAndSet { value: Some(_), .. } => Some((key, LockMode::NoKeyUpdate)),
+            What::Delete | What::CompareAndSet { value: None, .. } => Some((key, LockMode::Update)),
+        });
+        let mut modes: Vec<_> = modes.collect();
+        // Of one key the strongest comes first, and holds what the others ask for.
+        modes.sort_unstable_by(|(key, mode), (other, than)| key.cmp(other).then(than.cmp(mode)));
+        modes.dedup_by(|(later, _), (first, _)| later == first);
         let all = async {
-            for (key, mode) in &keys {
+            for (key, mode) in modes {
                 // The view is not taken yet: what was changed before is seen.
-                let seen = transaction.lock(&[key], *mode, Busy::Wait, &waiting).await?;
-                debug_assert!(matches!(seen, Seen::AsTheyAre | Seen::Changed));
+                transaction.lock(&[key], mode, Busy::Wait, &waiting).await?;
             }
             Ok(())
         };
@@ -172,9 +178,9 @@ struct Running<'a> {
     bytes: usize,
 }
 
-/// A row that was found: its key as it is stored, and its bytes.
-struct Stored {
-    key: Vec<u8>,
+/// A row by its key, and its bytes where there is one.
+struct Stored<'a> {
+    key: &'a [u8],
     row: Option<Arc<[u8]>>,
 }
 
@@ -189,14 +195,14 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn run(mut self, batch: &Batch, spaces: &[Arc<Namespace>]) -> Result<Begun> {
+    fn run(mut self, batch: &Batch, spaces: &[Arc<Namespace>], keys: &[Vec<u8>]) -> Result<Begun> {
         self.answers.reserve(batch.operations.len());
         for (at, (operation, space)) in batch.operations.iter().zip(spaces).enumerate() {
             let is_new = at == 0 || !Arc::ptr_eq(space, &spaces[at - 1]);
             if is_new {
                 self.transaction.require_unchanged(space.descriptor.clone())?;
             }
-            if let Err(found) = self.operate(operation, space)? {
+            if let Err(found) = self.operate(operation, space, &keys[at])? {
                 return Ok(Begun {
                     transaction: self.transaction.clone(),
                     answers: Vec::new(),
@@ -212,10 +218,15 @@ impl<'a> Running<'a> {
     }
 
     /// One operation; what it found where that is not what it expected.
-    fn operate(&mut self, operation: &Operation, space: &Arc<Namespace>) -> Result<Result<(), Option<Bytes>>> {
+    fn operate(
+        &mut self,
+        operation: &Operation,
+        space: &Arc<Namespace>,
+        key: &[u8],
+    ) -> Result<Result<(), Option<Bytes>>> {
         let answer = match &operation.what {
             What::Get => {
-                let stored = self.find(operation, space)?;
+                let stored = self.find(key)?;
                 let value = self.value(&stored, space)?;
                 self.bytes += value.as_ref().map_or(0, Bytes::len);
                 if self.bytes > BATCH_BYTES_MAX {
@@ -227,21 +238,21 @@ impl<'a> Running<'a> {
             }
             What::Put(value) if space.writing == Writing::Plain => {
                 space.write_row(&operation.key, value, &mut self.row);
-                self.transaction.put(&space.row_key(&operation.key), &self.row)?;
+                self.transaction.put(key, &self.row)?;
                 Answer::Put
             }
             What::Put(value) => {
-                let stored = self.find(operation, space)?;
+                let stored = self.find(key)?;
                 self.set(operation, space, &stored, value)?;
                 Answer::Put
             }
             What::Delete => {
-                let stored = self.find(operation, space)?;
+                let stored = self.find(key)?;
                 self.delete(space, &stored)?;
                 Answer::Deleted(stored.row.is_some())
             }
             What::CompareAndSet { expected, value } => {
-                let stored = self.find(operation, space)?;
+                let stored = self.find(key)?;
                 let found = self.value(&stored, space)?;
                 if found != *expected {
                     return Ok(Err(found));
@@ -257,36 +268,35 @@ impl<'a> Running<'a> {
         Ok(Ok(()))
     }
 
-    fn find(&self, operation: &Operation, space: &Namespace) -> Result<Stored> {
-        let key = space.row_key(&operation.key);
-        let row = self.transaction.get(&key)?;
+    fn find<'k>(&self, key: &'k [u8]) -> Result<Stored<'k>> {
+        let row = self.transaction.get(key)?;
         Ok(Stored { key, row })
     }
 
-    fn value(&self, stored: &Stored, space: &Namespace) -> Result<Option<Bytes>> {
+    fn value(&self, stored: &Stored<'_>, space: &Namespace) -> Result<Option<Bytes>> {
         match &stored.row {
             Some(row) => Ok(Some(Bytes::copy_from_slice(space.read_row(row)?.1))),
             None => Ok(None),
         }
     }
 
-    fn set(&mut self, operation: &Operation, space: &Arc<Namespace>, stored: &Stored, value: &[u8]) -> Result<()> {
+    fn set(&mut self, operation: &Operation, space: &Arc<Namespace>, stored: &Stored<'_>, value: &[u8]) -> Result<()> {
         let mut row = std::mem::take(&mut self.row);
         space.write_row(&operation.key, value, &mut row);
         let set = match (&space.writing, &stored.row) {
-            (Writing::Indexed, Some(old)) => self.indexed(space)?.update(&stored.key, old, &row),
+            (Writing::Indexed, Some(old)) => self.indexed(space)?.update(stored.key, old, &row),
             (Writing::Indexed, None) => self.indexed(space)?.insert(&row),
-            _ => self.transaction.put(&stored.key, &row),
+            _ => self.transaction.put(stored.key, &row),
         };
         self.row = row;
         set
     }
 
-    fn delete(&mut self, space: &Arc<Namespace>, stored: &Stored) -> Result<()> {
+    fn delete(&mut self, space: &Arc<Namespace>, stored: &Stored<'_>) -> Result<()> {
         match (&space.writing, &stored.row) {
             (_, None) => Ok(()),
-            (Writing::Indexed, Some(old)) => self.indexed(space)?.delete(&stored.key, old),
-            _ => self.transaction.delete(&stored.key),
+            (Writing::Indexed, Some(old)) => self.indexed(space)?.delete(stored.key, old),
+            _ => self.transaction.delete(stored.key),
         }
     }
 
