@@ -31,6 +31,8 @@ pub(crate) type Admission = Box<dyn Fn(&MetadataMap, &Extensions) -> AionResult<
 
 /// A value that was found is told in the trailers up to so many bytes: clients take 8 KiB of them in all.
 const FOUND_BYTES_MAX: usize = 2 * 1024;
+/// Time that a stream may be silent: it counts against the limit of requests meanwhile.
+const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Entries of a page where the client says nothing.
 pub(crate) const PAGE_ENTRIES: u32 = 100;
 
@@ -196,6 +198,7 @@ impl Stream {
                     // The end, or a connection that broke.
                     Ok(None) | Err(_) => break,
                 },
+                () = tokio::time::sleep(IDLE_MAX), if self.pending.is_empty() => break,
             }
         }
         self.drain().await
