@@ -1,4 +1,4 @@
-//! The shell blocks of README.md that say `<!-- checked -->` do run.
+//! The shell blocks of README.md, and of the page of keys and values, that say `<!-- checked -->` do run.
 //!
 //! They run in a folder of their own, where `aion` and `build/aion` are the program under test. The fixed ports of the page are
 //! replaced by free ones, in the block and for `aion serve`, so that another server on the machine is not in the way.
@@ -48,10 +48,19 @@ fn blocks_are_found_by_their_mark() {
 
 #[test]
 fn the_checked_blocks_of_the_readme_run() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let page = std::fs::read_to_string(readme).expect("README.md");
+    check("README.md");
+}
+
+#[test]
+fn the_checked_blocks_of_keys_and_values_run() {
+    check("engine/docs/kv.md");
+}
+
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    let page = std::fs::read_to_string(path).expect(name);
     let blocks = checked_blocks(&page);
-    assert!(!blocks.is_empty(), "README.md has no block marked {MARK}");
+    assert!(!blocks.is_empty(), "{name} has no block marked {MARK}");
     let listeners: Vec<TcpListener> = PORTS
         .iter()
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
@@ -90,7 +99,7 @@ fn the_checked_blocks_of_the_readme_run() {
             .expect("bash starts");
         assert!(
             output.status.success(),
-            "README.md, line {line}: {}\n{block}\n{}",
+            "{name}, line {line}: {}\n{block}\n{}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );

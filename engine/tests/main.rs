@@ -23,6 +23,7 @@ mod foreign_keys;
 mod indexes;
 mod isolation;
 mod knobs;
+mod kv;
 mod limits;
 mod locks;
 mod model;

@@ -11,6 +11,7 @@ use aion_base::{Error, Result};
 pub struct Served {
     child: Child,
     port: u16,
+    flight: Option<u16>,
 }
 
 impl Served {
@@ -19,6 +20,18 @@ impl Served {
     /// # Errors
     /// When it ends before it is ready.
     pub fn start(program: &Path, data: &Path) -> Result<Self> {
+        Self::start_at(program, data, "off")
+    }
+
+    /// The same, with the port of Flight SQL, and of keys and values.
+    ///
+    /// # Errors
+    /// As [`Served::start`].
+    pub fn start_with_flight(program: &Path, data: &Path) -> Result<Self> {
+        Self::start_at(program, data, "127.0.0.1:0")
+    }
+
+    fn start_at(program: &Path, data: &Path, flight: &str) -> Result<Self> {
         let failed = |error| Error::io(format_args!("run {} serve", program.display()), error);
         let mut child = Command::new(program)
             .args([
@@ -26,7 +39,7 @@ impl Served {
                 "--pg",
                 "127.0.0.1:0",
                 "--flight",
-                "off",
+                flight,
                 "--http",
                 "off",
                 "--data",
@@ -37,7 +50,11 @@ impl Served {
             .spawn()
             .map_err(failed)?;
         let output = child.stdout.take();
-        let mut served = Self { child, port: 0 };
+        let mut served = Self {
+            child,
+            port: 0,
+            flight: None,
+        };
         let output = output.ok_or_else(|| Error::internal("a child has the pipe that it was started with"))?;
         for line in BufReader::new(output).lines() {
             let line = line.map_err(failed)?;
@@ -45,6 +62,9 @@ impl Served {
             if let Some(port) = port.and_then(|rest| rest.split(' ').next()?.parse().ok()) {
                 served.port = port;
             }
+            let flight = line.split_once("grpc://127.0.0.1:").map(|(_, rest)| rest);
+            let flight = flight.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+            served.flight = served.flight.or(flight);
             // It prints nothing after this, so the pipe may go.
             if line.starts_with("Ready.") && served.port != 0 {
                 return Ok(served);
@@ -56,6 +76,15 @@ impl Served {
     /// The port of the PostgreSQL protocol.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of Flight SQL.
+    ///
+    /// # Errors
+    /// Internal where it was started without.
+    pub fn flight_port(&self) -> Result<u16> {
+        self.flight
+            .ok_or_else(|| Error::internal("aion serve was started without Flight SQL"))
     }
 }
 

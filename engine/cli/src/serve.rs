@@ -196,6 +196,9 @@ async fn serve(arguments: &ServeArguments, access: Access, database: Arc<Databas
         screen.line(format_args!(
             "  curl http://{address}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\": \"SELECT 1\"}}'"
         ))?;
+        screen.line(format_args!(
+            "  curl -X PUT http://{address}/v1/kv/NAMESPACE/KEY --data-binary VALUE"
+        ))?;
         screen.line(format_args!("  curl http://{address}/metrics"))?;
     }
     warn_of_open_edges(&screen, &database, flight.is_some() || http.is_some())?;

@@ -16,11 +16,12 @@ use aion_storage::{Direction, Store, StoreOptions};
 
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
+pub use aion_sql::kv;
 pub use aion_sql::{
-    Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions, LOG_TARGET, LineWriter,
-    LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response, ResultType, Rows, SERVER_VERSION,
-    STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX, TransactionStatus, Verb, WRITE_SET_BYTES_MAX,
-    backup_extras, canonical, quoted, split_name,
+    Cancellation, Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions,
+    LOG_TARGET, LineWriter, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response,
+    ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX,
+    TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical, quoted, split_name,
 };
 pub use text::append_rows;
 
@@ -177,6 +178,11 @@ impl Database {
     /// A session.
     pub fn session(&self, options: SessionOptions) -> Session {
         Session::new(self.engine.clone(), options)
+    }
+
+    /// Its keys and values, for all requests of an edge.
+    pub fn kv(&self) -> Arc<kv::Kv> {
+        kv::Kv::new(self.engine.clone())
     }
 
     /// The roles as they are now: who may log in, and how.

@@ -6,6 +6,7 @@
 //! * [`pgwire`]: the PostgreSQL protocol.
 //! * [`flight`]: Arrow Flight SQL.
 //! * [`http`]: SQL as JSON, health and metrics.
+//! * [`kv`]: keys and values over gRPC, on the port of `flight`, and over HTTP.
 //!
 //! All serve one [`Service`]: a database, [`ServerLimits`], [`Metrics`], [`Access`] and the word to stop. [`check_bind`],
 //! [`check_pg_bind`] and [`check_roles`] decide which addresses may be served.
@@ -14,6 +15,7 @@ mod access;
 mod bind;
 pub mod flight;
 pub mod http;
+pub mod kv;
 mod limits;
 mod metrics;
 pub mod pgwire;

@@ -55,6 +55,10 @@ pub struct ServerLimits {
     pub result_idle_timeout: Duration,
     /// Flight SQL: time that a login or a prepared statement is kept unused.
     pub handle_idle_timeout: Duration,
+    /// Keys and values: requests, and streams of them, that run at a time; 53300.
+    pub kv_requests_max: usize,
+    /// Keys and values: batches of a stream that are on their way at a time; further ones wait.
+    pub kv_stream_batches_max: usize,
     /// HTTP: bytes of the body of a request; 413.
     pub http_body_bytes_max: usize,
     /// HTTP: time for the body of a request; 408.
@@ -90,6 +94,8 @@ impl Default for ServerLimits {
             transaction_idle_timeout: Duration::from_secs(300),
             result_idle_timeout: Duration::from_secs(60),
             handle_idle_timeout: Duration::from_secs(3_600),
+            kv_requests_max: 200,
+            kv_stream_batches_max: 64,
             http_body_bytes_max: 32 * MIB,
             http_body_timeout: Duration::from_secs(30),
             http_result_bytes_max: 32 * MIB,
@@ -140,6 +146,11 @@ impl fmt::Display for ServerLimits {
             self.flight_results_max,
             self.result_idle_timeout
         )?;
+        writeln!(
+            f,
+            "keys and values       {} requests, {} batches of a stream",
+            self.kv_requests_max, self.kv_stream_batches_max
+        )?;
         write!(
             f,
             "HTTP                  {} statements, body {} in {:?}, result {}",
@@ -184,6 +195,7 @@ mod tests {
              grace at shutdown     10s\n\
              Flight SQL            200 statements, 100 calls per connection, 100 logins\n\
              \x20 per client          16 transactions (300s unused), 100 results (60s unfetched)\n\
+             keys and values       200 requests, 64 batches of a stream\n\
              HTTP                  32 statements, body 32 MiB in 30s, result 32 MiB"
         );
         assert_eq!(Size(1536).to_string(), "1536 bytes");

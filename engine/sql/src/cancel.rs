@@ -75,6 +75,11 @@ impl Cancellation {
         self.inner.rows_done.store(rows, Ordering::Relaxed);
     }
 
+    /// Stops the statement because somebody asked for it.
+    pub fn cancel(&self) {
+        self.stop(BY_USER);
+    }
+
     /// Stops the statement because its time is over.
     pub fn time_out(&self) {
         self.stop(BY_TIMEOUT);

@@ -12,6 +12,8 @@
 //!                                                             └── dml: rows of a query → changes of keys
 //! ```
 //!
+//! [`kv`] reads and writes rows of some tables by their keys, without a session.
+//!
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
 mod activity;
@@ -30,6 +32,7 @@ mod functions;
 mod generated;
 mod graph;
 mod inference;
+pub mod kv;
 mod named;
 mod nearest;
 mod notifications;
@@ -51,7 +54,7 @@ mod unprepared;
 mod utility;
 mod views;
 
-pub use cancel::Canceller;
+pub use cancel::{Cancellation, Canceller};
 pub use cells::{Cells, canonical};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};

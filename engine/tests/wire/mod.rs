@@ -14,8 +14,8 @@ use crate::sql::Server;
 pub struct Process {
     pub child: Child,
     pub port: u16,
-    flight: Option<u16>,
-    http: Option<u16>,
+    pub flight: Option<u16>,
+    pub http: Option<u16>,
     output: BufReader<std::process::ChildStdout>,
 }
 
@@ -37,7 +37,7 @@ impl Process {
         command
     }
 
-    fn start_with_edges(dir: &std::path::Path) -> Self {
+    pub fn start_with_edges(dir: &std::path::Path) -> Self {
         Self::spawn(dir, &["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
     }
 

@@ -6,7 +6,8 @@
 //! 1. PostgreSQL and `aion serve` are started over fresh directories of one disk, both with fsync, and both are filled by the real
 //!    `pgbench -i`.
 //! 2. Each row over the wire runs the real pgbench with the same options on one and then on the other; who begins changes with the round.
-//! 3. Then the servers end, and the rows in this process run: our sessions here, the peer in `aion-peers`, a process of its own. Both
+//! 3. Then the servers end. Keys and values over gRPC are put into a server of ours alone.
+//! 4. The rows in this process run: our sessions here, the peer in `aion-peers`, a process of its own. Both
 //!    draw from `aion-workload`.
 //!
 //! **Checked.** After transactions that move money, all sums agree within each system; rows and counters are as many as pgbench counted
@@ -18,6 +19,7 @@ mod accounts;
 mod load;
 mod peers;
 mod pgbench;
+mod puts;
 mod seat;
 mod servers;
 mod transactions;
@@ -55,6 +57,8 @@ pub enum Row {
     Insert,
     /// COPY of a million rows.
     Copy,
+    /// Puts of keys and values over gRPC, 8 and more of a batch, on us alone.
+    KvPuts,
     /// Eight threads of small transactions in process, beside SQLite.
     SqliteTxns,
     /// Reads by primary key in process, beside SQLite.
@@ -65,7 +69,7 @@ pub enum Row {
 
 impl Row {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SelectPrepared,
         Self::SelectSimple,
         Self::SelectOne,
@@ -75,6 +79,7 @@ impl Row {
         Self::HotRow,
         Self::Insert,
         Self::Copy,
+        Self::KvPuts,
         Self::SqliteTxns,
         Self::SqlitePoint,
         Self::Ycsb,
@@ -92,6 +97,7 @@ impl Row {
             Self::HotRow => "oltp hot-row",
             Self::Insert => "oltp insert",
             Self::Copy => "oltp copy",
+            Self::KvPuts => "oltp kv-puts",
             Self::SqliteTxns => "oltp sqlite-txns",
             Self::SqlitePoint => "oltp sqlite-point",
             Self::Ycsb => "oltp ycsb",
@@ -105,7 +111,17 @@ impl Row {
 
     /// Whether it runs over the wire, beside PostgreSQL.
     fn is_served(self) -> bool {
-        !matches!(self, Self::SqliteTxns | Self::SqlitePoint | Self::Ycsb)
+        !self.is_alone() && !self.is_embedded()
+    }
+
+    /// Whether it runs over the wire, beside nobody.
+    fn is_alone(self) -> bool {
+        self == Self::KvPuts
+    }
+
+    /// Whether it runs in this process.
+    fn is_embedded(self) -> bool {
+        matches!(self, Self::SqliteTxns | Self::SqlitePoint | Self::Ycsb)
     }
 }
 
@@ -169,9 +185,9 @@ pub fn run(
         progress,
     };
     let wanted = |row: &Row| options.rows.contains(row);
-    let (served, embedded): (Vec<Row>, Vec<Row>) = Row::ALL.into_iter().filter(wanted).partition(|row| row.is_served());
+    let (served, others): (Vec<Row>, Vec<Row>) = Row::ALL.into_iter().filter(wanted).partition(|row| row.is_served());
     // Before anything takes its time.
-    if !embedded.is_empty() {
+    if others.iter().any(|row| row.is_embedded()) {
         peers::program(aion)?;
     }
     if !served.is_empty() {
@@ -181,8 +197,11 @@ pub fn run(
             found(&report.unwrap_or_else(|error| unmeasured(row, &error)))?;
         }
     }
-    for row in embedded {
-        let report = in_process(row, aion, &mut run);
+    for row in others {
+        let report = match row.is_alone() {
+            true => puts::measure(aion, &mut run),
+            false => in_process(row, aion, &mut run),
+        };
         found(&report.unwrap_or_else(|error| unmeasured(row, &error)))?;
     }
     Ok(())

@@ -21,11 +21,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
+use super::caller::caller;
 use super::endpoint::Endpoint;
 use super::held::{Bounds, Held, Owner};
 use super::seat::Seat;
 use super::statement::Prepared;
 use super::stream::Waiting;
+use crate::kv::{self, Face, KvServer};
 use crate::metrics::{Edge, OpenConnection};
 use crate::service::{Service, accept, told_to_stop};
 use crate::socket::Socket;
@@ -175,6 +177,13 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
     let endpoint = FlightServiceServer::new(Endpoint::new(Arc::clone(&shared)))
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(limits.row_bytes_max);
+    let kv_work = Work::new(shared.service.database.runtime().clone(), limits.kv_requests_max);
+    let keys = kv::Endpoint::new(
+        Face::new(&shared.service, Edge::Flight),
+        Arc::clone(&kv_work),
+        limits.kv_stream_batches_max,
+        admission(&shared),
+    );
     let streams_max = u32::try_from(limits.flight_streams_max).unwrap_or(u32::MAX);
     let mut shutdown = shared.service.shutdown.clone();
     let serving = Server::builder()
@@ -183,6 +192,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .add_service(endpoint)
+        .add_service(KvServer::new(keys))
         .serve_with_incoming_shutdown(incoming(listener, Arc::clone(&shared)), async move {
             told_to_stop(&mut shutdown).await;
         });
@@ -190,7 +200,8 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
     let ending = async {
         told_to_stop(&mut stopped).await;
         shared.clear();
-        shared.work.end(shared.service.limits.shutdown_grace).await;
+        let grace = shared.service.limits.shutdown_grace;
+        tokio::join!(shared.work.end(grace), kv_work.end(grace));
         tokio::time::sleep(ANSWERED_GRACE).await;
     };
     let sweeping = async {
@@ -207,7 +218,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         }
         () = sweeping => Ok(()),
     };
-    shared.work.end(Duration::ZERO).await;
+    tokio::join!(shared.work.end(Duration::ZERO), kv_work.end(Duration::ZERO));
     shared.clear();
     served.map_err(|error| {
         Error::unavailable(
@@ -216,6 +227,12 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         )
         .with_source(error)
     })
+}
+
+/// Keys and values ask for what Flight SQL asks for.
+fn admission(shared: &Arc<Shared>) -> kv::Admission {
+    let shared = Arc::clone(shared);
+    Box::new(move |metadata, extensions| caller(&shared, metadata, extensions.get::<Peer>()).map(drop))
 }
 
 /// The connections that are served.

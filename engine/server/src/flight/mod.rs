@@ -43,3 +43,4 @@ mod transaction;
 mod types;
 
 pub use listener::serve;
+pub(crate) use status::{code, status};

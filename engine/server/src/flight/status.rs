@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 const FIELD_CHARS_MAX: usize = 1_000;
 
 /// The status of an error.
-pub(super) fn status(error: &Error) -> Status {
+pub(crate) fn status(error: &Error) -> Status {
     if error.kind() == ErrorKind::Internal {
         // Its code only: the message may quote a literal.
         tracing::error!(state = %error.state(), "a statement met an internal error");
@@ -42,7 +42,7 @@ pub(super) fn status(error: &Error) -> Status {
 }
 
 /// A few states say more than their kind to a gRPC client: how to log in, what to do without, who gave up.
-fn code(error: &Error) -> Code {
+pub(crate) fn code(error: &Error) -> Code {
     match error.state() {
         SqlState::QUERY_CANCELED => Code::Cancelled,
         SqlState::FEATURE_NOT_SUPPORTED => Code::Unimplemented,

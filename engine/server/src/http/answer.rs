@@ -72,7 +72,8 @@ pub(super) fn error_with(status: StatusCode, error: &Error) -> Response<Body> {
     json(status, body(error))
 }
 
-fn body(error: &Error) -> Vec<u8> {
+/// The body of an error.
+pub(super) fn body(error: &Error) -> Vec<u8> {
     let state = error.state();
     let wrapped = Wrapped {
         error: Fields {

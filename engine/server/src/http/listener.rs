@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::answer;
 use super::routes::routes;
+use crate::kv::Face;
 use crate::metrics::{Edge, OpenConnection};
 use crate::service::{Service, accept, told_to_stop, too_many_connections};
 use crate::socket::Socket;
@@ -37,6 +38,9 @@ const ANSWERED_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub(super) service: Arc<Service>,
     pub(super) work: Arc<Work>,
+    /// Keys and values, and the tasks that are about them.
+    pub(super) face: Arc<Face>,
+    pub(super) kv_work: Arc<Work>,
     /// Where we listen; a browser may only ask for this.
     pub(super) address: SocketAddr,
 }
@@ -56,9 +60,12 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
     let grace = service.limits.shutdown_grace;
     let permits = Arc::new(Semaphore::new(service.limits.connections_max));
     let work = Work::new(service.database.runtime().clone(), service.limits.http_statements_max);
+    let kv_work = Work::new(service.database.runtime().clone(), service.limits.kv_requests_max);
     let shared = Arc::new(Shared {
+        face: Face::new(&service, Edge::Http),
         service,
         work: Arc::clone(&work),
+        kv_work: Arc::clone(&kv_work),
         address,
     });
     let mut served = JoinSet::new();
@@ -88,7 +95,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
     refused.shutdown().await;
     let connections = async { while served.join_next().await.is_some() {} };
     let ended = async {
-        work.end(grace).await;
+        tokio::join!(work.end(grace), kv_work.end(grace));
         tokio::time::sleep(ANSWERED_GRACE).await;
     };
     tokio::select! {
@@ -96,7 +103,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         () = ended => tracing::warn!("connections did not end and are dropped"),
     }
     served.shutdown().await;
-    work.end(Duration::ZERO).await;
+    tokio::join!(work.end(Duration::ZERO), kv_work.end(Duration::ZERO));
     Ok(())
 }
 

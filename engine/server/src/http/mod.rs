@@ -1,4 +1,4 @@
-//! HTTP: SQL as JSON, recommendations and the page that shows them, health and metrics.
+//! HTTP: SQL as JSON, keys and values, recommendations and the page that shows them, health and metrics.
 //!
 //! ```text
 //! GET  /                              the page for people: recommendations with their evidence, and what can be asked
@@ -13,6 +13,7 @@
 //! GET  /v1/recommendations/ID         {"recommendation": R, "statements": [...], "decisions": [...]}
 //! POST /v1/recommendations/ID/VERB    {} or {"reason": "..."}: rehearse, approve, dismiss, revert, pin, unpin
 //!   -> 200                            {"recommendation": R}
+//! .../v1/kv...                        keys and values: see `kv`
 //! each -> 4xx, 5xx                    {"error": {"sqlstate", "message", "detail", "hint", "position"}}
 //! ```
 //!
@@ -41,6 +42,7 @@
 mod answer;
 mod guard;
 mod json;
+mod kv;
 mod listener;
 mod page;
 mod recommendations;

@@ -71,6 +71,14 @@ pub(super) async fn json_body(request: Request<Body>, limits: &ServerLimits) -> 
     read(request.into_body(), limits).await
 }
 
+/// Reads the body of a request whose bytes are a value.
+///
+/// # Errors
+/// The answer to a body that is too long, too slow, or broken.
+pub(super) async fn raw_body(request: Request<Body>, limits: &ServerLimits) -> Result<Vec<u8>, Box<Response<Body>>> {
+    read(request.into_body(), limits).await
+}
+
 /// Reads a whole body.
 ///
 /// # Errors

@@ -12,12 +12,13 @@ use axum::routing::{get, post};
 
 use super::listener::Shared;
 use super::request::{self, SqlRequest};
-use super::{answer, guard, page, recommendations, run};
+use super::{answer, guard, kv, page, recommendations, run};
 use crate::metrics;
 
 /// What there is, for whoever asks for something else.
 const PATHS: &str = "There are GET /, GET /healthz, GET /metrics, POST /v1/sql, GET and POST /v1/recommendations, \
-                     GET /v1/recommendations/ID and POST /v1/recommendations/ID/VERB.";
+                     GET /v1/recommendations/ID and POST /v1/recommendations/ID/VERB, GET and POST /v1/kv, \
+                     GET, PUT and DELETE /v1/kv/NAMESPACE and /v1/kv/NAMESPACE/KEY.";
 
 /// All paths.
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
@@ -26,6 +27,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(show_metrics))
         .route("/v1/sql", post(sql))
         .merge(recommendations::routes())
+        .merge(kv::routes())
         .merge(page::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

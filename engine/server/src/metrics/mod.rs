@@ -3,8 +3,11 @@
 //! **Vocabulary.** An *outcome* is how a statement ended: `ok`, `error`, or `cancelled`, which is also that its client
 //! left. A statement's time runs from its start until its last row was handed to the connection.
 //!
+//! Keys and values (`kv`) are counted by themselves: a batch is no statement.
+//!
 //! Everything is an atomic number that only grows, but for the open connections; `text` prints them.
 
+mod kv;
 mod text;
 
 pub(crate) use text::CONTENT_TYPE;
@@ -106,6 +109,7 @@ struct Counters {
     times: [AtomicU64; CLASSES_MICROS.len() + 1],
     time_micros: AtomicU64,
     rows: AtomicU64,
+    kv: kv::KvCounters,
 }
 
 impl Metrics {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aion_db::DatabaseCounters;
 
-use super::{CLASSES_MICROS, Counters, EDGES, Metrics, OUTCOMES};
+use super::{CLASSES_MICROS, Counters, EDGES, Edge, Metrics, OUTCOMES, kv};
 
 /// What this text is, for `Content-Type`.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +25,7 @@ impl Metrics {
         text.sample("aion_uptime_seconds", &[], uptime.as_secs_f64());
         self.connections(&mut text);
         self.statements(&mut text);
+        self.keys_and_values(&mut text);
         of_database(database, &mut text);
         text.0
     }
@@ -82,6 +83,41 @@ impl Metrics {
         }
         text.metric("aion_rows_sent_total", "counter", "Rows handed to connections.");
         self.each(text, "aion_rows_sent_total", |edge| &edge.rows);
+    }
+
+    fn keys_and_values(&self, text: &mut Text) {
+        // PostgreSQL's protocol has none.
+        let edges = || EDGES.into_iter().filter(|edge| *edge != Edge::Pgwire);
+        let name = "aion_kv_operations_total";
+        text.metric(
+            name,
+            "counter",
+            "Operations on keys that were done; of scans the pages.",
+        );
+        for edge in edges() {
+            for (operation, counter) in kv::OPERATIONS.iter().zip(&self.of(edge).kv.operations) {
+                let labels = [("edge", edge.name()), ("operation", operation)];
+                text.sample(name, &labels, counter.load(Ordering::Relaxed));
+            }
+        }
+        let name = "aion_kv_requests_total";
+        text.metric(
+            name,
+            "counter",
+            "Batches and pages that ended; unmet is that a comparison found another value.",
+        );
+        for edge in edges() {
+            for (outcome, counter) in kv::OUTCOMES.iter().zip(&self.of(edge).kv.requests) {
+                let labels = [("edge", edge.name()), ("outcome", outcome)];
+                text.sample(name, &labels, counter.load(Ordering::Relaxed));
+            }
+        }
+        let name = "aion_kv_request_seconds_total";
+        text.metric(name, "counter", "Time that batches and pages took.");
+        for edge in edges() {
+            let micros = self.of(edge).kv.time_micros.load(Ordering::Relaxed);
+            text.sample(name, &[("edge", edge.name())], seconds(micros));
+        }
     }
 
     fn each(&self, text: &mut Text, name: &str, number: impl Fn(&Counters) -> &AtomicU64) {
@@ -203,7 +239,6 @@ mod tests {
     use aion_base::clock::ManualClock;
     use aion_base::{Error, SqlState};
 
-    use super::super::Edge;
     use super::*;
 
     #[test]

@@ -391,6 +391,23 @@ impl Transaction {
         Ok(true)
     }
 
+    /// Gives a key a value, whether it is there or not: nothing is read, and nothing is demanded of it.
+    ///
+    /// # Errors
+    /// When the snapshot's place in the log cannot be read; 54000 for a write set beyond the limit.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut state = self.state.lock();
+        let read_point = self.view_of(&mut state, key)?.read_point;
+        state.put(
+            key,
+            Pending {
+                value: Some(value.into()),
+                was_absent: false,
+                read_point,
+            },
+        )
+    }
+
     /// Gives a key that this transaction has read and found a new value.
     ///
     /// # Errors
