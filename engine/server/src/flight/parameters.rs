@@ -177,7 +177,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType) -> Result<Value> {
         Cells::ByteaView(array) => bytes(array.value(row), sql_type)?,
         Cells::FixedBytea(array) | Cells::Uuid(array) => bytes(array.value(row), sql_type)?,
         Cells::Date(array) => Value::Date(array.value(row)),
-        Cells::Timestamp(array) | Cells::TimestampTz(array) => Value::Timestamp(array.value(row)),
+        Cells::Timestamp(array) | Cells::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
         Cells::FixedVector(..) | Cells::Vector(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);

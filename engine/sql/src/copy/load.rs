@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, text};
+use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::defaults::Defaults;
@@ -51,6 +51,8 @@ pub struct Load {
     pub transaction: Arc<Transaction>,
     /// Whether to stop.
     pub cancellation: Cancellation,
+    /// What times without an offset are in.
+    pub zone: Zone,
 }
 
 impl Load {
@@ -284,6 +286,7 @@ impl<'a> Records<'a> {
                 value,
                 &mut self.scratch,
                 &mut self.vector,
+                load.zone,
             );
             put.map_err(|error| load.context(error, &at_line(record), Some(&column.name), Some(value)))?;
         }
@@ -324,6 +327,7 @@ fn put(
     value: &str,
     scratch: &mut Vec<u8>,
     vector: &mut Vec<f32>,
+    zone: Zone,
 ) -> Result<()> {
     match sql_type {
         SqlType::Boolean => writer.bool(position, text::parse_bool(value)?),
@@ -349,7 +353,7 @@ fn put(
         }
         SqlType::Date => writer.i32(position, text::parse_date(value)?),
         SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
-        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz(value)?),
+        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
         SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
         SqlType::Vector(dimensions) => {
             vector.clear();

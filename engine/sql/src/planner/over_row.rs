@@ -8,7 +8,7 @@ use aion_catalog::SqlType;
 use aion_catalog::descriptor::IndexDescriptor;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::{unnormalize_col, unnormalize_cols};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction_owned;
@@ -172,6 +172,48 @@ impl Names<'_> {
             true => unnormalize_cols(found),
             false => vec![lit(false)],
         })
+    }
+
+    /// The literals of an expression over the rows of a table, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals_over_row(&self, shape: &Arc<TableShape>, text: &str) -> Result<Vec<ScalarValue>> {
+        self.literals(self.over_row(shape, vec![parse::parse_expression(text)?], None)?)
+    }
+
+    /// The literals of the DEFAULT of a column of some type, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals_of_default(&self, text: &str, sql_type: SqlType) -> Result<Vec<ScalarValue>> {
+        let names = self.within_view(self.search_path);
+        let cast = parse::parse_expression(&format!("CAST(({text}) AS {sql_type})"))?;
+        let statement = select(vec![ast::SelectItem::UnnamedExpr(cast)], Vec::new(), None)?;
+        self.literals(names.plan(statement, Vec::new(), "")?.plan)
+    }
+
+    /// The literals of a plan, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals(&self, plan: LogicalPlan) -> Result<Vec<ScalarValue>> {
+        let failed = |error| translate(error, "");
+        let config = self.state.config_options();
+        let plan = self.state.analyzer().execute_and_check(plan, config, |_, _| {});
+        let mut found = Vec::new();
+        let walked = plan.map_err(failed)?.apply_with_subqueries(|plan| {
+            plan.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::Literal(value, _) = expr {
+                        found.push(value.clone());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        walked.map_err(failed)?;
+        Ok(found)
     }
 
     /// An expression over the columns of a table; a condition, where the purpose wants one.

@@ -119,6 +119,7 @@ impl Session {
             self.alter(&mut draft, operation)?;
         }
         self.name_sequences(&mut draft.table, catalog)?;
+        self.freeze_table(&mut draft.table, catalog)?;
         self.check_expressions(&draft.table, catalog)?;
         let parents = self.add_foreign_keys(&mut draft)?;
         let alteration = Alteration {
@@ -233,7 +234,7 @@ impl Session {
         draft.wanted.extend(Wanted::of_column(definition));
         let had_key = !draft.table.primary_key.is_empty();
         let checks = draft.table.checks.len();
-        let counted = add_column(&mut draft.table, definition, draft.catalog, draft.text)?;
+        let counted = add_column(&mut draft.table, definition, draft.catalog, draft.text, self.zone())?;
         draft.is_rewritten |= !had_key && !draft.table.primary_key.is_empty();
         let column = draft.table.columns.last().expect("it was just added");
         let (id, is_nullable) = (column.id, column.is_nullable);
@@ -283,7 +284,7 @@ impl Session {
             return Ok(Some(Value::Null));
         };
         let sql_type = table.columns[position].sql_type;
-        let defaults = Defaults::new(&self.engine.state, vec![(position, sql_type, expr)])?;
+        let defaults = Defaults::new(self.state(), vec![(position, sql_type, expr)])?;
         if defaults.differ() {
             return Ok(None);
         }
@@ -351,7 +352,7 @@ impl Session {
                 }
                 draft.refuse_default_of_identity(position)?;
                 let column = &mut draft.table.columns[position];
-                column.default = Some(default_text(value, column.sql_type)?);
+                column.default = Some(default_text(value, column.sql_type, self.zone())?);
                 Ok(())
             }
             ast::AlterColumnOperation::DropDefault => {

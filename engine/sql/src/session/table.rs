@@ -12,7 +12,7 @@ use aion_catalog::descriptor::{
 };
 use aion_catalog::keys::check_key_type;
 use aion_catalog::objects::Catalog;
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
@@ -43,7 +43,7 @@ impl Session {
         table.options = storage_parameters(&create.table_options)?;
         let mut counted = Vec::new();
         for column in &create.columns {
-            counted.extend(add_column(&mut table, column, catalog, text)?);
+            counted.extend(add_column(&mut table, column, catalog, text, self.zone())?);
         }
         for constraint in &create.constraints {
             add_constraint(&mut table, constraint, catalog, text)?;
@@ -53,6 +53,7 @@ impl Session {
             .chain(create.constraints.iter().filter_map(Wanted::of_table))
             .collect();
         self.name_sequences(&mut table, catalog)?;
+        self.freeze_table(&mut table, catalog)?;
         self.check_expressions(&table, catalog)?;
         let mut definition = Definition::new("CREATE TABLE", Vec::new());
         table.id = TableId(catalog.next_id(0)?.0);
@@ -100,6 +101,7 @@ pub(super) fn add_column(
     definition: &ast::ColumnDef,
     catalog: &Catalog,
     text: &str,
+    zone: Zone,
 ) -> Result<Option<Counted>> {
     let name = normalize(&definition.name);
     let place = |error| at(error, definition.name.span, text);
@@ -132,7 +134,7 @@ pub(super) fn add_column(
             ast::ColumnOption::Default(expr) => match generated::carried(expr).map_err(place)? {
                 Some(change) => counted = Some(identity(&mut column, change, &table.name).map_err(place)?),
                 None if column.default.is_some() => return Err(place(several_defaults(&name, &table.name))),
-                None => column.default = Some(default_text(expr, sql_type).map_err(place)?),
+                None => column.default = Some(default_text(expr, sql_type, zone).map_err(place)?),
             },
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
@@ -464,11 +466,12 @@ pub(crate) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Exp
     expr
 }
 
-/// The text of a DEFAULT: an expression over nothing. A literal in quotes must be a value of the column's type.
+/// The text of a DEFAULT: an expression over nothing. A literal in quotes must be a value of the column's type; a moment is written with its
+/// offset in a zone.
 ///
 /// # Errors
 /// 0A000 for a column or query in it; 22P02 and its like.
-pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String> {
+pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType, zone: Zone) -> Result<String> {
     const WORDS: [&str; 6] = [
         "current_catalog",
         "current_role",
@@ -504,7 +507,12 @@ pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String
             SqlType::Vector(_) => SqlType::Vector(None),
             other => other,
         };
-        Value::text_in(&read_as, text)?;
+        let value = Value::text_in_zone(&read_as, text, zone)?;
+        if let (SqlType::TimestampTz, Value::Timestamp(moment)) = (sql_type, value) {
+            let mut written = String::new();
+            text::write_timestamptz_in(moment, zone, &mut written);
+            return Ok(format!("'{written}'"));
+        }
     }
     Ok(expr.to_string())
 }
