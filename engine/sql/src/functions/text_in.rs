@@ -94,10 +94,10 @@ impl AnalyzerRule for FillLiterals {
     }
 }
 
-/// A text literal as a value of the other side's type; None where there is nothing to do.
+/// A text literal as a value of the other side's type, a time beside a moment as one; None where there is nothing to do.
 fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else {
-        return Ok(None);
+        return Ok(as_moment(literal, other, schema));
     };
     // What has no type here, an outer column or an interval, is left to DataFusion.
     let Ok((_, field)) = other.to_field(schema) else {
@@ -130,6 +130,16 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
     }
+}
+
+/// A date or timestamp beside a moment as one, of the same unit: DataFusion makes nanoseconds of both, which end in 2262, and where it is
+/// a date, times without a zone.
+fn as_moment(time: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+    let is_local = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
+    other.get_type(schema).ok().filter(is_moment)?;
+    time.get_type(schema).ok().filter(is_local)?;
+    Some(cast(time.clone(), SqlType::TimestampTz.to_arrow()))
 }
 
 /// A numeric with as many digits before and behind the point as its text has.

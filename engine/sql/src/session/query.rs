@@ -235,9 +235,8 @@ impl Session {
     /// What optimises plans, as this session wants it.
     pub(super) fn optimising(&self) -> Result<SessionState> {
         let mut state: SessionState = self.state().clone();
-        let zone = self.choices.zone;
-        if self.literals.as_deref().unwrap_or("UTC") != zone.name() {
-            set_zones(&mut state, &zone.name(), self.literals.as_deref().unwrap_or("UTC"));
+        if let Some(literals) = &self.literals {
+            set_zones(&mut state, &self.choices.zone.name(), literals);
         }
         if self.settings.show("aion.semi_join_reduction")? == "off" {
             let extensions = &mut state.config_mut().options_mut().extensions;
