@@ -405,7 +405,7 @@ impl Settings {
     /// All settings as `pg_settings` shows them, by name.
     pub fn described(&self) -> Vec<Described> {
         let ours = SETTINGS.iter().map(|setting| Described {
-            name: setting.name.to_owned(),
+            name: spelling(setting.name).to_owned(),
             value: self.show(setting.name).unwrap_or_default(),
             default: self.default_of(setting.name).unwrap_or_default(),
             type_name: match setting.kind {
@@ -433,7 +433,7 @@ impl Settings {
             is_fixed: false,
             is_default: false,
         }));
-        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all.sort_by_key(|setting| setting.name.to_ascii_lowercase());
         all
     }
 
@@ -483,7 +483,7 @@ impl Settings {
 }
 
 /// Clients look for some names in PostgreSQL's spelling.
-fn spelling(name: &str) -> &str {
+pub fn spelling(name: &str) -> &str {
     match name {
         "datestyle" => "DateStyle",
         "intervalstyle" => "IntervalStyle",

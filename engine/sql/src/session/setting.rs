@@ -39,7 +39,7 @@ fn shown(variable: &[ast::Ident]) -> String {
 pub fn columns(variable: &[ast::Ident]) -> Arc<[Column]> {
     match shown(variable).as_str() {
         "all" => [text_column("name"), text_column("setting")].into(),
-        name => [text_column(name)].into(),
+        name => [text_column(settings::spelling(name))].into(),
     }
 }
 
