@@ -11,6 +11,7 @@
 //! A statement that was planned before, and a transaction that read the table, is refused at its commit (40001) and planned again.
 
 mod constraint;
+mod generation;
 mod identity;
 
 use std::sync::Arc;
@@ -244,6 +245,11 @@ impl Session {
             draft.is_rewritten = true;
             return Ok(());
         }
+        if column.generated.is_some() {
+            // It is computed of what is written.
+            draft.is_rewritten = true;
+            return Ok(());
+        }
         let default = column.default.clone();
         let constant = match &default {
             None => Some(Value::Null),
@@ -351,6 +357,7 @@ impl Session {
                     return draft.change_identity(position, change);
                 }
                 draft.refuse_default_of_identity(position)?;
+                draft.refuse_default_of_generated(position)?;
                 let column = &mut draft.table.columns[position];
                 column.default = Some(default_text(value, column.sql_type, self.zone())?);
                 Ok(())
@@ -359,6 +366,9 @@ impl Session {
                 draft
                     .refuse_default_of_identity(position)
                     .map_err(|error| error.with_hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."))?;
+                draft.refuse_default_of_generated(position).map_err(|error| {
+                    error.with_hint("Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead.")
+                })?;
                 draft.table.columns[position].default = None;
                 Ok(())
             }
@@ -517,6 +527,7 @@ impl Draft<'_> {
         if is_cascade {
             self.cascaded.push(id);
         }
+        self.drop_generated_of(position, is_cascade)?;
         self.is_rewritten |= self.table.primary_key.contains(&id);
         take_column(&mut self.table, id);
         self.computed.retain(|(computed, _)| *computed != id);
@@ -550,9 +561,14 @@ impl Draft<'_> {
             ));
         }
         let old_name = std::mem::replace(&mut self.table.columns[position].name, new_name.clone());
+        let columns = self.table.columns.iter_mut();
+        let generated = columns.filter_map(|column| column.generated.as_mut());
         let checks = self.table.checks.iter_mut().map(|check| &mut check.expression);
         let indexes = self.table.indexes.iter_mut();
-        for text in checks.chain(indexes.flat_map(IndexDescriptor::texts_mut)) {
+        for text in generated
+            .chain(checks)
+            .chain(indexes.flat_map(IndexDescriptor::texts_mut))
+        {
             let mut expr = parse::parse_expression(text)?;
             if named_columns(&expr).contains(&old_name) {
                 rename(&mut expr, &old_name, &new_name);
@@ -569,6 +585,7 @@ impl Draft<'_> {
             return Ok(());
         }
         self.check_conversion(column, to, using)?;
+        self.refuse_type_of_base(&name)?;
         let is_in_key = self.table.primary_key.contains(&id)
             || self.table.indexes.iter().any(|index| {
                 index.method == IndexMethod::Ordered && index.columns.iter().any(|part| part.column == id)

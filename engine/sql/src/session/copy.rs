@@ -404,8 +404,17 @@ fn copied_table(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result
 /// The positions of the data's columns in the table.
 fn copy_columns(shape: &TableShape, columns: &[ast::Ident], text: &str) -> Result<Vec<usize>> {
     let table = &shape.descriptor;
+    let is_generated = |position: &usize| table.columns[*position].generated.is_some();
     if columns.is_empty() {
-        return Ok((0..table.columns.len()).collect());
+        return Ok((0..table.columns.len()).filter(|at| !is_generated(at)).collect());
     }
-    positions_of(table, columns, text)
+    let positions = positions_of(table, columns, text)?;
+    match positions.iter().find(|at| is_generated(at)) {
+        None => Ok(positions),
+        Some(&position) => {
+            let message = format!("column \"{}\" is a generated column", table.columns[position].name);
+            let error = Error::invalid(SqlState::INVALID_COLUMN_REFERENCE, message);
+            Err(error.with_detail("Generated columns cannot be used in COPY."))
+        }
+    }
 }

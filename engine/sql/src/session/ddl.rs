@@ -342,7 +342,10 @@ impl Session {
         let mut rows = ManyRows::new(shape, transaction)?;
         let mut row = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            let batch = conform(batch, &schema, Zone::UTC)?;
+            let mut batch = conform(batch, &schema, Zone::UTC)?;
+            if let Some(rules) = &rules {
+                batch = rules.complete(shape, &batch, 0)?;
+            }
             if let Some((_, position)) = first_null(shape, &batch) {
                 return Err(contains_nulls(
                     &shape.descriptor,

@@ -22,7 +22,7 @@ use crate::table::TableShape;
 use crate::views;
 
 impl Session {
-    /// Writes the moments in a table's DEFAULTs, CHECKs and indexes with their offsets.
+    /// Writes the moments in a table's DEFAULTs, generated columns, CHECKs and indexes with their offsets.
     pub(super) fn freeze_table(&self, table: &mut TableDescriptor, catalog: &Catalog) -> Result<()> {
         let path = self.search_path()?;
         let names = self.names(catalog, &path);
@@ -33,6 +33,9 @@ impl Session {
                 let sql_type = column.sql_type;
                 freeze(default, zone, &|text| names.literals_of_default(text, sql_type))?;
             }
+        }
+        for generated in table.columns.iter_mut().filter_map(|column| column.generated.as_mut()) {
+            freeze(generated, zone, &|text| names.literals_over_row(&shape, text))?;
         }
         for check in &mut table.checks {
             freeze(&mut check.expression, zone, &|text| {

@@ -82,7 +82,7 @@ impl Session {
         Ok(definition)
     }
 
-    /// DEFAULTs must be expressions over nothing, CHECKs conditions over the table's columns.
+    /// DEFAULTs must be expressions over nothing, generated columns over the others, CHECKs conditions over the table's columns.
     pub(super) fn check_expressions(&self, table: &TableDescriptor, catalog: &Catalog) -> Result<()> {
         let path = self.search_path()?;
         let names = self.names(catalog, &path);
@@ -90,6 +90,11 @@ impl Session {
         let shape = names.new_shape(Arc::new(table.clone()));
         for index in &table.indexes {
             shape.formula(index)?;
+        }
+        for column in &table.columns {
+            if let Some(text) = &column.generated {
+                names.check_generated(&shape, column, text)?;
+            }
         }
         names.row_rules(&shape).map(drop)
     }
@@ -136,6 +141,18 @@ pub(super) fn add_column(
                 None if column.default.is_some() => return Err(place(several_defaults(&name, &table.name))),
                 None => column.default = Some(default_text(expr, sql_type, zone).map_err(place)?),
             },
+            ast::ColumnOption::Generated {
+                generation_expr: Some(expr),
+                generated_keyword: true,
+                ..
+            } => {
+                if column.generated.is_some() {
+                    let what = "multiple generation clauses specified";
+                    return Err(place(specified(what, &name, &table.name)));
+                }
+                // Below, where the columns are known that it may name.
+                column.generated = Some(expr.to_string());
+            }
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
             }
@@ -151,6 +168,9 @@ pub(super) fn add_column(
         }
     }
     check_one_default(&column, counter.is_some(), &table.name).map_err(place)?;
+    if let Some(generated) = &mut column.generated {
+        *generated = unqualified(&parse::parse_expression(generated)?, table).to_string();
+    }
     table.columns.push(column);
     let only = [name.clone()];
     for option in constraints {
@@ -189,6 +209,21 @@ fn identity(column: &mut ColumnDescriptor, change: IdentityChange, table: &str) 
 
 /// That a column has one default at most, of which a serial column and an identity column have theirs.
 fn check_one_default(column: &ColumnDescriptor, is_serial: bool, table: &str) -> Result<()> {
+    if column.generated.is_some() {
+        return match (column.identity.is_some(), is_serial || column.default.is_some()) {
+            (true, _) => Err(specified(
+                "both identity and generation expression specified",
+                &column.name,
+                table,
+            )),
+            (_, true) => Err(specified(
+                "both default and generation expression specified",
+                &column.name,
+                table,
+            )),
+            _ => Ok(()),
+        };
+    }
     match (column.identity.is_some(), is_serial, column.default.is_some()) {
         (true, true, _) | (true, _, true) => Err(Error::invalid(
             SqlState::SYNTAX_ERROR,
@@ -200,6 +235,13 @@ fn check_one_default(column: &ColumnDescriptor, is_serial: bool, table: &str) ->
         (false, true, true) => Err(several_defaults(&column.name, table)),
         _ => Ok(()),
     }
+}
+
+fn specified(what: &str, column: &str, table: &str) -> Error {
+    Error::invalid(
+        SqlState::SYNTAX_ERROR,
+        format!("{what} for column \"{column}\" of table \"{table}\""),
+    )
 }
 
 fn several_defaults(column: &str, table: &str) -> Error {
