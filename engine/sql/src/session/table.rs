@@ -22,6 +22,7 @@ use super::sequence::{Counted, check_identity_type, serial};
 use crate::covering;
 use crate::dml::{at, normalize};
 use crate::generated::{self, IdentityChange};
+use crate::parse;
 use crate::planner::sql_type;
 
 /// Columns of an index at most: PostgreSQL's limit.

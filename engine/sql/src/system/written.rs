@@ -292,7 +292,11 @@ impl Writer<'_> {
     }
 
     fn operator(&self, left: &Expr, op: &BinaryOperator, right: &Expr, parent: Shape) -> String {
-        let (of_left, of_right) = (self.type_of(left), self.type_of(right));
+        let (mut of_left, mut of_right) = (self.type_of(left), self.type_of(right));
+        if *op == BinaryOperator::StringConcat {
+            // Beside whatever it stands, a literal is a text.
+            (of_left, of_right) = (Some(SqlType::Text), Some(SqlType::Text));
+        }
         format!(
             "{} {op} {}",
             self.beside(left, of_right, parent, true),
