@@ -293,9 +293,15 @@ impl Writer<'_> {
 
     fn operator(&self, left: &Expr, op: &BinaryOperator, right: &Expr, parent: Shape) -> String {
         let (mut of_left, mut of_right) = (self.type_of(left), self.type_of(right));
-        if *op == BinaryOperator::StringConcat {
-            // Beside whatever it stands, a literal is a text.
-            (of_left, of_right) = (Some(SqlType::Text), Some(SqlType::Text));
+        // Beside || a literal in quotes is a text, whatever the other operand is.
+        let is_text = |expr: &Expr| {
+            *op == BinaryOperator::StringConcat && matches!(plain_value(expr), Some(Value::SingleQuotedString(_)))
+        };
+        if is_text(left) {
+            of_right = Some(SqlType::Text);
+        }
+        if is_text(right) {
+            of_left = Some(SqlType::Text);
         }
         format!(
             "{} {op} {}",
