@@ -85,7 +85,7 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
         Cells::Timestamp(array) => {
             moment(py, kinds(py)?, false, array.value(row)).map_err(|error| too_late(py, error, cells, row))
         }
-        Cells::TimestampTz(array) => {
+        Cells::TimestampTz(array, _) => {
             moment(py, kinds(py)?, true, array.value(row)).map_err(|error| too_late(py, error, cells, row))
         }
         Cells::FixedVector(..) | Cells::Vector(..) => Ok(PyList::new(py, cells.elements(row))?.into_any()),

@@ -2,7 +2,7 @@
 //!
 //! - [`types`]: SQL types with PostgreSQL's names, and as Arrow's. [`text`] and [`value`]: their values as PostgreSQL writes them.
 //! - [`json`]: the values of `jsonb`, its functions and its path language.
-//! - [`interval`]: the values of `interval` and what is reckoned with them.
+//! - [`zone`]: time zones. [`interval`]: the values of `interval` and what is reckoned with them.
 //! - [`row`] and [`keys`]: a row's bytes, its key, and its entries in indexes.
 //! - [`descriptor`] and [`objects`]: what is known of tables, views and graphs, the keys it lies under, and the [`objects::Catalog`] of
 //!   all of it at one moment.
@@ -21,6 +21,8 @@ pub mod stats;
 pub mod text;
 pub mod types;
 pub mod value;
+pub mod zone;
 
 pub use types::SqlType;
 pub use value::Value;
+pub use zone::Zone;

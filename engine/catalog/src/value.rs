@@ -13,6 +13,7 @@ use aion_base::Result;
 
 use crate::text;
 use crate::types::SqlType;
+use crate::zone::Zone;
 
 /// A value or NULL.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,14 @@ impl Value {
     /// PostgreSQL's, naming type and value: 22P02 malformed, 22003 out of range, 22007 malformed date or time, 22008 date out
     /// of range, 22001 too long for the varchar, 22021 a zero character, 22000 a vector of other dimensions.
     pub fn text_in(sql_type: &SqlType, text: &str) -> Result<Self> {
+        Self::text_in_zone(sql_type, text, Zone::UTC)
+    }
+
+    /// As [`Value::text_in`], for whom a time without an offset is what the clocks of a zone show.
+    ///
+    /// # Errors
+    /// As [`Value::text_in`]; 22008 for a time that is out of range in UTC.
+    pub fn text_in_zone(sql_type: &SqlType, text: &str, zone: Zone) -> Result<Self> {
         Ok(match *sql_type {
             SqlType::Boolean => Self::Bool(text::parse_bool(text)?),
             SqlType::SmallInt => Self::I16(text::parse_i16(text)?),
@@ -76,7 +85,7 @@ impl Value {
             }
             SqlType::Date => Self::Date(text::parse_date(text)?),
             SqlType::Timestamp => Self::Timestamp(text::parse_timestamp(text)?),
-            SqlType::TimestampTz => Self::Timestamp(text::parse_timestamptz(text)?),
+            SqlType::TimestampTz => Self::Timestamp(text::parse_timestamptz_in(text, zone)?),
             SqlType::Uuid => Self::Uuid(text::parse_uuid(text)?),
             SqlType::Json => {
                 text::check_json(text)?;

@@ -6,7 +6,7 @@
 //! value looks nothing up.
 
 use aion_base::{Error, Result};
-use aion_catalog::{SqlType, text};
+use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
@@ -35,6 +35,14 @@ pub fn canonical(array: &ArrayRef, sql_type: SqlType) -> Result<ArrayRef> {
     })
 }
 
+/// The zone of a type; UTC for what Arrow alone takes for one.
+fn zone_of(name: &str) -> Zone {
+    match name {
+        "UTC" => Zone::UTC,
+        name => Zone::setting(name).map_or(Zone::UTC, |(zone, _)| zone),
+    }
+}
+
 /// One array with its type resolved; each variant holds the array of the SQL type it is named after.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the variants are the SQL types and their Arrow layouts")]
@@ -59,7 +67,7 @@ pub enum Cells<'a> {
     Uuid(&'a FixedSizeBinaryArray),
     Date(&'a Date32Array),
     Timestamp(&'a TimestampMicrosecondArray),
-    TimestampTz(&'a TimestampMicrosecondArray),
+    TimestampTz(&'a TimestampMicrosecondArray, Zone),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
 }
@@ -92,9 +100,9 @@ impl<'a> Cells<'a> {
             (S::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, None)) => {
                 Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>())
             }
-            // Whatever the zone's name: the microseconds are UTC.
-            (S::TimestampTz, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) => {
-                Self::TimestampTz(array.as_primitive::<TimestampMicrosecondType>())
+            // The microseconds are UTC; they are shown in the zone that the type names.
+            (S::TimestampTz, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
+                Self::TimestampTz(array.as_primitive::<TimestampMicrosecondType>(), zone_of(zone))
             }
             (S::Vector(_), DataType::FixedSizeList(..)) => {
                 let lists = array.as_fixed_size_list();
@@ -127,7 +135,7 @@ impl<'a> Cells<'a> {
             Self::ByteaView(array) => array.is_null(row),
             Self::FixedBytea(array) | Self::Uuid(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
-            Self::Timestamp(array) | Self::TimestampTz(array) => array.is_null(row),
+            Self::Timestamp(array) | Self::TimestampTz(array, _) => array.is_null(row),
             Self::FixedVector(array, _) => array.is_null(row),
             Self::Vector(array, _) => array.is_null(row),
         }
@@ -159,7 +167,7 @@ impl<'a> Cells<'a> {
             }
             Self::Date(array) => text::write_date(array.value(row), out),
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
-            Self::TimestampTz(array) => text::write_timestamptz(array.value(row), out),
+            Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
             Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
         }
     }

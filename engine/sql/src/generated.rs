@@ -1,4 +1,4 @@
-//! What sqlparser does not know of identity columns: the options of GENERATED in any order, ALTER COLUMN's SET GENERATED, SET of an
+//! What sqlparser does not know of identity and generated columns: DROP EXPRESSION, the options of GENERATED in any order, ALTER COLUMN's SET GENERATED, SET of an
 //! option, RESTART and DROP IDENTITY, and OVERRIDING in an INSERT.
 //!
 //! It goes on in a place that sqlparser can read, under a name that nobody writes by chance:
@@ -45,6 +45,8 @@ pub enum IdentityChange {
     },
     /// DROP IDENTITY
     Drop { if_exists: bool },
+    /// DROP EXPRESSION, of a column that is computed of others.
+    DropExpression { if_exists: bool },
 }
 
 /// Whose values an INSERT gives to identity columns.
@@ -159,6 +161,7 @@ impl<'a> Tokens<'a> {
         let from = name + 1;
         let is_ours = self.is(from, "RESTART")
             || self.are(from, &["DROP", "IDENTITY"])
+            || self.are(from, &["DROP", "EXPRESSION"])
             || self.are(from, &["ADD", "GENERATED"])
             || self.is(from, "SET")
                 && (OPTIONS.iter().any(|option| self.is(from + 1, option))
@@ -279,9 +282,15 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<IdentityChange, ParserErro
 
 fn change(parser: &mut Parser<'_>) -> Result<IdentityChange, ParserError> {
     if word(parser, "DROP") {
-        parser.next_token();
+        let is_expression = word(parser, "EXPRESSION");
+        if !is_expression {
+            parser.next_token();
+        }
         let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
-        return Ok(IdentityChange::Drop { if_exists });
+        return Ok(match is_expression {
+            true => IdentityChange::DropExpression { if_exists },
+            false => IdentityChange::Drop { if_exists },
+        });
     }
     word(parser, "ADD");
     if word(parser, "GENERATED") {

@@ -356,6 +356,12 @@ pub fn slice(text: &str, span: Span) -> &str {
     text.get(offset(text, span.start)..offset(text, span.end)).unwrap_or("")
 }
 
+/// The bytes of a span of a text.
+pub fn range(text: &str, span: Span) -> std::ops::Range<usize> {
+    let start = offset(text, span.start);
+    start..offset(text, span.end).max(start)
+}
+
 /// The statement within another one, behind a word of it that stands in no parentheses, and before so many others at its end: as a text of
 /// its own, and the characters before it.
 ///

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aion_base::Result;
-use aion_catalog::SqlType;
+use aion_catalog::{SqlType, Zone};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::{Stream, StreamExt};
 
+use crate::functions::shown;
 use crate::session::Timed;
 
 pub use result_type::ResultType;
@@ -80,6 +81,9 @@ pub struct Rows {
     is_binary: bool,
     /// Dropped with the rows.
     kept: Option<Box<dyn std::any::Any + Send>>,
+    /// The session's.
+    zone: Zone,
+    is_shown: bool,
     /// Where slow statements are logged.
     timed: Option<Box<Timed>>,
 }
@@ -128,6 +132,8 @@ impl Rows {
             count: 0,
             is_binary: false,
             kept: None,
+            zone: Zone::UTC,
+            is_shown: false,
             timed: None,
         }
     }
@@ -142,8 +148,21 @@ impl Rows {
             count: 0,
             is_binary: false,
             kept: None,
+            zone: Zone::UTC,
+            is_shown: false,
             timed: None,
         }
+    }
+
+    /// Says in which zone the session shows times.
+    pub(crate) fn set_zone(&mut self, zone: Zone) {
+        self.zone = zone;
+    }
+
+    /// From now on the types of batches name the session's zone, so that [`Cells`](crate::Cells) write moments in it. Otherwise it is
+    /// UTC, as [`Rows::schema`] says.
+    pub fn show_in_zone(&mut self) {
+        self.is_shown = true;
     }
 
     /// Says that a client without a wish of its own is to get the values in their binary form.
@@ -195,7 +214,10 @@ impl Rows {
             // Logged when its rows are over, not when whoever has them is done with them.
             self.timed = self.timed.take().filter(|_| matches!(&batch, Ok(Some(_))));
         }
-        let batch = batch?;
+        let mut batch = batch?;
+        if self.is_shown {
+            batch = batch.map(|batch| shown(batch, self.zone));
+        }
         self.count += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         Ok(batch)
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::Zone;
 use aion_storage::Isolation;
 use units::{BYTES, Integer, MILLISECONDS};
 
@@ -41,6 +42,8 @@ enum Kind {
     Duration,
     /// A whole number with a unit.
     Integer(Integer),
+    /// The name of a time zone.
+    TimeZone,
     /// Cannot be changed.
     Fixed,
 }
@@ -126,7 +129,7 @@ const SETTINGS: &[Setting] = &[
     setting("superuser_reserved_connections", "3", Kind::Fixed, false),
     setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
     setting("statement_timeout", "0", Kind::Duration, false),
-    setting("timezone", "UTC", Kind::OneOf(&["UTC", "Etc/UTC", "GMT", "Z"]), true),
+    setting("timezone", "UTC", Kind::TimeZone, true),
     setting("transaction_isolation", "serializable", Kind::Isolation, false),
     setting("transaction_read_only", "off", Kind::Bool, false),
     setting("xmloption", "content", Kind::OneOf(&["content", "document"]), false),
@@ -271,6 +274,20 @@ impl Settings {
         Ok(())
     }
 
+    /// Sets a value that RESET returns to: it came with the session's beginning.
+    ///
+    /// # Errors
+    /// As [`Settings::set`].
+    pub fn set_initial(&mut self, name: &str, value: &str) -> Result<()> {
+        self.set(name, value)?;
+        let key = name.to_ascii_lowercase();
+        if let Some(setting) = find(&key) {
+            let checked = self.show(setting.name)?;
+            Arc::make_mut(&mut self.base).insert(key, checked);
+        }
+        Ok(())
+    }
+
     fn put(&mut self, key: String, value: String) {
         if let Some(after_commit) = &mut self.after_commit {
             Arc::make_mut(after_commit).insert(key.clone(), value.clone());
@@ -322,7 +339,10 @@ impl Settings {
         for setting in SETTINGS.iter().filter(|setting| setting.is_reported) {
             let value = self.changed.get(setting.name);
             if before.get(setting.name) != value {
-                let value = value.map_or_else(|| setting.default.to_owned(), Clone::clone);
+                let value = match value {
+                    Some(value) => value.clone(),
+                    None => self.default_of(setting.name).unwrap_or_default(),
+                };
                 self.unreported.insert(setting.name.to_owned(), value);
             }
         }
@@ -345,7 +365,10 @@ impl Settings {
                 self.remove(&key);
                 Ok(())
             }
-            Some(setting) if !matches!(setting.kind, Kind::Fixed) => self.set(&key, setting.default),
+            Some(setting) if !matches!(setting.kind, Kind::Fixed) => {
+                let default = self.default_of(&key)?;
+                self.set(&key, &default)
+            }
             Some(_) => Ok(()),
             None if self.changed.contains_key(&key) => {
                 self.remove(&key);
@@ -382,14 +405,14 @@ impl Settings {
     /// All settings as `pg_settings` shows them, by name.
     pub fn described(&self) -> Vec<Described> {
         let ours = SETTINGS.iter().map(|setting| Described {
-            name: setting.name.to_owned(),
+            name: spelling(setting.name).to_owned(),
             value: self.show(setting.name).unwrap_or_default(),
             default: self.default_of(setting.name).unwrap_or_default(),
             type_name: match setting.kind {
                 Kind::Bool => "bool",
                 Kind::Integer(_) => "integer",
                 Kind::OneOf(_) | Kind::Isolation => "enum",
-                Kind::Text | Kind::Duration | Kind::Fixed => "string",
+                Kind::Text | Kind::Duration | Kind::TimeZone | Kind::Fixed => "string",
             },
             values: match setting.kind {
                 Kind::OneOf(values) => Some(values.iter().map(|&value| value.to_owned()).collect()),
@@ -410,7 +433,7 @@ impl Settings {
             is_fixed: false,
             is_default: false,
         }));
-        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all.sort_by_key(|setting| setting.name.to_ascii_lowercase());
         all
     }
 
@@ -460,7 +483,7 @@ impl Settings {
 }
 
 /// Clients look for some names in PostgreSQL's spelling.
-fn spelling(name: &str) -> &str {
+pub fn spelling(name: &str) -> &str {
     match name {
         "datestyle" => "DateStyle",
         "intervalstyle" => "IntervalStyle",
@@ -496,6 +519,13 @@ impl Kind {
             Self::Duration => match duration_ms(value) {
                 Some(_) => Ok(value.trim().to_owned()),
                 None => Err(refuse("A number of milliseconds, or a number with ms, s, min, h or d.")),
+            },
+            Self::TimeZone => match Zone::setting(value) {
+                Some((_, name)) => Ok(name),
+                None => Err(Error::invalid(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid value for parameter \"{}\": \"{value}\"", spelling(name)),
+                )),
             },
             Self::Integer(integer) => integer.check(name, value),
             Self::Fixed => Err(Error::invalid(

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import uuid
+import zoneinfo
 
 import psycopg
 import pytest
@@ -189,3 +190,41 @@ def test_prepared_statements_have_one_namespace(connection):
     assert [from_sql for _, from_sql in rows] == [False, True]
     connection.execute("DISCARD ALL", prepare=False)
     assert connection.execute("SELECT count(*) FROM pg_prepared_statements", prepare=False).fetchone() == (0,)
+
+
+def test_times_are_in_the_zone_of_the_session(server):
+    berlin, tokyo = zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Asia/Tokyo")
+    moment = datetime.datetime(2024, 7, 1, 10, tzinfo=UTC)
+    with server.connect(options="-c timezone=Europe/Berlin", autocommit=True) as connection:
+        connection.execute("CREATE TABLE moments (id integer PRIMARY KEY, ts timestamptz)")
+        try:
+            assert connection.info.timezone.key == "Europe/Berlin"
+            naive = datetime.datetime(2024, 7, 1, 12)
+            connection.execute("INSERT INTO moments VALUES (1, %s), (2, '2024-07-01 12:00'), (3, %s)", [naive, moment])
+            for binary in [False, True]:
+                with connection.cursor(binary=binary) as cursor:
+                    for (ts,) in cursor.execute("SELECT ts FROM moments").fetchall():
+                        assert ts == moment and ts.tzinfo == berlin
+            # The client is told of a change, and of its end with the block.
+            with connection.transaction(force_rollback=True):
+                connection.execute("SET TIME ZONE 'Asia/Tokyo'")
+                (ts,) = connection.execute("SELECT ts FROM moments WHERE id = 1", prepare=True).fetchone()
+                assert ts == moment and ts.tzinfo == tokyo
+            assert connection.info.timezone == berlin
+            with connection.cursor().copy("COPY moments TO STDOUT") as copy:
+                assert b"".join(copy).startswith(b"1\t2024-07-01 12:00:00+02\n")
+            with connection.cursor().copy("COPY moments FROM STDIN") as copy:
+                copy.write("4\t2024-01-01 12:00\n5\t2024-01-01 12:00Z\n")
+            query = "SELECT ts::text, ts::date::text FROM moments WHERE id > 3 ORDER BY id"
+            connection.execute("SET timezone = 'Asia/Tokyo'")
+            rows = connection.execute(query).fetchall()
+            assert rows == [("2024-01-01 20:00:00+09", "2024-01-01"), ("2024-01-01 21:00:00+09", "2024-01-01")]
+            # What the session began with is what it returns to.
+            connection.execute("DISCARD ALL")
+            assert connection.execute("SHOW timezone").fetchone() == ("Europe/Berlin",)
+            for name in ["at", "of"]:
+                connection.execute(f"SET timezone = {'7' if name == 'at' else 'DEFAULT'}")
+                rows = connection.execute("SELECT id FROM moments WHERE ts = %s", ["2024-07-01 12:00"], prepare=True)
+                assert rows.fetchall() == ([] if name == "at" else [(1,), (2,), (3,)])
+        finally:
+            connection.execute("DROP TABLE moments")

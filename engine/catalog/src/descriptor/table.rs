@@ -399,6 +399,11 @@ impl TableDescriptor {
         self.indexes.iter().find(|index| index.name == name)
     }
 
+    /// Whether rows are what is written into them: nothing is computed of them, and no condition looked at.
+    pub fn has_no_rules(&self) -> bool {
+        self.checks.is_empty() && self.columns.iter().all(|column| column.generated.is_none())
+    }
+
     /// Whether a constraint, or an index, of the table has the name.
     pub fn has_constraint(&self, name: &str) -> bool {
         self.primary_key_name.as_deref() == Some(name)

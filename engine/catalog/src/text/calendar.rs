@@ -3,15 +3,17 @@
 //! ```text
 //! date       year '-' month '-' day                        year of four digits or more, others of one or two
 //! timestamp  date [(' ' | 'T') hour ':' minute [':' second ['.' fraction]] [' '] [zone]]
-//! zone       'Z' | 'UTC' | 'GMT' | ('+' | '-') hour [[':'] minute [':' second]]
+//! zone       name | abbreviation | ('+' | '-') hour [[':'] minute [':' second]]
 //! ```
 //!
-//! A `timestamp` without time zone reads a zone and ignores it, as PostgreSQL does. `24:00:00` and second 60 are
+//! A `timestamp` without time zone reads a zone and ignores it, as PostgreSQL does; a `timestamp with time zone` without one is what the
+//! clocks of a zone show that the reader names. `24:00:00` and second 60 are
 //! the beginning of the next day and minute. A fraction is rounded to microseconds.
 
 use aion_base::{Error, Result, SqlState};
 
 use super::{append, quoted, trim};
+use crate::zone::{self, Zone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -51,12 +53,29 @@ pub fn parse_timestamp(text: &str) -> Result<i64> {
 
 /// Reads a `timestamp with time zone`: microseconds since 1970-01-01 00:00:00 UTC; without a zone, in UTC.
 pub fn parse_timestamptz(text: &str) -> Result<i64> {
+    parse_timestamptz_in(text, Zone::UTC)
+}
+
+/// Reads a `timestamp with time zone`: microseconds since 1970-01-01 00:00:00 UTC; one without a zone is in this one.
+pub fn parse_timestamptz_in(text: &str, zone: Zone) -> Result<i64> {
     let input = Input {
         text,
         type_name: "timestamp with time zone",
     };
-    let (local, offset) = input.timestamp()?;
-    local.checked_sub(offset).ok_or_else(|| input.out_of_range())
+    let (local, given) = input.timestamp()?;
+    match given {
+        Some(Zone::Fixed(seconds)) => local
+            .checked_sub(seconds * MICROS_PER_SECOND)
+            .ok_or_else(|| input.out_of_range()),
+        given => given.unwrap_or(zone).to_moment(local).map_err(|_| input.out_of_range()),
+    }
+}
+
+/// Whether a text is a time that says in which zone it is; None where it is no time.
+pub fn has_zone(text: &str) -> Option<bool> {
+    let type_name = "timestamp with time zone";
+    let (_, given) = Input { text, type_name }.timestamp().ok()?;
+    Some(given.is_some())
 }
 
 /// The text to read, and the type for messages.
@@ -129,11 +148,11 @@ impl Input<'_> {
         }
     }
 
-    /// The local time and the zone's offset, in microseconds.
-    fn timestamp(&self) -> Result<(i64, i64)> {
+    /// The local time in microseconds, and the zone if one is given.
+    fn timestamp(&self) -> Result<(i64, Option<Zone>)> {
         let mut rest = Scanner(trim(self.text).as_bytes());
         let days = self.date(&mut rest, TIMESTAMP_YEAR_MAX)?;
-        let (mut time, mut offset) = (0, 0);
+        let (mut time, mut zone) = (0, None);
         if rest.take(b'T') || rest.take(b't') || rest.take(b' ') {
             rest.spaces();
             if rest.0.first().is_some_and(u8::is_ascii_digit) {
@@ -142,7 +161,7 @@ impl Input<'_> {
             }
         }
         if !rest.0.is_empty() {
-            offset = self.zone(&mut rest)?;
+            zone = Some(self.zone(&mut rest)?);
         }
         if !rest.0.is_empty() {
             return Err(self.malformed());
@@ -150,7 +169,7 @@ impl Input<'_> {
         let local = days
             .checked_mul(MICROS_PER_DAY)
             .and_then(|midnight| midnight.checked_add(time));
-        Ok((local.ok_or_else(|| self.out_of_range())?, offset))
+        Ok((local.ok_or_else(|| self.out_of_range())?, zone))
     }
 
     /// The microseconds of the time of day.
@@ -171,8 +190,7 @@ impl Input<'_> {
         }
     }
 
-    /// The microseconds that a zone is ahead of UTC.
-    fn zone(&self, rest: &mut Scanner<'_>) -> Result<i64> {
+    fn zone(&self, rest: &mut Scanner<'_>) -> Result<Zone> {
         let sign = match rest.0 {
             [b'+', tail @ ..] => {
                 rest.0 = tail;
@@ -183,11 +201,15 @@ impl Input<'_> {
                 -1
             }
             name => {
-                let utc = [&b"Z"[..], b"UTC", b"GMT"]
-                    .iter()
-                    .any(|utc| name.eq_ignore_ascii_case(utc));
                 rest.0 = &[];
-                return if utc { Ok(0) } else { Err(self.malformed()) };
+                if name.eq_ignore_ascii_case(b"Z") {
+                    return Ok(Zone::Fixed(0));
+                }
+                let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+                return Zone::of_name(&name).ok_or_else(|| match name.contains('/') {
+                    true => zone::unknown(&name),
+                    false => self.malformed(),
+                });
             }
         };
         let hour = self.number(rest, 1, 2)?;
@@ -201,7 +223,7 @@ impl Input<'_> {
         if hour > ZONE_HOUR_MAX || minute > 59 || second > 59 {
             return Err(self.out_of_range());
         }
-        Ok(sign * (hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND)
+        Ok(Zone::Fixed(sign * (hour * 3600 + minute * 60 + second)))
     }
 }
 
@@ -308,6 +330,45 @@ pub fn write_timestamp(micros: i64, out: &mut String) {
 /// Writes a `timestamp with time zone` in UTC.
 pub fn write_timestamptz(micros: i64, out: &mut String) {
     write_time(micros, "+00", out);
+}
+
+/// Writes a `timestamp with time zone` as the clocks of a zone show it.
+pub fn write_timestamptz_in(micros: i64, zone: Zone, out: &mut String) {
+    // What is out of the zone's range is shown in UTC.
+    let Ok(offset) = zone.offset(micros) else {
+        return write_timestamptz(micros, out);
+    };
+    let Some(local) = micros.checked_add(offset * MICROS_PER_SECOND) else {
+        return write_timestamptz(micros, out);
+    };
+    // Zones are hours from UTC, mostly.
+    let mut written = [b'+', b'0', b'0', b':', b'0', b'0', b':', b'0', b'0'];
+    let seconds = offset.unsigned_abs();
+    if offset < 0 {
+        written[0] = b'-';
+    }
+    if seconds >= 360_000 {
+        let mut text = String::new();
+        append(
+            &mut text,
+            format_args!("{}{:03}", char::from(written[0]), seconds / 3_600),
+        );
+        if seconds % 3_600 != 0 {
+            append(&mut text, format_args!(":{:02}", seconds / 60 % 60));
+        }
+        return write_time(local, &text, out);
+    }
+    for (at, value) in [(1, seconds / 3_600), (4, seconds / 60 % 60), (7, seconds % 60)] {
+        written[at] += (value / 10) as u8;
+        written[at + 1] += (value % 10) as u8;
+    }
+    let length = match (seconds % 3_600, seconds % 60) {
+        (0, _) => 3,
+        (_, 0) => 6,
+        _ => 9,
+    };
+    let written = std::str::from_utf8(&written[..length]).expect("signs and digits");
+    write_time(local, written, out);
 }
 
 fn write_time(micros: i64, zone: &str, out: &mut String) {

@@ -4,13 +4,12 @@
 //! client reads. The `parse_` functions are input, the `write_` functions append output to a `String`.
 //!
 //! **Guarantees.** No function allocates for a value, except for an error; COPY calls them for every field. Output
-//! is byte for byte what PostgreSQL 15 prints (`DateStyle` ISO, `bytea_output` hex, `TimeZone` UTC), and reads back
+//! is byte for byte what PostgreSQL 15 prints (`DateStyle` ISO, `bytea_output` hex; a zone is told, or UTC), and reads back
 //! as the same value. Input that PostgreSQL reads differently is refused, never read as something else. An error
 //! names the type and the value: 22P02 malformed, 22003 out of range, 22007 malformed date or time, 22008 date out of range.
 //!
 //! **Left out.** Dates before Christ, `infinity` and the words `now` or `today` (22007); dates in any form but
-//! year-month-day; zone names other than UTC and GMT, a timestamp without an offset is in UTC; hexadecimal floats;
-//! NaN and infinity of `numeric` (22003).
+//! year-month-day; hexadecimal floats; NaN and infinity of `numeric` (22003).
 
 mod array;
 mod binary;
@@ -28,7 +27,10 @@ pub use array::{ArrayValue, Dimension, parse_array, write_array_element};
 pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use boolean::{parse_bool, write_bool};
 pub(crate) use calendar::{civil_from_days, days_from_civil, days_of_month};
-pub use calendar::{parse_date, parse_timestamp, parse_timestamptz, write_date, write_timestamp, write_timestamptz};
+pub use calendar::{
+    has_zone, parse_date, parse_timestamp, parse_timestamptz, parse_timestamptz_in, write_date, write_timestamp,
+    write_timestamptz, write_timestamptz_in,
+};
 pub use float::{parse_f32, parse_f64, write_f32, write_f64};
 pub(crate) use interval::unit_of;
 pub use interval::{parse_interval, write_interval};

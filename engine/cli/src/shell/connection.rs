@@ -281,6 +281,7 @@ async fn embedded(session: &mut Session, text: &str, out: &mut Out) -> Result<()
                     kind: Kind::of_oid(column.sql_type.oid()),
                 });
                 out.begin(heads.collect())?;
+                rows.show_in_zone();
                 each_row(&mut rows, |cells| out.row(cells)).await?;
                 out.end()?;
             }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use aion_db::{Cells, canonical};
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -109,15 +109,15 @@ impl Columns {
         self.row_count
     }
 
-    /// The values of a row.
+    /// The values of a row; texts of times without an offset are in a zone.
     ///
     /// # Errors
     /// Those of [`Value::text_in`] for a text that is none of the type.
-    pub(super) fn values(&self, row: usize) -> Result<Vec<Value>> {
+    pub(super) fn values(&self, row: usize, zone: Zone) -> Result<Vec<Value>> {
         let values = self.columns.iter().map(|column| {
             let cells = Cells::of(&column.array, column.found);
             let cells = cells.ok_or_else(|| Error::internal("a parameter's column is not canonical"))?;
-            value(&cells, row, &column.sql_type)
+            value(&cells, row, &column.sql_type, zone)
         });
         values.collect()
     }
@@ -157,12 +157,12 @@ pub(super) fn vectors(what: &str, array: &ArrayRef) -> Result<ArrayRef> {
     Ok(lists)
 }
 
-fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType) -> Result<Value> {
+fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Result<Value> {
     if cells.is_null(row) {
         return Ok(Value::Null);
     }
     if let Some(text) = cells.as_str(row) {
-        return Value::text_in(sql_type, text);
+        return Value::text_in_zone(sql_type, text, zone);
     }
     Ok(match cells {
         Cells::Boolean(array) => Value::Bool(array.value(row)),
@@ -177,7 +177,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType) -> Result<Value> {
         Cells::ByteaView(array) => bytes(array.value(row), sql_type)?,
         Cells::FixedBytea(array) | Cells::Uuid(array) => bytes(array.value(row), sql_type)?,
         Cells::Date(array) => Value::Date(array.value(row)),
-        Cells::Timestamp(array) | Cells::TimestampTz(array) => Value::Timestamp(array.value(row)),
+        Cells::Timestamp(array) | Cells::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
         Cells::FixedVector(..) | Cells::Vector(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);
@@ -214,7 +214,7 @@ mod tests {
         let declared = declared(&batch.schema(), &[wanted])?;
         let sql_type = declared[0].unwrap_or(wanted);
         let columns = Columns::new(&batch, &[sql_type])?;
-        Ok((sql_type, columns.values(0)?))
+        Ok((sql_type, columns.values(0, Zone::UTC)?))
     }
 
     #[test]

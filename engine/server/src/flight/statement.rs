@@ -286,7 +286,7 @@ impl Runner<'_, '_> {
         };
         let columns = Columns::new(batch, plan.parameter_types())?;
         for row in 0..columns.row_count() {
-            let values = columns.values(row)?;
+            let values = columns.values(row, self.session.zone())?;
             self.run_one(&plan, &values).await?;
         }
         Ok(())

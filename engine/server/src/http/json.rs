@@ -17,7 +17,7 @@
 //! an array or object. A number that needs more digits than a double has goes as a string.
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use aion_db::Cells;
 
 /// Appends a value of a row.
@@ -83,15 +83,15 @@ fn put_not_finite(value: f64, out: &mut Vec<u8>) {
     });
 }
 
-/// Parameter `number` as a value of this type.
+/// Parameter `number` as a value of this type; a time without an offset is in a zone.
 ///
 /// # Errors
 /// Those of [`Value::text_in`]; 22P02 for an object or array where the type has none.
-pub(super) fn parameter(number: usize, sql_type: &SqlType, json: &serde_json::Value) -> Result<Value> {
+pub(super) fn parameter(number: usize, sql_type: &SqlType, json: &serde_json::Value, zone: Zone) -> Result<Value> {
     use serde_json::Value as Json;
     match (json, sql_type) {
         (Json::Null, _) => Ok(Value::Null),
-        (Json::String(text), _) => Value::text_in(sql_type, text),
+        (Json::String(text), _) => Value::text_in_zone(sql_type, text, zone),
         (Json::Bool(_) | Json::Number(_), _)
         | (Json::Array(_), SqlType::Vector(_) | SqlType::Json)
         | (Json::Object(_), SqlType::Json) => Value::text_in(sql_type, &json.to_string()),
@@ -122,7 +122,7 @@ mod tests {
             (SqlType::Json, json!({"a": [1]}), Value::Json("{\"a\":[1]}".into())),
             (SqlType::Date, json!(null), Value::Null),
         ] {
-            let read = parameter(1, &sql_type, &given).expect("a value");
+            let read = parameter(1, &sql_type, &given, Zone::UTC).expect("a value");
             assert_eq!(format!("{read:?}"), format!("{value:?}"));
         }
         for (sql_type, given, state) in [
@@ -133,7 +133,7 @@ mod tests {
             (vector, json!([1]), "22000"),
             (SqlType::Text, json!("a\0b"), "22021"),
         ] {
-            let error = parameter(1, &sql_type, &given).expect_err("no value");
+            let error = parameter(1, &sql_type, &given, Zone::UTC).expect_err("no value");
             assert_eq!(error.state().as_str(), state, "{error}");
         }
     }

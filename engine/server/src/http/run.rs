@@ -123,8 +123,9 @@ impl Text<'_> {
                 ),
             ));
         }
+        let zone = session.zone();
         let values = types.iter().zip(given).enumerate();
-        let values = values.map(|(at, (sql_type, json))| json::parameter(at + 1, sql_type, json));
+        let values = values.map(|(at, (sql_type, json))| json::parameter(at + 1, sql_type, json, zone));
         let values = values.collect::<Result<Vec<Value>>>()?;
         if self.is_stopped.load(Ordering::Acquire) {
             let message = "canceling statement due to user request";
@@ -140,6 +141,7 @@ impl Text<'_> {
                 if let Some(answer) = &mut into {
                     answer.begin(&rows);
                 }
+                rows.show_in_zone();
                 while let Some(batch) = rows.next().await? {
                     if let Some(answer) = &mut into {
                         answer.put(&batch)?;

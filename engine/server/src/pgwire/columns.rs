@@ -42,7 +42,7 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::ByteaView(array) => out.extend_from_slice(array.value(row)),
         Cells::FixedBytea(array) | Cells::Uuid(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => binary::put_date(array.value(row), out),
-        Cells::Timestamp(array) | Cells::TimestampTz(array) => binary::put_timestamp(array.value(row), out),
+        Cells::Timestamp(array) | Cells::TimestampTz(array, _) => binary::put_timestamp(array.value(row), out),
         Cells::FixedVector(..) | Cells::Vector(..) => binary::put_vector(cells.elements(row), out),
     }
 }

@@ -121,6 +121,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             parameter_types(&prepared),
             &bind.parameter_format_codes,
             &bind.parameters,
+            self.session.zone(),
         )?;
         let codes = &bind.result_column_format_codes;
         let formats = match columns(&prepared) {

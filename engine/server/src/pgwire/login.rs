@@ -143,7 +143,9 @@ pub(crate) fn settings(session: &mut Session, parameters: &BTreeMap<String, Stri
             _ => wanted.push((name.clone(), value.clone())),
         }
     }
-    let made = wanted.iter().map(|(name, value)| (name, session.set(name, value)));
+    let made = wanted
+        .iter()
+        .map(|(name, value)| (name, session.set_initial(name, value)));
     let warnings = made.filter_map(|(name, made)| Some(warning(name, &made.err()?)));
     Ok(warnings.collect())
 }

@@ -1,7 +1,7 @@
 //! Parameters: from the bytes of a Bind to values of the statement's types.
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value, text};
+use aion_catalog::{SqlType, Value, Zone, text};
 use bytes::Bytes;
 
 use super::binary;
@@ -31,7 +31,7 @@ pub(super) fn declared(oid: u32) -> Result<Option<SqlType>> {
     }
 }
 
-/// The values of a Bind.
+/// The values of a Bind; times without an offset are in a zone.
 ///
 /// # Errors
 /// 08P01 for a wrong number of parameters or forms; 22P03 and the errors of [`Value::text_in`] for bytes that are no
@@ -41,6 +41,7 @@ pub(super) fn values(
     types: &[SqlType],
     codes: &[i16],
     parameters: &[Option<Bytes>],
+    zone: Zone,
 ) -> Result<Vec<Value>> {
     if parameters.len() != types.len() {
         return Err(violation(format!(
@@ -58,16 +59,16 @@ pub(super) fn values(
     })?;
     let parameters = parameters.iter().zip(types).zip(formats).enumerate();
     parameters
-        .map(|(at, ((bytes, sql_type), format))| value(at + 1, *sql_type, format, bytes.as_deref()))
+        .map(|(at, ((bytes, sql_type), format))| value(at + 1, *sql_type, format, bytes.as_deref(), zone))
         .collect()
 }
 
-fn value(number: usize, sql_type: SqlType, format: Format, bytes: Option<&[u8]>) -> Result<Value> {
+fn value(number: usize, sql_type: SqlType, format: Format, bytes: Option<&[u8]>, zone: Zone) -> Result<Value> {
     let Some(bytes) = bytes else {
         return Ok(Value::Null);
     };
     match format {
-        Format::Text => Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?),
+        Format::Text => Value::text_in_zone(&sql_type, text::parse_text(utf8(bytes)?)?, zone),
         Format::Binary => from_binary(sql_type, bytes)?.ok_or_else(|| {
             Error::invalid(
                 SqlState::INVALID_BINARY_REPRESENTATION,
@@ -137,7 +138,14 @@ mod tests {
     ];
 
     fn one(sql_type: SqlType, format: i16, bytes: &'static [u8]) -> Result<Value> {
-        values("s", &[sql_type], &[format], &[Some(Bytes::from_static(bytes))]).map(|mut values| values.remove(0))
+        values(
+            "s",
+            &[sql_type],
+            &[format],
+            &[Some(Bytes::from_static(bytes))],
+            Zone::UTC,
+        )
+        .map(|mut values| values.remove(0))
     }
 
     #[test]
@@ -210,13 +218,22 @@ mod tests {
             ),
         ] {
             let of = |format, bytes: &[u8]| {
-                values("s", &[sql_type], &[format], &[Some(Bytes::copy_from_slice(bytes))])
-                    .expect("a value")
-                    .remove(0)
+                values(
+                    "s",
+                    &[sql_type],
+                    &[format],
+                    &[Some(Bytes::copy_from_slice(bytes))],
+                    Zone::UTC,
+                )
+                .expect("a value")
+                .remove(0)
             };
             assert_eq!(of(0, text), value, "{sql_type}");
             assert_eq!(of(1, binary), value, "{sql_type}");
-            assert_eq!(values("s", &[sql_type], &[], &[None]).expect("NULL"), [Value::Null]);
+            assert_eq!(
+                values("s", &[sql_type], &[], &[None], Zone::UTC).expect("NULL"),
+                [Value::Null]
+            );
         }
     }
 
@@ -244,13 +261,13 @@ mod tests {
     #[test]
     fn counts_must_fit() {
         let one = Some(Bytes::from_static(b"1"));
-        let error = values("s", &[SqlType::Integer], &[], &[]).expect_err("too few");
+        let error = values("s", &[SqlType::Integer], &[], &[], Zone::UTC).expect_err("too few");
         assert_eq!(
             error.message(),
             "bind message supplies 0 parameters, but prepared statement \"s\" requires 1"
         );
         let two = [one.clone(), one.clone(), one];
-        let error = values("s", &[SqlType::Integer; 3], &[0, 1], &two).expect_err("two forms for three");
+        let error = values("s", &[SqlType::Integer; 3], &[0, 1], &two, Zone::UTC).expect_err("two forms for three");
         assert_eq!(error.message(), "bind message has 2 parameter formats but 3 parameters");
         assert_eq!(error.state(), SqlState::PROTOCOL_VIOLATION);
     }
@@ -271,7 +288,7 @@ mod tests {
             format in 0i16..2,
             bytes in proptest::collection::vec(any::<u8>(), 0..30),
         ) {
-            let _ = values("s", &[ALL[which]], &[format], &[Some(Bytes::from(bytes))]);
+            let _ = values("s", &[ALL[which]], &[format], &[Some(Bytes::from(bytes))], Zone::UTC);
         }
     }
 }

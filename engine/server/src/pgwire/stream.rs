@@ -24,7 +24,8 @@ pub(super) struct Open {
 
 impl Open {
     /// A result to send in these forms; none given: all text.
-    pub(super) fn new(rows: Rows, formats: Arc<[Format]>, timed: Timed) -> Self {
+    pub(super) fn new(mut rows: Rows, formats: Arc<[Format]>, timed: Timed) -> Self {
+        rows.show_in_zone();
         Self {
             rows,
             formats,

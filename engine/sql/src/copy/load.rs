@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, text};
+use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::defaults::Defaults;
 use super::options::CopyOptions;
 use super::record::{Record, RecordReader};
 use crate::cancel::Cancellation;
-use crate::dml::{ColumnEncoder, ManyRows, Outgrown, RowEncoder, RowRules, null_violation};
+use crate::dml::{ColumnEncoder, ManyRows, Outgrown, RowEncoder, RowRules, null_violation, unchecked_schema};
 use crate::references::{Referring, Ties};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
@@ -51,6 +51,8 @@ pub struct Load {
     pub transaction: Arc<Transaction>,
     /// Whether to stop.
     pub cancellation: Cancellation,
+    /// What times without an offset are in.
+    pub zone: Zone,
 }
 
 impl Load {
@@ -106,7 +108,7 @@ impl Load {
     /// Rows as a batch, for the rules.
     fn builder(&self) -> BatchBuilder {
         let projection: Vec<usize> = (0..self.shape.descriptor.columns.len()).collect();
-        BatchBuilder::new(&self.shape.layout, &projection, self.shape.schema.clone())
+        BatchBuilder::new(&self.shape.layout, &projection, unchecked_schema(&self.shape))
     }
 
     /// The error with its place in the data, as PostgreSQL's CONTEXT says it.
@@ -220,16 +222,24 @@ impl<'a> Records<'a> {
         }
         let mut count = 0;
         let mut checked = load.rules.as_ref().map(|rules| (rules, load.builder()));
-        let check = |checked: &mut Option<(&Arc<RowRules>, BatchBuilder)>, record: &Record| match checked {
-            Some((rules, rows)) if rows.len() > 0 => rules
-                .check(&load.shape, &rows.finish()?, 0)
-                .map_err(|error| load.context(error, &up_to_line(record), None, None)),
-            _ => Ok(()),
-        };
+        // What is computed of rows is computed of many at a time: they are written then.
+        let is_computed = load.rules.as_ref().is_some_and(|rules| rules.has_generated());
+        let check =
+            |checked: &mut Option<(&Arc<RowRules>, BatchBuilder)>, written: &mut Written<'_>, record: &Record| {
+                match checked {
+                    Some((_, rows)) if is_computed && rows.len() > 0 => {
+                        write_batch(load, written, &rows.finish()?, &up_to_line(record))
+                    }
+                    Some((rules, rows)) if rows.len() > 0 => rules
+                        .check(&load.shape, &rows.finish()?, 0)
+                        .map_err(|error| load.context(error, &up_to_line(record), None, None)),
+                    _ => Ok(()),
+                }
+            };
         while reader.read(&mut record)? {
             if self.next_in_batch == ROWS_PER_CHECK {
                 load.check_cancelled()?;
-                check(&mut checked, &record)?;
+                check(&mut checked, &mut rows, &record)?;
                 load.cancellation.note_rows(count);
                 if load.defaults.differ() {
                     self.batch = load.defaults.rows(ROWS_PER_CHECK)?;
@@ -241,13 +251,15 @@ impl<'a> Records<'a> {
             if let Some((_, rows)) = &mut checked {
                 rows.push(&load.shape.layout, &[], &row)?;
             }
-            rows.insert(&row)
-                .map_err(|error| load.context(error, &at_line(&record), None, None))?;
+            if !is_computed {
+                rows.insert(&row)
+                    .map_err(|error| load.context(error, &at_line(&record), None, None))?;
+            }
             self.next_in_batch += 1;
             count += 1;
         }
         load.check_cancelled()?;
-        check(&mut checked, &record)?;
+        check(&mut checked, &mut rows, &record)?;
         rows.finish()?;
         Ok(count)
     }
@@ -271,7 +283,7 @@ impl<'a> Records<'a> {
             };
             let value = value.map_err(|error| load.context(error, &at_line(record), Some(&column.name), None))?;
             let Some(value) = value else {
-                if column.is_nullable {
+                if column.is_nullable || column.generated.is_some() {
                     continue;
                 }
                 let error = null_violation(&load.shape, position);
@@ -284,6 +296,7 @@ impl<'a> Records<'a> {
                 value,
                 &mut self.scratch,
                 &mut self.vector,
+                load.zone,
             );
             put.map_err(|error| load.context(error, &at_line(record), Some(&column.name), Some(value)))?;
         }
@@ -324,6 +337,7 @@ fn put(
     value: &str,
     scratch: &mut Vec<u8>,
     vector: &mut Vec<f32>,
+    zone: Zone,
 ) -> Result<()> {
     match sql_type {
         SqlType::Boolean => writer.bool(position, text::parse_bool(value)?),
@@ -349,7 +363,7 @@ fn put(
         }
         SqlType::Date => writer.i32(position, text::parse_date(value)?),
         SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
-        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz(value)?),
+        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
         SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
         SqlType::Vector(dimensions) => {
             vector.clear();
@@ -365,12 +379,14 @@ fn put(
 /// # Errors
 /// What a row may violate, with `place`.
 pub fn write_batch(load: &Load, rows: &mut Written<'_>, batch: &RecordBatch, place: &str) -> Result<()> {
+    let mut batch = batch.clone();
     if let Some(rules) = &load.rules {
-        rules
-            .check(&load.shape, batch, 0)
-            .map_err(|error| load.context(error, place, None, None))?;
+        let checked = rules
+            .complete(&load.shape, &batch, 0)
+            .and_then(|batch| rules.check(&load.shape, &batch, 0).map(|()| batch));
+        batch = checked.map_err(|error| load.context(error, place, None, None))?;
     }
-    let encoder = RowEncoder::new(&load.shape, batch, 0)?;
+    let encoder = RowEncoder::new(&load.shape, &batch, 0)?;
     let mut row = Vec::new();
     for at in 0..batch.num_rows() {
         row.clear();

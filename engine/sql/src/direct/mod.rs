@@ -164,12 +164,12 @@ fn table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
 /// As [`changed_table`], whether the table has a primary key or not: new rows are found by nothing.
 fn table_to_insert(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
     match names.resolve(&reference(target.name).ok()?).ok()? {
-        Object::Table(table) if table.checks.is_empty() => Some(names.shape(&table)),
+        Object::Table(table) if table.has_no_rules() => Some(names.shape(&table)),
         _ => None,
     }
 }
 
 /// As [`table`], if nothing but types and keys says what its rows may be.
 fn changed_table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
-    table(names, target).filter(|shape| shape.descriptor.checks.is_empty())
+    table(names, target).filter(|shape| shape.descriptor.has_no_rules())
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result};
 use aion_catalog::descriptor::Identity;
 use aion_catalog::row::{RowReader, RowWriter};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{ArrayRef, BinaryArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -233,12 +233,18 @@ impl Put {
         }
     }
 
-    /// The new values of the rows with these keys. None when the values are unfit.
+    /// The new values of the rows with these keys, for a session with a zone. None when the values are unfit.
     ///
     /// # Errors
     /// When the rows cannot be read.
-    pub fn source(&self, keys: &[Vec<u8>], values: &[Value], transaction: &Transaction) -> Result<Option<PutRows>> {
-        let now = Value::Timestamp(transaction.begun_at_micros());
+    pub fn source(
+        &self,
+        keys: &[Vec<u8>],
+        values: &[Value],
+        transaction: &Transaction,
+        zone: Zone,
+    ) -> Result<Option<PutRows>> {
+        let now = Now::new(transaction.begun_at_micros(), zone)?;
         if self.is_plain
             && let Some(rows) = self.encoded(keys, values, &now, transaction)?
         {
@@ -337,7 +343,7 @@ impl Put {
         &self,
         keys: &[Vec<u8>],
         values: &[Value],
-        now: &Value,
+        now: &Now,
         transaction: &Transaction,
     ) -> Result<Option<Vec<Encoded>>> {
         let layout = &self.shape().layout;
@@ -411,13 +417,13 @@ impl Put {
         source: &'a Source,
         position: usize,
         values: &'a [Value],
-        now: &'a Value,
+        now: &'a Now,
     ) -> Option<Cow<'a, Value>> {
+        let sql_type = self.shape().layout.sql_type(position);
         let value = match source {
-            Source::Now => now,
+            Source::Now => now.of(sql_type),
             source => source.value(values)?,
         };
-        let sql_type = self.shape().layout.sql_type(position);
         let value = match integer(value) {
             Some(number) if is_integer(sql_type) => Cow::Owned(of_width(number, sql_type)?),
             Some(_) => return None,
@@ -436,7 +442,7 @@ impl Put {
         }
     }
 
-    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value], now: &Value) -> Result<Option<PutRows>> {
+    fn new_rows(&self, rows: &[Vec<Source>], values: &[Value], now: &Now) -> Result<Option<PutRows>> {
         let layout = &self.shape().layout;
         let mut columns = Vec::with_capacity(layout.len());
         for position in 0..layout.len() {
@@ -504,6 +510,28 @@ fn stored(expr: &ast::Expr, sql_type: SqlType, parameters: &mut Parameters<'_>) 
     }
 }
 
+/// When the transaction began: as a moment, and as clocks showed it.
+struct Now {
+    moment: Value,
+    local: Value,
+}
+
+impl Now {
+    fn new(moment: i64, zone: Zone) -> Result<Self> {
+        Ok(Self {
+            moment: Value::Timestamp(moment),
+            local: Value::Timestamp(zone.to_local(moment)?),
+        })
+    }
+
+    fn of(&self, sql_type: SqlType) -> &Value {
+        match sql_type {
+            SqlType::Timestamp => &self.local,
+            _ => &self.moment,
+        }
+    }
+}
+
 /// `CURRENT_TIMESTAMP`, and `now()`.
 fn is_now(call: &ast::Function) -> bool {
     let [ast::ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else {
@@ -558,9 +586,9 @@ fn of_width(number: i64, sql_type: SqlType) -> Option<Value> {
 }
 
 /// The value as the column's type; None when that is more than a matter of an integer's width.
-fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value], now: &Value) -> Result<Option<ScalarValue>> {
+fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value], now: &Now) -> Result<Option<ScalarValue>> {
     let value = match source {
-        Source::Now => Some(now),
+        Source::Now => Some(now.of(sql_type)),
         source => source.value(values),
     };
     let Some(value) = value else {

@@ -21,6 +21,7 @@ use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned, note_parameter};
 use crate::references::{Ties, Touched};
+use crate::session::named_columns;
 use crate::table::{KEY_COLUMN, Table, TableShape};
 
 /// A planned change.
@@ -226,7 +227,9 @@ fn too_many_expressions() -> Error {
 /// being named.
 fn default_values(shape: &TableShape) -> Result<(Vec<ast::ObjectName>, Option<Box<ast::Query>>)> {
     let columns = &shape.descriptor.columns;
-    let plain = columns.iter().find(|column| column.identity.is_none());
+    let plain = columns
+        .iter()
+        .find(|column| column.identity.is_none() && column.generated.is_none());
     let Some(column) = plain.or(columns.first()) else {
         return Err(Error::unsupported("a row of a table without columns"));
     };
@@ -351,6 +354,16 @@ pub fn assigned(shape: &TableShape, assignments: Vec<ast::Assignment>, text: &st
         assignment::check_literal(&value, &shape.descriptor.columns[position], text)?;
         identity::check_assigned(&shape.descriptor.columns[position], &value)?;
         assigned[position] = Some(with_default(value, shape, position)?);
+    }
+    // What is computed of a column changes with it; what it becomes is computed when the row is known.
+    for (position, column) in shape.descriptor.columns.iter().enumerate() {
+        let Some(generated) = &column.generated else { continue };
+        let bases = named_columns(&parse::parse_expression(generated)?);
+        let is_changed = |name: &String| shape.descriptor.position(name).is_some_and(|at| assigned[at].is_some());
+        assigned[position] = match bases.iter().any(is_changed) {
+            true => Some(parse::parse_expression("NULL")?),
+            false => None,
+        };
     }
     Ok(assigned)
 }

@@ -24,7 +24,7 @@ use super::Change;
 use super::conflict::{Arbiter, ORDINAL};
 use super::encode::RowEncoder;
 use super::row_index::RowIndex;
-use super::write::{Step, check};
+use super::write::{Step, checked};
 use crate::table::{BatchBuilder, TableShape};
 use crate::transaction::Transaction;
 
@@ -66,8 +66,8 @@ impl Proposed {
             .map(|arbiter| Deciding::new(arbiter, &change.shape))
             .collect::<Result<Vec<_>>>()?;
         for batch in source {
-            check(change, batch, 0)?;
-            let encoder = RowEncoder::new(&change.shape, batch, 0)?;
+            let batch = checked(change, batch, 0)?;
+            let encoder = RowEncoder::new(&change.shape, &batch, 0)?;
             for row in 0..batch.num_rows() {
                 let mut bytes = Vec::new();
                 encoder.encode(row, &mut bytes)?;

@@ -1,4 +1,7 @@
-//! What each row of a table must fulfil beside its types and keys: CHECK constraints.
+//! What each row of a table is beside what is written into it: its generated columns, and what it must fulfil, CHECK constraints.
+//!
+//! Generated columns are computed from the others of their row, whatever stands in their place, when all of these are known: before conditions
+//! are looked at, keys are made and rows are encoded. No two of them see each other.
 //!
 //! They are planned with a statement as expressions over the columns of its table, and computed for many rows at a time, before any
 //! of them is written. A row for which a condition is false is refused; NULL is not false. What is told is what PostgreSQL tells,
@@ -9,9 +12,11 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::TableDescriptor;
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::compute::{filter_record_batch, take};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::physical_plan::PhysicalExpr;
 
@@ -26,7 +31,16 @@ const SHOWN_BYTES_MAX: usize = 64;
 /// See the module's header.
 #[derive(Debug)]
 pub struct RowRules {
+    generated: Vec<Generated>,
     checks: Vec<Check>,
+}
+
+/// A column that is computed.
+#[derive(Debug)]
+struct Generated {
+    position: usize,
+    sql_type: SqlType,
+    expression: Arc<dyn PhysicalExpr>,
 }
 
 #[derive(Debug)]
@@ -36,14 +50,25 @@ struct Check {
 }
 
 impl RowRules {
-    /// The rules of a table, whose conditions `plan` makes from their texts; None where it has none.
+    /// The rules of a table, whose conditions `plan` makes from their texts, and `compute` its columns' values; None where it has none.
     ///
     /// # Errors
-    /// As `plan`.
+    /// As `plan` and `compute`.
     pub fn new(
         table: &TableDescriptor,
         plan: impl Fn(&str) -> Result<Arc<dyn PhysicalExpr>>,
+        compute: impl Fn(&ColumnDescriptor, &str) -> Result<Arc<dyn PhysicalExpr>>,
     ) -> Result<Option<Arc<Self>>> {
+        let mut generated = Vec::new();
+        for (position, column) in table.columns.iter().enumerate() {
+            if let Some(text) = &column.generated {
+                generated.push(Generated {
+                    position,
+                    sql_type: column.sql_type,
+                    expression: compute(column, text)?,
+                });
+            }
+        }
         let check = |check: &aion_catalog::descriptor::CheckDescriptor| {
             Ok(Check {
                 name: check.name.clone(),
@@ -52,7 +77,77 @@ impl RowRules {
         };
         let mut checks = table.checks.iter().map(check).collect::<Result<Vec<_>>>()?;
         checks.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok((!checks.is_empty()).then(|| Arc::new(Self { checks })))
+        let has_none = generated.is_empty() && checks.is_empty();
+        Ok((!has_none).then(|| Arc::new(Self { generated, checks })))
+    }
+
+    /// Whether a row has values that are computed.
+    pub fn has_generated(&self) -> bool {
+        !self.generated.is_empty()
+    }
+
+    /// The rows of a batch, whose columns from `first` on are the table's, with their generated columns.
+    ///
+    /// # Errors
+    /// What an expression may fail with.
+    pub fn complete(&self, shape: &TableShape, batch: &RecordBatch, first: usize) -> Result<RecordBatch> {
+        if self.generated.is_empty() {
+            return Ok(batch.clone());
+        }
+        let computed = self.computed(&rows_of(shape, batch, first)?)?;
+        self.replaced(batch, first, computed)
+    }
+
+    /// As [`RowRules::complete`], of some rows; what is computed of the others is NULL.
+    ///
+    /// # Errors
+    /// What an expression may fail with.
+    pub fn complete_some(
+        &self,
+        shape: &TableShape,
+        batch: &RecordBatch,
+        first: usize,
+        some: &BooleanArray,
+    ) -> Result<RecordBatch> {
+        if self.generated.is_empty() {
+            return Ok(batch.clone());
+        }
+        let failed = |error: ArrowError| translate(error.into(), "");
+        let rows = filter_record_batch(&rows_of(shape, batch, first)?, some).map_err(failed)?;
+        let mut next = 0_u64;
+        let places = some.iter().map(|is_one| {
+            let place = (is_one == Some(true)).then_some(next);
+            next += u64::from(place.is_some());
+            place
+        });
+        let places: UInt64Array = places.collect();
+        let computed = self.computed(&rows)?;
+        let computed = computed.iter().map(|array| take(array, &places, None).map_err(failed));
+        self.replaced(batch, first, computed.collect::<Result<_>>()?)
+    }
+
+    fn computed(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let computed = self.generated.iter().map(|generated| {
+            let value = generated.expression.evaluate(rows);
+            let array = value.and_then(|value| value.into_array(rows.num_rows()));
+            canonical(&array.map_err(|error| translate(error, ""))?, generated.sql_type)
+        });
+        computed.collect()
+    }
+
+    fn replaced(&self, batch: &RecordBatch, first: usize, computed: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let mut columns = batch.columns().to_vec();
+        let mut fields: Vec<FieldRef> = batch.schema().fields().iter().cloned().collect();
+        for (generated, array) in self.generated.iter().zip(computed) {
+            let at = first + generated.position;
+            // A place that nothing was given for may have no type.
+            let field = fields[at].as_ref().clone().with_data_type(array.data_type().clone());
+            fields[at] = Arc::new(field.with_nullable(true));
+            columns[at] = array;
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+            .map_err(|error| Error::internal(format!("computed columns do not fit their rows: {error}")))
     }
 
     /// Whether all rows of a batch, whose columns from `first` on are the table's, fulfil the rules.

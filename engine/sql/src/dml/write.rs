@@ -47,8 +47,8 @@ pub enum Ran {
 pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>, waiting: &Waiting) -> Result<Ran> {
     all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
         source.iter().try_for_each(|batch| match change.kind {
-            ChangeKind::Insert => check(change, batch, 0).and_then(|()| writer.insert(batch)),
-            ChangeKind::Update => check(change, batch, 1).and_then(|()| writer.update(batch)),
+            ChangeKind::Insert => checked(change, batch, 0).and_then(|batch| writer.insert(&batch)),
+            ChangeKind::Update => checked(change, batch, 1).and_then(|batch| writer.update(&batch)),
             ChangeKind::Delete => writer.delete(batch),
         })
     })
@@ -123,8 +123,8 @@ pub fn run_steps(
     waiting: &Waiting,
 ) -> Result<Ran> {
     all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
-        updated.iter().try_for_each(|batch| check(change, batch, 1))?;
-        writer.steps(steps, updated)
+        let updated = updated.iter().map(|batch| checked(change, batch, 1));
+        writer.steps(steps, &updated.collect::<Result<Vec<_>>>()?)
     })
 }
 
@@ -144,15 +144,17 @@ pub fn run_merge(
     })
 }
 
-/// Whether all rows of a batch, whose columns from `first` on are the table's, fulfil the rules of a change.
+/// The rows of a batch, whose columns from `first` on are the table's, with what is computed of them; all of them fulfil the rules of a change.
 ///
 /// # Errors
-/// 23514, and what a condition may fail with.
-pub fn check(change: &Change, batch: &RecordBatch, first: usize) -> Result<()> {
-    match &change.rules {
-        Some(rules) => rules.check(&change.shape, batch, first),
-        None => Ok(()),
-    }
+/// 23514, and what a condition or an expression may fail with.
+pub fn checked(change: &Change, batch: &RecordBatch, first: usize) -> Result<RecordBatch> {
+    let Some(rules) = &change.rules else {
+        return Ok(batch.clone());
+    };
+    let batch = rules.complete(&change.shape, batch, first)?;
+    rules.check(&change.shape, &batch, first)?;
+    Ok(batch)
 }
 
 struct Writer<'a> {
@@ -293,12 +295,15 @@ impl<'a> Writer<'a> {
 
     fn merge(&mut self, merge: &Merge, batch: &RecordBatch) -> Result<()> {
         let pairs = Pairs::new(merge, batch)?;
+        let mut batch = batch.clone();
         if let Some(rules) = &merge.rules {
             let is_written = |row| matches!(pairs.action(row), Action::Insert | Action::Update);
             let written: BooleanArray = (0..batch.num_rows()).map(|row| Some(is_written(row))).collect();
-            let written = filter_record_batch(batch, &written).map_err(|error| translate(error.into(), ""))?;
+            batch = rules.complete_some(self.shape, &batch, Pairs::VALUES, &written)?;
+            let written = filter_record_batch(&batch, &written).map_err(|error| translate(error.into(), ""))?;
             rules.check(self.shape, &written, Pairs::VALUES)?;
         }
+        let batch = &batch;
         let encoder = RowEncoder::new(self.shape, batch, Pairs::VALUES)?;
         for row in 0..batch.num_rows() {
             match pairs.action(row) {

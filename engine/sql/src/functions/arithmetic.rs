@@ -41,7 +41,7 @@ impl AnalyzerRule for CheckIntegers {
 /// Every expression of a plan, from the leaves up; names of columns stay.
 pub(super) fn rewrite(
     plan: LogicalPlan,
-    change: fn(Expr, &DFSchema) -> Transformed<Expr>,
+    change: impl Fn(Expr, &DFSchema) -> Transformed<Expr>,
 ) -> Result<Transformed<LogicalPlan>> {
     plan.transform_up_with_subqueries(|plan| {
         let mut schema = merge_schema(&plan.inputs());

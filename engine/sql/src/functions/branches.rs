@@ -3,8 +3,12 @@
 //! DataFusion says that it is the type of the first place, until the plan is analyzed; what is asked for before, the columns of the result
 //! and what a value is cast to, was wrong: `CASE WHEN false THEN 1 ELSE 2.5 END` was 2, and `SELECT 1 UNION ALL SELECT 2.5` had a 2.
 
+use std::sync::Arc;
+
+use aion_catalog::SqlType;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_expression;
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
@@ -19,7 +23,7 @@ use super::retyped::{recomputed, retyped_node};
 pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
     recomputed(plan.transform_up_with_subqueries(|plan| match plan {
         LogicalPlan::Union(union) if !is_settled(&union) => {
-            TypeCoercionRewriter::coerce_union(union).map(Transformed::yes)
+            TypeCoercionRewriter::coerce_union(with_moments(union)?).map(Transformed::yes)
         }
         LogicalPlan::Values(Values { schema, values }) => {
             let rows = values.into_iter().map(|row| {
@@ -39,6 +43,47 @@ pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         plan => retyped_node(plan, settled),
     })?)
+}
+
+/// Whether the one type of all is that of moments: of these, dates and timestamps PostgreSQL prefers it, and DataFusion does not where
+/// there is a date.
+fn are_moments<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
+    let is_time =
+        |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Null);
+    let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+    types.clone().all(is_time) && types.into_iter().any(is_moment)
+}
+
+/// The queries of a UNION, which give moments where one of them does, and the others times.
+fn with_moments(mut union: Union) -> Result<Union> {
+    let width = union.schema.fields().len();
+    let type_of = |input: &LogicalPlan, at: usize| Some(input.schema().fields().get(at)?.data_type().clone());
+    let is_moment = |at: usize| {
+        let types: Vec<DataType> = union.inputs.iter().filter_map(|input| type_of(input, at)).collect();
+        are_moments(types.iter())
+    };
+    let wanted: Vec<bool> = (0..width).map(is_moment).collect();
+    let moment = SqlType::TimestampTz.to_arrow();
+    for input in &mut union.inputs {
+        let is_other = |at: usize| wanted[at] && type_of(input, at).is_some_and(|of| of != moment && !of.is_null());
+        if !(0..width).any(is_other) {
+            continue;
+        }
+        let exprs = (0..width).map(|at| {
+            let column = Column::from(input.schema().qualified_field(at));
+            let name = column.name.clone();
+            match is_other(at) {
+                true => cast(Expr::Column(column), moment.clone()).alias(name),
+                false => Expr::Column(column),
+            }
+        });
+        let exprs: Vec<Expr> = exprs.collect();
+        *input = LogicalPlanBuilder::from(input.as_ref().clone())
+            .project(exprs)?
+            .build()
+            .map(Arc::new)?;
+    }
+    Ok(union)
 }
 
 fn is_settled(union: &Union) -> bool {
@@ -65,7 +110,11 @@ fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
     ) else {
         return Transformed::no(Expr::Case(case));
     };
-    let Some(one) = get_coerce_type_for_case_expression(&thens, otherwise.as_ref()) else {
+    let one = match are_moments(thens.iter().chain(&otherwise)) {
+        true => Some(SqlType::TimestampTz.to_arrow()),
+        false => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
+    };
+    let Some(one) = one else {
         return Transformed::no(Expr::Case(case));
     };
     let mut is_changed = false;

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
+use super::time_zone::{label, session_zone};
 use crate::cells::{Cells, canonical};
 use crate::error::wrap;
 
@@ -64,10 +65,12 @@ impl ScalarUDFImpl for Build {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let zone = session_zone(&args.config_options);
         let mut columns: Vec<(ArrayRef, SqlType)> = Vec::with_capacity(args.args.len());
         for (value, field) in args.args.iter().zip(&args.arg_fields) {
             let sql_type = SqlType::from_field(field).map_err(wrap)?;
             let array = canonical(&value.to_array(args.number_rows)?, sql_type).map_err(wrap)?;
+            let array = label(&array, zone);
             columns.push((array, sql_type));
         }
         let cells: Option<Vec<_>> = columns

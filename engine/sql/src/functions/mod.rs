@@ -19,6 +19,7 @@ mod vector;
 pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
+pub(crate) use time_zone::{Zones, label, shown};
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
 
@@ -69,5 +70,6 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(rounding::RoundCasts),
         Arc::new(subquery::Membership),
         Arc::new(subquery::OneRow),
+        Arc::new(time_zone::InZone),
     ]
 }

@@ -12,9 +12,9 @@
 
 use std::sync::Arc;
 
-use aion_catalog::{SqlType, Value, text};
+use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::arrow::array::{Array, AsArray, new_empty_array};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -25,11 +25,12 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    Signature, Volatility, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::time_zone::{literal_zone, session_zone};
 use crate::error::wrap;
 use crate::session::scalar;
 
@@ -93,17 +94,20 @@ impl AnalyzerRule for FillLiterals {
     }
 }
 
-/// A text literal as a value of the other side's type; None where there is nothing to do.
+/// A text literal as a value of the other side's type, a time beside a moment as one; None where there is nothing to do.
 fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else {
-        return Ok(None);
+        return Ok(as_moment(literal, other, schema));
     };
     // What has no type here, an outer column or an interval, is left to DataFusion.
     let Ok((_, field)) = other.to_field(schema) else {
         return Ok(None);
     };
     if let Some(item) = item_of(field.data_type()) {
-        return Ok(Some(Expr::Literal(read_array(item, text)?, None)));
+        if item == SqlType::TimestampTz {
+            return Ok(Some(cast(literal.clone(), field.data_type().clone())));
+        }
+        return Ok(Some(Expr::Literal(read_array(item, text, Zone::UTC)?, None)));
     }
     let Ok(sql_type) = SqlType::from_field(&field) else {
         return Ok(None);
@@ -118,12 +122,24 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
             Ok((!is_bare).then(|| Expr::Literal(ScalarValue::Utf8(Some(bare.to_owned())), None)))
         }
         SqlType::Text | SqlType::Varchar(_) | SqlType::Json | SqlType::Vector(_) => Ok(None),
+        // What it is depends on the session's zone, which the analyzer's rules know.
+        SqlType::TimestampTz => Ok(Some(cast(literal.clone(), sql_type.to_arrow()))),
         sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
         sql_type => {
             let value = Value::text_in(&sql_type, text).map_err(wrap)?;
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
     }
+}
+
+/// A date or timestamp beside a moment as one, of the same unit: DataFusion makes nanoseconds of both, which end in 2262, and where it is
+/// a date, times without a zone.
+fn as_moment(time: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+    let is_local = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
+    other.get_type(schema).ok().filter(is_moment)?;
+    time.get_type(schema).ok().filter(is_local)?;
+    Some(cast(time.clone(), SqlType::TimestampTz.to_arrow()))
 }
 
 /// A numeric with as many digits before and behind the point as its text has.
@@ -168,11 +184,11 @@ fn item_of(data_type: &DataType) -> Option<SqlType> {
     }
 }
 
-fn read_array(item: SqlType, text: &str) -> Result<ScalarValue> {
+fn read_array(item: SqlType, text: &str, zone: Zone) -> Result<ScalarValue> {
     let elements = text::parse_array(text).map_err(wrap)?.into_iter().map(|element| {
         let value = match element {
             None => Value::Null,
-            Some(element) => Value::text_in(&item, &element).map_err(wrap)?,
+            Some(element) => Value::text_in_zone(&item, &element, zone).map_err(wrap)?,
         };
         scalar(&item, &value).map_err(wrap)
     });
@@ -188,8 +204,9 @@ fn read_array(item: SqlType, text: &str) -> Result<ScalarValue> {
 pub struct ReadText;
 
 impl AnalyzerRule for ReadText {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite(plan, &|expr, schema| Ok(read(expr, schema)))
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+        let zone = literal_zone(options);
+        rewrite(plan, &|expr, schema| read(expr, schema, zone))
     }
 
     fn name(&self) -> &str {
@@ -218,9 +235,9 @@ fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     let Expr::Cast(Cast { expr: inner, field }) = &expr else {
-        return Transformed::no(expr);
+        return Ok(Transformed::no(expr));
     };
     let item = item_of(field.data_type());
     let sql_type = match item {
@@ -228,7 +245,7 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         None => SqlType::from_field(field),
     };
     let Ok(sql_type) = sql_type else {
-        return Transformed::no(expr);
+        return Ok(Transformed::no(expr));
     };
     let is_ours = matches!(
         sql_type,
@@ -243,19 +260,36 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             | SqlType::Numeric { .. }
     );
     if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
-        return Transformed::no(expr);
+        return Ok(Transformed::no(expr));
     }
-    match inner.get_type(schema) {
+    if sql_type == SqlType::TimestampTz
+        && let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &**inner
+    {
+        // The moment is that of the zone in which it was written, whatever the session's is when it is computed.
+        let read = match item {
+            Some(item) => read_array(item, text, zone)?,
+            None => {
+                let value = Value::text_in_zone(&sql_type, text, zone).map_err(wrap)?;
+                scalar(&sql_type, &value).map_err(wrap)?
+            }
+        };
+        return Ok(Transformed::yes(Expr::Literal(read, None)));
+    }
+    let volatility = match sql_type {
+        SqlType::TimestampTz => Volatility::Stable,
+        _ => Volatility::Immutable,
+    };
+    Ok(match inner.get_type(schema) {
         Ok(from) if is_text(&from) => {
             let function = ScalarUDF::from(TextIn {
                 sql_type,
                 is_array: item.is_some(),
-                signature: Signature::any(1, Volatility::Immutable),
+                signature: Signature::any(1, volatility),
             });
             Transformed::yes(function.call(vec![(**inner).clone()]))
         }
         _ => Transformed::no(expr),
-    }
+    })
 }
 
 /// A text read as PostgreSQL reads the type.
@@ -294,19 +328,23 @@ impl ScalarUDFImpl for TextIn {
         let Some(argument) = args.args.first() else {
             return exec_err!("text_in takes an argument");
         };
+        let zone = match self.sql_type {
+            SqlType::TimestampTz => session_zone(&args.config_options),
+            _ => Zone::UTC,
+        };
         let read = |text: Option<&str>| -> Result<ScalarValue> {
             let value = match text {
                 None if self.is_array => return ScalarValue::try_from(&self.return_type(&[])?),
-                Some(text) if self.is_array => return read_array(self.sql_type, text),
+                Some(text) if self.is_array => return read_array(self.sql_type, text, zone),
                 None => Value::Null,
-                Some(text) => Value::text_in(&self.sql_type, text).map_err(wrap)?,
+                Some(text) => Value::text_in_zone(&self.sql_type, text, zone).map_err(wrap)?,
             };
             scalar(&self.sql_type, &value).map_err(wrap)
         };
         if let ColumnarValue::Scalar(ScalarValue::Utf8(text)) = argument {
             return Ok(ColumnarValue::Scalar(read(text.as_deref())?));
         }
-        let texts = cast(&argument.to_array(args.number_rows)?, &DataType::Utf8)?;
+        let texts = cast_array(&argument.to_array(args.number_rows)?, &DataType::Utf8)?;
         if texts.is_empty() {
             return Ok(ColumnarValue::Array(new_empty_array(&self.return_type(&[])?)));
         }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use aion_catalog::SqlType;
+use aion_catalog::{SqlType, Zone};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -23,6 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::rewrite;
+use super::time_zone::{label, session_zone};
 use crate::cells::{Cells, canonical};
 use crate::error::wrap;
 
@@ -60,7 +61,12 @@ fn written(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         Ok(SqlType::Char(length)) => Some(Way::Strip(length)),
         _ => None,
     };
-    let call = |way: Way, inner: Expr| ScalarUDF::from(TextOut::new(way)).call(vec![inner]);
+    // Clocks differ from session to session.
+    let volatility = match &from {
+        DataType::Timestamp(_, Some(_)) => Volatility::Stable,
+        _ => Volatility::Immutable,
+    };
+    let call = |way: Way, inner: Expr| ScalarUDF::from(TextOut::new(way, volatility)).call(vec![inner]);
     let text = match is_ours(&from) {
         true => call(Way::Write, (**inner).clone()),
         false if shortened.is_none() => return Transformed::no(expr),
@@ -94,16 +100,16 @@ struct TextOut {
 }
 
 impl TextOut {
-    fn new(way: Way) -> Self {
+    fn new(way: Way, volatility: Volatility) -> Self {
         Self {
             way,
-            signature: Signature::any(1, Volatility::Immutable),
+            signature: Signature::any(1, volatility),
         }
     }
 
-    fn compute(&self, array: &ArrayRef) -> Result<ArrayRef> {
+    fn compute(&self, array: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
         match self.way {
-            Way::Write => texts(array),
+            Way::Write => texts(array, zone),
             Way::Cut(length) => Ok(shortened(array, |text| first_characters(text, length))),
             Way::Strip(length) => Ok(shortened(array, |text| {
                 first_characters(text, length).trim_end_matches(' ')
@@ -141,20 +147,21 @@ impl ScalarUDFImpl for TextOut {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let zone = session_zone(&args.config_options);
         match args.args.as_slice() {
             [ColumnarValue::Scalar(scalar)] => {
-                let text = self.compute(&scalar.to_array()?)?;
+                let text = self.compute(&scalar.to_array()?, zone)?;
                 Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&text, 0)?))
             }
-            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.compute(array)?)),
+            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.compute(array, zone)?)),
             _ => exec_err!("text_out takes an argument"),
         }
     }
 }
 
-fn texts(array: &ArrayRef) -> Result<ArrayRef> {
+fn texts(array: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
     let sql_type = SqlType::from_arrow(array.data_type()).map_err(wrap)?;
-    let array = canonical(array, sql_type).map_err(wrap)?;
+    let array = label(&canonical(array, sql_type).map_err(wrap)?, zone);
     let Some(cells) = Cells::of(&array, sql_type) else {
         return exec_err!("a column of type {sql_type} has another layout");
     };

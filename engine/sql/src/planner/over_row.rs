@@ -1,14 +1,14 @@
-//! Expressions over one row of a table, by their texts: CHECK constraints, the conditions of partial indexes, and what indexes are over.
+//! Expressions over one row of a table, by their texts: CHECK constraints, generated columns, the conditions of partial indexes, and what indexes are over.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
-use aion_catalog::descriptor::IndexDescriptor;
+use aion_catalog::descriptor::{ColumnDescriptor, IndexDescriptor};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::{unnormalize_col, unnormalize_cols};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction_owned;
@@ -18,9 +18,10 @@ use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::sqlparser::ast;
 
 use super::{BeyondRow, Names};
-use crate::dml::{RowRules, TARGET, normalize, select, target_as};
+use crate::dml::{RowRules, TARGET, assigned_type, normalize, select, target_as};
 use crate::error::translate;
 use crate::parse;
+use crate::session::{converts_by_itself, named_columns};
 use crate::table::{Expression, Formula, Formulas, Table, TableShape, computed_columns, has_formulas};
 
 /// What an expression is for: what is said of one that cannot be.
@@ -29,6 +30,7 @@ enum Purpose {
     Check,
     Predicate,
     Expression,
+    Generation,
 }
 
 /// An expression, and the columns that it is over.
@@ -46,10 +48,53 @@ impl Names<'_> {
     /// # Errors
     /// 42xxx for a condition that is none over the table's columns.
     pub fn row_rules(&self, shape: &Arc<TableShape>) -> Result<Option<Arc<RowRules>>> {
-        RowRules::new(&shape.descriptor, |text| {
+        let check = |text: &str| {
             let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Check)?;
             self.physical(expr, &schema)
+        };
+        RowRules::new(&shape.descriptor, check, |column, text| {
+            let text = format!("CAST(({text}) AS {})", assigned_type(column.sql_type));
+            let Analyzed { expr, schema } = self.analyzed(shape, &text, Purpose::Generation)?;
+            self.physical(expr, &schema)
         })
+    }
+
+    /// That a column can be generated from an expression.
+    ///
+    /// # Errors
+    /// 42P17 for one that is not immutable or names a generated column, 42804 for one of another type, 42xxx.
+    pub fn check_generated(&self, shape: &Arc<TableShape>, column: &ColumnDescriptor, text: &str) -> Result<()> {
+        let parsed = parse::parse_expression(text)?;
+        let names = named_columns(&parsed);
+        let generated = shape.descriptor.columns.iter().filter(|of| of.generated.is_some());
+        if let Some(other) = generated.into_iter().find(|of| names.contains(&of.name)) {
+            return Err(Error::invalid(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!(
+                    "cannot use generated column \"{}\" in column generation expression",
+                    other.name
+                ),
+            )
+            .with_detail("A generated column cannot reference another generated column."));
+        }
+        let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Generation)?;
+        let is_literal = matches!(parsed, ast::Expr::Value(_));
+        let Ok(found) = SqlType::from_arrow(&expr.get_type(&schema).map_err(|error| translate(error, ""))?) else {
+            return Ok(());
+        };
+        match is_literal || converts_by_itself(found, column.sql_type) {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{}\" is of type {} but default expression is of type {}",
+                    column.name,
+                    column.sql_type.base_name(),
+                    found.base_name()
+                ),
+            )
+            .with_hint("You will need to rewrite or cast the expression.")),
+        }
     }
 
     /// With what is computed for its indexes. Where that cannot be planned, whoever needs it is told.
@@ -174,6 +219,48 @@ impl Names<'_> {
         })
     }
 
+    /// The literals of an expression over the rows of a table, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals_over_row(&self, shape: &Arc<TableShape>, text: &str) -> Result<Vec<ScalarValue>> {
+        self.literals(self.over_row(shape, vec![parse::parse_expression(text)?], None)?)
+    }
+
+    /// The literals of the DEFAULT of a column of some type, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals_of_default(&self, text: &str, sql_type: SqlType) -> Result<Vec<ScalarValue>> {
+        let names = self.within_view(self.search_path);
+        let cast = parse::parse_expression(&format!("CAST(({text}) AS {sql_type})"))?;
+        let statement = select(vec![ast::SelectItem::UnnamedExpr(cast)], Vec::new(), None)?;
+        self.literals(names.plan(statement, Vec::new(), "")?.plan)
+    }
+
+    /// The literals of a plan, as the analyzer leaves them.
+    ///
+    /// # Errors
+    /// 42xxx.
+    pub fn literals(&self, plan: LogicalPlan) -> Result<Vec<ScalarValue>> {
+        let failed = |error| translate(error, "");
+        let config = self.state.config_options();
+        let plan = self.state.analyzer().execute_and_check(plan, config, |_, _| {});
+        let mut found = Vec::new();
+        let walked = plan.map_err(failed)?.apply_with_subqueries(|plan| {
+            plan.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::Literal(value, _) = expr {
+                        found.push(value.clone());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        walked.map_err(failed)?;
+        Ok(found)
+    }
+
     /// An expression over the columns of a table; a condition, where the purpose wants one.
     fn analyzed(&self, shape: &Arc<TableShape>, text: &str, purpose: Purpose) -> Result<Analyzed> {
         let expr = parse::parse_expression(text)?;
@@ -190,12 +277,13 @@ impl Names<'_> {
         };
         let schema = projection.input.schema().clone();
         let found = condition.get_type(&schema).map_err(failed)?;
-        if purpose != Purpose::Expression && !matches!(found, DataType::Boolean | DataType::Null) {
+        let is_condition = matches!(purpose, Purpose::Check | Purpose::Predicate);
+        if is_condition && !matches!(found, DataType::Boolean | DataType::Null) {
             let named = SqlType::from_arrow(&found).map(|found| found.base_name().to_owned());
             let named = named.unwrap_or_else(|_| found.to_string());
             let clause = match purpose {
                 Purpose::Check => "CHECK",
-                Purpose::Predicate | Purpose::Expression => "WHERE",
+                Purpose::Predicate | Purpose::Expression | Purpose::Generation => "WHERE",
             };
             return Err(Error::invalid(
                 SqlState::DATATYPE_MISMATCH,
@@ -248,6 +336,7 @@ impl Names<'_> {
             Purpose::Check => ("check constraint", "check constraints"),
             Purpose::Predicate => ("index predicate", "index predicates"),
             Purpose::Expression => ("index expression", "index expressions"),
+            Purpose::Generation => ("column generation expression", "column generation expressions"),
         };
         let invalid = |state, what: &str| {
             let message = format!("{what} functions are not allowed in {of_others}");
@@ -270,6 +359,12 @@ impl Names<'_> {
 fn not_immutable(purpose: Purpose) -> Result<()> {
     let what = match purpose {
         Purpose::Check => return Ok(()),
+        Purpose::Generation => {
+            return Err(Error::invalid(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                "generation expression is not immutable",
+            ));
+        }
         Purpose::Predicate => "predicate",
         Purpose::Expression => "expression",
     };

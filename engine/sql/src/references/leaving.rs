@@ -26,7 +26,7 @@ use super::key::as_type;
 use super::referring::Referring;
 use super::tie::{Place, Tie};
 use super::ties::{Tied, Ties};
-use crate::dml::{ColumnEncoder, RowWrites, failing_row, null_violation};
+use crate::dml::{ColumnEncoder, RowEncoder, RowWrites, failing_row, null_violation};
 use crate::table::BatchBuilder;
 use crate::transaction::{Deferred, Transaction, Waiting};
 
@@ -337,29 +337,37 @@ fn changed_row(departure: &Departure, action: Action, table: &Tied, old: &[u8]) 
             },
             _ => false,
         };
-        if !is_set && !column.is_nullable {
+        if !is_set && !column.is_nullable && column.generated.is_none() {
             null.get_or_insert(position);
         }
     }
     writer.finish();
-    check_row(table, &row, null)?;
-    Ok(row)
+    checked_row(table, row, null)
 }
 
-/// NOT NULL and CHECK.
-fn check_row(table: &Tied, bytes: &[u8], null: Option<usize>) -> Result<()> {
+/// The row with what is computed of it, which fulfils NOT NULL and CHECK.
+fn checked_row(table: &Tied, bytes: Vec<u8>, null: Option<usize>) -> Result<Vec<u8>> {
     let shape = &table.shape;
     if null.is_none() && table.rules.is_none() {
-        return Ok(());
+        return Ok(bytes);
     }
     let projection: Vec<usize> = (0..shape.descriptor.columns.len()).collect();
     let schema = crate::dml::unchecked_schema(shape);
     let mut builder = BatchBuilder::with_capacity(&shape.layout, &projection, schema, 1);
-    builder.push(&shape.layout, &[], bytes)?;
+    builder.push(&shape.layout, &[], &bytes)?;
     let batch = builder.finish()?;
     match (null, &table.rules) {
         (Some(position), _) => Err(null_violation(shape, position).with_detail(failing_row(shape, batch.columns(), 0))),
-        (None, Some(rules)) => rules.check(shape, &batch, 0),
-        (None, None) => Ok(()),
+        (None, Some(rules)) => {
+            let batch = rules.complete(shape, &batch, 0)?;
+            rules.check(shape, &batch, 0)?;
+            if !rules.has_generated() {
+                return Ok(bytes);
+            }
+            let mut row = Vec::new();
+            RowEncoder::new(shape, &batch, 0)?.encode(0, &mut row)?;
+            Ok(row)
+        }
+        (None, None) => Ok(bytes),
     }
 }

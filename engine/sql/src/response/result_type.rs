@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result};
 use aion_catalog::types::TYPE_METADATA_KEY;
-use aion_catalog::{SqlType, text};
+use aion_catalog::{SqlType, Zone, text};
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 
 use crate::cells::{Cells, canonical};
+use crate::functions::label;
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,16 +110,16 @@ impl ResultType {
         }
     }
 
-    /// The values of an array as texts, of another type as they are.
+    /// The values of an array as texts, in which moments are shown in a zone; of another type as they are.
     ///
     /// # Errors
     /// XX000 for an array that does not hold them.
-    pub fn carry(self, array: &ArrayRef) -> Result<ArrayRef> {
+    pub fn carry(self, array: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
         match self {
             Self::Oid | Self::Name | Self::Char => Ok(array.clone()),
-            Self::Int2Vector => texts(array, SqlType::SmallInt, &Style::SPACED),
-            Self::OidVector => texts(array, SqlType::BigInt, &Style::SPACED),
-            Self::Array(item) => texts(array, item, &Style::BRACED),
+            Self::Int2Vector => texts(array, SqlType::SmallInt, &Style::SPACED, zone),
+            Self::OidVector => texts(array, SqlType::BigInt, &Style::SPACED, zone),
+            Self::Array(item) => texts(array, item, &Style::BRACED, zone),
         }
     }
 }
@@ -165,13 +166,13 @@ impl Style {
     };
 }
 
-fn texts(array: &ArrayRef, item: SqlType, style: &Style) -> Result<ArrayRef> {
+fn texts(array: &ArrayRef, item: SqlType, style: &Style, zone: Zone) -> Result<ArrayRef> {
     // Whatever the list's offsets are, they become those of a List.
     let item_field = Arc::new(Field::new_list_field(item.to_arrow(), true));
     let list = arrow::compute::cast(array, &DataType::List(item_field))
         .map_err(|error| Error::internal(format!("an array of {item} came as {}: {error}", array.data_type())))?;
     let list = list.as_list::<i32>();
-    let values = canonical(list.values(), item)?;
+    let values = label(&canonical(list.values(), item)?, zone);
     let cells = Cells::of(&values, item).ok_or_else(|| Error::internal("canonical cells are cells"))?;
     let mut texts = StringBuilder::new();
     let (mut line, mut element) = (String::new(), String::new());
@@ -222,7 +223,7 @@ mod tests {
         let field = Field::new("a", lists.data_type().clone(), true);
         let of = ResultType::of(&field).expect("an array");
         assert_eq!((of, of.oid()), (ResultType::Array(SqlType::Text), 1009));
-        let texts = of.carry(&lists).expect("texts");
+        let texts = of.carry(&lists, Zone::UTC).expect("texts");
         let texts = texts.as_string::<i32>();
         assert_eq!(texts.value(0), r#"{a,NULL,"","null","b c","d\"\\,{}"}"#);
         assert!(texts.is_null(1));

@@ -11,6 +11,7 @@
 //! A statement that was planned before, and a transaction that read the table, is refused at its commit (40001) and planned again.
 
 mod constraint;
+mod generation;
 mod identity;
 
 use std::sync::Arc;
@@ -119,6 +120,7 @@ impl Session {
             self.alter(&mut draft, operation)?;
         }
         self.name_sequences(&mut draft.table, catalog)?;
+        self.freeze_table(&mut draft.table, catalog)?;
         self.check_expressions(&draft.table, catalog)?;
         let parents = self.add_foreign_keys(&mut draft)?;
         let alteration = Alteration {
@@ -233,13 +235,18 @@ impl Session {
         draft.wanted.extend(Wanted::of_column(definition));
         let had_key = !draft.table.primary_key.is_empty();
         let checks = draft.table.checks.len();
-        let counted = add_column(&mut draft.table, definition, draft.catalog, draft.text)?;
+        let counted = add_column(&mut draft.table, definition, draft.catalog, draft.text, self.zone())?;
         draft.is_rewritten |= !had_key && !draft.table.primary_key.is_empty();
         let column = draft.table.columns.last().expect("it was just added");
         let (id, is_nullable) = (column.id, column.is_nullable);
         if let Some(counted) = counted {
             // Each row gets a number, by the default that the sequence brings.
             draft.counted.push(counted);
+            draft.is_rewritten = true;
+            return Ok(());
+        }
+        if column.generated.is_some() {
+            // It is computed of what is written.
             draft.is_rewritten = true;
             return Ok(());
         }
@@ -283,7 +290,7 @@ impl Session {
             return Ok(Some(Value::Null));
         };
         let sql_type = table.columns[position].sql_type;
-        let defaults = Defaults::new(&self.engine.state, vec![(position, sql_type, expr)])?;
+        let defaults = Defaults::new(self.state(), vec![(position, sql_type, expr)])?;
         if defaults.differ() {
             return Ok(None);
         }
@@ -350,14 +357,18 @@ impl Session {
                     return draft.change_identity(position, change);
                 }
                 draft.refuse_default_of_identity(position)?;
+                draft.refuse_default_of_generated(position)?;
                 let column = &mut draft.table.columns[position];
-                column.default = Some(default_text(value, column.sql_type)?);
+                column.default = Some(default_text(value, column.sql_type, self.zone())?);
                 Ok(())
             }
             ast::AlterColumnOperation::DropDefault => {
                 draft
                     .refuse_default_of_identity(position)
                     .map_err(|error| error.with_hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."))?;
+                draft.refuse_default_of_generated(position).map_err(|error| {
+                    error.with_hint("Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead.")
+                })?;
                 draft.table.columns[position].default = None;
                 Ok(())
             }
@@ -516,6 +527,7 @@ impl Draft<'_> {
         if is_cascade {
             self.cascaded.push(id);
         }
+        self.drop_generated_of(position, is_cascade)?;
         self.is_rewritten |= self.table.primary_key.contains(&id);
         take_column(&mut self.table, id);
         self.computed.retain(|(computed, _)| *computed != id);
@@ -549,9 +561,14 @@ impl Draft<'_> {
             ));
         }
         let old_name = std::mem::replace(&mut self.table.columns[position].name, new_name.clone());
+        let columns = self.table.columns.iter_mut();
+        let generated = columns.filter_map(|column| column.generated.as_mut());
         let checks = self.table.checks.iter_mut().map(|check| &mut check.expression);
         let indexes = self.table.indexes.iter_mut();
-        for text in checks.chain(indexes.flat_map(IndexDescriptor::texts_mut)) {
+        for text in generated
+            .chain(checks)
+            .chain(indexes.flat_map(IndexDescriptor::texts_mut))
+        {
             let mut expr = parse::parse_expression(text)?;
             if named_columns(&expr).contains(&old_name) {
                 rename(&mut expr, &old_name, &new_name);
@@ -568,6 +585,7 @@ impl Draft<'_> {
             return Ok(());
         }
         self.check_conversion(column, to, using)?;
+        self.refuse_type_of_base(&name)?;
         let is_in_key = self.table.primary_key.contains(&id)
             || self.table.indexes.iter().any(|index| {
                 index.method == IndexMethod::Ordered && index.columns.iter().any(|part| part.column == id)

@@ -156,7 +156,7 @@ impl Session {
         let returned = self.collect(&plan, transaction, cancellation, text).await?;
         let returned = returned
             .into_iter()
-            .map(|batch| conform(batch, &schema))
+            .map(|batch| conform(batch, &schema, self.zone()))
             .collect::<Result<Vec<_>>>()?;
         let stream = futures::stream::iter(returned.into_iter().map(Ok));
         Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
@@ -181,7 +181,7 @@ impl Session {
             let (change, planned) =
                 plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
             self.depend(&planned, transaction)?;
-            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
             let source = self.collect(&plan, transaction, cancellation, text).await?;
             let mut keys = dml::keys(&change, &source)?;
             keys.sort_unstable();

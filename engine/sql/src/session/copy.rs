@@ -155,7 +155,7 @@ impl Session {
             let expr = expr.filter(|_| !columns.contains(&position))?;
             Some((position, table.columns[position].sql_type, expr))
         });
-        let defaults = Defaults::new(&self.engine.state, left_out.collect())?;
+        let defaults = Defaults::new(self.state(), left_out.collect())?;
         let rules = names.row_rules(&shape)?;
         let ties = Ties::of(&names, &shape, Touched::Inserted)?;
         if let Some(ties) = &ties {
@@ -179,6 +179,7 @@ impl Session {
             ties: ties.map(Arc::new),
             transaction: transaction.clone(),
             cancellation,
+            zone: self.zone(),
         })
     }
 
@@ -232,8 +233,15 @@ impl Session {
                 "COPY takes no parameters",
             ));
         }
+        self.take_literals(&prepared);
         match self.query(&prepared, &[], cancellation).await? {
-            Response::Rows(rows) => Ok(rows),
+            Response::Rows(mut rows) => {
+                rows.set_zone(self.zone());
+                if copy.options.format != Format::Parquet {
+                    rows.show_in_zone();
+                }
+                Ok(rows)
+            }
             Response::Done { tag } => Err(Error::internal(format!("a query answered {tag}"))),
         }
     }
@@ -396,8 +404,17 @@ fn copied_table(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result
 /// The positions of the data's columns in the table.
 fn copy_columns(shape: &TableShape, columns: &[ast::Ident], text: &str) -> Result<Vec<usize>> {
     let table = &shape.descriptor;
+    let is_generated = |position: &usize| table.columns[*position].generated.is_some();
     if columns.is_empty() {
-        return Ok((0..table.columns.len()).collect());
+        return Ok((0..table.columns.len()).filter(|at| !is_generated(at)).collect());
     }
-    positions_of(table, columns, text)
+    let positions = positions_of(table, columns, text)?;
+    match positions.iter().find(|at| is_generated(at)) {
+        None => Ok(positions),
+        Some(&position) => {
+            let message = format!("column \"{}\" is a generated column", table.columns[position].name);
+            let error = Error::invalid(SqlState::INVALID_COLUMN_REFERENCE, message);
+            Err(error.with_detail("Generated columns cannot be used in COPY."))
+        }
+    }
 }

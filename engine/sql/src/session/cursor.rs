@@ -198,7 +198,8 @@ impl Session {
             cancellation,
             inner.statement.text.clone(),
         )?;
-        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema)));
+        let zone = self.zone();
+        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema, zone)));
         Ok((columns, stream.boxed()))
     }
 

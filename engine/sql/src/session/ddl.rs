@@ -11,7 +11,7 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
 use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
@@ -326,7 +326,7 @@ impl Session {
         let text: Arc<str> = rewrite.query.to_string().into();
         let (types, values) = &rewrite.parameters;
         let planned = self.plan_inner(&rewrite.query, types, transaction, &text)?;
-        let plan = parameters::replace(planned.plan, types, values, &text)?;
+        let plan = parameters::replace(planned.plan, types, values, &text, self.zone())?;
         let context = StatementContext {
             transaction: transaction.clone(),
             cancellation: cancellation.clone(),
@@ -342,7 +342,10 @@ impl Session {
         let mut rows = ManyRows::new(shape, transaction)?;
         let mut row = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            let batch = conform(batch, &schema)?;
+            let mut batch = conform(batch, &schema, Zone::UTC)?;
+            if let Some(rules) = &rules {
+                batch = rules.complete(shape, &batch, 0)?;
+            }
             if let Some((_, position)) = first_null(shape, &batch) {
                 return Err(contains_nulls(
                     &shape.descriptor,

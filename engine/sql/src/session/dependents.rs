@@ -501,7 +501,7 @@ fn graph_needs(graph: &GraphDescriptor, table: &TableDescriptor, column: &str) -
 }
 
 /// 2BP01 for a column that something needs.
-fn needed(table: &TableDescriptor, column: &ColumnDescriptor, user: &str) -> Error {
+pub(super) fn needed(table: &TableDescriptor, column: &ColumnDescriptor, user: &str) -> Error {
     let what = format!("column {} of table {}", column.name, table.name);
     Error::invalid(
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::{Error, Result};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use aion_storage::{Generation, Isolation, LockMode};
+use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 
 use super::slow::SlowLog;
@@ -18,6 +19,7 @@ use super::{Prepared, Session};
 use crate::cancel::Cancellation;
 use crate::direct::{self, Direct, Found, Operation, Output, PutRows};
 use crate::dml::{self, Ran};
+use crate::functions::Zones;
 use crate::parse::Statement;
 use crate::planner::search_path;
 use crate::response::{Response, Rows, Verb};
@@ -52,6 +54,10 @@ pub(super) struct Choices {
     pub(super) application: String,
     /// The setting, as it is written.
     pub(super) search_path: Arc<str>,
+    /// What the session shows its times in.
+    pub(super) zone: Zone,
+    /// What plans, where that is not the engine's: the session's zone is in it.
+    pub(super) state: Option<Box<SessionState>>,
     /// Names of indexes that queries are planned without.
     pub(super) hidden_indexes: Arc<[String]>,
     /// The search path, taken apart.
@@ -71,6 +77,8 @@ impl Default for Choices {
             slow_log: None,
             application: String::new(),
             search_path: Arc::default(),
+            zone: Zone::UTC,
+            state: None,
             hidden_indexes: Arc::default(),
             path: Arc::default(),
         }
@@ -93,14 +101,31 @@ fn names_in(list: &str) -> Arc<[String]> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
+/// Tells what plans of the session's zone, and of the one that its literals are in.
+pub(super) fn set_zones(state: &mut SessionState, session: &str, literals: &str) {
+    state.config_mut().options_mut().extensions.insert(Zones {
+        session: session.to_owned(),
+        literals: literals.to_owned(),
+    });
+}
+
 impl Session {
     /// Looks at the settings again if one was changed, or [`Session::forget_choices`] asked for it.
     pub(super) fn refresh_choices(&mut self) -> Result<()> {
         self.take_database_settings();
         let version = self.settings.version();
         if self.choices.version != Some(version) {
+            let (zone, name) = self.zone_and_name();
+            let state = (zone != Zone::UTC).then(|| {
+                let mut state = self.engine.state.clone();
+                // Literals in what the catalog holds have offsets; those that are older were written when all zones were UTC.
+                set_zones(&mut state, &name, "UTC");
+                Box::new(state)
+            });
             self.choices = Arc::new(Choices {
                 version: Some(version),
+                zone,
+                state,
                 // What was compiled knows nothing of tables that hide the catalog's.
                 is_direct: self.settings.show("aion.direct_path")? == "on" && self.local.is_empty(),
                 is_read_only: self.settings.is_on("default_transaction_read_only"),
@@ -127,6 +152,26 @@ impl Session {
             });
         }
         Ok(())
+    }
+
+    /// The zone that the session shows times in, and its name.
+    fn zone_and_name(&self) -> (Zone, String) {
+        let name = self.settings.show("timezone").unwrap_or_default();
+        // The setting was looked at when it was made.
+        (Zone::setting(&name).map_or(Zone::UTC, |(zone, _)| zone), name)
+    }
+
+    /// The zone that the session shows times in.
+    pub fn zone(&self) -> Zone {
+        match self.choices.version == Some(self.settings.version()) {
+            true => self.choices.zone,
+            false => self.zone_and_name().0,
+        }
+    }
+
+    /// What plans for this session.
+    pub(super) fn state(&self) -> &SessionState {
+        self.choices.state.as_deref().unwrap_or(&self.engine.state)
     }
 
     /// What ALTER SYSTEM says counts from the next statement on.
@@ -270,7 +315,7 @@ impl Session {
         if transaction.generation()? != Some(compiled.generation) {
             return Ok(None);
         }
-        let Some(source) = put.source(&keys, values, transaction)? else {
+        let Some(source) = put.source(&keys, values, transaction, self.zone())? else {
             return Ok(None);
         };
         transaction.require_unchanged(table_key.clone())?;

@@ -110,9 +110,34 @@ impl Session {
             is_deferred,
         };
         check_types(&key, table, &parent)?;
+        check_generated(&key, table)?;
         table.foreign_keys.push(key);
         Ok(parent)
     }
+}
+
+/// That no action gives a value to a column that is computed.
+///
+/// # Errors
+/// 42601.
+fn check_generated(key: &ForeignKey, table: &TableDescriptor) -> Result<()> {
+    let mut columns = key.columns.iter().filter_map(|id| table.position_of(*id));
+    if !columns.any(|position| table.columns[position].generated.is_some()) {
+        return Ok(());
+    }
+    let sets = |action| matches!(action, Action::SetNull | Action::SetDefault);
+    let which = match (
+        sets(key.on_delete),
+        sets(key.on_update) || key.on_update == Action::Cascade,
+    ) {
+        (_, true) => "ON UPDATE",
+        (true, _) => "ON DELETE",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(
+        SqlState::SYNTAX_ERROR,
+        format!("invalid {which} action for foreign key constraint containing generated column"),
+    ))
 }
 
 /// Whether it may be looked at later, and whether it is if nothing else is said.

@@ -73,6 +73,7 @@ impl Session {
             },
             ..IndexDescriptor::new(IndexId(changed.next_index), String::new(), columns)
         };
+        self.freeze_index(&mut index, &table, catalog)?;
         index.name = match &create.name {
             Some(name) => last_part(name)?,
             None => free_name(catalog, &table, &index),

@@ -124,12 +124,12 @@ impl Session {
             }
         };
         drop(limit);
-        let width = columns.len();
+        let (width, zone) = (columns.len(), self.zone());
         let conformed = batches.into_iter().map(|batch| {
             let visible: Vec<usize> = (0..width).collect();
             let batch = batch.project(&visible);
             let batch = batch.map_err(|error| Error::internal(format!("a result without its columns: {error}")))?;
-            conform(batch, &schema)
+            conform(batch, &schema, zone)
         });
         let conformed = conformed.collect::<Result<Vec<_>>>()?;
         let stream = futures::stream::iter(conformed.into_iter().map(Ok));
@@ -149,7 +149,7 @@ impl Session {
         let catalog = self.catalog_of(transaction)?;
         let (planned, locking) = self.plan_locking(query, prepared, values, &catalog)?;
         self.depend(&planned, transaction)?;
-        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
         let batches = self.collect(&plan, transaction, cancellation, text).await?;
         let waiting = self.waiting(cancellation);
         let width = prepared.columns.as_ref().map_or(0, |columns| columns.len());

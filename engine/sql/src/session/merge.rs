@@ -30,7 +30,7 @@ impl Session {
             let names = self.names(&catalog, &path);
             let (plan, planned) = plan_merge(names, merge.clone(), parameters::known(&types), text)?;
             self.depend(&planned, transaction)?;
-            let query = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let query = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
             let pairs = self.collect(&query, transaction, cancellation, text).await?;
             let keys = dml::merged_keys(&plan, &pairs)?;
             let waiting = self.waiting(cancellation);

@@ -23,6 +23,7 @@ mod drop;
 mod effect;
 mod explain;
 mod foreign_key;
+mod frozen;
 mod graph;
 mod identity;
 mod index;
@@ -55,7 +56,7 @@ use std::sync::{Arc, OnceLock};
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Catalog;
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use aion_security::RoleId;
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
@@ -83,6 +84,7 @@ pub(crate) use observing::KnownTexts;
 pub(crate) use online::take_away_unfinished;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{refuse_clauses, result_schema};
+pub(crate) use rewriting::converts_by_itself;
 pub use slow::LOG_TARGET;
 pub(crate) use slow::Timed;
 pub use statements::NamedStatement;
@@ -135,6 +137,8 @@ pub struct Prepared {
     is_candidate: bool,
     /// Its parameters stand for literals of the text that was sent.
     is_lifted: bool,
+    /// The zone that its literals are in, where that is not UTC.
+    zone: Option<Box<str>>,
     /// As the direct path had it last.
     direct: Mutex<Option<Arc<direct::Compiled>>>,
     /// As the full path planned it last.
@@ -151,6 +155,7 @@ impl Prepared {
             statement: statement.clone(),
             parameters,
             columns,
+            zone: None,
             direct: Mutex::default(),
             template: Mutex::default(),
             known: OnceLock::new(),
@@ -205,7 +210,9 @@ impl Prepared {
         };
         **explained = statement.ast;
         statement.ast = explain;
-        Ok(Self::new(&statement, inner.parameters.clone(), self.columns.clone()))
+        let mut explaining = Self::new(&statement, inner.parameters.clone(), self.columns.clone());
+        explaining.zone.clone_from(&inner.zone);
+        Ok(explaining)
     }
 
     /// The columns of its result; None for a statement that gives no rows.
@@ -231,6 +238,8 @@ pub struct Session {
     /// The text that was sent, where the statement that runs next is kept by its shape.
     said: Option<Arc<str>>,
     is_read_only: bool,
+    /// The zone of the literals of the statement that runs, where that is not UTC.
+    literals: Option<Box<str>>,
     local: LocalTables,
     process_id: i32,
     /// As others see it, once it has a number.
@@ -277,6 +286,7 @@ impl Session {
             unprepared: recall::Unprepared::default(),
             said: None,
             is_read_only: false,
+            literals: None,
             local: LocalTables::default(),
             process_id: 0,
             seat: None,
@@ -325,8 +335,12 @@ impl Session {
     /// The statement's; a transaction block it was in has then failed.
     pub async fn execute(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         self.assign();
+        self.take_literals(prepared);
         self.begin_activity(prepared);
         let mut response = self.run(prepared, parameters).await;
+        if let Ok(Response::Rows(rows)) = &mut response {
+            rows.set_zone(self.zone());
+        }
         match &response {
             Ok(Response::Done { .. }) => self.settle(),
             Ok(Response::Rows(_)) => {}
@@ -334,6 +348,21 @@ impl Session {
         }
         self.end_activity(&mut response);
         response
+    }
+
+    /// The literals of what runs next are in the zone that the session had when it was told the statement.
+    fn take_literals(&mut self, prepared: &Prepared) {
+        match prepared.is_lifted {
+            // It was told right now.
+            true => self.literals = self.name_of_zone(),
+            false => self.literals.clone_from(&prepared.zone),
+        }
+    }
+
+    /// The name of the session's zone; None for UTC.
+    fn name_of_zone(&self) -> Option<Box<str>> {
+        let zone = self.zone();
+        (zone != Zone::UTC).then(|| zone.name().into())
     }
 
     async fn run(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
@@ -365,6 +394,7 @@ impl Session {
     }
 
     async fn answer(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
+        self.take_literals(prepared);
         // Too short to be cancelled.
         if let Some(response) = self.get_directly(prepared, parameters)? {
             return Ok(response);
@@ -541,6 +571,15 @@ impl Session {
         self.settings.set(name, value)
     }
 
+    /// Makes a setting that came with the beginning of the session: RESET returns to it.
+    ///
+    /// # Errors
+    /// 42704, 22023 or 55P02.
+    pub fn set_initial(&mut self, name: &str, value: &str) -> Result<()> {
+        self.check_setter(name)?;
+        self.settings.set_initial(name, value)
+    }
+
     /// Says what a setting that nobody can change is.
     pub fn set_fixed(&mut self, name: &str, value: impl ToString) {
         let mut base = self.settings.base().clone();
@@ -620,7 +659,7 @@ impl Session {
     }
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {
-        let mut names = Names::new(&self.engine.state, catalog, path, &self.engine.shapes)
+        let mut names = Names::new(self.state(), catalog, path, &self.engine.shapes)
             .with_statistics(self.engine.statistics())
             .with_indexes(AdjustedIndexes {
                 hypothetical: self.hypothetical.clone(),

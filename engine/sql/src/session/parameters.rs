@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
@@ -91,11 +91,11 @@ pub fn types_of(plans: &[&LogicalPlan], given: &[Option<SqlType>]) -> Result<Vec
         .collect()
 }
 
-/// Puts values in the place of parameters.
+/// Puts values in the place of parameters; texts of times are in a zone.
 ///
 /// # Errors
 /// 22000 for a value that its type does not take.
-pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &str) -> Result<LogicalPlan> {
+pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &str, zone: Zone) -> Result<LogicalPlan> {
     if types.is_empty() {
         return Ok(plan);
     }
@@ -118,10 +118,17 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
                     SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json
                 )
             {
-                let read = scalar(&wanted, &Value::text_in(&wanted, text)?)?;
+                let read = scalar(&wanted, &Value::text_in_zone(&wanted, text, zone)?)?;
                 return Ok(ScalarAndMetadata::new(read, None));
             }
-            let given = scalar(sql_type, value)?;
+            let given = match wanted.map(|field| SqlType::from_field(field)) {
+                Some(Ok(wanted)) => in_zone(sql_type, value, wanted, zone)?,
+                _ => None,
+            };
+            let given = match given {
+                Some((sql_type, value)) => scalar(&sql_type, &value)?,
+                None => scalar(sql_type, value)?,
+            };
             let cast = match wanted {
                 Some(field) if *field.data_type() != given.data_type() => given.cast_to(field.data_type()),
                 _ => Ok(given),
@@ -132,6 +139,20 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
         .collect::<Result<Vec<_>>>()?;
     plan.replace_params_with_values(&ParamValues::List(list))
         .map_err(|error| crate::error::translate(error, text))
+}
+
+/// A moment for a local time, or a local time for a moment, where a parameter is the one and the other is wanted.
+fn in_zone(from: &SqlType, value: &Value, to: SqlType, zone: Zone) -> Result<Option<(SqlType, Value)>> {
+    const MICROS_PER_DAY: i64 = 86_400_000_000;
+    let moment = |local| Ok(Some((SqlType::TimestampTz, Value::Timestamp(zone.to_moment(local)?))));
+    match (from, value, to) {
+        (SqlType::Timestamp, Value::Timestamp(local), SqlType::TimestampTz) => moment(*local),
+        (SqlType::Date, Value::Date(days), SqlType::TimestampTz) => moment(i64::from(*days) * MICROS_PER_DAY),
+        (SqlType::TimestampTz, Value::Timestamp(moment), SqlType::Timestamp | SqlType::Date) => {
+            Ok(Some((SqlType::Timestamp, Value::Timestamp(zone.to_local(*moment)?))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A value as DataFusion's.

@@ -6,7 +6,7 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{Catalog, table_key};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
+use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{plan_change, plan_merge};
@@ -43,6 +44,12 @@ pub(super) struct Running {
 impl Session {
     /// What a statement takes and gives, without running it.
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
+        let mut prepared = self.described(statement, given)?;
+        prepared.zone = self.name_of_zone();
+        Ok(prepared)
+    }
+
+    fn described(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
         if let Some(prepared) = self.describe_directly(statement, given)? {
             return Ok(prepared);
         }
@@ -154,11 +161,12 @@ impl Session {
         let limit = self.time_limit(&cancellation);
         let schema = result_schema(&columns);
         let batches = run(physical, task, cancellation, text.clone())?;
+        let zone = self.zone();
         let stream = batches.map({
             let schema = schema.clone();
             move |batch| {
                 let _ = &limit; // It ends with the stream.
-                batch.and_then(|batch| conform(batch, &schema))
+                batch.and_then(|batch| conform(batch, &schema, zone))
             }
         });
         Ok(Response::Rows(match observing {
@@ -179,7 +187,13 @@ impl Session {
         let transaction = self.transaction(false)?.reading()?;
         let template = self.template(prepared, query, &transaction)?;
         self.depend(&template.planned, &transaction)?;
-        let plan = parameters::replace(template.planned.plan.clone(), &prepared.parameters, values, text)?;
+        let plan = parameters::replace(
+            template.planned.plan.clone(),
+            &prepared.parameters,
+            values,
+            text,
+            self.zone(),
+        )?;
         let context = StatementContext {
             transaction,
             cancellation: cancellation.clone(),
@@ -220,7 +234,10 @@ impl Session {
 
     /// What optimises plans, as this session wants it.
     pub(super) fn optimising(&self) -> Result<SessionState> {
-        let mut state: SessionState = self.engine.state.clone();
+        let mut state: SessionState = self.state().clone();
+        if let Some(literals) = &self.literals {
+            set_zones(&mut state, &self.choices.zone.name(), literals);
+        }
         if self.settings.show("aion.semi_join_reduction")? == "off" {
             let extensions = &mut state.config_mut().options_mut().extensions;
             extensions.insert(RuleOptions {
@@ -299,8 +316,9 @@ pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance.
-pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+/// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance. Arrays become texts, in
+/// which moments are shown in a zone.
+pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     // What does not fit is a defect of ours, and no NULL.
     let exact = CastOptions {
@@ -312,7 +330,7 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
             return Ok(column.clone());
         }
         if let Some(result_type) = ResultType::carried(column.data_type(), field) {
-            return result_type.carry(column);
+            return result_type.carry(column, zone);
         }
         cast_with_options(column, field.data_type(), &exact).map_err(|error| translate(error.into(), ""))
     });

@@ -113,7 +113,7 @@ pub(super) fn rename(expr: &mut ast::Expr, old: &str, new: &str) {
 }
 
 /// Whether PostgreSQL gives values of one type another one where nobody asks for it with a cast: in an assignment.
-pub(super) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
+pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
     use SqlType as S;
     let is_number = |sql_type: SqlType| {
         matches!(

@@ -6,7 +6,7 @@
 use aion_base::id::Timestamp;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::Catalog;
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use aion_security::role::connection_limit;
 use aion_security::roles::{Change, Options};
 use aion_security::{Hashing, RoleId, Roles, Verifier};
@@ -46,7 +46,7 @@ impl Session {
             _ => None,
         };
         let options = match given {
-            Some(given) => interpret(given).await?,
+            Some(given) => interpret(given, self.zone()).await?,
             None => Options::default(),
         };
         let transaction = self.transaction(true)?;
@@ -135,10 +135,14 @@ impl Session {
 }
 
 /// What a statement says, as it is to be done.
-async fn interpret(given: &RoleOptions) -> Result<Options> {
+async fn interpret(given: &RoleOptions, zone: Zone) -> Result<Options> {
     let mut options = given.plain.clone();
     options.connection_limit = given.connection_limit.map(connection_limit).transpose()?;
-    options.valid_until = given.valid_until.as_deref().map(valid_until).transpose()?;
+    options.valid_until = given
+        .valid_until
+        .as_deref()
+        .map(|text| valid_until(text, zone))
+        .transpose()?;
     options.verifier = match &given.password {
         None => None,
         Some(None) => Some(None),
@@ -159,11 +163,11 @@ async fn hashed(password: Secret) -> Result<Option<Verifier>> {
 ///
 /// # Errors
 /// 22007 and 22008.
-fn valid_until(text: &str) -> Result<Option<Timestamp>> {
+fn valid_until(text: &str, zone: Zone) -> Result<Option<Timestamp>> {
     if text.trim().eq_ignore_ascii_case("infinity") {
         return Ok(None);
     }
-    match Value::text_in(&SqlType::TimestampTz, text)? {
+    match Value::text_in_zone(&SqlType::TimestampTz, text, zone)? {
         // Before 1970 every password has expired.
         Value::Timestamp(micros) => Ok(Some(Timestamp(u64::try_from(micros).unwrap_or_default()))),
         _ => Err(Error::internal("a timestamp is read as one")),
@@ -176,12 +180,15 @@ mod tests {
 
     #[test]
     fn passwords_end_at_a_time_or_never() {
-        assert_eq!(valid_until("Infinity").expect("never"), None);
-        let until = valid_until("2030-01-01 00:00:00+00").expect("a time");
+        assert_eq!(valid_until("Infinity", Zone::UTC).expect("never"), None);
+        let until = valid_until("2030-01-01 00:00:00+00", Zone::UTC).expect("a time");
         assert_eq!(until, Some(Timestamp(1_893_456_000_000_000)));
-        assert_eq!(valid_until("1960-01-01").expect("long ago"), Some(Timestamp(0)));
         assert_eq!(
-            valid_until("soon").expect_err("no time").state(),
+            valid_until("1960-01-01", Zone::UTC).expect("long ago"),
+            Some(Timestamp(0))
+        );
+        assert_eq!(
+            valid_until("soon", Zone::UTC).expect_err("no time").state(),
             SqlState::INVALID_DATETIME_FORMAT
         );
     }

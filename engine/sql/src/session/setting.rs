@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::SqlType;
+use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::array::{ArrayRef, StringArray};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
@@ -39,7 +39,7 @@ fn shown(variable: &[ast::Ident]) -> String {
 pub fn columns(variable: &[ast::Ident]) -> Arc<[Column]> {
     match shown(variable).as_str() {
         "all" => [text_column("name"), text_column("setting")].into(),
-        name => [text_column(name)].into(),
+        name => [text_column(settings::spelling(name))].into(),
     }
 }
 
@@ -160,7 +160,8 @@ impl Session {
                 done("SET")
             }
             ast::Set::SetTimeZone { local, value } => {
-                self.assign_setting("timezone", std::slice::from_ref(value), *local)?;
+                let value = zone_of(value)?;
+                self.assign_setting("timezone", std::slice::from_ref(&value), *local)?;
                 done("SET")
             }
             ast::Set::SetNames { charset_name, .. } => {
@@ -288,6 +289,32 @@ fn plain_name(name: &ast::ObjectName) -> String {
         .map(|part| part.as_ident().map_or_else(|| part.to_string(), normalize))
         .collect();
     parts.join(".")
+}
+
+/// What SET TIME ZONE is given: LOCAL is the default, an interval hours east of Greenwich.
+fn zone_of(value: &ast::Expr) -> Result<ast::Expr> {
+    let text = match value {
+        ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("local") => {
+            return Ok(ast::Expr::Identifier(ast::Ident::new("default")));
+        }
+        ast::Expr::Interval(interval) => value_text(&interval.value)?,
+        other => return Ok(other.clone()),
+    };
+    let interval = text::parse_interval(&text)?;
+    let invalid = |what: &str| {
+        Error::invalid(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid value for parameter \"TimeZone\": \"INTERVAL '{text}'\""),
+        )
+        .with_detail(format!("Cannot specify {what} in time zone interval."))
+    };
+    match (interval.months, interval.days) {
+        (0, 0) => {}
+        (0, _) => return Err(invalid("days")),
+        _ => return Err(invalid("months")),
+    }
+    let name = Zone::of_interval(interval)?.name().into_owned();
+    Ok(ast::Expr::Value(ast::Value::SingleQuotedString(name).into()))
 }
 
 fn is_default(value: &ast::Expr) -> bool {

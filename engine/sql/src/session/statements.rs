@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aion_base::clock::{Clock, SystemClock};
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use parking_lot::Mutex;
@@ -267,7 +267,8 @@ impl Session {
             .with_detail(format!("Expected {wanted} parameters but got {}.", arguments.len())));
         }
         let literals = arguments.iter().zip(&prepared.parameters);
-        let literals = literals.map(|(argument, sql_type)| literal(argument, *sql_type));
+        let zone = self.zone();
+        let literals = literals.map(|(argument, sql_type)| literal(argument, *sql_type, zone));
         let values = match literals.collect::<Option<Vec<_>>>() {
             Some(values) => values,
             None => self.evaluate(arguments, &prepared.parameters, text).await?,
@@ -406,7 +407,7 @@ fn is_number(sql_type: SqlType) -> bool {
 }
 
 /// The value of a literal that needs no planner; None for another expression, and where the planner has to say what is wrong.
-fn literal(expression: &ast::Expr, sql_type: SqlType) -> Option<Value> {
+fn literal(expression: &ast::Expr, sql_type: SqlType, zone: Zone) -> Option<Value> {
     let (value, sign) = match expression {
         ast::Expr::Value(value) => (&value.value, ""),
         ast::Expr::UnaryOp {
@@ -420,7 +421,7 @@ fn literal(expression: &ast::Expr, sql_type: SqlType) -> Option<Value> {
     };
     match value {
         ast::Value::Null => Some(Value::Null),
-        ast::Value::SingleQuotedString(text) => Value::text_in(&sql_type, text).ok(),
+        ast::Value::SingleQuotedString(text) => Value::text_in_zone(&sql_type, text, zone).ok(),
         ast::Value::Number(number, _) if is_number(sql_type) => {
             Value::text_in(&sql_type, &format!("{sign}{number}")).ok()
         }

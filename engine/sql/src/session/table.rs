@@ -12,7 +12,7 @@ use aion_catalog::descriptor::{
 };
 use aion_catalog::keys::check_key_type;
 use aion_catalog::objects::Catalog;
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
@@ -22,6 +22,7 @@ use super::sequence::{Counted, check_identity_type, serial};
 use crate::covering;
 use crate::dml::{at, normalize};
 use crate::generated::{self, IdentityChange};
+use crate::parse;
 use crate::planner::sql_type;
 
 /// Columns of an index at most: PostgreSQL's limit.
@@ -43,7 +44,7 @@ impl Session {
         table.options = storage_parameters(&create.table_options)?;
         let mut counted = Vec::new();
         for column in &create.columns {
-            counted.extend(add_column(&mut table, column, catalog, text)?);
+            counted.extend(add_column(&mut table, column, catalog, text, self.zone())?);
         }
         for constraint in &create.constraints {
             add_constraint(&mut table, constraint, catalog, text)?;
@@ -53,6 +54,7 @@ impl Session {
             .chain(create.constraints.iter().filter_map(Wanted::of_table))
             .collect();
         self.name_sequences(&mut table, catalog)?;
+        self.freeze_table(&mut table, catalog)?;
         self.check_expressions(&table, catalog)?;
         let mut definition = Definition::new("CREATE TABLE", Vec::new());
         table.id = TableId(catalog.next_id(0)?.0);
@@ -81,7 +83,7 @@ impl Session {
         Ok(definition)
     }
 
-    /// DEFAULTs must be expressions over nothing, CHECKs conditions over the table's columns.
+    /// DEFAULTs must be expressions over nothing, generated columns over the others, CHECKs conditions over the table's columns.
     pub(super) fn check_expressions(&self, table: &TableDescriptor, catalog: &Catalog) -> Result<()> {
         let path = self.search_path()?;
         let names = self.names(catalog, &path);
@@ -89,6 +91,11 @@ impl Session {
         let shape = names.new_shape(Arc::new(table.clone()));
         for index in &table.indexes {
             shape.formula(index)?;
+        }
+        for column in &table.columns {
+            if let Some(text) = &column.generated {
+                names.check_generated(&shape, column, text)?;
+            }
         }
         names.row_rules(&shape).map(drop)
     }
@@ -100,6 +107,7 @@ pub(super) fn add_column(
     definition: &ast::ColumnDef,
     catalog: &Catalog,
     text: &str,
+    zone: Zone,
 ) -> Result<Option<Counted>> {
     let name = normalize(&definition.name);
     let place = |error| at(error, definition.name.span, text);
@@ -132,8 +140,20 @@ pub(super) fn add_column(
             ast::ColumnOption::Default(expr) => match generated::carried(expr).map_err(place)? {
                 Some(change) => counted = Some(identity(&mut column, change, &table.name).map_err(place)?),
                 None if column.default.is_some() => return Err(place(several_defaults(&name, &table.name))),
-                None => column.default = Some(default_text(expr, sql_type).map_err(place)?),
+                None => column.default = Some(default_text(expr, sql_type, zone).map_err(place)?),
             },
+            ast::ColumnOption::Generated {
+                generation_expr: Some(expr),
+                generated_keyword: true,
+                ..
+            } => {
+                if column.generated.is_some() {
+                    let what = "multiple generation clauses specified";
+                    return Err(place(specified(what, &name, &table.name)));
+                }
+                // Below, where the columns are known that it may name.
+                column.generated = Some(expr.to_string());
+            }
             ast::ColumnOption::PrimaryKey(_) | ast::ColumnOption::Unique(_) | ast::ColumnOption::Check(_) => {
                 constraints.push(option);
             }
@@ -149,6 +169,9 @@ pub(super) fn add_column(
         }
     }
     check_one_default(&column, counter.is_some(), &table.name).map_err(place)?;
+    if let Some(generated) = &mut column.generated {
+        *generated = unqualified(&parse::parse_expression(generated)?, table).to_string();
+    }
     table.columns.push(column);
     let only = [name.clone()];
     for option in constraints {
@@ -187,6 +210,21 @@ fn identity(column: &mut ColumnDescriptor, change: IdentityChange, table: &str) 
 
 /// That a column has one default at most, of which a serial column and an identity column have theirs.
 fn check_one_default(column: &ColumnDescriptor, is_serial: bool, table: &str) -> Result<()> {
+    if column.generated.is_some() {
+        return match (column.identity.is_some(), is_serial || column.default.is_some()) {
+            (true, _) => Err(specified(
+                "both identity and generation expression specified",
+                &column.name,
+                table,
+            )),
+            (_, true) => Err(specified(
+                "both default and generation expression specified",
+                &column.name,
+                table,
+            )),
+            _ => Ok(()),
+        };
+    }
     match (column.identity.is_some(), is_serial, column.default.is_some()) {
         (true, true, _) | (true, _, true) => Err(Error::invalid(
             SqlState::SYNTAX_ERROR,
@@ -198,6 +236,13 @@ fn check_one_default(column: &ColumnDescriptor, is_serial: bool, table: &str) ->
         (false, true, true) => Err(several_defaults(&column.name, table)),
         _ => Ok(()),
     }
+}
+
+fn specified(what: &str, column: &str, table: &str) -> Error {
+    Error::invalid(
+        SqlState::SYNTAX_ERROR,
+        format!("{what} for column \"{column}\" of table \"{table}\""),
+    )
 }
 
 fn several_defaults(column: &str, table: &str) -> Error {
@@ -464,11 +509,12 @@ pub(crate) fn unqualified(expr: &ast::Expr, table: &TableDescriptor) -> ast::Exp
     expr
 }
 
-/// The text of a DEFAULT: an expression over nothing. A literal in quotes must be a value of the column's type.
+/// The text of a DEFAULT: an expression over nothing. A literal in quotes must be a value of the column's type; a moment is written with its
+/// offset in a zone.
 ///
 /// # Errors
 /// 0A000 for a column or query in it; 22P02 and its like.
-pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String> {
+pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType, zone: Zone) -> Result<String> {
     const WORDS: [&str; 6] = [
         "current_catalog",
         "current_role",
@@ -504,7 +550,12 @@ pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType) -> Result<String
             SqlType::Vector(_) => SqlType::Vector(None),
             other => other,
         };
-        Value::text_in(&read_as, text)?;
+        let value = Value::text_in_zone(&read_as, text, zone)?;
+        if let (SqlType::TimestampTz, Value::Timestamp(moment)) = (sql_type, value) {
+            let mut written = String::new();
+            text::write_timestamptz_in(moment, zone, &mut written);
+            return Ok(format!("'{written}'"));
+        }
     }
     Ok(expr.to_string())
 }

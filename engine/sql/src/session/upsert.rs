@@ -50,7 +50,7 @@ impl Session {
                 .as_ref()
                 .ok_or_else(|| Error::internal("an INSERT was planned without its ON CONFLICT"))?;
             self.depend(&planned, transaction)?;
-            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
             let source = self.collect(&plan, transaction, cancellation, text).await?;
             let proposed = Proposed::look(&change, &conflict.arbiters, &source, transaction)?;
             if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
@@ -63,7 +63,7 @@ impl Session {
                     let (existing, excluded) = proposed.tables(&change.shape)?;
                     let planned = self.plan_conflict(&change, update, (existing, excluded), &types, &catalog, text)?;
                     self.depend(&planned, transaction)?;
-                    let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+                    let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
                     Some(self.collect(&plan, transaction, cancellation, text).await?)
                 }
                 None => None,

@@ -28,7 +28,7 @@ impl Session {
         let planned = self.plan_query(query, &[], text, catalog)?;
         let found = columns::of_query(query, planned.plan.schema().as_arrow())?;
         let (columns, query_columns) = column_names(create, &found, text)?;
-        let view = ViewDescriptor {
+        let mut view = ViewDescriptor {
             schema,
             name,
             columns,
@@ -40,6 +40,7 @@ impl Session {
             column_comments: old.as_ref().map(|old| old.column_comments.clone()).unwrap_or_default(),
         };
         check_parameters(&planned)?;
+        self.freeze_view(&mut view, catalog)?;
         if planned.definitions.contains(&view_key(&view.schema, &view.name)) {
             let error = Error::invalid(
                 SqlState::INVALID_OBJECT_DEFINITION,

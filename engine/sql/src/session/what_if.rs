@@ -82,7 +82,7 @@ impl Session {
         let catalog = self.catalog_of(&transaction)?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, text, &catalog)?;
-        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
         let state = self.optimising()?;
         let optimised = state.optimize(&plan).map_err(|error| translate(error, text))?;
         let context = StatementContext {

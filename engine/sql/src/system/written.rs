@@ -292,7 +292,17 @@ impl Writer<'_> {
     }
 
     fn operator(&self, left: &Expr, op: &BinaryOperator, right: &Expr, parent: Shape) -> String {
-        let (of_left, of_right) = (self.type_of(left), self.type_of(right));
+        let (mut of_left, mut of_right) = (self.type_of(left), self.type_of(right));
+        // Beside || a literal in quotes is a text, whatever the other operand is.
+        let is_text = |expr: &Expr| {
+            *op == BinaryOperator::StringConcat && matches!(plain_value(expr), Some(Value::SingleQuotedString(_)))
+        };
+        if is_text(left) {
+            of_right = Some(SqlType::Text);
+        }
+        if is_text(right) {
+            of_left = Some(SqlType::Text);
+        }
         format!(
             "{} {op} {}",
             self.beside(left, of_right, parent, true),

@@ -47,6 +47,7 @@ impl Draft<'_> {
                 Ok(())
             }
             IdentityChange::Drop { if_exists } => self.drop_identity(position, if_exists),
+            IdentityChange::DropExpression { if_exists } => self.drop_expression(position, if_exists),
         }
     }
 

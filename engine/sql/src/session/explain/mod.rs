@@ -143,7 +143,7 @@ impl Session {
             }
             _ => return Err(Error::unsupported("EXPLAIN explains SELECT, INSERT, UPDATE and DELETE")),
         };
-        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text)?;
+        let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
         let context = StatementContext {
             transaction,
             cancellation: cancellation.clone(),
