@@ -8,7 +8,7 @@
 //!                                                                  with a NULL as an entry of a plain index
 //! ```
 //!
-//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
+//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do; a jsonb by the bytes of [`crate::json::JsonbRef::to_key`]. They are computed from the bytes
 //! of the row: whoever has a row has its keys.
 
 mod read;
@@ -178,6 +178,7 @@ fn write_column(
         SqlType::Uuid => writer.uuid(&row.uuid(column), order),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => writer.text(row.text(column)?, order),
         SqlType::Bytea => writer.bytes(row.bytes(column)?, order),
+        SqlType::Jsonb => writer.bytes(&row.document(column)?.to_key(), order),
         other @ (SqlType::Json | SqlType::Vector(_)) => {
             return Err(Error::new(
                 aion_base::ErrorKind::Invalid,

@@ -12,7 +12,7 @@ use super::keys::Keys;
 use super::shape::{Select, Target, identifier};
 use super::source::Parameters;
 use crate::response::Column;
-use crate::session::{columns, result_schema};
+use crate::session::{columns, conform, result_schema};
 use crate::table::{BatchBuilder, TableShape};
 
 /// A SELECT of columns of rows by their keys.
@@ -22,6 +22,8 @@ pub(crate) struct Get {
     /// What it gives.
     pub columns: Arc<[Column]>,
     pub schema: SchemaRef,
+    /// The schema of the columns as the table has them.
+    read: SchemaRef,
     projection: Vec<usize>,
 }
 
@@ -61,10 +63,12 @@ impl Get {
             return None;
         }
         let keys = Keys::compile(select.selection, &select.target, shape, parameters)?;
-        let columns = columns::of_query(query, &Schema::new(fields)).ok()?;
+        let read: SchemaRef = Arc::new(Schema::new(fields));
+        let columns = columns::of_query(query, &read).ok()?;
         Some(Self {
             keys,
             schema: result_schema(&columns),
+            read,
             columns,
             projection,
         })
@@ -83,14 +87,14 @@ impl Get {
             return Ok(None);
         }
         let shape = self.shape();
-        let mut builder = BatchBuilder::with_capacity(&shape.layout, &self.projection, self.schema.clone(), rows.len());
+        let mut builder = BatchBuilder::with_capacity(&shape.layout, &self.projection, self.read.clone(), rows.len());
         for row in rows {
             builder.push(&shape.layout, &[], row).map_err(|error| {
                 Error::new(error.kind(), SqlState::DATA_CORRUPTED, error.message())
                     .with_table(shape.descriptor.name.clone())
             })?;
         }
-        builder.finish().map(Some)
+        conform(builder.finish()?, &self.schema).map(Some)
     }
 }
 

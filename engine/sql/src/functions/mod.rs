@@ -3,17 +3,23 @@
 mod arithmetic;
 mod case_type;
 mod json;
+mod lateral;
+mod ordinals;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
 mod type_of;
 mod typed;
 mod vector;
+mod whole_row;
 
 pub(crate) use arithmetic::widen_sums;
 pub(crate) use case_type::mark_cases;
+pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
+pub(crate) use lateral::flatten;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
+pub(crate) use whole_row::{WHOLE_ROW, expand_rows};
 
 use std::sync::Arc;
 
@@ -27,12 +33,18 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(vector::functions());
     all.extend(json::functions());
     all.extend(type_of::functions());
+    all.extend(ordinals::functions());
+    all.extend(whole_row::functions());
     all
 }
 
 /// Operators that DataFusion does not plan.
 pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(vector::VectorOperators), Arc::new(text_in::TypedLiterals)]
+    vec![
+        Arc::new(json::DocumentOperators),
+        Arc::new(vector::VectorOperators),
+        Arc::new(text_in::TypedLiterals),
+    ]
 }
 
 /// Rules that run on every plan before its types are settled.
@@ -45,6 +57,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(arithmetic::CheckIntegers),
         Arc::new(text_in::ReadText),
+        Arc::new(json::OrderDocuments),
         Arc::new(subquery::OneRow),
     ]
 }

@@ -68,7 +68,7 @@ pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use observing::KnownTexts;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
-pub(crate) use query::{refuse_clauses, result_schema};
+pub(crate) use query::{conform, refuse_clauses, result_schema};
 use transaction::Block;
 pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;

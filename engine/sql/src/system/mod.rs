@@ -24,6 +24,7 @@ mod constraints;
 mod facts;
 mod information_constraints;
 mod information_schema;
+mod documents;
 mod lateral;
 mod learned;
 pub mod oids;
