@@ -26,17 +26,18 @@
 //!
 //! **Limits.** [`DEPTH_MAX`] containers inside each other (54001), [`BYTES_MAX`] bytes (54000), numbers as `numeric` has them (22003).
 //!
-//! **Left out.** Functions over the `json` text itself, which would keep white space and duplicate keys: parse it first. In
-//! [`path`], the method `datetime()`.
+//! **Left out.** In [`path`], the method `datetime()`. Functions over the `json` text itself are in [`plain`].
 
 mod access;
 mod build;
 mod change;
 mod compare;
 mod contain;
+mod key;
 mod number;
 mod parse;
 pub mod path;
+pub mod plain;
 mod read;
 mod write;
 
@@ -45,6 +46,7 @@ pub use build::Tree;
 pub use number::Number;
 pub use parse::check_text;
 pub use read::{Array, JsonbRef, Node, Object};
+pub use write::write_string;
 
 use aion_base::{Error, Result, SqlState};
 

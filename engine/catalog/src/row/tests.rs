@@ -21,6 +21,7 @@ const TYPES: [SqlType; 15] = [
     SqlType::TimestampTz,
     SqlType::Uuid,
     SqlType::Json,
+    SqlType::Jsonb,
 ];
 
 /// A column's content, whatever its type: bytes from which each type takes what it needs.

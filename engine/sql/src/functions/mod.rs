@@ -4,6 +4,8 @@ mod arithmetic;
 mod branches;
 mod case_type;
 mod json;
+mod lateral;
+mod ordinals;
 mod padding;
 mod retyped;
 mod rounding;
@@ -15,12 +17,16 @@ mod time_zone;
 mod type_of;
 mod typed;
 mod vector;
+mod whole_row;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
+pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
+pub(crate) use lateral::flatten;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
+pub(crate) use whole_row::{WHOLE_ROW, expand_rows};
 
 use std::sync::Arc;
 
@@ -37,6 +43,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
+    all.extend(ordinals::functions());
+    all.extend(whole_row::functions());
     all
 }
 
@@ -48,7 +56,11 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 
 /// Operators that DataFusion does not plan.
 pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(vector::VectorOperators), Arc::new(text_in::TypedLiterals)]
+    vec![
+        Arc::new(json::DocumentOperators),
+        Arc::new(vector::VectorOperators),
+        Arc::new(text_in::TypedLiterals),
+    ]
 }
 
 /// Rules that run on every plan before its types are settled.
@@ -67,6 +79,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(text_in::ReadText),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
+        Arc::new(json::OrderDocuments),
         Arc::new(subquery::Membership),
         Arc::new(subquery::OneRow),
     ]

@@ -30,6 +30,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::json;
 use crate::error::wrap;
 use crate::session::scalar;
 
@@ -189,7 +190,13 @@ pub struct ReadText;
 
 impl AnalyzerRule for ReadText {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite(plan, &|expr, schema| Ok(read(expr, schema)))
+        rewrite(plan, &|expr, schema| {
+            let cast = json::read_cast(expr, schema)?;
+            match cast.transformed {
+                true => Ok(cast),
+                false => Ok(read(cast.data, schema)),
+            }
+        })
     }
 
     fn name(&self) -> &str {
@@ -235,6 +242,7 @@ fn read(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         SqlType::Bytea
             | SqlType::Uuid
             | SqlType::Json
+            | SqlType::Jsonb
             | SqlType::Vector(_)
             | SqlType::Date
             | SqlType::Timestamp

@@ -121,6 +121,14 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
                 let read = scalar(&wanted, &Value::text_in(&wanted, text)?)?;
                 return Ok(ScalarAndMetadata::new(read, None));
             }
+            let document;
+            let value = match wanted.and_then(|field| document_as(value, sql_type, field).transpose()) {
+                Some(converted) => {
+                    document = converted?;
+                    &document
+                }
+                None => value,
+            };
             let given = scalar(sql_type, value)?;
             let cast = match wanted {
                 Some(field) if *field.data_type() != given.data_type() => given.cast_to(field.data_type()),
@@ -132,6 +140,25 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
         .collect::<Result<Vec<_>>>()?;
     plan.replace_params_with_values(&ParamValues::List(list))
         .map_err(|error| crate::error::translate(error, text))
+}
+
+/// A document in the place of a text, or the other way round; None where the value is no document and none is wanted.
+///
+/// # Errors
+/// 42804 for a value that is neither a document nor text where one is wanted: Arrow would take its bytes for one.
+fn document_as(value: &Value, sql_type: &SqlType, wanted: &Field) -> Result<Option<Value>> {
+    let is_wanted = *wanted.data_type() == DataType::LargeBinary;
+    match value {
+        Value::Null => Ok(None),
+        Value::Json(text) if is_wanted => Value::text_in(&SqlType::Jsonb, text).map(Some),
+        Value::Jsonb(_) if is_wanted => Ok(None),
+        Value::Jsonb(document) if *wanted.data_type() == DataType::Utf8 => Ok(Some(Value::Text(document.to_string()))),
+        _ if !is_wanted => Ok(None),
+        _ => Err(Error::invalid(
+            SqlState::DATATYPE_MISMATCH,
+            format!("a jsonb is wanted where a parameter is of type {sql_type}"),
+        )),
+    }
 }
 
 /// A value as DataFusion's.
@@ -150,6 +177,7 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
         Value::F64(value) => ScalarValue::Float64(Some(*value)),
         Value::Decimal(value, scale) => ScalarValue::Decimal128(Some(*value), sql_type.precision(), *scale),
         Value::Text(value) | Value::Json(value) => ScalarValue::Utf8(Some(value.clone())),
+        Value::Jsonb(value) => ScalarValue::LargeBinary(Some(value.as_bytes().to_vec())),
         Value::Bytes(value) => ScalarValue::Binary(Some(value.clone())),
         Value::Date(value) => ScalarValue::Date32(Some(*value)),
         Value::Timestamp(value) => match sql_type {

@@ -9,7 +9,7 @@ use aion_catalog::objects::{Catalog, table_key};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::execution::TaskContext;
@@ -21,6 +21,7 @@ use futures::StreamExt;
 
 use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
+use crate::cells::document_texts;
 use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
 use crate::nearest::rewrite;
@@ -290,7 +291,7 @@ pub(super) fn run(
 /// The Arrow schema of a result with these columns.
 pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
     let fields = columns.iter().map(|column| {
-        let field = column.sql_type.to_field(column.name.clone(), true);
+        let field = column.sql_type.to_outer_field(column.name.clone(), true);
         match column.result_type {
             Some(result_type) => result_type.mark(field),
             None => field,
@@ -300,7 +301,7 @@ pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
 }
 
 /// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance.
-pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     // What does not fit is a defect of ours, and no NULL.
     let exact = CastOptions {
@@ -310,6 +311,9 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
+        }
+        if *column.data_type() == DataType::LargeBinary && *field.data_type() == DataType::Utf8 {
+            return document_texts(column);
         }
         if let Some(result_type) = ResultType::carried(column.data_type(), field) {
             return result_type.carry(column);

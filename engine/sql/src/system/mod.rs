@@ -22,6 +22,7 @@ pub mod cells;
 pub mod comments;
 mod constraints;
 pub mod definitions;
+mod documents;
 mod facts;
 mod held;
 mod information_constraints;

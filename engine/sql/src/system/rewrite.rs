@@ -16,6 +16,7 @@
 //! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
+//! | `jsonb_agg(x)`, `FROM jsonb_each(x)`, `row_to_json(t)` and their like | see [`documents`] |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
 //! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
@@ -26,7 +27,7 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
-use super::{find, lateral};
+use super::{documents, find, lateral};
 use crate::dml::normalize;
 use crate::session::columns::name_of_datafusion;
 
@@ -64,6 +65,8 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
                 let replaced = set_returning(function)
+                    .or_else(|| documents::rows(function))
+                    .or_else(|| documents::aggregate(function))
                     .or_else(|| array_of_elements(function))
                     .or_else(|| array_of_query(function));
                 if let Some(replaced) = replaced {
@@ -111,6 +114,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        documents::whole_rows(select);
         if self.reads_nothing(select) {
             for item in &mut select.projection {
                 if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
@@ -137,6 +141,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        documents::relation(factor);
         match factor {
             ast::TableFactor::Table {
                 name,
@@ -256,11 +261,11 @@ fn is_empty_table(factor: &ast::TableFactor) -> bool {
     }
 }
 
-fn null() -> Expr {
+pub(super) fn null() -> Expr {
     Expr::Value(ast::Value::Null.into())
 }
 
-fn last_name(name: &ast::ObjectName) -> Option<String> {
+pub(super) fn last_name(name: &ast::ObjectName) -> Option<String> {
     name.0.last()?.as_ident().map(normalize)
 }
 
@@ -348,7 +353,7 @@ fn is_session_word(word: &str) -> bool {
     )
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(function(name, arguments))
 }
 

@@ -1,0 +1,162 @@
+//! Casts of jsonb: to text, numbers and booleans, and those that there are not.
+//!
+//! Arrow would take the bytes of a document for those of the other type. Text as jsonb is the type's input, and so that of all types
+//! (`text_in`).
+
+use std::sync::Arc;
+
+use aion_base::{Error, SqlState};
+use aion_catalog::json::{JsonbRef, Node};
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+use super::call::type_name;
+use crate::error::wrap;
+use crate::session::scalar;
+
+/// A cast from or to jsonb as a function.
+///
+/// # Errors
+/// 42846 for one that there is not.
+pub fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::Cast(Cast { expr: inner, field }) = &expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let Ok(from) = inner.get_type(schema) else {
+        return Ok(Transformed::no(expr));
+    };
+    let (is_from, is_to) = (
+        from == DataType::LargeBinary,
+        *field.data_type() == DataType::LargeBinary,
+    );
+    if is_from == is_to || from == DataType::Null {
+        return Ok(Transformed::no(expr));
+    }
+    let sql_type = SqlType::from_field(field).map_err(wrap)?;
+    let is_there = match sql_type {
+        SqlType::Jsonb => matches!(from, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Boolean => true,
+        SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => true,
+        SqlType::Real | SqlType::Double | SqlType::Numeric { .. } => true,
+        _ => false,
+    };
+    if !is_there {
+        return Err(wrap(Error::invalid(
+            SqlState::CANNOT_COERCE,
+            format!("cannot cast type {} to {}", type_name(&from), sql_type.base_name()),
+        )));
+    }
+    if is_to {
+        return Ok(Transformed::no(expr));
+    }
+    let function = ScalarUDF::from(FromDocument {
+        sql_type,
+        signature: Signature::any(1, Volatility::Immutable),
+    });
+    Ok(Transformed::yes(function.call(vec![(**inner).clone()])))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FromDocument {
+    sql_type: SqlType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for FromDocument {
+    fn name(&self) -> &str {
+        "jsonb_as"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.sql_type.to_arrow())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(self.sql_type.to_field(self.name(), true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.first() {
+            Some(ColumnarValue::Scalar(value)) => {
+                let array = self.all(&value.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            }
+            Some(ColumnarValue::Array(array)) => Ok(ColumnarValue::Array(self.all(array)?)),
+            None => exec_err!("jsonb_as takes an argument"),
+        }
+    }
+}
+
+impl FromDocument {
+    fn all(&self, documents: &ArrayRef) -> Result<ArrayRef> {
+        let documents = documents.as_binary::<i64>();
+        if documents.is_empty() {
+            return Ok(new_empty_array(&self.sql_type.to_arrow()));
+        }
+        let values = documents.iter().map(|document| {
+            let value = document.map_or(Ok(Value::Null), |bytes| converted(JsonbRef::new(bytes), self.sql_type));
+            value.and_then(|value| scalar(&self.sql_type, &value)).map_err(wrap)
+        });
+        ScalarValue::iter_to_array(values.collect::<Result<Vec<_>>>()?)
+    }
+}
+
+fn converted(document: JsonbRef<'_>, sql_type: SqlType) -> aion_base::Result<Value> {
+    let refused = || {
+        Err(Error::invalid(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!(
+                "cannot cast jsonb {} to type {}",
+                match document.type_name() {
+                    "array" | "object" => "array or object",
+                    "boolean" => "boolean",
+                    "number" => "numeric",
+                    other => other,
+                },
+                sql_type.base_name()
+            ),
+        ))
+    };
+    match (document.node(), sql_type) {
+        (_, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json) => {
+            Value::text_in(&sql_type, &document.to_string())
+        }
+        (Node::Bool(value), SqlType::Boolean) => Ok(Value::Bool(value)),
+        (_, SqlType::Boolean) => refused(),
+        (Node::Number(number), SqlType::SmallInt | SqlType::Integer | SqlType::BigInt) => {
+            // As the numeric would be: rounded.
+            let whole = Value::text_in(
+                &SqlType::Numeric {
+                    precision: Some(38),
+                    scale: 0,
+                },
+                number.as_str(),
+            )
+            .map_err(|_| out_of_range(sql_type))?;
+            let mut text = String::new();
+            whole.text_out(&sql_type, &mut text);
+            Value::text_in(&sql_type, &text).map_err(|_| out_of_range(sql_type))
+        }
+        (Node::Number(number), _) => Value::text_in(&sql_type, number.as_str()),
+        _ => refused(),
+    }
+}
+
+fn out_of_range(sql_type: SqlType) -> Error {
+    Error::invalid(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        format!("{} out of range", sql_type.base_name()),
+    )
+}

@@ -1,0 +1,129 @@
+//! `json_agg`, `json_object_agg` and what jsonb has of them: what `array_agg` has gathered, as one document.
+//!
+//! The aggregate is `array_agg`, with its DISTINCT, ORDER BY, FILTER and OVER, of the values as JSON (see [`crate::system`], which writes
+//! it so); these functions put its list together. Of no rows the list is NULL, and so is the document.
+
+use std::sync::Arc;
+
+use aion_catalog::SqlType;
+use aion_catalog::json::{JsonbRef, Node, Tree};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, LargeBinaryBuilder, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::wrap;
+
+/// All of them.
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let gather = |name, is_object, sql_type| {
+        Arc::new(ScalarUDF::from(Gather {
+            name,
+            is_object,
+            sql_type,
+            signature: Signature::any(1, Volatility::Immutable),
+        }))
+    };
+    vec![
+        gather("json_gathered", false, SqlType::Json),
+        gather("jsonb_gathered", false, SqlType::Jsonb),
+        gather("json_object_gathered", true, SqlType::Json),
+        gather("jsonb_object_gathered", true, SqlType::Jsonb),
+    ]
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Gather {
+    name: &'static str,
+    /// Of members, objects of one each.
+    is_object: bool,
+    sql_type: SqlType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Gather {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.sql_type.to_arrow())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(self.sql_type.to_field(self.name, true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.first() {
+            Some(ColumnarValue::Scalar(list)) => {
+                let array = self.all(&list.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            }
+            Some(ColumnarValue::Array(lists)) => Ok(ColumnarValue::Array(self.all(lists)?)),
+            None => exec_err!("{} takes a list", self.name),
+        }
+    }
+}
+
+impl Gather {
+    fn all(&self, lists: &ArrayRef) -> Result<ArrayRef> {
+        let Some(lists) = lists.as_list_opt::<i32>() else {
+            return exec_err!("{} takes a list, not {}", self.name, lists.data_type());
+        };
+        let lists = (0..lists.len()).map(|row| lists.is_valid(row).then(|| lists.value(row)));
+        if self.sql_type == SqlType::Json {
+            let mut texts = StringBuilder::new();
+            for list in lists {
+                texts.append_option(list.map(|list| self.text(&list)));
+            }
+            return Ok(Arc::new(texts.finish()));
+        }
+        let mut documents = LargeBinaryBuilder::new();
+        for list in lists {
+            match list {
+                None => documents.append_null(),
+                Some(list) => {
+                    let document = tree(list.as_binary::<i64>(), self.is_object).encode().map_err(wrap)?;
+                    documents.append_value(document.as_bytes());
+                }
+            }
+        }
+        Ok(Arc::new(documents.finish()))
+    }
+
+    fn text(&self, list: &ArrayRef) -> String {
+        let (open, close) = if self.is_object { ("{ ", " }") } else { ("[", "]") };
+        let mut text = String::from(open);
+        for (at, value) in list.as_string::<i32>().iter().enumerate() {
+            text.push_str(if at > 0 { ", " } else { "" });
+            text.push_str(value.unwrap_or("null"));
+        }
+        text.push_str(close);
+        text
+    }
+}
+
+fn tree(documents: &LargeBinaryArray, is_object: bool) -> Tree<'_> {
+    let documents = documents.iter().map(|bytes| bytes.map(JsonbRef::new));
+    if !is_object {
+        return Tree::Array(
+            documents
+                .map(|document| document.map_or(Tree::Null, Tree::Stored))
+                .collect(),
+        );
+    }
+    let mut members = Vec::new();
+    for document in documents.flatten() {
+        if let Node::Object(object) = document.node() {
+            members.extend(object.iter().map(|(key, value)| (key.into(), Tree::Stored(value))));
+        }
+    }
+    Tree::Object(members)
+}
