@@ -37,6 +37,20 @@ fn find_span(error: &DataFusionError) -> Option<Span> {
     }
 }
 
+/// The name without a qualifier that is no column, where that is what is wrong.
+pub fn missing_column(error: &DataFusionError) -> Option<String> {
+    match error {
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => missing_column(inner),
+        DataFusionError::Shared(inner) => missing_column(inner),
+        DataFusionError::Collection(errors) => missing_column(errors.first()?),
+        DataFusionError::SchemaError(inner, _) => match &**inner {
+            SchemaError::FieldNotFound { field, .. } if field.relation.is_none() => Some(field.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn plain(error: DataFusionError, text: &str) -> Error {
     match error {
         DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => plain(*inner, text),

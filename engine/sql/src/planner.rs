@@ -36,7 +36,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::dml::normalize;
-use crate::error::{translate, wrap};
+use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
@@ -409,10 +409,16 @@ impl<'a> Names<'a> {
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
-        let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
-        let plan = planner
-            .sql_statement_to_plan_with_context(statement, &mut context)
+        let planned = loop {
+            let mut context = PlannerContext::new().with_prepare_param_data_types(types.clone());
+            let planned = planner.sql_statement_to_plan_with_context(statement.clone(), &mut context);
+            match planned.as_ref().err().and_then(missing_column) {
+                Some(name) if system::substitute(&mut statement, &name) => {}
+                _ => break planned,
+            }
+        };
+        let plan = planned
             .and_then(functions::flatten)
             .and_then(functions::expand_rows)
             .and_then(functions::settle_branches)
@@ -624,8 +630,6 @@ impl TypePlanner for SqlTypePlanner {
             "oid" | "xid" | "cid" => Some("oid"),
             "name" => Some("name"),
             "\"char\"" => Some("char"),
-            // A path is kept as its text, and read by the functions that take one.
-            "jsonpath" => Some("text"),
             _ => None,
         };
         if let Some(field) = catalog_type.and_then(|name| system::cells::field("", name)) {

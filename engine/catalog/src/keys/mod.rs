@@ -86,10 +86,16 @@ pub struct IndexEntry {
 /// Checks that a column of this type may be part of a key.
 ///
 /// # Errors
-/// 0A000 for json and vector.
+/// 42704 for json, 0A000 for vector.
 pub fn check_key_type(sql_type: SqlType, column: &str) -> Result<()> {
     if sql_type.is_ordered() {
         return Ok(());
+    }
+    if sql_type == SqlType::Json {
+        let message = "data type json has no default operator class for access method \"btree\"";
+        return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message).with_hint(
+            "You must specify an operator class for the index or define a default operator class for the data type.",
+        ));
     }
     Err(Error::unsupported(format!(
         "column \"{column}\" of type {sql_type} cannot be part of an ordered key"

@@ -4,6 +4,7 @@ use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
 use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
+use crate::json::Jsonb;
 use crate::row::RowLayout;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -172,11 +173,11 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: Column
             reader.text(order)?.map(|text| Value::Text(text.into_owned()))
         }
         SqlType::Bytea => reader.bytes(order)?.map(|bytes| Value::Bytes(bytes.into_owned())),
-        // The key does not tell how many zeroes stand at the end of a fraction: nobody is told that it is covered.
-        SqlType::Jsonb => {
-            reader.skip_bytes(order)?;
-            None
-        }
+        // Without zeroes at the end of a fraction: it is not covered.
+        SqlType::Jsonb => match reader.bytes(order)? {
+            Some(key) => Some(Value::Jsonb(Jsonb::of_key(&key)?)),
+            None => None,
+        },
         SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),
     };
     Ok(value.unwrap_or(Value::Null))

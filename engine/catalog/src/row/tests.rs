@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TYPES: [SqlType; 15] = [
+const TYPES: [SqlType; 16] = [
     SqlType::Text,
     SqlType::Boolean,
     SqlType::SmallInt,

@@ -9,6 +9,7 @@ use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_exp
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
+use super::json::{self, Side};
 use super::retyped::{recomputed, retyped_node};
 
 /// The plan of a query in which each place gives the type of all. It changes the types of columns, so it comes before anybody asks for
@@ -50,7 +51,20 @@ fn is_settled(union: &Union) -> bool {
 
 fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
-        Expr::Case(case) => Ok(of_one_type(case, schema)),
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then);
+            let sides: Vec<Side> = results
+                .chain(&case.else_expr)
+                .map(|result| Side::of(result, schema))
+                .collect();
+            json::alike("CASE", &sides)?;
+            let settled = of_one_type(case, schema);
+            // Of its results a CASE keeps the type, and not that it is json.
+            Ok(match sides.contains(&Side::Json) {
+                true => Transformed::yes(json::kept_json(settled.data)),
+                false => settled,
+            })
+        }
         other => Ok(Transformed::no(other)),
     })
 }

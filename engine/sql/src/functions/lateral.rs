@@ -22,6 +22,8 @@ use datafusion::common::{Column, JoinType, NullHandling, Result, ScalarValue, Ta
 use datafusion::logical_expr::builder::unnest_with_options;
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Subquery, SubqueryAlias};
 
+use super::retyped::recomputed;
+
 /// The plan of a query without joins that are unnests.
 ///
 /// # Errors
@@ -34,13 +36,7 @@ pub fn flatten(plan: LogicalPlan) -> Result<LogicalPlan> {
         }),
         _ => Ok(Transformed::no(plan)),
     })?;
-    if !rewritten.transformed {
-        return Ok(rewritten.data);
-    }
-    let settled = rewritten
-        .data
-        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
-    Ok(settled.data)
+    recomputed(rewritten)
 }
 
 fn flattened(join: &Join) -> Result<Option<LogicalPlan>> {

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod branches;
 mod case_type;
+mod coalesce;
 mod json;
 mod lateral;
 mod ordinals;
@@ -40,6 +41,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
+    all.extend(coalesce::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
@@ -54,18 +56,20 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(every)]
 }
 
+/// Operators that DataFusion plans otherwise: asked before its own.
+pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![Arc::new(json::DocumentOperators)]
+}
+
 /// Operators that DataFusion does not plan.
 pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![
-        Arc::new(json::DocumentOperators),
-        Arc::new(vector::VectorOperators),
-        Arc::new(text_in::TypedLiterals),
-    ]
+    vec![Arc::new(vector::VectorOperators), Arc::new(text_in::TypedLiterals)]
 }
 
 /// Rules that run on every plan before its types are settled.
 pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(json::CheckDocuments),
         Arc::new(text_in::FillLiterals),
         Arc::new(arithmetic::PreferDoubles),
         Arc::new(padding::PadBlanks),
@@ -79,8 +83,9 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(text_in::ReadText),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
-        Arc::new(json::OrderDocuments),
         Arc::new(subquery::Membership),
+        // Behind what makes comparisons.
+        Arc::new(json::OrderDocuments),
         Arc::new(subquery::OneRow),
     ]
 }

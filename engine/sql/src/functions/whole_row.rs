@@ -1,20 +1,20 @@
 //! `whole_row(t.*)`: a row of an item of FROM as one value, which the functions of JSON take.
 //!
-//! DataFusion has no such value: the call is planned with its star, and [`expand_rows`] then puts the columns in, which are known where
-//! the plan is.
+//! DataFusion has no such value: the call is planned with its star, and [`expand_rows`] then puts names and columns in, which are known
+//! where the plan is. It is a record whose fields say what they are: `named_struct` would forget which are json.
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::StructArray;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, exec_err};
-use datafusion::functions::core::named_struct;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility, lit,
 };
+
+use super::retyped::retyped;
 
 /// The name of the function.
 pub const WHOLE_ROW: &str = "whole_row";
@@ -31,29 +31,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 /// # Errors
 /// When a plan cannot be put together again.
 pub fn expand_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|plan| {
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let expanded = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expanded = expr.transform_up(|expr| Ok(expanded(expr, &schema)))?;
-            Ok(match expanded.transformed {
-                true => expanded.update_data(|expr| name.restore(expr)),
-                false => expanded,
-            })
-        })?;
-        match expanded.transformed {
-            true => expanded.map_data(LogicalPlan::recompute_schema),
-            false => Ok(expanded),
-        }
-    })?;
-    if !rewritten.transformed {
-        return Ok(rewritten.data);
-    }
-    let settled = rewritten
-        .data
-        .transform_up_with_subqueries(|plan| plan.recompute_schema().map(Transformed::yes))?;
-    Ok(settled.data)
+    retyped(
+        plan,
+        |_| true,
+        |expr, schema| expr.transform_up(|expr| Ok(expanded(expr, schema))),
+    )
 }
 
 fn expanded(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
@@ -74,7 +56,7 @@ fn expanded(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         let column = Expr::Column(Column::new(of.cloned(), field.name()));
         [lit(field.name().clone()), column]
     });
-    Transformed::yes(named_struct().call(parts.collect()))
+    Transformed::yes(call.func.call(parts.collect()))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -95,11 +77,28 @@ impl ScalarUDFImpl for WholeRow {
         Ok(DataType::Struct(Fields::empty()))
     }
 
-    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(Field::new(WHOLE_ROW, self.return_type(&[])?, true)))
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let pairs = args
+            .arg_fields
+            .chunks_exact(2)
+            .zip(args.scalar_arguments.chunks_exact(2));
+        let parts = pairs.map(|(fields, scalars)| {
+            let name = scalars[0]
+                .and_then(|name| name.try_as_str().flatten())
+                .unwrap_or_default();
+            fields[1].as_ref().clone().with_name(name).with_nullable(true)
+        });
+        let parts = Fields::from_iter(parts);
+        Ok(Arc::new(Field::new(WHOLE_ROW, DataType::Struct(parts), true)))
     }
 
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("a whole row is taken apart when a query is planned")
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let DataType::Struct(fields) = args.return_field.data_type() else {
+            return exec_err!("a whole row is a record");
+        };
+        let parts = args.args.chunks_exact(2).map(|pair| pair[1].to_array(args.number_rows));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let record = StructArray::try_new_with_length(fields.clone(), parts, None, args.number_rows)?;
+        Ok(ColumnarValue::Array(Arc::new(record)))
     }
 }

@@ -7,7 +7,7 @@ use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
@@ -135,7 +135,12 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
                 _ => Ok(given),
             };
             let value = cast.map_err(|error| crate::error::translate(error, text))?;
-            Ok(ScalarAndMetadata::new(value, None))
+            // Of a json nothing but its field says that it is one.
+            let mark = match wanted.map_or(Ok(*sql_type), |field| SqlType::from_field(field)) {
+                Ok(SqlType::Json) => Some(FieldMetadata::from(&SqlType::Json.to_field("", true))),
+                _ => None,
+            };
+            Ok(ScalarAndMetadata::new(value, mark))
         })
         .collect::<Result<Vec<_>>>()?;
     plan.replace_params_with_values(&ParamValues::List(list))

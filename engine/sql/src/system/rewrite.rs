@@ -16,7 +16,9 @@
 //! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
-//! | `jsonb_agg(x)`, `FROM jsonb_each(x)`, `row_to_json(t)` and their like | see [`documents`] |
+//! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
+//! | `VALUES (x::t), ('y')` | `VALUES (x::t), ('y'::t)` |
+//! | `jsonb_agg(x)`, `FROM jsonb_each(x)` and their like | see [`documents`] |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
 //! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
@@ -27,7 +29,7 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
-use super::{documents, find, lateral};
+use super::{documents, find, lateral, values};
 use crate::dml::normalize;
 use crate::session::columns::name_of_datafusion;
 
@@ -53,6 +55,9 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
         lateral::inline(query, self.is_aggregate);
+        if let ast::SetExpr::Values(rows) = &mut *query.body {
+            values::settle(rows);
+        }
         ControlFlow::Continue(())
     }
 
@@ -73,6 +78,9 @@ impl VisitorMut for Rewriter<'_> {
                     *expr = replaced;
                 }
             }
+            Expr::TypedString(typed) if plain_type(&typed.data_type) == "jsonpath" => {
+                *expr = call("jsonpathin", vec![Expr::Value(typed.value.clone())]);
+            }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let zone = std::mem::replace(&mut **time_zone, null());
                 let time = std::mem::replace(&mut **timestamp, null());
@@ -91,6 +99,9 @@ impl VisitorMut for Rewriter<'_> {
                 if let Some(alias) = oid_alias(&name) {
                     let inner = std::mem::replace(&mut **inner, null());
                     *expr = call(&format!("{alias}in"), vec![inner]);
+                } else if name == "jsonpath" {
+                    let inner = std::mem::replace(&mut **inner, null());
+                    *expr = call("jsonpathin", vec![inner]);
                 } else if matches!(name.as_str(), "text" | "varchar" | "name") {
                     show_name(inner);
                 }
@@ -114,7 +125,6 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
-        documents::whole_rows(select);
         if self.reads_nothing(select) {
             for item in &mut select.projection {
                 if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {

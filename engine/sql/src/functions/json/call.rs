@@ -1,7 +1,7 @@
 //! A function of json and jsonb, row by row: what its arguments are read as, and what its answer is written as.
 //!
-//! An argument that is a text where a document is wanted is a literal, and is read as one. A function that is *strict*, as nearly all are
-//! in PostgreSQL, is NULL where an argument is.
+//! An argument that is a text where a document is wanted is a literal, and is read as one ([`super::check`] refuses others). All are *strict*,
+//! as nearly all are in PostgreSQL: NULL where an argument is.
 
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::side::Side;
 use crate::error::wrap;
 
 /// What an argument is.
@@ -90,7 +91,6 @@ pub struct Definition {
     /// What follows the arguments, any number of times.
     pub variadic: Option<Kind>,
     pub made: Made,
-    pub is_strict: bool,
     pub compute: Compute,
 }
 
@@ -103,7 +103,6 @@ impl Definition {
             required: arguments.len(),
             variadic: None,
             made,
-            is_strict: true,
             compute,
         }
     }
@@ -121,14 +120,6 @@ impl Definition {
         }
     }
 
-    /// Which is asked about NULL, too.
-    pub const fn lenient(self) -> Self {
-        Self {
-            is_strict: false,
-            ..self
-        }
-    }
-
     /// The function.
     pub fn function(self) -> ScalarUDF {
         ScalarUDF::from(Function {
@@ -138,7 +129,8 @@ impl Definition {
         })
     }
 
-    fn kind(&self, at: usize) -> Option<Kind> {
+    /// What an argument is; None beyond the last.
+    pub fn kind(&self, at: usize) -> Option<Kind> {
         self.arguments.get(at).copied().or(self.variadic)
     }
 }
@@ -195,16 +187,31 @@ fn wanted(kind: Kind, given: &DataType) -> Option<DataType> {
     }
 }
 
-/// 42883, with the types as PostgreSQL writes them.
-pub fn no_function(name: &str, types: &[DataType]) -> Error {
-    let types: Vec<String> = types.iter().map(type_name).collect();
+/// The definition of a function, if it is one of those.
+pub fn definition_of(function: &ScalarUDF) -> Option<&Definition> {
+    let function = function.inner().downcast_ref::<Function>()?;
+    Some(&function.definition)
+}
+
+/// 42883, with the types of the arguments as PostgreSQL writes them.
+pub fn no_function(name: &str, args: &[Expr], schema: &DFSchema) -> Error {
+    let called = match args {
+        // Those of two columns are told what was called.
+        [arg, Expr::Literal(ScalarValue::Utf8(Some(called)), _)] if name.contains("_each_") => {
+            return no_function_of(called, std::iter::once(Side::of(arg, schema)));
+        }
+        _ => name,
+    };
+    no_function_of(called, args.iter().map(|arg| Side::of(arg, schema)))
+}
+
+fn no_function_of(name: &str, sides: impl Iterator<Item = Side>) -> Error {
+    let types: Vec<String> = sides.map(|side| side.name().to_owned()).collect();
     // Of what gives rows, the list has another name.
     let name = name.strip_suffix("_list").unwrap_or(name);
-    Error::not_found(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("function {name}({}) does not exist", types.join(", ")),
-    )
-    .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+    let message = format!("function {name}({}) does not exist", types.join(", "));
+    Error::not_found(SqlState::UNDEFINED_FUNCTION, message)
+        .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.")
 }
 
 /// The name of a type in a message.
@@ -235,9 +242,8 @@ impl ScalarUDFImpl for Function {
             .enumerate()
             .map(|(at, given)| wanted(definition.kind(at)?, given))
             .collect();
-        wanted
-            .filter(|_| fits)
-            .ok_or_else(|| wrap(no_function(self.name, given)))
+        // What does not fit is told where the arguments are known.
+        Ok(wanted.filter(|_| fits).unwrap_or_else(|| given.to_vec()))
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -257,7 +263,22 @@ impl ScalarUDFImpl for Function {
         })
     }
 
-    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let definition = &self.definition;
+        let count = args.arg_fields.len();
+        let fits = count >= definition.required
+            && args.arg_fields.iter().enumerate().all(|(at, field)| {
+                let wanted = definition.kind(at).and_then(|kind| wanted(kind, field.data_type()));
+                wanted.is_some_and(|wanted| wanted == *field.data_type() || field.data_type().is_null())
+            });
+        if !fits {
+            let sides = args.arg_fields.iter().zip(args.scalar_arguments);
+            let sides = sides.map(|(field, scalar)| match scalar {
+                Some(value) => Side::of(&Expr::Literal((*value).clone(), None), &DFSchema::empty()),
+                None => Side::of_field(field),
+            });
+            return Err(wrap(no_function_of(self.name, sides)));
+        }
         Ok(Arc::new(match self.definition.made {
             Made::Json => SqlType::Json.to_field(self.name, true),
             _ => Field::new(self.name, self.return_type(&[])?, true),
@@ -280,8 +301,7 @@ impl ScalarUDFImpl for Function {
             for column in &columns {
                 arguments.push(column.argument(row).map_err(wrap)?);
             }
-            let is_null =
-                self.definition.is_strict && arguments.iter().any(|argument| matches!(argument, Argument::Null));
+            let is_null = arguments.iter().any(|argument| matches!(argument, Argument::Null));
             let answer = match is_null {
                 true => Answer::Null,
                 false => (self.definition.compute)(&arguments).map_err(wrap)?,
@@ -290,6 +310,10 @@ impl ScalarUDFImpl for Function {
         }
         let array = answers.finish();
         match are_scalar {
+            // With the field of its elements, which say that they are json.
+            true if matches!(array.data_type(), DataType::List(_)) => Ok(ColumnarValue::Scalar(ScalarValue::List(
+                Arc::new(array.as_list().clone()),
+            ))),
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)),
             false => Ok(ColumnarValue::Array(array)),
         }

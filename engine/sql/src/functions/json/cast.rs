@@ -57,11 +57,59 @@ pub fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if is_to {
         return Ok(Transformed::no(expr));
     }
-    let function = ScalarUDF::from(FromDocument {
-        sql_type,
+    let as_type = |sql_type| {
+        let function = ScalarUDF::from(FromDocument {
+            sql_type,
+            signature: Signature::any(1, Volatility::Immutable),
+        });
+        function.call(vec![(**inner).clone()])
+    };
+    Ok(Transformed::yes(match sql_type {
+        // The text is cut, as any that is cast.
+        SqlType::Varchar(_) | SqlType::Char(_) => Expr::Cast(Cast {
+            expr: Box::new(as_type(SqlType::Text)),
+            field: field.clone(),
+        }),
+        other => as_type(other),
+    }))
+}
+
+/// An expression of json that DataFusion gives no field of json, CASE for one, with such a field.
+pub fn kept_json(expr: Expr) -> Expr {
+    let function = ScalarUDF::from(Kept {
         signature: Signature::any(1, Volatility::Immutable),
     });
-    Ok(Transformed::yes(function.call(vec![(**inner).clone()])))
+    function.call(vec![expr])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kept {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Kept {
+    fn name(&self) -> &str {
+        "json_kept"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(SqlType::Json.to_field(self.name(), true)))
+    }
+
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.pop() {
+            Some(value) => value.cast_to(&DataType::Utf8, None),
+            None => exec_err!("json_kept takes an argument"),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -120,8 +168,6 @@ fn converted(document: JsonbRef<'_>, sql_type: SqlType) -> aion_base::Result<Val
             format!(
                 "cannot cast jsonb {} to type {}",
                 match document.type_name() {
-                    "array" | "object" => "array or object",
-                    "boolean" => "boolean",
                     "number" => "numeric",
                     other => other,
                 },

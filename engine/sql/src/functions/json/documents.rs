@@ -146,6 +146,11 @@ pub const ALL: &[Definition] = &[
         Ok(found.map_or(Answer::Null, Answer::Jsonb))
     })
     .requiring(2),
+    // A path is kept as its text.
+    Definition::new("jsonpathin", &[P], Made::Text, |row| match row {
+        [Argument::Path(path)] => Ok(Answer::Text(path.to_string())),
+        _ => Err(misread("a path")),
+    }),
     Definition::new("jsonb_path_exists_opr", &[J, P], Made::Boolean, |row| {
         let found = jsonpath(row)?.exists(document(row)?, silently())?;
         Ok(found.map_or(Answer::Null, Answer::Boolean))

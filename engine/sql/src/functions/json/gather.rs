@@ -7,38 +7,52 @@ use std::sync::Arc;
 
 use aion_catalog::SqlType;
 use aion_catalog::json::{JsonbRef, Node, Tree};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, LargeBinaryBuilder, StringBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, LargeBinaryArray, LargeBinaryBuilder, ListArray, StringBuilder,
+};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::values::Values;
 use crate::error::wrap;
 
 /// All of them.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let gather = |name, is_object, sql_type| {
+    let gather = |name, of, sql_type| {
         Arc::new(ScalarUDF::from(Gather {
             name,
-            is_object,
+            of,
             sql_type,
             signature: Signature::any(1, Volatility::Immutable),
         }))
     };
     vec![
-        gather("json_gathered", false, SqlType::Json),
-        gather("jsonb_gathered", false, SqlType::Jsonb),
-        gather("json_object_gathered", true, SqlType::Json),
-        gather("jsonb_object_gathered", true, SqlType::Jsonb),
+        gather("json_gathered", Of::Documents, SqlType::Json),
+        gather("jsonb_gathered", Of::Documents, SqlType::Jsonb),
+        gather("json_object_gathered", Of::Members, SqlType::Json),
+        gather("jsonb_object_gathered", Of::Members, SqlType::Jsonb),
+        gather("json_gathered_values", Of::Values, SqlType::Json),
+        gather("jsonb_gathered_values", Of::Values, SqlType::Jsonb),
     ]
+}
+
+/// What the list has gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Documents,
+    /// Objects of one member each.
+    Members,
+    /// Values that are no documents yet: what is made distinct is sorted by itself.
+    Values,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Gather {
     name: &'static str,
-    /// Of members, objects of one each.
-    is_object: bool,
+    of: Of,
     sql_type: SqlType,
     signature: Signature,
 }
@@ -77,6 +91,9 @@ impl Gather {
         let Some(lists) = lists.as_list_opt::<i32>() else {
             return exec_err!("{} takes a list, not {}", self.name, lists.data_type());
         };
+        if self.of == Of::Values {
+            return self.all_values(lists);
+        }
         let lists = (0..lists.len()).map(|row| lists.is_valid(row).then(|| lists.value(row)));
         if self.sql_type == SqlType::Json {
             let mut texts = StringBuilder::new();
@@ -90,7 +107,8 @@ impl Gather {
             match list {
                 None => documents.append_null(),
                 Some(list) => {
-                    let document = tree(list.as_binary::<i64>(), self.is_object).encode().map_err(wrap)?;
+                    let is_object = self.of == Of::Members;
+                    let document = tree(list.as_binary::<i64>(), is_object).encode().map_err(wrap)?;
                     documents.append_value(document.as_bytes());
                 }
             }
@@ -98,8 +116,50 @@ impl Gather {
         Ok(Arc::new(documents.finish()))
     }
 
+    fn all_values(&self, lists: &ListArray) -> Result<ArrayRef> {
+        let (DataType::List(item), offsets) = (lists.data_type(), lists.value_offsets()) else {
+            return exec_err!("{} takes a list", self.name);
+        };
+        let values = Values::new(lists.values(), item).map_err(wrap)?;
+        let offset = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
+        let rows = (0..lists.len()).map(|row| lists.is_valid(row).then(|| offset(row)..offset(row + 1)));
+        if self.sql_type == SqlType::Jsonb {
+            let mut documents = LargeBinaryBuilder::new();
+            for row in rows {
+                let elements = row.map(|row| row.map(|at| values.tree(at)).collect::<aion_base::Result<Vec<_>>>());
+                match elements.transpose().map_err(wrap)? {
+                    None => documents.append_null(),
+                    Some(elements) => {
+                        let document = Tree::Array(elements).encode().map_err(wrap)?;
+                        documents.append_value(document.as_bytes());
+                    }
+                }
+            }
+            return Ok(Arc::new(documents.finish()));
+        }
+        let mut texts = StringBuilder::new();
+        for row in rows {
+            let Some(row) = row else {
+                texts.append_null();
+                continue;
+            };
+            let mut text = String::from("[");
+            for at in row.clone() {
+                text.push_str(if at > row.start { ", " } else { "" });
+                values.write(at, &mut text).map_err(wrap)?;
+            }
+            text.push(']');
+            texts.append_value(text);
+        }
+        Ok(Arc::new(texts.finish()))
+    }
+
     fn text(&self, list: &ArrayRef) -> String {
-        let (open, close) = if self.is_object { ("{ ", " }") } else { ("[", "]") };
+        let (open, close) = if self.of == Of::Members {
+            ("{ ", " }")
+        } else {
+            ("[", "]")
+        };
         let mut text = String::from(open);
         for (at, value) in list.as_string::<i32>().iter().enumerate() {
             text.push_str(if at > 0 { ", " } else { "" });

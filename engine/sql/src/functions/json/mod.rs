@@ -6,24 +6,29 @@
 //!    a table that [`call`] runs row by row.
 //! 2. Functions that give rows give a list here, which `unnest` takes apart: `system::rewrite` writes it so, and aggregates as `array_agg`
 //!    with [`gather`] around.
-//! 3. [`cast`] and [`order`] stand for what DataFusion would do with the bytes: casts, and comparing, sorting, grouping and joining.
+//! 3. [`check`] refuses what DataFusion would do with bytes and texts that are documents; [`cast`] and [`order`] stand for what it would do
+//!    otherwise: casts, and comparing, sorting, grouping and joining.
 //!
 //! **Left out.** `jsonb_each` and its like in a SELECT list, where PostgreSQL answers with records; `jsonb_populate_record`,
-//! `jsonb_to_record` and their like; NULLIF, GREATEST and LEAST of documents compare their bytes.
+//! `jsonb_to_record` and their like; GREATEST and LEAST of documents; `array_agg(DISTINCT ...)` of them.
 
 mod build;
 mod call;
 mod cast;
+mod check;
 mod documents;
 mod gather;
 mod operators;
 mod order;
 mod plain;
+mod side;
 mod values;
 
-pub use cast::read as read_cast;
+pub use cast::{kept_json, read as read_cast};
+pub use check::{CheckDocuments, alike};
 pub use operators::DocumentOperators;
 pub use order::{KEY_FUNCTION, OrderDocuments};
+pub use side::Side;
 
 use std::sync::Arc;
 

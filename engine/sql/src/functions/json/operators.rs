@@ -9,70 +9,21 @@ use std::sync::Arc;
 use aion_base::{Error, SqlState};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::call::type_name;
 use super::documents;
 use super::plain;
+use super::side::Side;
 use crate::error::wrap;
 use crate::session::scalar;
 
 /// See the module's header.
 #[derive(Debug)]
 pub struct DocumentOperators;
-
-/// What stands beside an operator.
-#[derive(Clone, Debug, PartialEq)]
-enum Side {
-    Jsonb,
-    Json,
-    /// A literal, a parameter or NULL: it takes a type.
-    Open,
-    Integer(&'static str),
-    Text(&'static str),
-    List,
-    Other(String),
-}
-
-impl Side {
-    fn of(expr: &Expr, schema: &DFSchema) -> Side {
-        match expr {
-            Expr::Literal(ScalarValue::Utf8(_), metadata) if metadata.is_none() => return Side::Open,
-            Expr::Placeholder(Placeholder { field: None, .. }) => return Side::Open,
-            Expr::Literal(value, _) if value.is_null() && value.data_type() == DataType::Null => return Side::Open,
-            _ => {}
-        }
-        let Ok((_, field)) = expr.to_field(schema) else {
-            return Side::Other("unknown".to_owned());
-        };
-        match (field.data_type(), SqlType::from_field(&field)) {
-            (_, Ok(SqlType::Jsonb)) => Side::Jsonb,
-            (_, Ok(SqlType::Json)) => Side::Json,
-            (DataType::Null, _) => Side::Open,
-            (_, Ok(text @ (SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)))) => Side::Text(text.base_name()),
-            (_, Ok(integer @ (SqlType::SmallInt | SqlType::Integer | SqlType::BigInt))) => {
-                Side::Integer(integer.base_name())
-            }
-            (DataType::List(_) | DataType::FixedSizeList(..), Err(_)) => Side::List,
-            (other, _) => Side::Other(type_name(other)),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Side::Jsonb => "jsonb",
-            Side::Json => "json",
-            Side::Open => "unknown",
-            Side::Integer(name) | Side::Text(name) => name,
-            Side::List => "text[]",
-            Side::Other(name) => name,
-        }
-    }
-}
 
 impl ExprPlanner for DocumentOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -111,16 +62,30 @@ impl ExprPlanner for DocumentOperators {
             return Ok(PlannerResult::Original(expr));
         }
         let (left, right) = (Side::of(&expr.left, schema), Side::of(&expr.right, schema));
-        let is_document = |side: &Side| matches!(side, Side::Jsonb | Side::Json);
-        if !is_document(&left) && !is_document(&right) {
+        if !left.is_document() && !right.is_document() {
+            for side in [&expr.left, &expr.right].into_iter().filter(|_| is_ours) {
+                if let Err(error @ DataFusionError::SchemaError(..)) = side.to_field(schema) {
+                    return Err(error);
+                }
+            }
             // Whose operands are all open, PostgreSQL finds no one operator for; arrays have some of these.
             let are_lists = matches!(left, Side::List) || matches!(right, Side::List);
             return match is_ours && !are_lists {
-                true => Err(no_operator(&expr.op, &left, &right)),
+                true if left == Side::Open && right == Side::Open => Err(not_unique(&expr.op)),
+                true => Err(no_operator(&expr.op.to_string(), &left, &right)),
                 false => Ok(PlannerResult::Original(expr)),
             };
         }
         plan(expr, &left, &right)
+    }
+
+    /// `ARRAY[document, 'literal']`
+    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        if !exprs.iter().any(|expr| Side::of(expr, schema) == Side::Jsonb) {
+            return Ok(PlannerResult::Original(exprs));
+        }
+        let exprs = exprs.into_iter().map(|expr| settled(expr, SqlType::Jsonb));
+        exprs.collect::<Result<_>>().map(PlannerResult::Original)
     }
 
     /// `document['key']`
@@ -162,9 +127,11 @@ fn plan(expr: RawBinaryExpr, left: &Side, right: &Side) -> Result<PlannerResult<
         left: one,
         right: other,
     } = expr;
-    let refused = || no_operator(&op, left, right);
+    let refused = || no_operator(&op.to_string(), left, right);
     let planned = |name: &str, one: Expr, other: Expr| call(name, vec![one, other]).map(PlannerResult::Planned);
     match (&op, left, right) {
+        // No operator takes a bigint.
+        (B::Arrow | B::LongArrow | B::Minus, _, Side::Integer("bigint")) => Err(refused()),
         (B::Arrow | B::LongArrow, Side::Jsonb | Side::Json, Side::Open | Side::Text(_) | Side::Integer(_)) => {
             let name = match (left, matches!(right, Side::Integer(_)), op == B::LongArrow) {
                 (Side::Jsonb, false, false) => "jsonb_object_field",
@@ -216,9 +183,12 @@ fn plan(expr: RawBinaryExpr, left: &Side, right: &Side) -> Result<PlannerResult<
             settled(other, SqlType::Jsonb)?,
         ),
         // A document beside a text is its text.
-        (B::StringConcat, Side::Text(_) | Side::Json, _) | (B::StringConcat, _, Side::Text(_) | Side::Json) => {
+        (B::StringConcat, Side::Text(_), _)
+        | (B::StringConcat, _, Side::Text(_))
+        | (B::StringConcat, Side::Json, Side::Open)
+        | (B::StringConcat, Side::Open, Side::Json) => {
             let as_text = |expr: Expr, side: &Side| match side {
-                Side::Jsonb => cast(expr, DataType::Utf8),
+                Side::Jsonb | Side::Json => cast(expr, DataType::Utf8),
                 _ => expr,
             };
             Ok(PlannerResult::Original(RawBinaryExpr {
@@ -234,30 +204,12 @@ fn plan(expr: RawBinaryExpr, left: &Side, right: &Side) -> Result<PlannerResult<
                 op,
             }))
         }
-        // A comparison with an unknown type, that of an outer column, is DataFusion's; json has always been compared as text here.
-        (_, Side::Json | Side::Open | Side::Text(_), Side::Json | Side::Open | Side::Text(_))
-            if !is_only_of_documents(&op) =>
-        {
-            Ok(PlannerResult::Original(RawBinaryExpr {
-                left: one,
-                right: other,
-                op,
-            }))
-        }
         _ => Err(refused()),
     }
 }
 
-fn is_only_of_documents(op: &BinaryOperator) -> bool {
-    use BinaryOperator as B;
-    !matches!(
-        op,
-        B::StringConcat | B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq
-    )
-}
-
 /// A literal or a parameter in a type; what has one stays as it is.
-fn settled(expr: Expr, sql_type: SqlType) -> Result<Expr> {
+pub fn settled(expr: Expr, sql_type: SqlType) -> Result<Expr> {
     Ok(match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)), None) if sql_type == SqlType::Jsonb => {
             let value = Value::text_in(&sql_type, &text).map_err(wrap)?;
@@ -296,12 +248,21 @@ fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     Ok(ScalarUDF::call(&definition.function(), arguments))
 }
 
-fn no_operator(op: &BinaryOperator, left: &Side, right: &Side) -> datafusion::common::DataFusionError {
+/// 42883 for an operator between these.
+pub fn no_operator(op: &str, left: &Side, right: &Side) -> DataFusionError {
     wrap(
         Error::not_found(
             SqlState::UNDEFINED_FUNCTION,
             format!("operator does not exist: {} {op} {}", left.name(), right.name()),
         )
         .with_hint("No operator matches the given name and argument types. You might need to add explicit type casts."),
+    )
+}
+
+fn not_unique(op: &BinaryOperator) -> DataFusionError {
+    let message = format!("operator is not unique: unknown {op} unknown");
+    wrap(
+        Error::invalid(SqlState::AMBIGUOUS_FUNCTION, message)
+            .with_hint("Could not choose a best candidate operator. You might need to add explicit type casts."),
     )
 }

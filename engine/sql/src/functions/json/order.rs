@@ -17,18 +17,18 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::functions::encoding::encode;
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr::{GroupingSet, InSubquery, Sort as SortExpr};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{grouping_set_to_exprlist, merge_schema};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, ColumnarValue, Distinct, DistinctOn, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    Operator, Projection, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility, when,
+    Operator, Projection, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility, lit, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::call::no_function;
-use crate::error::wrap;
+use super::check::concerns;
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -62,6 +62,9 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             scan.table_name.clone(),
             &scan.source.schema(),
         )?);
+    }
+    if !concerns(&plan, &schema)? {
+        return Ok(Transformed::no(plan));
     }
     let names = NamePreserver::new(&plan);
     let rewritten = plan.map_expressions(|expr| {
@@ -183,6 +186,11 @@ fn is_document_expr(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|data_type| is_document(&data_type))
 }
 
+/// The key of a document as a text, its bytes in hexadecimal: DataFusion has no frames over rows that are sorted by bytes.
+pub fn window_key(expr: Expr) -> Expr {
+    encode().call(vec![key(expr), lit("hex")])
+}
+
 fn key(expr: Expr) -> Expr {
     ScalarUDF::from(DocumentKey {
         signature: Signature::exact(vec![DataType::LargeBinary], Volatility::Immutable),
@@ -271,14 +279,18 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             };
             Transformed::new_transformed(Expr::Case(case), is_keyed)
         }
+        // NULL where both are equal: DataFusion compares bytes.
+        Expr::ScalarFunction(call) if call.name() == "nullif" && is_document_expr(&call.args[0], schema) => {
+            let [one, other] = &call.args[..] else {
+                return Ok(Transformed::no(Expr::ScalarFunction(call)));
+            };
+            let is_equal = keyed_expr(one.clone(), schema).eq(keyed_expr(other.clone(), schema));
+            let nothing = lit(ScalarValue::LargeBinary(None));
+            Transformed::yes(when(is_equal, nothing).otherwise(one.clone())?)
+        }
         Expr::AggregateFunction(mut call) => {
-            let name = call.func.name().to_owned();
-            let is_of_documents = call.params.args.iter().any(|arg| is_document_expr(arg, schema));
-            if is_of_documents && matches!(name.as_str(), "min" | "max") {
-                return Err(wrap(no_function(&name, &[DataType::LargeBinary])));
-            }
             let mut is_keyed = keyed_sorts(&mut call.params.order_by, schema);
-            if call.params.distinct && name == "count" {
+            if call.params.distinct && call.func.name() == "count" {
                 for arg in &mut call.params.args {
                     is_keyed |= key_in_place(arg, schema);
                 }
