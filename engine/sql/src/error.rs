@@ -155,6 +155,7 @@ fn planning(message: &str) -> Error {
         SqlState::UNDEFINED_TABLE
     } else if lower.contains("invalid function")
         || lower.contains("no function matches")
+        || lower.contains("failed to match any signature")
         || lower.starts_with("unary operator")
         || lower.contains("find compatible types to compare")
     {

@@ -53,10 +53,8 @@ fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
         Expr::Case(case) => {
             let results = case.when_then_expr.iter().map(|(_, then)| then);
-            let sides: Vec<Side> = results
-                .chain(&case.else_expr)
-                .map(|result| Side::of(result, schema))
-                .collect();
+            let all = case.else_expr.iter().chain(results);
+            let sides: Vec<Side> = all.map(|result| Side::of(result, schema)).collect();
             json::alike("CASE", &sides)?;
             let settled = of_one_type(case, schema);
             // Of its results a CASE keeps the type, and not that it is json.
@@ -65,6 +63,16 @@ fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 false => settled,
             })
         }
+        // It is made a CASE.
+        Expr::ScalarFunction(call) if call.name() == "coalesce" => {
+            let is_json = call.args.iter().any(|arg| Side::of(arg, schema) == Side::Json);
+            let call = Expr::ScalarFunction(call);
+            Ok(match is_json {
+                true => Transformed::yes(json::kept_json(call)),
+                false => Transformed::no(call),
+            })
+        }
+        Expr::Cast(cast) if Side::of(&cast.expr, schema) == Side::Json => json::settle_cast(cast, schema),
         other => Ok(Transformed::no(other)),
     })
 }

@@ -1,10 +1,7 @@
-//! `coalesce` of documents, whose literals are documents, and whose result says that it is json.
-//!
-//! DataFusion has no type that bytes and a text have in common, and forgets the mark of a json.
+//! `coalesce` of documents, whose literals are documents: DataFusion has no type that bytes and a text have in common.
 
 use std::sync::Arc;
 
-use aion_catalog::SqlType;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions::core::coalesce::CoalesceFunc;
@@ -12,8 +9,6 @@ use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
-
-use super::json::Side;
 
 /// The function.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -41,12 +36,7 @@ impl ScalarUDFImpl for Coalesce {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let is_json = args.arg_fields.iter().any(|field| Side::of_field(field) == Side::Json);
-        let field = self.inner.return_field_from_args(args)?;
-        Ok(match is_json && *field.data_type() == DataType::Utf8 {
-            true => Arc::new(SqlType::Json.to_field(field.name(), field.is_nullable())),
-            false => field,
-        })
+        self.inner.return_field_from_args(args)
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {

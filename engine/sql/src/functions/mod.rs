@@ -25,6 +25,7 @@ pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
 pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
+pub(crate) use text_in::read_list;
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
 pub(crate) use whole_row::{WHOLE_ROW, expand_rows};

@@ -169,6 +169,14 @@ fn item_of(data_type: &DataType) -> Option<SqlType> {
     }
 }
 
+/// The array that a text is, as a value of a list's type; None for another type.
+///
+/// # Errors
+/// 22P02 and those of the elements' type.
+pub fn read_list(data_type: &DataType, text: &str) -> Result<Option<ScalarValue>> {
+    item_of(data_type).map(|item| read_array(item, text)).transpose()
+}
+
 fn read_array(item: SqlType, text: &str) -> Result<ScalarValue> {
     let elements = text::parse_array(text).map_err(wrap)?.into_iter().map(|element| {
         let value = match element {

@@ -22,7 +22,7 @@ pub const WHOLE_ROW: &str = "whole_row";
 /// The function.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![Arc::new(ScalarUDF::from(WholeRow {
-        signature: Signature::any(1, Volatility::Immutable),
+        signature: Signature::variadic_any(Volatility::Immutable),
     }))]
 }
 

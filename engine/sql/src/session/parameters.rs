@@ -12,6 +12,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
+use crate::functions::read_list;
 use crate::system::parameter_casts;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
@@ -109,6 +110,12 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
         .enumerate()
         .map(|(at, (sql_type, value))| {
             let wanted = wanted.get(&format!("${}", at + 1)).and_then(Option::as_ref);
+            if let (Value::Text(given), Some(field)) = (value, wanted)
+                && let Some(list) =
+                    read_list(field.data_type(), given).map_err(|error| crate::error::translate(error, text))?
+            {
+                return Ok(ScalarAndMetadata::new(list, None));
+            }
             // A text in the place of another type is read as PostgreSQL reads it.
             if let (Value::Text(text), Some(field)) = (value, wanted)
                 && let Ok(wanted) = SqlType::from_field(field)

@@ -208,7 +208,10 @@ pub fn no_function(name: &str, args: &[Expr], schema: &DFSchema) -> Error {
 fn no_function_of(name: &str, sides: impl Iterator<Item = Side>) -> Error {
     let types: Vec<String> = sides.map(|side| side.name().to_owned()).collect();
     // Of what gives rows, the list has another name.
-    let name = name.strip_suffix("_list").unwrap_or(name);
+    let name = match name.strip_suffix("_list").unwrap_or(name) {
+        "character_length" => "length",
+        name => name,
+    };
     let message = format!("function {name}({}) does not exist", types.join(", "));
     Error::not_found(SqlState::UNDEFINED_FUNCTION, message)
         .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.")
@@ -272,12 +275,17 @@ impl ScalarUDFImpl for Function {
                 wanted.is_some_and(|wanted| wanted == *field.data_type() || field.data_type().is_null())
             });
         if !fits {
-            let sides = args.arg_fields.iter().zip(args.scalar_arguments);
+            let (name, count) = match args.scalar_arguments {
+                // Those of two columns are told what was called.
+                [_, Some(ScalarValue::Utf8(Some(called)))] if self.name.contains("_each_") => (called.as_str(), 1),
+                _ => (self.name, count),
+            };
+            let sides = args.arg_fields.iter().zip(args.scalar_arguments).take(count);
             let sides = sides.map(|(field, scalar)| match scalar {
                 Some(value) => Side::of(&Expr::Literal((*value).clone(), None), &DFSchema::empty()),
                 None => Side::of_field(field),
             });
-            return Err(wrap(no_function_of(self.name, sides)));
+            return Err(wrap(no_function_of(name, sides)));
         }
         Ok(Arc::new(match self.definition.made {
             Made::Json => SqlType::Json.to_field(self.name, true),

@@ -18,7 +18,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::call::type_name;
+use super::check::check_cast;
+use super::side::Side;
 use crate::error::wrap;
 use crate::session::scalar;
 
@@ -51,7 +52,11 @@ pub fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if !is_there {
         return Err(wrap(Error::invalid(
             SqlState::CANNOT_COERCE,
-            format!("cannot cast type {} to {}", type_name(&from), sql_type.base_name()),
+            format!(
+                "cannot cast type {} to {}",
+                Side::of(inner, schema).name(),
+                sql_type.base_name()
+            ),
         )));
     }
     if is_to {
@@ -76,20 +81,50 @@ pub fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 /// An expression of json that DataFusion gives no field of json, CASE for one, with such a field.
 pub fn kept_json(expr: Expr) -> Expr {
-    let function = ScalarUDF::from(Kept {
+    marked(SqlType::Json, expr)
+}
+
+/// A cast of json to text, which is no json any more: DataFusion would leave the mark.
+///
+/// # Errors
+/// 42846 for a cast to what is no text.
+pub fn settle(cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    check_cast(&cast.expr, &cast.field, schema)?;
+    if Side::of_field(&cast.field).is_document() {
+        return Ok(Transformed::no(Expr::Cast(cast)));
+    }
+    let Cast { expr, field } = cast;
+    let text = marked(SqlType::Text, *expr);
+    Ok(Transformed::yes(match SqlType::from_field(&field) {
+        Ok(SqlType::Text) => text,
+        _ => Expr::Cast(Cast {
+            expr: Box::new(text),
+            field,
+        }),
+    }))
+}
+
+fn marked(sql_type: SqlType, expr: Expr) -> Expr {
+    let function = ScalarUDF::from(Marked {
+        sql_type,
         signature: Signature::any(1, Volatility::Immutable),
     });
     function.call(vec![expr])
 }
 
+/// A text as it is, with the field of json or text.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Kept {
+struct Marked {
+    sql_type: SqlType,
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Kept {
+impl ScalarUDFImpl for Marked {
     fn name(&self) -> &str {
-        "json_kept"
+        match self.sql_type {
+            SqlType::Json => "json_kept",
+            _ => "json_as_text",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -101,13 +136,13 @@ impl ScalarUDFImpl for Kept {
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(SqlType::Json.to_field(self.name(), true)))
+        Ok(Arc::new(self.sql_type.to_field(self.name(), true)))
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.pop() {
             Some(value) => value.cast_to(&DataType::Utf8, None),
-            None => exec_err!("json_kept takes an argument"),
+            None => exec_err!("{} takes an argument", self.name()),
         }
     }
 }

@@ -397,7 +397,10 @@ fn windowed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 /// Refuses a cast that there is not; those of jsonb are checked where they are done.
-fn check_cast(inner: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
+///
+/// # Errors
+/// 42846.
+pub fn check_cast(inner: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
     let (from, to) = (Side::of(inner, schema), Side::of_field(field));
     let is_there = match (&from, &to) {
         (Side::Json, Side::Json | Side::Jsonb | Side::Text(_)) => true,

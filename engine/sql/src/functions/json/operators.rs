@@ -229,7 +229,8 @@ pub fn settled(expr: Expr, sql_type: SqlType) -> Result<Expr> {
 /// A literal or a parameter as a list of texts.
 fn listed(expr: Expr) -> Expr {
     let is_open = match &expr {
-        Expr::Literal(ScalarValue::Utf8(_), _) | Expr::Placeholder(Placeholder { field: None, .. }) => true,
+        Expr::Literal(ScalarValue::Utf8(_), _) => true,
+        Expr::Placeholder(Placeholder { field, .. }) => field.as_ref().is_none_or(|field| !field.data_type().is_nested()),
         Expr::Literal(value, _) => value.is_null(),
         _ => false,
     };
