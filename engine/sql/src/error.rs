@@ -156,6 +156,7 @@ fn planning(message: &str) -> Error {
     } else if lower.contains("invalid function")
         || lower.contains("no function matches")
         || lower.contains("failed to match any signature")
+        || (lower.starts_with("function '") && lower.contains(", but received"))
         || lower.starts_with("unary operator")
         || lower.contains("find compatible types to compare")
     {

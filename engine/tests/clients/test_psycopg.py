@@ -182,7 +182,7 @@ def test_documents_are_copied(connection):
             with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
                 with cursor.copy("COPY docs FROM STDIN") as copy:
                     copy.write("4\t{x}\t1\n")
-            assert "line 1" in caught.value.diag.context and "column b" in caught.value.diag.context
+            assert "COPY docs, line 1, column b" in caught.value.diag.message_detail
     finally:
         connection.execute("DROP TABLE docs")
 

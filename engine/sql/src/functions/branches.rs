@@ -72,6 +72,14 @@ fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 false => Transformed::no(call),
             })
         }
+        Expr::ScalarSubquery(subquery) => {
+            let is_json = Side::of_field(subquery.subquery.schema().field(0)) == Side::Json;
+            let subquery = Expr::ScalarSubquery(subquery);
+            Ok(match is_json {
+                true => Transformed::yes(json::kept_json(subquery)),
+                false => Transformed::no(subquery),
+            })
+        }
         Expr::Cast(cast) if Side::of(&cast.expr, schema) == Side::Json => json::settle_cast(cast, schema),
         other => Ok(Transformed::no(other)),
     })

@@ -2,7 +2,7 @@
 //!
 //! | written | read as |
 //! |---|---|
-//! | `jsonb_agg(x ORDER BY y)`, `jsonb_object_agg(k, v)`, ... | `jsonb_gathered(array_agg(to_jsonb(x) ORDER BY y))` |
+//! | `jsonb_agg(x ORDER BY y)`, `jsonb_object_agg(k, v)`, ... | `jsonb_gathered(array_agg(jsonb_item(x) ORDER BY y))` |
 //! | `SELECT jsonb_array_elements(x)`, ... | `unnest` of the list that the function gives here |
 //! | `FROM t, jsonb_each(t.x) AS e` | `FROM t, LATERAL (SELECT unnest(...) AS key, unnest(...) AS value) AS e (key, value)` |
 //!

@@ -141,12 +141,14 @@ fn whole_row(name: ast::Ident) -> Expr {
 }
 
 fn takes_row(function: &ast::Function) -> bool {
-    const NAMES: [&str; 7] = [
+    const NAMES: [&str; 9] = [
         "row_to_json",
         "to_json",
         "to_jsonb",
         "json_build_array",
         "jsonb_build_array",
+        "json_item",
+        "jsonb_item",
         "json_member",
         "jsonb_member",
     ];

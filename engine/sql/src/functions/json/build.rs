@@ -54,6 +54,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         build("to_jsonb", Shape::Value, SqlType::Jsonb),
         build("row_to_json", Shape::Value, SqlType::Json),
         build("array_to_json", Shape::Value, SqlType::Json),
+        // What aggregates gather.
+        build("json_item", Shape::Value, SqlType::Json),
+        build("jsonb_item", Shape::Value, SqlType::Jsonb),
         build("json_member", Shape::Member, SqlType::Json),
         build("jsonb_member", Shape::Member, SqlType::Jsonb),
     ]

@@ -318,7 +318,12 @@ fn called(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
     }
     match call.name() {
         "coalesce" => alike("COALESCE", &sides())?,
-        "make_array" => alike("ARRAY", &sides())?,
+        "make_array" => {
+            alike("ARRAY", &sides())?;
+            if sides().contains(&Side::Json) {
+                return Err(no_arrays());
+            }
+        }
         "nullif" => {
             if let [one, other] = &call.args[..] {
                 compared("=", one, other, schema)?;
@@ -367,6 +372,11 @@ fn check_passed_on(name: &str, args: &[Expr], is_distinct: bool, schema: &DFSche
     if args.iter().any(is_document) && !PASS_ON.contains(&name) {
         return Err(wrap(no_function(name, args, schema)));
     }
+    // Of its elements an array does not keep that they are json. What is gathered for one document is an item.
+    let is_json = |arg: &Expr| Side::of(arg, schema) == Side::Json && !is_item(arg);
+    if name == "array_agg" && args.iter().any(is_json) {
+        return Err(no_arrays());
+    }
     if !is_distinct {
         return Ok(());
     }
@@ -375,6 +385,14 @@ fn check_passed_on(name: &str, args: &[Expr], is_distinct: bool, schema: &DFSche
         true => Err(wrap(Error::unsupported(format!("{name}(DISTINCT ...) of jsonb")))),
         false => Ok(()),
     }
+}
+
+fn is_item(arg: &Expr) -> bool {
+    matches!(arg, Expr::ScalarFunction(call) if matches!(call.name(), "json_item" | "json_member"))
+}
+
+fn no_arrays() -> DataFusionError {
+    wrap(Error::unsupported("arrays of json").with_hint("Arrays of jsonb are there."))
 }
 
 /// A window that is sorted by documents, by what DataFusion takes.

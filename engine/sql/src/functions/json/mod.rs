@@ -10,7 +10,7 @@
 //!    otherwise: casts, and comparing, sorting, grouping and joining.
 //!
 //! **Left out.** `jsonb_each` and its like in a SELECT list, where PostgreSQL answers with records; `jsonb_populate_record`,
-//! `jsonb_to_record` and their like; GREATEST and LEAST of documents; `array_agg(DISTINCT ...)` of them.
+//! `jsonb_to_record` and their like; GREATEST and LEAST of documents; `array_agg(DISTINCT ...)` of them; arrays of json, which would be texts.
 
 mod build;
 mod call;
@@ -47,8 +47,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 /// What an aggregate of documents is written as: the function around `array_agg`, and the one around what it gathers.
 pub fn aggregate(name: &str) -> Option<(&'static str, &'static str)> {
     Some(match name {
-        "json_agg" => ("json_gathered", "to_json"),
-        "jsonb_agg" => ("jsonb_gathered", "to_jsonb"),
+        "json_agg" => ("json_gathered", "json_item"),
+        "jsonb_agg" => ("jsonb_gathered", "jsonb_item"),
         "json_object_agg" => ("json_object_gathered", "json_member"),
         "jsonb_object_agg" => ("jsonb_object_gathered", "jsonb_member"),
         _ => return None,

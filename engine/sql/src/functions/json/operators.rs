@@ -230,7 +230,9 @@ pub fn settled(expr: Expr, sql_type: SqlType) -> Result<Expr> {
 fn listed(expr: Expr) -> Expr {
     let is_open = match &expr {
         Expr::Literal(ScalarValue::Utf8(_), _) => true,
-        Expr::Placeholder(Placeholder { field, .. }) => field.as_ref().is_none_or(|field| !field.data_type().is_nested()),
+        Expr::Placeholder(Placeholder { field, .. }) => {
+            field.as_ref().is_none_or(|field| !field.data_type().is_nested())
+        }
         Expr::Literal(value, _) => value.is_null(),
         _ => false,
     };
