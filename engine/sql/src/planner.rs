@@ -410,13 +410,19 @@ impl<'a> Names<'a> {
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
-        let planned = loop {
+        let attempt = |statement| {
             let mut context = PlannerContext::new().with_prepare_param_data_types(types.clone());
-            let planned = planner.sql_statement_to_plan_with_context(statement.clone(), &mut context);
-            match planned.as_ref().err().and_then(missing_column) {
-                Some(name) if system::substitute(&mut statement, &name) => {}
-                _ => break planned,
-            }
+            planner.sql_statement_to_plan_with_context(statement, &mut context)
+        };
+        let planned = match has_from(&statement) {
+            false => attempt(statement),
+            true => loop {
+                let planned = attempt(statement.clone());
+                match planned.as_ref().err().and_then(missing_column) {
+                    Some(name) if system::substitute(&mut statement, &name) => {}
+                    _ => break planned,
+                }
+            },
         };
         let plan = planned
             .and_then(functions::flatten)
@@ -640,6 +646,17 @@ impl TypePlanner for SqlTypePlanner {
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// Whether a statement may have a FROM. Rows of VALUES are many, and are not copied to be planned once more.
+fn has_from(statement: &ast::Statement) -> bool {
+    match statement {
+        ast::Statement::Insert(insert) => match &insert.source {
+            Some(source) => !matches!(&*source.body, ast::SetExpr::Values(_)),
+            None => false,
+        },
+        _ => true,
     }
 }
 

@@ -3,7 +3,8 @@
 use super::Bench;
 use crate::wire::Process;
 
-const SCHEMA: &str = "CREATE TABLE t (id int PRIMARY KEY, b boolean, i2 smallint, i8 bigint, r real, d double precision,
+const SCHEMA: &str =
+    "CREATE TABLE t (id int PRIMARY KEY, b boolean, i2 smallint, i8 bigint, r real, d double precision,
     n numeric(10,2), s text, c varchar(9), j json, a bytea, day date, at timestamp, tz timestamptz, u uuid, v vector(2),
     jb jsonb)";
 

@@ -172,6 +172,7 @@ const STATEMENTS_DOCUMENTS: &[&str] = &[
     "CREATE TABLE docs (id integer PRIMARY KEY, doc jsonb DEFAULT '{\"d\": 1}', txt json, CHECK (jsonb_typeof(doc) <> 'null'))",
     "INSERT INTO docs VALUES (1, '{\"bb\": [1.50, \"x\", null, true], \"a\": {\"ä\": -2e3}}', '{\"b\" :  1}'), (2, '[]', '[]'), (3, NULL, NULL), \
      (4, '\"text\"', '\"t\"'), (5, '-0.125', '1e3'), (6, '[[], {}]', '1')",
+    "INSERT INTO docs SELECT i, to_jsonb(-i), NULL FROM generate_series(100, 499) AS g(i)",
     "CREATE UNIQUE INDEX docs_doc ON docs (doc)",
     "CREATE INDEX docs_back ON docs (doc DESC, id) INCLUDE (txt)",
     "CREATE INDEX docs_covered ON docs (id DESC) INCLUDE (doc)",
@@ -186,7 +187,7 @@ const STATEMENTS_DOCUMENTS: &[&str] = &[
 /// Questions about it that change nothing.
 const ANSWERS_DOCUMENTS: &[(&str, &[&[&str]])] = &[
     (
-        "SELECT id, doc, txt FROM docs ORDER BY id",
+        "SELECT id, doc, txt FROM docs WHERE id < 100 ORDER BY id",
         &[
             &[
                 "1",
@@ -201,12 +202,13 @@ const ANSWERS_DOCUMENTS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("SELECT id FROM docs WHERE doc = '-0.12500'", &[&["5"]]),
+    ("SELECT count(*) FROM docs WHERE doc < '-300'", &[&["199"]]),
     (
         "SELECT id, txt FROM docs WHERE doc > '0' ORDER BY doc DESC, id LIMIT 2",
         &[&["1", "{\"b\" :  1}"], &["6", "1"]],
     ),
     (
-        "SELECT id, doc FROM docs WHERE id > 4 ORDER BY id DESC",
+        "SELECT id, doc FROM docs WHERE id > 4 AND id < 100 ORDER BY id DESC",
         &[&["6", "[[], {}]"], &["5", "-0.125"]],
     ),
     (

@@ -281,7 +281,11 @@ mod tests {
         assert_eq!(declared(23).expect("integer"), Some(SqlType::Integer));
         assert_eq!(declared(1042).expect("as text"), Some(SqlType::Text));
         assert_eq!(declared(1700).expect("numeric"), Some(SqlType::NUMERIC));
-        assert_eq!(declared(3802).expect_err("jsonb").state(), SqlState::UNDEFINED_OBJECT);
+        assert_eq!(declared(3802).expect("jsonb"), Some(SqlType::Jsonb));
+        assert_eq!(
+            declared(1186).expect_err("interval").state(),
+            SqlState::UNDEFINED_OBJECT
+        );
     }
 
     proptest! {

@@ -264,9 +264,10 @@ fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             check_inner(expr, schema)?;
         }
         Expr::Case(case) => {
-            for when in case.expr.iter().flat_map(|_| &case.when_then_expr) {
-                let of = case.expr.as_deref().unwrap_or(&when.0);
-                compared("=", of, &when.0, schema)?;
+            if let Some(of) = &case.expr {
+                for (when, _) in &case.when_then_expr {
+                    compared("=", of, when, schema)?;
+                }
             }
         }
         Expr::Like(like) => liked(like, "~~", schema)?,
