@@ -9,7 +9,8 @@
 //!   the disk holds is only known by opening it again.
 //!
 //! **The commit thread** ([`commits`]) repeats: take what is queued, up to [`GROUP_BYTES_MAX`], after a short wait for company where that pays
-//! ([`gather`]); stamp and append it to the log; sync once; apply; answer; and, when nothing waits, note in the log that all is durable.
+//! ([`gather`]); stamp and append it to the log; sync once; apply; answer; and, when nothing waits, note in the log that all is durable. Who proposes
+//! alone does the same in its stead.
 //!
 //! **The flush thread** makes the rows durable every [`StoreOptions::flush_interval`], and when
 //! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the
@@ -45,7 +46,7 @@ use crate::rows::watched::{Generation, WatchedRows};
 use crate::rows::{Rows, Snapshot};
 use crate::window::Window;
 
-use self::commits::{Committer, Flusher, flush_rows, run_commits};
+use self::commits::{Committer, Flusher, Turn, flush_rows, run_commits};
 use self::gather::Gather;
 use self::recovery::{check_ends, recover};
 
@@ -253,12 +254,15 @@ struct Shared {
     /// Bytes of log appended when the rows were last flushed, and how many more call for the next time.
     flushed_at: AtomicU64,
     flush_log_bytes: u64,
+    on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
 #[derive(Default)]
 struct State {
+    /// There while nobody commits.
+    idle: Option<Box<Committer>>,
     queue: VecDeque<Proposal>,
-    /// Where the commit thread waits for company it is woken by so many; else by the first.
+    /// Where the commit thread waits for company it is woken by so many; else 0, and by the first.
     wanted: usize,
     queue_bytes: usize,
     is_closing: bool,
@@ -325,18 +329,22 @@ impl Store {
         let mut applier = opened.applier;
         committer.discard_abandoned(&mut applier)?;
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                idle: Some(Box::new(committer)),
+                ..State::default()
+            }),
             work: Condvar::new(),
             room: Condvar::new(),
             flush: Condvar::new(),
             applier: Mutex::new(applier),
             flushed_at: AtomicU64::new(0),
             flush_log_bytes: options.flush_log_bytes,
+            on_fatal: options.on_fatal.clone(),
         });
         let spawn_failed = |error| Error::io("start a thread", error);
         let commit_thread = std::thread::Builder::new().name("aion-commit".to_owned()).spawn({
-            let (shared, on_fatal) = (shared.clone(), options.on_fatal.clone());
-            move || run_commits(committer, &shared, &*on_fatal)
+            let shared = shared.clone();
+            move || run_commits(&shared)
         });
         let commit_thread = commit_thread.map_err(spawn_failed)?;
         let flush_thread = std::thread::Builder::new().name("aion-flush".to_owned()).spawn({
@@ -345,7 +353,6 @@ impl Store {
                 rows: rows.clone(),
                 counters: counters.clone(),
                 interval: options.flush_interval,
-                on_fatal: options.on_fatal.clone(),
             };
             move || flusher.run()
         });
@@ -488,7 +495,7 @@ impl Replicator for Store {
                 let entries = entry::encode(&commit, durable.transaction_bytes_max)?;
                 drop(commit);
                 let bytes = entries.iter().map(Vec::len).sum();
-                durable.shared.enqueue(Proposal {
+                durable.shared.take(Proposal {
                     entries,
                     bytes,
                     answer: sender,
@@ -545,7 +552,11 @@ impl Shared {
         self.unflushed(counters) >= self.flush_log_bytes
     }
 
-    fn enqueue(&self, proposal: Proposal) -> Result<()> {
+    /// Commits a proposal, if nobody else is there, or hands it to the commit thread.
+    ///
+    /// # Errors
+    /// 57P01 when the store is closing: nothing was written.
+    fn take(&self, proposal: Proposal) -> Result<()> {
         let mut state = self.state.lock();
         while state.queue_bytes + proposal.bytes > QUEUE_BYTES_MAX && !state.queue.is_empty() && !state.is_closing {
             self.room.wait(&mut state);
@@ -556,12 +567,37 @@ impl Shared {
                     .with_hint("Nothing was written. Connect again after the restart."),
             );
         }
+        let is_first = state.queue.is_empty() && state.purge_upto.is_none();
+        if is_first
+            && let Some(committer) = state
+                .idle
+                .take_if(|committer| committer.is_for_proposer(proposal.bytes))
+        {
+            drop(state);
+            if let Err(error) = Turn::new(self, committer).commit(vec![proposal]) {
+                // Whoever waits for the ticket is told that the outcome is unknown.
+                tracing::error!(%error, "the store stopped");
+            }
+            return Ok(());
+        }
         state.queue_bytes += proposal.bytes;
         state.queue.push_back(proposal);
-        if state.queue.len() >= state.wanted {
+        // Who has the turn looks at the queue when it is over.
+        let is_awaited = state.wanted > 0 && state.queue.len() >= state.wanted;
+        if is_awaited || state.idle.is_some() {
             self.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Ends the process. Where that returns, in tests, everybody who waits is told that the outcome is unknown.
+    fn stop(&self, error: Error) -> Error {
+        (self.on_fatal)(&error);
+        let mut state = self.state.lock();
+        state.is_dead = true;
+        state.queue.clear();
+        self.room.notify_all();
+        error
     }
 }
 

@@ -1,9 +1,20 @@
-//! The commit thread, which appends, syncs and applies what is proposed, group by group; and the flush thread, after which old log goes. The
-//! order and the guarantees are those of [`super`].
+//! Committing: what is proposed is appended, synced and applied, group by group; and the flush thread, after which old log goes. The order and
+//! the guarantees are those of [`super`].
+//!
+//! **Whose turn it is.** Who commits holds the [`Committer`]; while nobody does, it lies in the store's state. A proposal that finds it there, nobody
+//! before it, no company to be expected ([`gather`](super::gather)) and syncs that are fast is committed by the thread that proposed it: to wake the
+//! commit thread and to be woken by it takes longer than such a sync. Everything else is the commit thread's: groups, large proposals, slow disks.
+//! A proposing thread is held up for one commit of its own, at most [`ALONE_BYTES_MAX`] large and with a sync of about [`ALONE_SYNC_MAX`], never for
+//! those of others: what came meanwhile it leaves to the commit thread.
 
 use super::*;
 
-/// The commit thread's own.
+/// Bytes of a proposal that its own thread commits, at most.
+const ALONE_BYTES_MAX: usize = 64 << 10;
+/// Syncs that take longer in the mean are waited for by the commit thread alone.
+const ALONE_SYNC_MAX: Duration = Duration::from_micros(500);
+
+/// What it takes to commit; there is one of it.
 pub(super) struct Committer {
     pub(super) log: Log,
     pub(super) rows: Arc<dyn Rows>,
@@ -66,6 +77,13 @@ impl Committer {
         Ok(units)
     }
 
+    /// Whether a proposal of so many bytes should be committed by the thread that made it, nobody else being there. See the module's header.
+    pub(super) fn is_for_proposer(&self, bytes: usize) -> bool {
+        bytes <= ALONE_BYTES_MAX
+            && self.gather.is_alone()
+            && self.gather.sync().is_some_and(|sync| sync <= ALONE_SYNC_MAX)
+    }
+
     pub(super) fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {
         let abandoned = self.stages.abandoned();
         for txn in abandoned {
@@ -101,54 +119,32 @@ impl Committer {
     }
 }
 
-pub(super) fn run_commits(
-    mut committer: Committer,
-    shared: &Shared,
-    on_fatal: &(dyn Fn(&Error) + Send + Sync),
-) -> Result<()> {
-    loop {
-        let (group, purge_upto) = {
-            let mut state = shared.state.lock();
-            while state.queue.is_empty() && state.purge_upto.is_none() {
-                if state.is_closing {
-                    drop(state);
-                    let floor = shared.applier.lock().window().floor();
-                    return committer.finish(floor);
-                }
-                shared.work.wait(&mut state);
-            }
-            let there = state.queue.len();
-            if let Some((wanted, longest)) = committer.gather.wish(there)
-                && !state.is_closing
-            {
-                state.wanted = wanted;
-                // Whoever closes the store or flushed the rows wakes it too: then it goes on with those that are there.
-                let _ = shared.work.wait_for(&mut state, longest);
-                state.wanted = 0;
-                committer.gather.waited(there, state.queue.len());
-            }
-            let mut group = Vec::new();
-            let mut bytes = 0;
-            while let Some(next) = state.queue.front() {
-                if bytes > 0 && bytes + next.bytes > GROUP_BYTES_MAX {
-                    break;
-                }
-                bytes += next.bytes;
-                group.extend(state.queue.pop_front());
-            }
-            state.queue_bytes -= bytes;
-            shared.room.notify_all();
-            (group, state.purge_upto.take())
-        };
-        if let Some(durable) = purge_upto {
-            let floor = shared.applier.lock().window().floor();
-            if let Err(error) = committer.purge(durable, floor) {
-                tracing::warn!(%error, "could not give up old log segments; they stay");
-            }
+/// Whoever has it commits, and nobody else does; dropped, it goes back to where the next one finds it.
+pub(super) struct Turn<'a> {
+    shared: &'a Shared,
+    /// None only while it is dropped.
+    committer: Option<Box<Committer>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(shared: &'a Shared, committer: Box<Committer>) -> Self {
+        Self {
+            shared,
+            committer: Some(committer),
         }
-        if group.is_empty() {
-            continue;
-        }
+    }
+
+    fn committer(&mut self) -> &mut Committer {
+        self.committer.as_mut().expect("there until it is dropped")
+    }
+
+    /// Makes a group durable, applies it and answers.
+    ///
+    /// # Errors
+    /// The store has stopped, after `on_fatal` was told. A disk that is full before the log has the group is an answer and no error.
+    pub(super) fn commit(&mut self, group: Vec<Proposal>) -> Result<()> {
+        let shared = self.shared;
+        let committer = self.committer();
         let (mut entries, answers): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|proposal| (proposal.entries, proposal.answer))
@@ -162,20 +158,14 @@ pub(super) fn run_commits(
                         .with_hint("Nothing was written. Free space on the disk.");
                     let _ = answer.send(Err(refused));
                 }
-                continue;
+                return Ok(());
             }
-            Err(error) => {
-                on_fatal(&error);
-                return Err(stop(shared, error));
-            }
+            Err(error) => return Err(shared.stop(error)),
         };
         // The log has it: whatever keeps it from the rows now, a full disk too, it counts as done, and the next to open the store does it.
         let outcomes = match shared.applier.lock().apply(&units) {
             Ok(outcomes) => outcomes,
-            Err(error) => {
-                on_fatal(&error);
-                return Err(stop(shared, error));
-            }
+            Err(error) => return Err(shared.stop(error)),
         };
         for (outcome, answer) in outcomes.into_iter().zip(answers) {
             let answered = outcome.ok_or_else(|| Error::internal("a commit has an outcome"));
@@ -190,22 +180,91 @@ pub(super) fn run_commits(
         if waiting == 0
             && let Err(error) = committer.log.mark()
         {
-            on_fatal(&error);
-            return Err(stop(shared, error));
+            return Err(shared.stop(error));
         }
         if shared.is_flush_due(&committer.counters) {
             shared.flush.notify_one();
         }
+        Ok(())
     }
 }
 
-/// Reached only where `on_fatal` returns: everybody who waits is told that the outcome is unknown.
-fn stop(shared: &Shared, error: Error) -> Error {
-    let mut state = shared.state.lock();
-    state.is_dead = true;
-    state.queue.clear();
-    shared.room.notify_all();
-    error
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        if std::thread::panicking() {
+            // The log may end in the middle of something.
+            state.is_dead = true;
+            state.queue.clear();
+            self.shared.room.notify_all();
+        }
+        state.idle = self.committer.take();
+        if !state.queue.is_empty() || state.purge_upto.is_some() || state.is_closing || state.is_dead {
+            self.shared.work.notify_one();
+        }
+    }
+}
+
+/// The commit thread: every group that whoever proposed it did not commit by itself.
+pub(super) fn run_commits(shared: &Shared) -> Result<()> {
+    loop {
+        let (mut turn, group, purge_upto) = {
+            let mut state = shared.state.lock();
+            let committer = loop {
+                if state.is_dead {
+                    return Err(stopped());
+                }
+                let is_asked = !state.queue.is_empty() || state.purge_upto.is_some() || state.is_closing;
+                if is_asked && let Some(committer) = state.idle.take() {
+                    break committer;
+                }
+                shared.work.wait(&mut state);
+            };
+            if state.queue.is_empty() && state.purge_upto.is_none() {
+                // It is closing.
+                drop(state);
+                let floor = shared.applier.lock().window().floor();
+                return committer.finish(floor);
+            }
+            let mut turn = Turn::new(shared, committer);
+            let there = state.queue.len();
+            if there > 0
+                && let Some((wanted, longest)) = turn.committer().gather.wish(there)
+                && !state.is_closing
+            {
+                state.wanted = wanted;
+                // Whoever closes the store or flushed the rows wakes it too: then it goes on with those that are there.
+                let _ = shared.work.wait_for(&mut state, longest);
+                state.wanted = 0;
+                turn.committer().gather.waited(there, state.queue.len());
+            }
+            let mut group = Vec::new();
+            let mut bytes = 0;
+            while let Some(next) = state.queue.front() {
+                if bytes > 0 && bytes + next.bytes > GROUP_BYTES_MAX {
+                    break;
+                }
+                bytes += next.bytes;
+                group.extend(state.queue.pop_front());
+            }
+            state.queue_bytes -= bytes;
+            shared.room.notify_all();
+            (turn, group, state.purge_upto.take())
+        };
+        if let Some(durable) = purge_upto {
+            let floor = shared.applier.lock().window().floor();
+            if let Err(error) = turn.committer().purge(durable, floor) {
+                tracing::warn!(%error, "could not give up old log segments; they stay");
+            }
+        }
+        if !group.is_empty() {
+            turn.commit(group)?;
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::internal("the store stopped after an error that was reported when it happened")
 }
 
 pub(super) struct Flusher {
@@ -213,7 +272,6 @@ pub(super) struct Flusher {
     pub(super) rows: Arc<dyn Rows>,
     pub(super) counters: Arc<StoreCounters>,
     pub(super) interval: Duration,
-    pub(super) on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
 impl Flusher {
@@ -224,7 +282,7 @@ impl Flusher {
                 if error.state() == SqlState::DISK_FULL {
                     tracing::warn!(%error, "could not flush the rows; trying again");
                 } else {
-                    (self.on_fatal)(&error);
+                    (self.shared.on_fatal)(&error);
                     return;
                 }
             }
@@ -258,3 +316,6 @@ pub(super) fn flush_rows(rows: &dyn Rows, shared: &Shared, counters: &StoreCount
     shared.work.notify_all();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub struct Gather {
 impl Gather {
     /// How many commits to wait for, and how long; None to begin with the `there` that are.
     pub fn wish(&mut self, there: usize) -> Option<(usize, Duration)> {
-        if self.company < 2 || there >= self.company {
+        if self.is_alone() || there >= self.company {
             return None;
         }
         if self.left_out > 0 {
@@ -38,6 +38,16 @@ impl Gather {
             return None;
         }
         Some((self.company, (self.sync / 3).min(WAIT_MAX)))
+    }
+
+    /// Whether no company is expected.
+    pub fn is_alone(&self) -> bool {
+        self.company < 2
+    }
+
+    /// What a sync takes in the mean; None before the first.
+    pub fn sync(&self) -> Option<Duration> {
+        Some(self.sync).filter(|sync| !sync.is_zero())
     }
 
     /// A wait for a wish is over: there were `before`, and now there are `after`.
