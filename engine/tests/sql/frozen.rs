@@ -202,7 +202,7 @@ const ANSWERS_DOCUMENTS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("SELECT id FROM docs WHERE doc = '-0.12500'", &[&["5"]]),
-    ("SELECT count(*) FROM docs WHERE doc < '-300'", &[&["199"]]),
+    ("SELECT count(*) FROM docs WHERE doc < '-300'", &[&["201"]]),
     (
         "SELECT id, txt FROM docs WHERE doc > '0' ORDER BY doc DESC, id LIMIT 2",
         &[&["1", "{\"b\" :  1}"], &["6", "1"]],

@@ -51,11 +51,17 @@ fn is_settled(union: &Union) -> bool {
 
 fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
-        Expr::Case(case) => {
+        Expr::Case(mut case) => {
             let results = case.when_then_expr.iter().map(|(_, then)| then);
             let all = case.else_expr.iter().chain(results);
             let sides: Vec<Side> = all.map(|result| Side::of(result, schema)).collect();
             json::alike("CASE", &sides)?;
+            if sides.contains(&Side::Json) {
+                let results = case.when_then_expr.iter_mut().map(|(_, then)| then);
+                results
+                    .chain(&mut case.else_expr)
+                    .for_each(|result| json::literal_as_json(result));
+            }
             let settled = of_one_type(case, schema);
             // Of its results a CASE keeps the type, and not that it is json.
             Ok(match sides.contains(&Side::Json) {
@@ -64,8 +70,11 @@ fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             })
         }
         // It is made a CASE.
-        Expr::ScalarFunction(call) if call.name() == "coalesce" => {
+        Expr::ScalarFunction(mut call) if call.name() == "coalesce" => {
             let is_json = call.args.iter().any(|arg| Side::of(arg, schema) == Side::Json);
+            if is_json {
+                call.args.iter_mut().for_each(json::literal_as_json);
+            }
             let call = Expr::ScalarFunction(call);
             Ok(match is_json {
                 true => Transformed::yes(json::kept_json(call)),

@@ -84,6 +84,17 @@ pub fn kept_json(expr: Expr) -> Expr {
     marked(SqlType::Json, expr)
 }
 
+/// A literal beside values of json, which is read as one; what is none stays as it is.
+pub fn literal_as_json(expr: &mut Expr) {
+    if matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), None)) {
+        let literal = std::mem::take(expr);
+        *expr = Expr::Cast(Cast {
+            expr: Box::new(literal),
+            field: Arc::new(SqlType::Json.to_field("", true)),
+        });
+    }
+}
+
 /// A cast of json to text, which is no json any more: DataFusion would leave the mark.
 ///
 /// # Errors

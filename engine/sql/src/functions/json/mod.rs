@@ -24,7 +24,7 @@ mod plain;
 mod side;
 mod values;
 
-pub use cast::{kept_json, read as read_cast, settle as settle_cast};
+pub use cast::{kept_json, literal_as_json, read as read_cast, settle as settle_cast};
 pub use check::{CheckDocuments, alike};
 pub use operators::DocumentOperators;
 pub use order::{KEY_FUNCTION, OrderDocuments};
