@@ -54,7 +54,7 @@ use aion_base::{Error, Result, SqlState};
 pub const DEPTH_MAX: usize = 1_000;
 
 /// The size of a document at most, PostgreSQL's limit.
-pub const BYTES_MAX: usize = 0x0fff_ffff;
+pub const BYTES_MAX: usize = 268_435_455;
 
 const VERSION: u8 = 1 << 4;
 const NULL: u8 = VERSION;
