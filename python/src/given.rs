@@ -86,7 +86,7 @@ pub fn value(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
         SqlType::Date => date(given, sql_type),
         SqlType::Timestamp | SqlType::TimestampTz => timestamp(given, sql_type),
         SqlType::Uuid => uuid(given, sql_type),
-        SqlType::Json => json(given, sql_type),
+        SqlType::Json | SqlType::Jsonb => json(given, sql_type),
         SqlType::Vector(_) => vector(given, sql_type),
     }
 }

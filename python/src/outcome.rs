@@ -61,15 +61,19 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
             cells.write_text(row, &mut text);
             text.into_bound_py_any(py)
         }
-        Cells::Text(_) | Cells::LargeText(_) | Cells::TextView(_) => {
+        Cells::Text(_) | Cells::JsonbText(_) | Cells::LargeText(_) | Cells::TextView(_) => {
             let text = cells.as_str(row).unwrap_or_default();
             match sql_type {
-                SqlType::Json => kinds(py)?.json_loads.bind(py).call1((text,)),
+                SqlType::Json | SqlType::Jsonb => kinds(py)?.json_loads.bind(py).call1((text,)),
                 _ => text.into_bound_py_any(py),
             }
         }
         Cells::Bytea(array) => Ok(PyBytes::new(py, array.value(row)).into_any()),
-        Cells::LargeBytea(array) => Ok(PyBytes::new(py, array.value(row)).into_any()),
+        Cells::Jsonb(_) => {
+            let mut text = String::new();
+            cells.write_text(row, &mut text);
+            kinds(py)?.json_loads.bind(py).call1((text,))
+        }
         Cells::ByteaView(array) => Ok(PyBytes::new(py, array.value(row)).into_any()),
         Cells::FixedBytea(array) => Ok(PyBytes::new(py, array.value(row)).into_any()),
         Cells::Uuid(array) => {

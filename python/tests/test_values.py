@@ -29,6 +29,7 @@ ROUND = [
     ("timestamptz", [datetime.datetime(2026, 3, 29, 1, 30, 0, 1, tzinfo=UTC)]),
     ("uuid", [uuid.UUID("12345678-1234-5678-1234-567812345678")]),
     ("json", [{"a": [1, 2.5, None, {"b": "ä"}]}, [1, "two"], 5, True]),
+    ("jsonb", [{"a": [1, 2.5, None, {"b": "ä"}]}, [1, "two"], 5, True]),
     ("vector(3)", [[0.5, -1.0, 2.0]]),
     ("vector", [[1.0], [1.0, 2.0]]),
 ]
@@ -76,6 +77,7 @@ def test_what_else_is_taken(con):
     assert one("vector(2)", array.array("f", [1, 2.5])) == [1.0, 2.5]
     assert one("vector(2)", "[1,2]") == [1.0, 2.0]
     assert one("json", '{"a":  1}') == {"a": 1}
+    assert one("jsonb", '{"a":  1}') == {"a": 1}
     assert one("uuid", "12345678-1234-5678-1234-567812345678") == uuid.UUID("12345678-1234-5678-1234-567812345678")
 
 

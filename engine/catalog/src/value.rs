@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use aion_base::Result;
 
+use crate::json::Jsonb;
 use crate::text;
 use crate::types::SqlType;
 use crate::zone::Zone;
@@ -46,6 +47,8 @@ pub enum Value {
     Uuid([u8; 16]),
     /// `json`, the text as it was given.
     Json(String),
+    /// `jsonb`
+    Jsonb(Jsonb),
     /// `vector`
     Vector(Vec<f32>),
 }
@@ -91,6 +94,7 @@ impl Value {
                 text::check_json(text)?;
                 Self::Json(text.to_owned())
             }
+            SqlType::Jsonb => Self::Jsonb(Jsonb::parse(text)?),
             SqlType::Vector(dimensions) => {
                 let mut elements = Vec::new();
                 text::parse_vector(text, dimensions, |element| elements.push(element))?;
@@ -112,6 +116,7 @@ impl Value {
             Self::Decimal(unscaled, scale) => text::write_decimal(*unscaled, *scale, out),
             Self::Text(text) => text::write_padded(text, sql_type, out),
             Self::Json(text) => out.push_str(text),
+            Self::Jsonb(document) => document.as_ref().write(out),
             Self::Bytes(bytes) => text::write_bytea(bytes, out),
             Self::Date(days) => text::write_date(*days, out),
             Self::Timestamp(micros) if *sql_type == SqlType::TimestampTz => text::write_timestamptz(*micros, out),
@@ -143,6 +148,7 @@ impl Value {
             | (Self::Timestamp(_), SqlType::Timestamp | SqlType::TimestampTz)
             | (Self::Uuid(_), SqlType::Uuid)
             | (Self::Json(_), SqlType::Json)
+            | (Self::Jsonb(_), SqlType::Jsonb)
             | (Self::Vector(_), SqlType::Vector(None)) => true,
             (Self::Decimal(_, scale), SqlType::Numeric { scale: declared, .. }) => scale == declared,
             (Self::Vector(elements), SqlType::Vector(Some(dimensions))) => elements.len() == usize::from(*dimensions),
@@ -166,6 +172,7 @@ impl Value {
             (Self::Text(one), Self::Text(two)) => one.cmp(two),
             (Self::Bytes(one), Self::Bytes(two)) => one.cmp(two),
             (Self::Uuid(one), Self::Uuid(two)) => one.cmp(two),
+            (Self::Jsonb(one), Self::Jsonb(two)) => one.as_ref().compare(two.as_ref()),
             _ => return None,
         })
     }
@@ -181,6 +188,7 @@ impl Value {
             Self::Decimal(..) | Self::Uuid(_) => 16,
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
+            Self::Jsonb(document) => document.as_bytes().len(),
             Self::Vector(elements) => 4 * elements.len(),
         }
     }
@@ -258,7 +266,44 @@ mod tests {
                 Value::Timestamp
             ),
             pair(SqlType::Uuid, any::<[u8; 16]>(), Value::Uuid),
+            pair(SqlType::Jsonb, document(), Value::Jsonb),
         ]
+    }
+
+    /// Documents that are often equal, or nearly.
+    fn document() -> impl Strategy<Value = Jsonb> + Clone {
+        let number = prop_oneof![
+            Just("0"),
+            Just("-0.0"),
+            Just("1"),
+            Just("1.0"),
+            Just("1.10"),
+            Just("1.1"),
+            Just("-1"),
+            Just("-1.01"),
+            Just("10"),
+            Just("0.001"),
+            Just("-0.01"),
+            Just("1e30"),
+            Just("99")
+        ];
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            Just("false".to_owned()),
+            number.prop_map(str::to_owned),
+            "\"[ab\u{1}ß]{0,2}\"",
+        ];
+        let tree = leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(|parts| format!("[{}]", parts.join(","))),
+                prop::collection::vec(("[ab]{0,2}", inner), 0..3).prop_map(|members| {
+                    let members = members.iter().map(|(key, value)| format!("\"{key}\":{value}"));
+                    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+                }),
+            ]
+        });
+        tree.prop_map(|text| Jsonb::parse(&text.replace('\u{1}', "\\u0001")).expect("JSON"))
     }
 
     fn key(value: &Value) -> Vec<u8> {
@@ -275,6 +320,7 @@ mod tests {
             Value::Text(text) => writer.text(text, order),
             Value::Bytes(bytes) => writer.bytes(bytes, order),
             Value::Uuid(uuid) => writer.uuid(uuid, order),
+            Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),
             Value::Null | Value::Json(_) | Value::Vector(_) => writer.null(order),
         };
         key

@@ -5,12 +5,16 @@
 //! of the column's SQL type. [`Cells`] then is one array with its type resolved, once per batch, so that writing a
 //! value looks nothing up.
 
+use std::sync::Arc;
+
 use aion_base::{Error, Result};
+use aion_catalog::json::{Jsonb, JsonbRef};
 use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    LargeBinaryArray, LargeStringArray, ListArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+    LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray, StringBuilder, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
@@ -61,10 +65,12 @@ pub enum Cells<'a> {
     LargeText(&'a LargeStringArray),
     TextView(&'a StringViewArray),
     Bytea(&'a BinaryArray),
-    LargeBytea(&'a LargeBinaryArray),
     ByteaView(&'a BinaryViewArray),
     FixedBytea(&'a FixedSizeBinaryArray),
     Uuid(&'a FixedSizeBinaryArray),
+    Jsonb(&'a LargeBinaryArray),
+    /// The texts of documents.
+    JsonbText(&'a StringArray),
     Date(&'a Date32Array),
     Timestamp(&'a TimestampMicrosecondArray),
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
@@ -92,7 +98,8 @@ impl<'a> Cells<'a> {
             (S::Text | S::Varchar(_) | S::Json, DataType::LargeUtf8) => Self::LargeText(array.as_string()),
             (S::Text | S::Varchar(_) | S::Json, DataType::Utf8View) => Self::TextView(array.as_string_view()),
             (S::Bytea, DataType::Binary) => Self::Bytea(array.as_binary()),
-            (S::Bytea, DataType::LargeBinary) => Self::LargeBytea(array.as_binary()),
+            (S::Jsonb, DataType::LargeBinary) => Self::Jsonb(array.as_binary()),
+            (S::Jsonb, DataType::Utf8) => Self::JsonbText(array.as_string()),
             (S::Bytea, DataType::BinaryView) => Self::ByteaView(array.as_binary_view()),
             (S::Bytea, DataType::FixedSizeBinary(_)) => Self::FixedBytea(array.as_fixed_size_binary()),
             (S::Uuid, DataType::FixedSizeBinary(UUID_BYTES)) => Self::Uuid(array.as_fixed_size_binary()),
@@ -127,11 +134,11 @@ impl<'a> Cells<'a> {
             Self::Real(array) => array.is_null(row),
             Self::Double(array) => array.is_null(row),
             Self::Numeric(array, _) => array.is_null(row),
-            Self::Text(array) | Self::Padded(array, _) => array.is_null(row),
+            Self::Text(array) | Self::JsonbText(array) | Self::Padded(array, _) => array.is_null(row),
             Self::LargeText(array) => array.is_null(row),
             Self::TextView(array) => array.is_null(row),
             Self::Bytea(array) => array.is_null(row),
-            Self::LargeBytea(array) => array.is_null(row),
+            Self::Jsonb(array) => array.is_null(row),
             Self::ByteaView(array) => array.is_null(row),
             Self::FixedBytea(array) | Self::Uuid(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
@@ -152,12 +159,11 @@ impl<'a> Cells<'a> {
             Self::Real(array) => text::write_f32(array.value(row), out),
             Self::Double(array) => text::write_f64(array.value(row), out),
             Self::Numeric(array, scale) => text::write_decimal(array.value(row), *scale, out),
-            Self::Text(array) => out.push_str(array.value(row)),
+            Self::Text(array) | Self::JsonbText(array) => out.push_str(array.value(row)),
             Self::Padded(array, sql_type) => text::write_padded(array.value(row), sql_type, out),
             Self::LargeText(array) => out.push_str(array.value(row)),
             Self::TextView(array) => out.push_str(array.value(row)),
             Self::Bytea(array) => text::write_bytea(array.value(row), out),
-            Self::LargeBytea(array) => text::write_bytea(array.value(row), out),
             Self::ByteaView(array) => text::write_bytea(array.value(row), out),
             Self::FixedBytea(array) => text::write_bytea(array.value(row), out),
             Self::Uuid(array) => {
@@ -165,6 +171,7 @@ impl<'a> Cells<'a> {
                     text::write_uuid(uuid, out);
                 }
             }
+            Self::Jsonb(array) => JsonbRef::new(array.value(row)).write(out),
             Self::Date(array) => text::write_date(array.value(row), out),
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
@@ -175,7 +182,7 @@ impl<'a> Cells<'a> {
     /// The value of a text column, None of another.
     pub fn as_str(&self, row: usize) -> Option<&'a str> {
         match self {
-            Self::Text(array) => Some(array.value(row)),
+            Self::Text(array) | Self::JsonbText(array) => Some(array.value(row)),
             Self::LargeText(array) => Some(array.value(row)),
             Self::TextView(array) => Some(array.value(row)),
             _ => None,
@@ -197,4 +204,45 @@ impl<'a> Cells<'a> {
             _ => &[],
         }
     }
+}
+
+/// Documents as their texts.
+///
+/// # Errors
+/// Internal, for what holds none.
+pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
+    let Some(documents) = documents.as_binary_opt::<i64>() else {
+        return Err(Error::internal(format!("documents came as {}", documents.data_type())));
+    };
+    let mut texts = StringBuilder::with_capacity(documents.len(), documents.values().len());
+    let mut text = String::new();
+    for document in documents {
+        match document {
+            None => texts.append_null(),
+            Some(bytes) => {
+                text.clear();
+                JsonbRef::new(bytes).write(&mut text);
+                texts.append_value(&text);
+            }
+        }
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+/// Texts as the documents that they are.
+///
+/// # Errors
+/// 22P02 and its like, for a text that is none.
+pub fn documents_of_texts(texts: &dyn Array) -> Result<ArrayRef> {
+    let texts = datafusion::arrow::compute::cast(texts, &DataType::Utf8)
+        .map_err(|error| Error::internal(format!("texts came as {}: {error}", texts.data_type())))?;
+    let texts = texts.as_string::<i32>();
+    let mut documents = LargeBinaryBuilder::with_capacity(texts.len(), texts.value_data().len());
+    for text in texts {
+        match text {
+            None => documents.append_null(),
+            Some(text) => documents.append_value(Jsonb::parse(text)?.as_bytes()),
+        }
+    }
+    Ok(Arc::new(documents.finish()))
 }

@@ -116,13 +116,15 @@ impl Engine {
             .map_err(|error| crate::error::translate(error, ""))?;
         let mut rules = functions::early_analyzer_rules();
         rules.extend(Analyzer::new().rules);
-        let mut state = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_optimizer_rules(rules::optimizer_rules())
-            .with_analyzer_rules(rules)
-            .build();
+            .with_analyzer_rules(rules);
+        let planners = builder.expr_planners().get_or_insert_default();
+        planners.splice(0..0, functions::first_expr_planners());
+        let mut state = builder.build();
         for function in functions::scalar_functions() {
             state
                 .register_udf(function)

@@ -37,6 +37,20 @@ fn find_span(error: &DataFusionError) -> Option<Span> {
     }
 }
 
+/// The name without a qualifier that is no column, where that is what is wrong.
+pub fn missing_column(error: &DataFusionError) -> Option<String> {
+    match error {
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => missing_column(inner),
+        DataFusionError::Shared(inner) => missing_column(inner),
+        DataFusionError::Collection(errors) => missing_column(errors.first()?),
+        DataFusionError::SchemaError(inner, _) => match &**inner {
+            SchemaError::FieldNotFound { field, .. } if field.relation.is_none() => Some(field.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn plain(error: DataFusionError, text: &str) -> Error {
     match error {
         DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => plain(*inner, text),
@@ -87,14 +101,31 @@ fn beyond(message: &str) -> Error {
 
 fn shared_error(error: &DataFusionError) -> Error {
     match error {
-        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => Error::new(ours.kind(), ours.state(), ours.message()),
-            None => Error::internal(inner.to_string()),
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => shared_error(inner),
+        DataFusionError::Shared(inner) => shared_error(inner),
+        DataFusionError::External(inner) => shared_external(&**inner),
+        DataFusionError::ArrowError(inner, _) => match &**inner {
+            ArrowError::ExternalError(inner) => shared_external(&**inner),
+            other => beyond(&other.to_string()),
         },
         DataFusionError::Execution(message) => running(message),
         DataFusionError::Plan(message) => planning(message),
         DataFusionError::ResourcesExhausted(message) => Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message)),
         other => beyond(&other.to_string()),
+    }
+}
+
+fn shared_external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+    if let Some(ours) = error.downcast_ref::<Error>() {
+        let told = Error::new(ours.kind(), ours.state(), ours.message());
+        return match ours.detail() {
+            Some(detail) => told.with_detail(detail),
+            None => told,
+        };
+    }
+    match error.downcast_ref::<DataFusionError>() {
+        Some(inner) => shared_error(inner),
+        None => Error::internal(error.to_string()),
     }
 }
 
@@ -141,6 +172,8 @@ fn planning(message: &str) -> Error {
         SqlState::UNDEFINED_TABLE
     } else if lower.contains("invalid function")
         || lower.contains("no function matches")
+        || lower.contains("failed to match any signature")
+        || (lower.starts_with("function '") && lower.contains(", but received"))
         || lower.starts_with("unary operator")
         || lower.contains("find compatible types to compare")
     {

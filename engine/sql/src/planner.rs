@@ -36,7 +36,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::dml::normalize;
-use crate::error::{translate, wrap};
+use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
@@ -352,6 +352,11 @@ impl<'a> Names<'a> {
         self.defaults(table).map(drop).map_err(|error| translate(error, ""))
     }
 
+    /// Whether a function of this name is an aggregate.
+    fn is_aggregate(&self, name: &str) -> bool {
+        self.state.aggregate_functions().contains_key(name) || functions::json_aggregate(name).is_some()
+    }
+
     /// What in an expression needs more than one row to be computed.
     pub fn beyond_a_row(&self, expr: &ast::Expr) -> Option<BeyondRow> {
         let found = ast::visit_expressions(expr, |expr| {
@@ -361,7 +366,7 @@ impl<'a> Names<'a> {
                 ast::Expr::Function(function) => {
                     let name = function.name.0.last().and_then(ast::ObjectNamePart::as_ident);
                     match name.map(normalize) {
-                        Some(name) if self.state.aggregate_functions().contains_key(&name) => BeyondRow::Aggregate,
+                        Some(name) if self.is_aggregate(&name) => BeyondRow::Aggregate,
                         _ => return ControlFlow::Continue(()),
                     }
                 }
@@ -384,7 +389,7 @@ impl<'a> Names<'a> {
         let plan = |text: &String| {
             let mut expr = parse::parse_expression(text).map_err(wrap)?;
             parse::write_out_exponents(&mut expr);
-            system::rewrite_expression(&mut expr, &|name| self.state.aggregate_functions().contains_key(name));
+            system::rewrite_expression(&mut expr, &|name| self.is_aggregate(name));
             settle_casts(&mut expr, &mut Vec::new()).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
@@ -401,15 +406,27 @@ impl<'a> Names<'a> {
     /// 42xxx, with a place in `text`.
     pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
-        system::rewrite(&mut statement, &|name| {
-            self.state.aggregate_functions().contains_key(name)
-        });
+        system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
-        let mut context = PlannerContext::new().with_prepare_param_data_types(types);
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
-        let plan = planner
-            .sql_statement_to_plan_with_context(statement, &mut context)
+        let attempt = |statement| {
+            let mut context = PlannerContext::new().with_prepare_param_data_types(types.clone());
+            planner.sql_statement_to_plan_with_context(statement, &mut context)
+        };
+        let planned = match has_from(&statement) {
+            false => attempt(statement),
+            true => loop {
+                let planned = attempt(statement.clone());
+                match planned.as_ref().err().and_then(missing_column) {
+                    Some(name) if system::substitute(&mut statement, &name) => {}
+                    _ => break planned,
+                }
+            },
+        };
+        let plan = planned
+            .and_then(functions::flatten)
+            .and_then(functions::expand_rows)
             .and_then(functions::settle_branches)
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
@@ -629,6 +646,17 @@ impl TypePlanner for SqlTypePlanner {
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// Whether a statement may have a FROM. Rows of VALUES are many, and are not copied to be planned once more.
+fn has_from(statement: &ast::Statement) -> bool {
+    match statement {
+        ast::Statement::Insert(insert) => match &insert.source {
+            Some(source) => !matches!(&*source.body, ast::SetExpr::Values(_)),
+            None => false,
+        },
+        _ => true,
     }
 }
 

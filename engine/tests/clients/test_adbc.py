@@ -233,6 +233,36 @@ def test_ingest(connect):
     assert run(connection, "SELECT count(*) FROM adbc_ingest") == [(15,)]
 
 
+def test_documents_are_texts(connect):
+    connection = connect()
+    run(connection, "CREATE TABLE documents (id integer PRIMARY KEY, b jsonb, j json)")
+    with connection.cursor() as cursor:
+        given = pa.table(
+            {
+                "id": pa.array([1, 2], pa.int32()),
+                "b": pa.array(['{"b" : [1.50]}', None], pa.string()),
+                "j": pa.array(['{"b" : [1.50]}', None], pa.string()),
+            }
+        )
+        cursor.adbc_ingest("documents", given, mode="append")
+        cursor.execute("INSERT INTO documents VALUES ($1, $2, $3)", (3, "[1, 2]", "[1, 2 ]"))
+        cursor.execute("SELECT id, b, j FROM documents ORDER BY id")
+        table = cursor.fetch_arrow_table()
+    assert [str(kind) for kind in table.schema.types] == ["int32", "string", "string"]
+    assert table.column("b").to_pylist() == ['{"b": [1.50]}', None, "[1, 2]"]
+    assert table.column("j").to_pylist() == ['{"b" : [1.50]}', None, "[1, 2 ]"]
+    assert table.schema.field("b").metadata == {b"aion.type": b"jsonb"}
+    # What came out goes in again, as a table of its own.
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest("again", table, mode="create")
+    assert run(connection, "SELECT id FROM again WHERE b @> '{\"b\": [1.5]}'") == [(1,)]
+    assert run(connection, "SELECT id FROM documents WHERE b = $1", ("[1.0,2]",)) == [(3,)]
+    run(connection, "DROP TABLE documents")
+    run(connection, "DROP TABLE again")
+    with pytest.raises(adbc_driver_manager.Error, match="invalid input syntax for type json"):
+        run(connection, "SELECT $1::jsonb", ("{x}",))
+
+
 def test_ingest_is_part_of_a_transaction(connect):
     # The driver does not say in which (arrow-adbc 1.13): it is the connection's only one.
     connection, other = connect(autocommit=False), connect()

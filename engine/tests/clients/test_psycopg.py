@@ -8,6 +8,7 @@ import zoneinfo
 import psycopg
 import pytest
 from psycopg.types import TypeInfo
+from psycopg.types.json import Json, Jsonb
 
 UTC = datetime.timezone.utc
 
@@ -126,6 +127,65 @@ def test_arrays_are_lists(connection, binary):
             "SELECT ARRAY['a', NULL, 'b c', ''], ARRAY[1, 2], array_agg(x) FROM (VALUES (1.5), (2.5)) v(x)"
         ).fetchone()
     assert row == (["a", None, "b c", ""], [1, 2], [decimal.Decimal("1.5"), decimal.Decimal("2.5")])
+
+
+DOCUMENTS = [{"a": [1, 2.5, None, {"b": "ä\"\\"}], "e": {}}, [], "text", 5, True, None]
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+@pytest.mark.parametrize("prepare", [False, True], ids=["once", "prepared"])
+def test_documents_go_in_and_come_out(connection, binary, prepare):
+    placeholder = "%b" if binary else "%s"
+    connection.execute("CREATE TABLE docs (id integer PRIMARY KEY, b jsonb, j json)")
+    try:
+        with connection.cursor(binary=binary) as cursor:
+            for number, document in enumerate(DOCUMENTS):
+                insert = f"INSERT INTO docs VALUES ({placeholder}, {placeholder}, {placeholder})"
+                cursor.execute(insert, [number, Jsonb(document), Json(document)], prepare=prepare)
+            rows = cursor.execute("SELECT b, j FROM docs ORDER BY id").fetchall()
+            assert rows == [(document, document) for document in DOCUMENTS]
+            assert [column.type_code for column in cursor.description] == [3802, 114]
+            for number, document in enumerate(DOCUMENTS):
+                found = cursor.execute(f"SELECT b, j FROM docs WHERE id = {placeholder}", [number], prepare=prepare)
+                assert found.fetchall() == [(document, document)]
+                equal = cursor.execute(f"SELECT id FROM docs WHERE b = {placeholder}", [Jsonb(document)], prepare=prepare)
+                assert equal.fetchall() == [(number,)]
+            within = f"SELECT id FROM docs WHERE b @> {placeholder}"
+            assert cursor.execute(within, [Jsonb({"e": {}})], prepare=prepare).fetchall() == [(0,)]
+            change = f"UPDATE docs SET b = b || {placeholder}, j = {placeholder} WHERE id = 0 RETURNING b -> 'n', j"
+            assert cursor.execute(change, [Jsonb({"n": 7}), Json([1])], prepare=prepare).fetchall() == [(7, [1])]
+            key = cursor.execute(f"SELECT b -> 'a' -> {placeholder}, b ->> %s FROM docs WHERE id = 0", [1, "n"])
+            assert key.fetchall() == [(2.5, "7")]
+            shown = cursor.execute(f"SELECT to_jsonb({placeholder}), pg_typeof({placeholder})", [Json([1]), Jsonb({})])
+            assert shown.fetchall() == [([1], "jsonb")]
+            lists = cursor.execute("SELECT ARRAY['{\"a\": 1}'::jsonb, NULL], array_agg(b ORDER BY id) FROM docs WHERE id > 2")
+            assert lists.fetchall() == [([{"a": 1}, None], DOCUMENTS[3:])]
+    finally:
+        connection.execute("DROP TABLE docs")
+
+
+def test_documents_are_copied(connection):
+    connection.execute("CREATE TABLE docs (id integer, b jsonb, j json)")
+    try:
+        with connection.cursor() as cursor:
+            with cursor.copy("COPY docs FROM STDIN") as copy:
+                copy.write_row((1, Jsonb({"a": "tab\t\\"}), Json({"a": 1})))
+                copy.write_row((2, None, None))
+            with cursor.copy("COPY docs TO STDOUT (FORMAT csv)") as copy:
+                text = b"".join(bytes(part) for part in copy).decode()
+            assert text == '1,"{""a"": ""tab\\t\\\\""}","{""a"": 1}"\n2,,\n'
+            with cursor.copy("COPY docs FROM STDIN (FORMAT csv)") as copy:
+                copy.write('3,"{""b"" : [ 1 ]}","{""b"" : [ 1 ]}"\n')
+            assert cursor.execute("SELECT b::text, j::text FROM docs WHERE id = 3").fetchone() == (
+                '{"b": [1]}',
+                '{"b" : [ 1 ]}',
+            )
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
+                with cursor.copy("COPY docs FROM STDIN") as copy:
+                    copy.write("4\t{x}\t1\n")
+            assert "COPY docs, line 1, column b" in caught.value.diag.message_detail
+    finally:
+        connection.execute("DROP TABLE docs")
 
 
 def test_who_and_where(connection):

@@ -19,6 +19,8 @@ const QUESTIONS: &[&str] = &[
     "SELECT id, name, born, rating, score, email, active, created, code, tag, raw, small, plain, amount FROM public.authors ORDER BY id",
     "SELECT id, author, title, price, \"Weird Name\", year FROM store.books ORDER BY id",
     "SELECT book, day, n, note FROM store.sales ORDER BY day",
+    "SELECT key, doc, txt FROM public.documents ORDER BY key DESC",
+    "SELECT txt FROM public.documents WHERE doc -> 'made' = '[2]' AND doc @> '{\"made\": []}'",
     "SELECT count(*), sum(a), max(b) FROM public.keyless",
     "SELECT \"select\", \"From \"\"x\"\"\" FROM \"Odd one\".\"Order\" ORDER BY 1",
     "SELECT * FROM public.shrunk",

@@ -37,6 +37,12 @@ CREATE TABLE store.sales (
     note text DEFAULT 'it''s',
     PRIMARY KEY (day, book)
 ) WITH (fillfactor = 70);
+CREATE TABLE public.documents (
+    key jsonb PRIMARY KEY,
+    doc jsonb DEFAULT '{"made": [1.50]}' CHECK (doc ? 'made'),
+    txt json DEFAULT '[ 1 ]'
+);
+CREATE INDEX documents_made ON public.documents ((doc -> 'made'), (doc ->> 'b')) WHERE doc @> '{"made": []}';
 CREATE TABLE public.keyless (a int, b text);
 CREATE TABLE "Odd one"."Order" ("select" int PRIMARY KEY, "From ""x""" text);
 CREATE TABLE public.shrunk (a int, b int, c int);
@@ -69,6 +75,7 @@ INSERT INTO public.authors (name, born, rating, score, email, active, created, c
 INSERT INTO store.books (author, title, price, "Weird Name", year) VALUES
     (1, 'One', 12, 'w', 1999), (1, 'Two', 8, NULL, 2000), (2, E'a\\.b', 99.99, '', 2000), (NULL, E'\\.', 50, E'\\N', 2001);
 INSERT INTO store.sales (book, day, note) VALUES (100, '2024-01-01', NULL), (110, '2024-01-02', '\N');
+INSERT INTO public.documents VALUES ('{"k": 1.0}', DEFAULT, DEFAULT), ('[1]', '{"made": [2], "b": "x\\n"}', '{"w" :  "it''s"}'), ('"null"', NULL, NULL);
 INSERT INTO public.keyless SELECT i, 'x' || i FROM generate_series(1, 250) i;
 INSERT INTO "Odd one"."Order" VALUES (1, 'f'), (-7, '');
 INSERT INTO public.shrunk VALUES (1, 3);

@@ -3,7 +3,8 @@
 //! Each is a directory that was closed, written once from its statements and not written again; `crash/fixture.rs` does the same for
 //! the log and the rows below. `fixtures/format-1-sql.tar.gz` has tables of every type, indexes, a graph, a view, statistics and a saved
 //! vector index, with descriptors of version 1. `fixtures/format-1-tables-2.tar.gz` has what came with version 2: altered and truncated
-//! tables, constraints, sequences, identity columns, comments, a role.
+//! tables, constraints, sequences, identity columns, comments, a role. `fixtures/format-1-documents.tar.gz` has json and jsonb: in rows, in
+//! keys of each kind of index, and as values of columns that were added.
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::nearest::Client;
 
 const FIXTURE: &str = "fixtures/format-1-sql.tar.gz";
 const TABLES_2: &str = "fixtures/format-1-tables-2.tar.gz";
+const DOCUMENTS: &str = "fixtures/format-1-documents.tar.gz";
 
 /// What the database was made with.
 const STATEMENTS: &[&str] = &[
@@ -165,6 +167,68 @@ const ANSWERS_2: &[(&str, &[&[&str]])] = &[
     ),
 ];
 
+/// What the third one was made with.
+const STATEMENTS_DOCUMENTS: &[&str] = &[
+    "CREATE TABLE docs (id integer PRIMARY KEY, doc jsonb DEFAULT '{\"d\": 1}', txt json, CHECK (jsonb_typeof(doc) <> 'null'))",
+    "INSERT INTO docs VALUES (1, '{\"bb\": [1.50, \"x\", null, true], \"a\": {\"ä\": -2e3}}', '{\"b\" :  1}'), (2, '[]', '[]'), (3, NULL, NULL), \
+     (4, '\"text\"', '\"t\"'), (5, '-0.125', '1e3'), (6, '[[], {}]', '1')",
+    "INSERT INTO docs SELECT i, to_jsonb(-i), NULL FROM generate_series(100, 499) AS g(i)",
+    "CREATE UNIQUE INDEX docs_doc ON docs (doc)",
+    "CREATE INDEX docs_back ON docs (doc DESC, id) INCLUDE (txt)",
+    "CREATE INDEX docs_covered ON docs (id DESC) INCLUDE (doc)",
+    "CREATE INDEX docs_a ON docs ((doc -> 'a')) WHERE doc ? 'a'",
+    "CREATE TABLE keyed (doc jsonb PRIMARY KEY, v integer)",
+    "INSERT INTO keyed VALUES ('{\"a\": 1.0}', 1), ('[1, 2]', 2), ('false', 3), ('12345678901234567890.5', 4), ('\"\"', 5)",
+    "ALTER TABLE keyed ADD COLUMN added jsonb DEFAULT '{\"added\": [1.10]}', ADD COLUMN words json DEFAULT '{ }'",
+    "INSERT INTO keyed VALUES ('[]', 6, NULL, NULL)",
+    "ANALYZE",
+];
+
+/// Questions about it that change nothing.
+const ANSWERS_DOCUMENTS: &[(&str, &[&[&str]])] = &[
+    (
+        "SELECT id, doc, txt FROM docs WHERE id < 100 ORDER BY id",
+        &[
+            &[
+                "1",
+                "{\"a\": {\"ä\": -2000}, \"bb\": [1.50, \"x\", null, true]}",
+                "{\"b\" :  1}",
+            ],
+            &["2", "[]", "[]"],
+            &["3", "-", "-"],
+            &["4", "\"text\"", "\"t\""],
+            &["5", "-0.125", "1e3"],
+            &["6", "[[], {}]", "1"],
+        ],
+    ),
+    ("SELECT id FROM docs WHERE doc = '-0.12500'", &[&["5"]]),
+    ("SELECT count(*) FROM docs WHERE doc < '-300'", &[&["201"]]),
+    (
+        "SELECT id, txt FROM docs WHERE doc > '0' ORDER BY doc DESC, id LIMIT 2",
+        &[&["1", "{\"b\" :  1}"], &["6", "1"]],
+    ),
+    (
+        "SELECT id, doc FROM docs WHERE id > 4 AND id < 100 ORDER BY id DESC",
+        &[&["6", "[[], {}]"], &["5", "-0.125"]],
+    ),
+    (
+        "SELECT id FROM docs WHERE doc ? 'a' AND doc -> 'a' = '{\"ä\": -2000.0}'",
+        &[&["1"]],
+    ),
+    (
+        "SELECT doc, v, added, words FROM keyed ORDER BY doc",
+        &[
+            &["[]", "6", "-", "-"],
+            &["\"\"", "5", "{\"added\": [1.10]}", "{ }"],
+            &["12345678901234567890.5", "4", "{\"added\": [1.10]}", "{ }"],
+            &["false", "3", "{\"added\": [1.10]}", "{ }"],
+            &["[1, 2]", "2", "{\"added\": [1.10]}", "{ }"],
+            &["{\"a\": 1.0}", "1", "{\"added\": [1.10]}", "{ }"],
+        ],
+    ),
+    ("SELECT v FROM keyed WHERE doc = '{\"a\": 1}'", &[&["1"]]),
+];
+
 fn path(fixture: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)
 }
@@ -245,6 +309,37 @@ fn tables_of_version_2_are_read_and_go_on() {
     assert_eq!(number, [["t", "2.50"]]);
     drop(client);
     database.close().expect("closed");
+}
+
+#[test]
+fn documents_of_format_1_are_read_and_go_on() {
+    let dir = unpacked(DOCUMENTS, STATEMENTS_DOCUMENTS);
+    for round in 0..2 {
+        let database = open(dir.path());
+        let mut client = Client::new(&database);
+        for (question, answer) in ANSWERS_DOCUMENTS {
+            assert_eq!(client.query(question, &[]), *answer, "{question}, round {round}");
+        }
+        for (question, index) in [
+            ("SELECT id FROM docs WHERE doc = '-0.12500'", "docs_doc"),
+            ("SELECT id FROM docs WHERE doc ? 'a' AND doc -> 'a' = '{}'", "docs_a"),
+        ] {
+            let plan = client.explain(question, &[]);
+            assert!(plan.contains(index), "{plan}");
+        }
+        for (wrong, state) in [
+            ("INSERT INTO docs VALUES (7, '[[], {}]')", "23505"),
+            ("INSERT INTO docs VALUES (7, 'null')", "23514"),
+            ("INSERT INTO keyed VALUES ('{\"a\": 1.000}')", "23505"),
+        ] {
+            let error = client.run(wrong, &[]).expect_err(wrong);
+            assert_eq!(error.state().as_str(), state, "{wrong}");
+        }
+        client.query("INSERT INTO docs VALUES (9, '{\"a\": 9}', '9')", &[]);
+        client.query("DELETE FROM docs WHERE doc = '{\"a\": 9.0}'", &[]);
+        drop(client);
+        database.close().expect("closed");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //!
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
-//! than forget, say, a CHECK. Tables have version 2, with indexes over expressions 3, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, all
+//! others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -23,6 +24,8 @@ pub use table::{
     Action, CheckDescriptor, ColumnDescriptor, ColumnId, Constraint, Distance, DroppedColumn, ForeignKey, Identity,
     IndexColumn, IndexDescriptor, IndexExpression, IndexMethod, IndexPart, IndexState, TableDescriptor,
 };
+
+use crate::types::SqlType;
 
 /// A view: a name for a query.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,16 +58,23 @@ pub struct ViewDescriptor {
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 3;
+pub(crate) const TABLE_VERSION: u8 = 4;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
 
 /// The version that a table is written with: the oldest that knows all that it has.
 pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
-    match table.indexes.iter().any(|index| !index.expressions.is_empty()) {
-        true => TABLE_VERSION,
-        false => 2,
+    let expressions = || table.indexes.iter().flat_map(|index| &index.expressions);
+    let mut types = table.columns.iter().map(|column| column.sql_type);
+    let mut dropped = table.dropped.iter().map(|column| column.sql_type);
+    let is_new = |sql_type| sql_type == SqlType::Jsonb;
+    if types.any(is_new) || dropped.any(is_new) || expressions().any(|expression| is_new(expression.sql_type)) {
+        return TABLE_VERSION;
+    }
+    match expressions().next() {
+        Some(_) => 3,
+        None => 2,
     }
 }
 

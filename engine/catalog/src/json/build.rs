@@ -50,6 +50,16 @@ impl From<i64> for Tree<'_> {
     }
 }
 
+impl<'a> Tree<'a> {
+    /// The tree of a JSON text.
+    ///
+    /// # Errors
+    /// As [`Jsonb::parse`].
+    pub fn read(text: &'a str) -> Result<Self> {
+        super::parse::parse(text)
+    }
+}
+
 impl Tree<'_> {
     /// The document.
     ///

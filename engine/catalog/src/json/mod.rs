@@ -26,17 +26,18 @@
 //!
 //! **Limits.** [`DEPTH_MAX`] containers inside each other (54001), [`BYTES_MAX`] bytes (54000), numbers as `numeric` has them (22003).
 //!
-//! **Left out.** Functions over the `json` text itself, which would keep white space and duplicate keys: parse it first. In
-//! [`path`], the method `datetime()`.
+//! **Left out.** In [`path`], the method `datetime()`. Functions over the `json` text itself are in [`plain`].
 
 mod access;
 mod build;
 mod change;
 mod compare;
 mod contain;
+mod key;
 mod number;
 mod parse;
 pub mod path;
+pub mod plain;
 mod read;
 mod write;
 
@@ -45,6 +46,7 @@ pub use build::Tree;
 pub use number::Number;
 pub use parse::check_text;
 pub use read::{Array, JsonbRef, Node, Object};
+pub use write::write_string;
 
 use aion_base::{Error, Result, SqlState};
 
@@ -52,7 +54,7 @@ use aion_base::{Error, Result, SqlState};
 pub const DEPTH_MAX: usize = 1_000;
 
 /// The size of a document at most, PostgreSQL's limit.
-pub const BYTES_MAX: usize = 0x0fff_ffff;
+pub const BYTES_MAX: usize = 268_435_455;
 
 const VERSION: u8 = 1 << 4;
 const NULL: u8 = VERSION;

@@ -83,7 +83,7 @@ impl JsonbRef<'_> {
 }
 
 /// Appends a string in quotes, with the escapes that PostgreSQL writes.
-pub(super) fn write_string(text: &str, out: &mut String) {
+pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {

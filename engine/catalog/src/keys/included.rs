@@ -4,6 +4,7 @@
 //! an ordered type             as in a key, ascending
 //! real, double precision      its bits, as integer or bigint: -0 and the kinds of NaN stay what they are
 //! json                        its text, as bytea
+//! jsonb                       the document's bytes, as bytea
 //! vector                      its components in little endian, as bytea
 //! ```
 
@@ -11,6 +12,7 @@ use aion_base::Result;
 use aion_base::key::{KeyReader, KeyWriter};
 
 use super::{KEY_ORDER, read, write_column};
+use crate::json::JsonbRef;
 use crate::row::{RowLayout, RowReader};
 use crate::types::SqlType;
 use crate::value::Value;
@@ -25,6 +27,7 @@ pub(super) fn write(layout: &RowLayout, row: &RowReader<'_>, column: usize, out:
         SqlType::Real => writer.i32(row.f32(column).to_bits().cast_signed(), KEY_ORDER),
         SqlType::Double => writer.i64(row.f64(column).to_bits().cast_signed(), KEY_ORDER),
         SqlType::Json => writer.bytes(row.text(column)?.as_bytes(), KEY_ORDER),
+        SqlType::Jsonb => writer.bytes(row.bytes(column)?, KEY_ORDER),
         SqlType::Vector(_) => {
             let components: Vec<u8> = row.vector(column)?.flat_map(f32::to_le_bytes).collect();
             writer.bytes(&components, KEY_ORDER)
@@ -37,7 +40,7 @@ pub(super) fn write(layout: &RowLayout, row: &RowReader<'_>, column: usize, out:
 /// Passes over a column.
 pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType) -> Result<()> {
     match sql_type {
-        SqlType::Json | SqlType::Vector(_) => reader.skip_bytes(KEY_ORDER).map(drop),
+        SqlType::Json | SqlType::Jsonb | SqlType::Vector(_) => reader.skip_bytes(KEY_ORDER).map(drop),
         other => read::skip(reader, other, KEY_ORDER),
     }
 }
@@ -58,6 +61,10 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType) -> Result<Val
             let text = text.transpose();
             text.map_err(|_| aion_base::Error::corrupt("a json in an index entry is no UTF-8"))?
                 .map(Value::Json)
+        }
+        SqlType::Jsonb => {
+            let document = reader.bytes(KEY_ORDER)?;
+            document.map(|bytes| Value::Jsonb(JsonbRef::new(&bytes).to_owned()))
         }
         SqlType::Vector(_) => reader.bytes(KEY_ORDER)?.map(|bytes| {
             let components = bytes.chunks_exact(4).map(|bytes| {

@@ -8,9 +8,9 @@
 //!                                                                  NULL, or NULLs are equal; otherwise as an entry of a plain index
 //! ```
 //!
-//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do. They are computed from the bytes
-//! of the row: whoever has a row has its keys. *Included* columns (INCLUDE) are encoded in a way that keeps all of their values, see
-//! [`included`]; of an index without any there are no bytes.
+//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do; a jsonb by the bytes of [`crate::json::JsonbRef::to_key`].
+//! They are computed from the bytes of the row: whoever has a row has its keys. *Included* columns (INCLUDE) are encoded in a way that
+//! keeps all of their values, see [`included`]; of an index without any there are no bytes.
 
 mod included;
 mod read;
@@ -86,10 +86,16 @@ pub struct IndexEntry {
 /// Checks that a column of this type may be part of a key.
 ///
 /// # Errors
-/// 0A000 for json and vector.
+/// 42704 for json, 0A000 for vector.
 pub fn check_key_type(sql_type: SqlType, column: &str) -> Result<()> {
     if sql_type.is_ordered() {
         return Ok(());
+    }
+    if sql_type == SqlType::Json {
+        let message = "data type json has no default operator class for access method \"btree\"";
+        return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message).with_hint(
+            "You must specify an operator class for the index or define a default operator class for the data type.",
+        ));
     }
     Err(Error::unsupported(format!(
         "column \"{column}\" of type {sql_type} cannot be part of an ordered key"
@@ -221,6 +227,7 @@ pub fn write_value(value: &Value, order: ColumnOrder, out: &mut Vec<u8>) -> Resu
         Value::Uuid(value) => writer.uuid(value, order),
         Value::Text(value) => writer.text(value, order),
         Value::Bytes(value) => writer.bytes(value, order),
+        Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),
         Value::Json(_) | Value::Vector(_) => {
             return Err(Error::unsupported("a json or vector cannot be part of an ordered key"));
         }
@@ -251,6 +258,7 @@ fn write_column(
         SqlType::Uuid => writer.uuid(&row.uuid(column), order),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => writer.text(row.text(column)?, order),
         SqlType::Bytea => writer.bytes(row.bytes(column)?, order),
+        SqlType::Jsonb => writer.bytes(&row.document(column)?.to_key(), order),
         other @ (SqlType::Json | SqlType::Vector(_)) => {
             return Err(Error::new(
                 aion_base::ErrorKind::Invalid,

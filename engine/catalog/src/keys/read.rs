@@ -4,6 +4,7 @@ use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
 use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
+use crate::json::Jsonb;
 use crate::row::RowLayout;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -75,7 +76,7 @@ impl TableKeys {
     }
 
     /// Whether the entries of `index` hold the column's value as the row has it. A float's key is not its value: -0 and
-    /// the kinds of NaN are one there.
+    /// the kinds of NaN are one there; nor is that of a jsonb, where 1.0 and 1 are one.
     pub fn is_covered(&self, index: &IndexKeys, layout: &RowLayout, column: usize) -> bool {
         // The key of a row is read like a column behind the last.
         if column >= layout.len() {
@@ -86,7 +87,11 @@ impl TableKeys {
         }
         let is_in_key = index.parts.iter().any(|&(part, _)| part == KeyPart::Column(column));
         let is_there = is_in_key || self.primary_key.contains(&column);
-        is_there && !matches!(layout.sql_type(column), SqlType::Real | SqlType::Double)
+        is_there
+            && !matches!(
+                layout.sql_type(column),
+                SqlType::Real | SqlType::Double | SqlType::Jsonb
+            )
     }
 
     /// Reads the columns that an entry holds into `values`, by position in the table; the others are left alone.
@@ -145,7 +150,9 @@ pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnO
             reader.skip_fixed(8, order).map(drop)
         }
         SqlType::Numeric { .. } | SqlType::Uuid => reader.skip_fixed(16, order).map(drop),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Bytea => reader.skip_bytes(order).map(drop),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Bytea | SqlType::Jsonb => {
+            reader.skip_bytes(order).map(drop)
+        }
         SqlType::Json | SqlType::Vector(_) => Err(not_ordered(sql_type)),
     }
 }
@@ -166,6 +173,11 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: Column
             reader.text(order)?.map(|text| Value::Text(text.into_owned()))
         }
         SqlType::Bytea => reader.bytes(order)?.map(|bytes| Value::Bytes(bytes.into_owned())),
+        // Without zeroes at the end of a fraction: it is not covered.
+        SqlType::Jsonb => match reader.bytes(order)? {
+            Some(key) => Some(Value::Jsonb(Jsonb::of_key(&key)?)),
+            None => None,
+        },
         SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),
     };
     Ok(value.unwrap_or(Value::Null))

@@ -67,6 +67,58 @@ fn keys_sort_as_their_values_and_entries_find_their_row() {
     assert!(entry.key.ends_with(&row[6..]) && entry.value.is_empty() && !entry.is_unique);
 }
 
+/// The format is frozen: a jsonb is in a key by its own key, and included as it is stored.
+#[test]
+fn a_jsonb_is_in_a_key_by_its_own() {
+    let mut table = table(&[1], false);
+    table.columns[1].sql_type = SqlType::Jsonb;
+    table.indexes[0].included = vec![ColumnId(2)];
+    let document = crate::json::Jsonb::parse("[1.50]").expect("JSON");
+    let layout = RowLayout::new(&table.types());
+    let mut bytes = Vec::new();
+    let mut writer = RowWriter::new(&layout, &mut bytes);
+    writer.i32(0, 5);
+    writer.bytes(1, document.as_bytes());
+    writer.finish();
+    let row = RowReader::new(&layout, &bytes).expect("intact");
+    let (keys, index) = (TableKeys::new(&table), IndexKeys::new(&table, &table.indexes[0]));
+    let (mut key, mut entry) = (Vec::new(), IndexEntry::default());
+    keys.row_key(&layout, &row, 7, &mut key).expect("short");
+    keys.index_entry(&index, &layout, &row, None, &key, &mut entry)
+        .expect("short");
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let column = [
+        "01",
+        "05",
+        "00ff00ff00ff01",
+        "0301",
+        "00ff00ff00ff01",
+        "3135",
+        "00ff",
+        "0000",
+    ]
+    .concat();
+    assert_eq!(hex(&entry.key[6..]), column + "0180000005");
+    let included = [
+        "01",
+        "15",
+        "0100ff",
+        "0100ff00ff00ff",
+        "0500ff00ff00ff",
+        "13",
+        "312e3530",
+        "0000",
+    ];
+    assert_eq!(hex(&entry.value), included.concat());
+    let mut values = vec![Value::Null; 2];
+    keys.values_of_entry(&index, &layout, &entry.key, &entry.value, &mut values)
+        .expect("an entry");
+    let [Value::I32(5), Value::Jsonb(read)] = &values[..] else {
+        panic!("{values:?}");
+    };
+    assert_eq!(read.as_bytes(), document.as_bytes());
+}
+
 #[test]
 fn a_unique_entry_has_the_same_key_for_the_same_values_and_none_for_nulls() {
     let table = table(&[1], true);

@@ -137,7 +137,7 @@ fn damaged_and_newer_descriptors_are_refused() {
     keys.apply(keys.catalog().create_table(table("t")).expect("new").1);
     let key = table_key(PUBLIC, "t");
     let intact = keys.0[&key].clone();
-    for damaged in [Vec::new(), vec![4, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
+    for damaged in [Vec::new(), vec![5, b'{', b'}'], intact[..intact.len() - 2].to_vec()] {
         keys.0.insert(key.clone(), damaged);
         assert_eq!(Catalog::read(&keys.0).expect_err("refused").kind(), ErrorKind::Corrupt);
     }
@@ -179,6 +179,17 @@ fn the_bytes_are_the_format() {
     assert_eq!(bytes[0], 3);
     let json = str::from_utf8(&bytes[1..]).expect("JSON");
     let expected = r#""comment":null,"expressions":[{"text":"lower(note)","sql_type":"text"}]}],"next_column""#;
+    assert!(json.contains(expected), "{json}");
+    // A type that came later, too, also where it is that of a column that is gone.
+    table.indexes[0].expressions[0].sql_type = SqlType::Jsonb;
+    assert_eq!(descriptor::version_of(&table), 4);
+    table.indexes.clear();
+    assert_eq!(descriptor::version_of(&table), 2);
+    table.columns[1].sql_type = SqlType::Jsonb;
+    let bytes = descriptor::encode(descriptor::version_of(&table), &table);
+    assert_eq!(bytes[0], 4);
+    let json = str::from_utf8(&bytes[1..]).expect("JSON");
+    let expected = r#"{"id":2,"name":"note","sql_type":"jsonb","is_nullable":true,"default":"'x'""#;
     assert!(json.contains(expected), "{json}");
     let hex: String = table_key("public", "t")
         .iter()

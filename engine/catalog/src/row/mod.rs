@@ -14,7 +14,7 @@
 //!
 //!  boolean 1 byte | smallint 2 | integer, date, real 4 | bigint, timestamp, timestamptz, double precision 8
 //!  | numeric 16, the value at its column's scale | uuid 16, as written | all little-endian but uuid
-//!  variable: text, varchar, json as UTF-8 | bytea | vector as f32 LE
+//!  variable: text, varchar, json as UTF-8 | bytea | jsonb as a document, see `json` | vector as f32 LE
 //! ```
 //!
 //! **Guarantees.** One column is read without reading the others. Slots are only ever added at the end of a
@@ -73,6 +73,7 @@ fn width(sql_type: SqlType) -> Option<usize> {
         | SqlType::Varchar(_)
         | SqlType::Char(_)
         | SqlType::Json
+        | SqlType::Jsonb
         | SqlType::Bytea
         | SqlType::Vector(_) => None,
     }

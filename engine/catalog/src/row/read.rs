@@ -3,6 +3,7 @@
 use aion_base::{Error, Result};
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+use crate::json::JsonbRef;
 use crate::types::SqlType;
 use crate::value::Value;
 
@@ -133,6 +134,14 @@ impl<'a> RowReader<'a> {
         str::from_utf8(self.bytes(column)?).map_err(|_| damaged("a text in it is not UTF-8"))
     }
 
+    /// A jsonb that is not NULL.
+    ///
+    /// # Errors
+    /// Corrupt, when it does not lie within the row.
+    pub fn document(&self, column: usize) -> Result<JsonbRef<'a>> {
+        self.bytes(column).map(JsonbRef::new)
+    }
+
     /// The components of a vector that is not NULL.
     ///
     /// # Errors
@@ -167,6 +176,7 @@ impl<'a> RowReader<'a> {
             SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(self.i64(column)),
             SqlType::Uuid => Value::Uuid(self.uuid(column)),
             SqlType::Json => Value::Json(self.text(column)?.to_owned()),
+            SqlType::Jsonb => Value::Jsonb(self.document(column)?.to_owned()),
             SqlType::Vector(_) => Value::Vector(self.vector(column)?.collect()),
         })
     }

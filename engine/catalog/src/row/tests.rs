@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TYPES: [SqlType; 15] = [
+const TYPES: [SqlType; 16] = [
     SqlType::Text,
     SqlType::Boolean,
     SqlType::SmallInt,
@@ -21,6 +21,7 @@ const TYPES: [SqlType; 15] = [
     SqlType::TimestampTz,
     SqlType::Uuid,
     SqlType::Json,
+    SqlType::Jsonb,
 ];
 
 /// A column's content, whatever its type: bytes from which each type takes what it needs.

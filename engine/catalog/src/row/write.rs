@@ -79,7 +79,7 @@ impl<'a> RowWriter<'a> {
         self.fixed(column, value);
     }
 
-    /// Sets a text, varchar or json by its UTF-8, or a bytea.
+    /// Sets a text, varchar or json by its UTF-8, a bytea, or a jsonb by its document.
     pub fn bytes(&mut self, column: usize, value: &[u8]) {
         self.begin_variable(column);
         self.out.extend_from_slice(value);
@@ -108,6 +108,7 @@ impl<'a> RowWriter<'a> {
             Value::Decimal(value, _) => self.i128(column, *value),
             Value::Text(value) | Value::Json(value) => self.bytes(column, value.as_bytes()),
             Value::Bytes(value) => self.bytes(column, value),
+            Value::Jsonb(value) => self.bytes(column, value.as_bytes()),
             Value::Uuid(value) => self.uuid(column, *value),
             Value::Vector(value) => self.vector(column, value),
         }

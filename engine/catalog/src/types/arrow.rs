@@ -7,10 +7,16 @@
 //! | numeric(p,s) | Decimal128(p, s) |
 //! | text, varchar, json | Utf8 |
 //! | bytea | Binary |
+//! | jsonb | LargeBinary: the document's bytes |
 //! | date | Date32 |
 //! | timestamp, timestamp with time zone | Timestamp(us), Timestamp(us, "UTC") |
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
+//!
+//! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
+//! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
+//! What comes from outside as LargeBinary is a bytea, and is made one where it comes in; what goes out is text
+//! ([`SqlType::to_outer_field`]).
 //!
 //! Where the Arrow type alone would read back as another SQL type (varchar, json, numeric without a modifier),
 //! [`SqlType::to_field`] names the SQL type in the field's metadata. Types that are never stored but that queries
@@ -42,6 +48,7 @@ impl SqlType {
             Self::Numeric { scale, .. } => DataType::Decimal128(self.precision(), *scale),
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Json => DataType::Utf8,
             Self::Bytea => DataType::Binary,
+            Self::Jsonb => DataType::LargeBinary,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
@@ -80,6 +87,31 @@ impl SqlType {
         }
     }
 
+    /// A field of this type for what leaves the engine: a jsonb as its text.
+    pub fn to_outer_field(&self, name: impl Into<String>, nullable: bool) -> Field {
+        if *self != Self::Jsonb {
+            return self.to_field(name, nullable);
+        }
+        Field::new(name, DataType::Utf8, nullable)
+            .with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
+    }
+
+    /// The SQL type of a field that comes from outside: of bytes a bytea, whatever their layout, and of the text of a jsonb a jsonb.
+    ///
+    /// # Errors
+    /// As [`SqlType::from_field`].
+    pub fn from_outer_field(field: &Field) -> Result<Self> {
+        let is_jsonb = field
+            .metadata()
+            .get(TYPE_METADATA_KEY)
+            .is_some_and(|name| name == "jsonb");
+        match field.data_type() {
+            DataType::LargeBinary => Ok(Self::Bytea),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_jsonb => Ok(Self::Jsonb),
+            _ => Self::from_field(field),
+        }
+    }
+
     /// The SQL type of an Arrow type; 0A000 if it has none.
     pub fn from_arrow(data_type: &DataType) -> Result<Self> {
         Ok(match data_type {
@@ -107,9 +139,8 @@ impl SqlType {
             // The type of a bare NULL, which PostgreSQL resolves to text.
             DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
             DataType::FixedSizeBinary(UUID_BYTES) => Self::Uuid,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                Self::Bytea
-            }
+            DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::Bytea,
+            DataType::LargeBinary => Self::Jsonb,
             DataType::Date32 => Self::Date,
             DataType::Timestamp(_, None) => Self::Timestamp,
             DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
@@ -167,6 +198,15 @@ mod tests {
             SqlType::NUMERIC.to_field("c", true).metadata()[TYPE_METADATA_KEY],
             "numeric"
         );
+    }
+
+    #[test]
+    fn a_jsonb_is_text_outside() {
+        let field = SqlType::Jsonb.to_outer_field("c", true);
+        assert_eq!(field.data_type(), &DataType::Utf8);
+        assert_eq!(SqlType::from_outer_field(&field).expect("made above"), SqlType::Jsonb);
+        let bytes = Field::new("c", DataType::LargeBinary, true);
+        assert_eq!(SqlType::from_outer_field(&bytes).expect("bytes"), SqlType::Bytea);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! **Where we are narrower than PostgreSQL.** `numeric` is an i128 at the column's scale: at most 38 digits, scale
 //! 0 to the precision, no NaN and no infinities, and `numeric` without a modifier is (38,10), which rounds at the
-//! eleventh decimal. `timestamp` has microseconds and no other precision. Neither `char(n)` nor `jsonb` exists.
+//! eleventh decimal. `timestamp` has microseconds and no other precision.
 //!
 //! `vector(n)` is pgvector's type; pgvector has no fixed OID, ours is 16400, in the range of user-defined objects.
 
@@ -70,6 +70,8 @@ pub enum SqlType {
     Uuid,
     /// `json`, kept as the text that was given
     Json,
+    /// `jsonb`, kept as a document (see [`crate::json`])
+    Jsonb,
     /// `vector`, of so many 32-bit floats; without a number, each value has its own
     Vector(Option<u16>),
 }
@@ -100,6 +102,7 @@ impl SqlType {
             Self::TimestampTz => "timestamp with time zone",
             Self::Uuid => "uuid",
             Self::Json => "json",
+            Self::Jsonb => "jsonb",
             Self::Vector(_) => "vector",
         }
     }
@@ -123,6 +126,7 @@ impl SqlType {
             Self::TimestampTz => 1184,
             Self::Numeric { .. } => 1700,
             Self::Uuid => 2950,
+            Self::Jsonb => 3802,
             Self::Vector(_) => VECTOR_OID,
         }
     }
@@ -141,6 +145,7 @@ impl SqlType {
             | Self::Char(_)
             | Self::Bytea
             | Self::Json
+            | Self::Jsonb
             | Self::Vector(_) => -1,
         }
     }
@@ -183,6 +188,7 @@ impl SqlType {
                 parse::numeric(precision.into(), scale.into()).ok()?
             }
             2950 => Self::Uuid,
+            3802 => Self::Jsonb,
             VECTOR_OID if modifier < 1 => Self::Vector(None),
             VECTOR_OID => parse::vector(modifier.into()).ok()?,
             _ => return None,
@@ -235,7 +241,7 @@ impl fmt::Display for SqlType {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [SqlType; 22] = [
+    pub(crate) const ALL: [SqlType; 23] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -265,6 +271,7 @@ pub(crate) mod tests {
         SqlType::TimestampTz,
         SqlType::Uuid,
         SqlType::Json,
+        SqlType::Jsonb,
         SqlType::Vector(None),
         SqlType::Vector(Some(12)),
     ];
@@ -305,7 +312,7 @@ pub(crate) mod tests {
             names,
             "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
              numeric(38,38), text, character varying, character varying(10), character(10), bytea, date, \
-             timestamp without time zone, timestamp with time zone, uuid, json, vector, vector(12)"
+             timestamp without time zone, timestamp with time zone, uuid, json, jsonb, vector, vector(12)"
         );
     }
 }

@@ -50,13 +50,13 @@ impl FromStr for SqlType {
             }
             ("uuid", _) => plain(Self::Uuid),
             ("json", _) => plain(Self::Json),
+            ("jsonb", _) => plain(Self::Jsonb),
             ("vector", []) => Ok(Self::Vector(None)),
             ("vector", [dimensions]) => vector(*dimensions),
             ("character" | "char", []) => Ok(Self::Char(1)),
             // Without a length PostgreSQL's takes any.
             ("bpchar", []) => Ok(Self::Text),
             ("character" | "char" | "bpchar", [length]) => char(*length),
-            ("jsonb", _) => Err(Error::unsupported("type jsonb is not supported").with_hint("Use json.")),
             _ => Err(Error::not_found(
                 SqlState::UNDEFINED_OBJECT,
                 format!("type \"{text}\" does not exist"),

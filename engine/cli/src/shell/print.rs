@@ -38,7 +38,7 @@ pub enum Kind {
     Decimal,
     /// `boolean`.
     Boolean,
-    /// `json`.
+    /// `json` or `jsonb`.
     Json,
     /// Everything else.
     Text,
@@ -50,7 +50,7 @@ impl Kind {
         match oid {
             16 => Self::Boolean,
             20 | 21 | 23 => Self::Integer,
-            114 => Self::Json,
+            114 | 3802 => Self::Json,
             700 | 701 => Self::Float,
             1700 => Self::Decimal,
             _ => Self::Text,

@@ -187,7 +187,7 @@ impl Target {
             .with_hint("Ingest with mode \"create\" or \"create_append\"."));
         }
         let columns = schema.fields().iter().map(|field| {
-            let sql_type = SqlType::from_field(field).map_err(|error| {
+            let sql_type = SqlType::from_outer_field(field).map_err(|error| {
                 let hint = "Cast the column before ingesting it.";
                 Error::unsupported(format!("column \"{}\": {}", field.name(), error.message())).with_hint(hint)
             })?;
@@ -207,7 +207,7 @@ impl Target {
                 let position = table.position(field.name())?;
                 Some(table.columns[position].sql_type)
             });
-            match (SqlType::from_field(field), wanted) {
+            match (SqlType::from_outer_field(field), wanted) {
                 (Ok(SqlType::Text), Some(wanted)) if !is_text(wanted) => format!("CAST({name} AS {wanted})"),
                 _ => name,
             }

@@ -99,7 +99,7 @@ async fn view_columns(schema: &str, name: &str, session: &mut Session) -> Result
 
 fn described<'a>(schema: &str, table: &str, columns: impl Iterator<Item = (&'a str, SqlType, bool)>) -> Schema {
     let fields = columns.map(|(name, sql_type, is_nullable)| {
-        let field = sql_type.to_field(name, is_nullable);
+        let field = sql_type.to_outer_field(name, is_nullable);
         let mut metadata: HashMap<String, String> = field.metadata().clone();
         let mut note = |key: &str, value: String| metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), value);
         note("CATALOG_NAME", NAME.to_owned());

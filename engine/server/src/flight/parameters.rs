@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::json::JsonbRef;
 use aion_catalog::{SqlType, Value, Zone};
 use aion_db::{Cells, canonical};
 use arrow::array::{Array, ArrayRef};
@@ -41,7 +42,7 @@ fn declared_one(field: &Field, wanted: &SqlType) -> Result<Option<SqlType>> {
     if matches!(wanted, SqlType::Vector(_)) && element(field.data_type()).is_some() {
         return Ok(None);
     }
-    match (SqlType::from_field(field)?, wanted) {
+    match (SqlType::from_outer_field(field)?, wanted) {
         // Sixteen bytes are both.
         (SqlType::Bytea, SqlType::Uuid) | (SqlType::Uuid, SqlType::Bytea) => Ok(None),
         (declared, _) => Ok(Some(declared)),
@@ -131,7 +132,7 @@ fn readable(number: usize, array: &ArrayRef, field: &Field, wanted: &SqlType) ->
     if matches!(wanted, SqlType::Vector(_)) && element(field.data_type()).is_some() {
         return vectors(&format!("parameter ${number}"), array).map(|array| (array, SqlType::Vector(None)));
     }
-    let found = SqlType::from_field(field)?;
+    let found = SqlType::from_outer_field(field)?;
     Ok((canonical(array, found)?, found))
 }
 
@@ -173,7 +174,6 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
         Cells::Double(array) => Value::F64(array.value(row)),
         Cells::Numeric(array, scale) => Value::Decimal(array.value(row), *scale),
         Cells::Bytea(array) => bytes(array.value(row), sql_type)?,
-        Cells::LargeBytea(array) => bytes(array.value(row), sql_type)?,
         Cells::ByteaView(array) => bytes(array.value(row), sql_type)?,
         Cells::FixedBytea(array) | Cells::Uuid(array) => bytes(array.value(row), sql_type)?,
         Cells::Date(array) => Value::Date(array.value(row)),
@@ -184,8 +184,9 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
             // Its own input checks dimensions and numbers.
             Value::text_in(sql_type, &text)?
         }
+        Cells::Jsonb(array) => Value::Jsonb(JsonbRef::new(array.value(row)).to_owned()),
         Cells::Padded(array, _) => Value::text_in(sql_type, array.value(row))?,
-        Cells::Null | Cells::Text(_) | Cells::LargeText(_) | Cells::TextView(_) => Value::Null,
+        Cells::Null | Cells::Text(_) | Cells::JsonbText(_) | Cells::LargeText(_) | Cells::TextView(_) => Value::Null,
     })
 }
 

@@ -37,11 +37,11 @@ impl Prepared {
     /// What is known before it has run: the schemas of its parameters and of its result.
     pub(super) fn schemas(&self) -> (Schema, Option<Schema>) {
         let types = self.plan.parameter_types().iter().enumerate();
-        let parameters = types.map(|(at, sql_type)| sql_type.to_field(format!("${}", at + 1), true));
+        let parameters = types.map(|(at, sql_type)| sql_type.to_outer_field(format!("${}", at + 1), true));
         let result = self.plan.columns().map(|columns| {
             let fields = columns
                 .iter()
-                .map(|column| column.sql_type.to_field(&column.name, true));
+                .map(|column| column.sql_type.to_outer_field(&column.name, true));
             Schema::new(fields.collect::<Vec<_>>())
         });
         (Schema::new(parameters.collect::<Vec<_>>()), result)

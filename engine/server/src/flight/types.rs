@@ -5,7 +5,7 @@ use aion_catalog::SqlType;
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder};
 use arrow_flight::sql::{Nullable, Searchable, XdbcDataType, XdbcDatetimeSubcode};
 
-const ALL: [SqlType; 16] = [
+const ALL: [SqlType; 17] = [
     SqlType::Boolean,
     SqlType::SmallInt,
     SqlType::Integer,
@@ -21,6 +21,7 @@ const ALL: [SqlType; 16] = [
     SqlType::TimestampTz,
     SqlType::Uuid,
     SqlType::Json,
+    SqlType::Jsonb,
     SqlType::Vector(None),
 ];
 
@@ -67,7 +68,7 @@ fn info(sql_type: &SqlType) -> XdbcTypeInfo {
         nullable: Nullable::NullabilityNullable,
         case_sensitive: matches!(
             sql_type,
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Jsonb
         ),
         searchable: match sql_type {
             SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Searchable::Full,
@@ -101,7 +102,7 @@ fn xdbc(sql_type: &SqlType) -> (XdbcDataType, Option<XdbcDatetimeSubcode>) {
         SqlType::Real => X::XdbcReal,
         SqlType::Double => X::XdbcDouble,
         SqlType::Numeric { .. } => X::XdbcNumeric,
-        SqlType::Text | SqlType::Json => X::XdbcLongvarchar,
+        SqlType::Text | SqlType::Json | SqlType::Jsonb => X::XdbcLongvarchar,
         SqlType::Varchar(_) => X::XdbcVarchar,
         SqlType::Char(_) => X::XdbcChar,
         SqlType::Bytea => X::XdbcLongvarbinary,
@@ -137,6 +138,6 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::TimestampTz => Some(32),
         SqlType::Uuid => Some(16),
         SqlType::Vector(dimensions) => dimensions.map(i32::from),
-        SqlType::Text | SqlType::Bytea | SqlType::Json => None,
+        SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb => None,
     }
 }

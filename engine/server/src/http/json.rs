@@ -93,8 +93,8 @@ pub(super) fn parameter(number: usize, sql_type: &SqlType, json: &serde_json::Va
         (Json::Null, _) => Ok(Value::Null),
         (Json::String(text), _) => Value::text_in_zone(sql_type, text, zone),
         (Json::Bool(_) | Json::Number(_), _)
-        | (Json::Array(_), SqlType::Vector(_) | SqlType::Json)
-        | (Json::Object(_), SqlType::Json) => Value::text_in(sql_type, &json.to_string()),
+        | (Json::Array(_), SqlType::Vector(_) | SqlType::Json | SqlType::Jsonb)
+        | (Json::Object(_), SqlType::Json | SqlType::Jsonb) => Value::text_in(sql_type, &json.to_string()),
         (Json::Array(_) | Json::Object(_), _) => Err(Error::invalid(
             SqlState::INVALID_TEXT_REPRESENTATION,
             format!("parameter ${number} of type {sql_type} is given as a JSON array or object"),

@@ -90,6 +90,10 @@ fn put_value(value: &Value, out: &mut BytesMut) {
         Value::F64(value) => out.put_f64(*value),
         Value::Decimal(unscaled, scale) => binary::put_numeric(*unscaled, *scale, out),
         Value::Text(text) | Value::Json(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Jsonb(document) => {
+            out.put_u8(binary::JSONB_VERSION);
+            out.extend_from_slice(document.to_string().as_bytes());
+        }
         Value::Bytes(bytes) => out.extend_from_slice(bytes),
         Value::Date(days) => binary::put_date(*days, out),
         Value::Timestamp(micros) => binary::put_timestamp(*micros, out),

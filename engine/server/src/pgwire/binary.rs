@@ -17,6 +17,9 @@ use std::fmt::Write;
 
 use bytes::{BufMut, BytesMut};
 
+/// What the binary form of a jsonb begins with; its text follows.
+pub(super) const JSONB_VERSION: u8 = 1;
+
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.

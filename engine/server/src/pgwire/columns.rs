@@ -25,6 +25,12 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::Boolean(array) => out.put_u8(array.value(row).into()),
         Cells::SmallInt(array) => out.put_i16(array.value(row)),
         Cells::Integer(array) => out.put_i32(array.value(row)),
+        Cells::Jsonb(_) | Cells::JsonbText(_) => {
+            out.put_u8(binary::JSONB_VERSION);
+            let mut text = String::new();
+            cells.write_text(row, &mut text);
+            out.extend_from_slice(text.as_bytes());
+        }
         Cells::BigInt(array) => out.put_i64(array.value(row)),
         Cells::Real(array) => out.put_f32(array.value(row)),
         Cells::Double(array) => out.put_f64(array.value(row)),
@@ -38,7 +44,6 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::LargeText(array) => out.extend_from_slice(array.value(row).as_bytes()),
         Cells::TextView(array) => out.extend_from_slice(array.value(row).as_bytes()),
         Cells::Bytea(array) => out.extend_from_slice(array.value(row)),
-        Cells::LargeBytea(array) => out.extend_from_slice(array.value(row)),
         Cells::ByteaView(array) => out.extend_from_slice(array.value(row)),
         Cells::FixedBytea(array) | Cells::Uuid(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => binary::put_date(array.value(row), out),
@@ -54,7 +59,7 @@ pub(crate) fn size(cells: &Cells<'_>, row: usize, format: Format) -> usize {
         Format::Binary => bytes.len(),
     };
     match cells {
-        Cells::Text(array) => array.value(row).len(),
+        Cells::Text(array) | Cells::JsonbText(array) => array.value(row).len(),
         Cells::Padded(array, sql_type) => match sql_type {
             SqlType::Char(length) => array.value(row).len() + *length as usize,
             _ => array.value(row).len(),
@@ -62,9 +67,10 @@ pub(crate) fn size(cells: &Cells<'_>, row: usize, format: Format) -> usize {
         Cells::LargeText(array) => array.value(row).len(),
         Cells::TextView(array) => array.value(row).len(),
         Cells::Bytea(array) => bytea(array.value(row)),
-        Cells::LargeBytea(array) => bytea(array.value(row)),
         Cells::ByteaView(array) => bytea(array.value(row)),
         Cells::FixedBytea(array) => bytea(array.value(row)),
+        // Punctuation in the place of ends; a string may be written with escapes.
+        Cells::Jsonb(array) => 2 * array.value(row).len(),
         // The longest of the others is a vector, of 16,000 elements at most.
         _ => 0,
     }

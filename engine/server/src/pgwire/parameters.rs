@@ -95,6 +95,16 @@ fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
             Some(Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?)?)
         }
+        SqlType::Jsonb => match bytes.split_first() {
+            Some((&binary::JSONB_VERSION, text)) => Some(Value::text_in(&sql_type, text::parse_text(utf8(text)?)?)?),
+            Some((version, _)) => {
+                return Err(Error::invalid(
+                    SqlState::INTERNAL_ERROR,
+                    format!("unsupported jsonb version number {version}"),
+                ));
+            }
+            None => None,
+        },
         // Rounded to the scale, and refused beyond the precision, where its text is.
         SqlType::Numeric { .. } => match binary::take_numeric(bytes) {
             Some(text) => Some(Value::text_in(&sql_type, &text)?),
@@ -118,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [SqlType; 16] = [
+    const ALL: [SqlType; 17] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -134,6 +144,7 @@ mod tests {
         SqlType::TimestampTz,
         SqlType::Uuid,
         SqlType::Json,
+        SqlType::Jsonb,
         SqlType::Vector(Some(2)),
     ];
 
@@ -205,6 +216,12 @@ mod tests {
                 Value::Uuid(uuid),
             ),
             (
+                SqlType::Jsonb,
+                b"{\"a\":1}",
+                b"\x01{\"a\": 1}",
+                Value::Jsonb(aion_catalog::json::Jsonb::parse("{\"a\":1}").expect("JSON")),
+            ),
+            (
                 SqlType::Json,
                 b"{\"a\": 1}",
                 b"{\"a\": 1}",
@@ -248,6 +265,9 @@ mod tests {
             (SqlType::Text, 1, b"a\0b", "22021"),
             (SqlType::Varchar(Some(3)), 1, b"abcd", "22001"),
             (SqlType::Json, 1, b"{", "22P02"),
+            (SqlType::Jsonb, 1, b"\x01{", "22P02"),
+            (SqlType::Jsonb, 1, b"\x02{}", "XX000"),
+            (SqlType::Jsonb, 1, b"", "22P03"),
             (SqlType::Date, 1, b"\x7f\xff\xff\xff", "22P03"),
             (SqlType::NUMERIC, 1, b"\0\0\0\0\xc0\0\0\0", "22003"),
             (SqlType::Vector(Some(2)), 1, b"\0\x01\0\0\x3f\x80\0\0", "22000"),
@@ -278,7 +298,11 @@ mod tests {
         assert_eq!(declared(23).expect("integer"), Some(SqlType::Integer));
         assert_eq!(declared(1042).expect("as text"), Some(SqlType::Text));
         assert_eq!(declared(1700).expect("numeric"), Some(SqlType::NUMERIC));
-        assert_eq!(declared(3802).expect_err("jsonb").state(), SqlState::UNDEFINED_OBJECT);
+        assert_eq!(declared(3802).expect("jsonb"), Some(SqlType::Jsonb));
+        assert_eq!(
+            declared(1186).expect_err("interval").state(),
+            SqlState::UNDEFINED_OBJECT
+        );
     }
 
     proptest! {

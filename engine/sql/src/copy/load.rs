@@ -11,6 +11,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::json::Jsonb;
 use aion_catalog::row::RowWriter;
 use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -361,6 +362,7 @@ fn put(
             text::parse_bytea(value, scratch)?;
             writer.bytes(position, scratch);
         }
+        SqlType::Jsonb => writer.bytes(position, Jsonb::parse(value)?.as_bytes()),
         SqlType::Date => writer.i32(position, text::parse_date(value)?),
         SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
         SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),

@@ -26,6 +26,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 
 use super::load::{Load, write_batch};
+use crate::cells::documents_of_texts;
 use crate::table::TableShape;
 
 /// Rows of a batch that is read.
@@ -135,7 +136,7 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::Boolean => *found == D::Boolean,
         SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => found.is_integer(),
         SqlType::Real | SqlType::Double | SqlType::Numeric { .. } => found.is_numeric(),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => is_text,
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Jsonb => is_text,
         SqlType::Bytea => is_bytes,
         SqlType::Date => matches!(found, D::Date32 | D::Date64),
         SqlType::Timestamp => matches!(found, D::Timestamp(_, None) | D::Date32 | D::Date64),
@@ -191,6 +192,9 @@ fn conform(load: &Load, schema: &Schema, places: &[usize], batch: &RecordBatch, 
 /// The array in the SQL type's layout; a fraction or an overflow is an error, never a rounded or lost value.
 fn convert(array: &ArrayRef, sql_type: SqlType) -> std::result::Result<ArrayRef, String> {
     let wanted = sql_type.to_arrow();
+    if sql_type == SqlType::Jsonb && *array.data_type() != DataType::Null {
+        return documents_of_texts(array).map_err(|error| error.message().to_owned());
+    }
     if *array.data_type() == wanted {
         return Ok(array.clone());
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::Zone;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
@@ -12,7 +13,7 @@ use super::keys::Keys;
 use super::shape::{Select, Target, identifier};
 use super::source::Parameters;
 use crate::response::Column;
-use crate::session::{columns, result_schema};
+use crate::session::{columns, conform, result_schema};
 use crate::table::{BatchBuilder, TableShape};
 
 /// A SELECT of columns of rows by their keys.
@@ -60,6 +61,8 @@ impl Get {
 pub(crate) struct Output {
     pub columns: Arc<[Column]>,
     pub schema: SchemaRef,
+    /// The schema of the columns as the table has them: a jsonb is its bytes there.
+    read: SchemaRef,
     projection: Vec<usize>,
 }
 
@@ -93,9 +96,11 @@ impl Output {
         if projection.is_empty() || names.len() != fields.len() {
             return None;
         }
-        let columns = columns::of_query(query, &Schema::new(fields)).ok()?;
+        let read: SchemaRef = Arc::new(Schema::new(fields));
+        let columns = columns::of_query(query, &read).ok()?;
         Some(Self {
             schema: result_schema(&columns),
+            read,
             columns,
             projection,
         })
@@ -108,10 +113,11 @@ impl Output {
     }
 
     /// For about so many rows.
-    pub fn batch<'a>(&self, shape: &'a TableShape, rows: usize) -> OutputBatch<'a> {
+    pub fn batch<'a>(&'a self, shape: &'a TableShape, rows: usize) -> OutputBatch<'a> {
         OutputBatch {
             shape,
-            builder: BatchBuilder::with_capacity(&shape.layout, &self.projection, self.schema.clone(), rows),
+            schema: &self.schema,
+            builder: BatchBuilder::with_capacity(&shape.layout, &self.projection, self.read.clone(), rows),
         }
     }
 }
@@ -119,6 +125,7 @@ impl Output {
 /// Rows as they are gathered.
 pub(crate) struct OutputBatch<'a> {
     shape: &'a TableShape,
+    schema: &'a SchemaRef,
     builder: BatchBuilder,
 }
 
@@ -139,7 +146,8 @@ impl OutputBatch<'_> {
     /// # Errors
     /// Internal, if the columns do not fit together.
     pub fn finish(mut self) -> Result<RecordBatch> {
-        self.builder.finish()
+        // No arrays: of those alone the texts depend on a zone here.
+        conform(self.builder.finish()?, self.schema, Zone::UTC)
     }
 }
 

@@ -484,7 +484,8 @@ const fn is_plain(sql_type: SqlType) -> bool {
         | SqlType::Date
         | SqlType::Timestamp
         | SqlType::TimestampTz
-        | SqlType::Uuid => true,
+        | SqlType::Uuid
+        | SqlType::Jsonb => true,
         SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => false,
     }
 }
@@ -493,7 +494,9 @@ const fn is_plain(sql_type: SqlType) -> bool {
 fn copy(row: &RowReader<'_>, sql_type: SqlType, column: usize, writer: &mut RowWriter<'_>) -> Result<()> {
     match sql_type {
         _ if row.is_null(column) => {}
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea => writer.bytes(column, row.bytes(column)?),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea | SqlType::Jsonb => {
+            writer.bytes(column, row.bytes(column)?);
+        }
         _ => writer.value(column, &row.value(column)?),
     }
     Ok(())

@@ -5,8 +5,8 @@ use aion_catalog::SqlType;
 use aion_catalog::row::RowWriter;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
-    FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
-    TimestampMicrosecondArray,
+    FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray, ListArray,
+    StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -38,6 +38,7 @@ enum Source<'a> {
     Char(&'a StringArray, u32),
     Json(&'a StringArray),
     Bytea(&'a BinaryArray),
+    Jsonb(&'a LargeBinaryArray),
     Date(&'a Date32Array),
     Timestamp(&'a TimestampMicrosecondArray),
     Uuid(&'a FixedSizeBinaryArray),
@@ -61,6 +62,7 @@ impl<'a> Source<'a> {
             SqlType::Char(length) => Self::Char(any.downcast_ref()?, length),
             SqlType::Json => Self::Json(any.downcast_ref()?),
             SqlType::Bytea => Self::Bytea(any.downcast_ref()?),
+            SqlType::Jsonb => Self::Jsonb(any.downcast_ref()?),
             SqlType::Date => Self::Date(any.downcast_ref()?),
             SqlType::Timestamp | SqlType::TimestampTz => Self::Timestamp(any.downcast_ref()?),
             SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
@@ -81,6 +83,7 @@ impl<'a> Source<'a> {
             Self::Text(array, _) | Self::Json(array) => array,
             Self::Char(array, _) => array,
             Self::Bytea(array) => array,
+            Self::Jsonb(array) => array,
             Self::Date(array) => array,
             Self::Timestamp(array) => array,
             Self::Uuid(array) => array,
@@ -183,6 +186,7 @@ impl<'a> ColumnEncoder<'a> {
                 writer.bytes(position, text.as_bytes());
             }
             Source::Bytea(array) => writer.bytes(position, array.value(row)),
+            Source::Jsonb(array) => writer.bytes(position, array.value(row)),
             Source::Date(array) => writer.i32(position, array.value(row)),
             Source::Timestamp(array) => writer.i64(position, array.value(row)),
             Source::Uuid(array) => {

@@ -13,6 +13,7 @@ use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_exp
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
+use super::json::{self, Side};
 use super::retyped::{recomputed, retyped_node};
 
 /// The plan of a query in which each place gives the type of all. It changes the types of columns, so it comes before anybody asks for
@@ -95,7 +96,45 @@ fn is_settled(union: &Union) -> bool {
 
 fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
-        Expr::Case(case) => Ok(of_one_type(case, schema)),
+        Expr::Case(mut case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then);
+            let all = case.else_expr.iter().chain(results);
+            let sides: Vec<Side> = all.map(|result| Side::of(result, schema)).collect();
+            json::alike("CASE", &sides)?;
+            if sides.contains(&Side::Json) {
+                let results = case.when_then_expr.iter_mut().map(|(_, then)| then);
+                results
+                    .chain(&mut case.else_expr)
+                    .for_each(|result| json::literal_as_json(result));
+            }
+            let settled = of_one_type(case, schema);
+            // Of its results a CASE keeps the type, and not that it is json.
+            Ok(match sides.contains(&Side::Json) {
+                true => Transformed::yes(json::kept_json(settled.data)),
+                false => settled,
+            })
+        }
+        // It is made a CASE.
+        Expr::ScalarFunction(mut call) if call.name() == "coalesce" => {
+            let is_json = call.args.iter().any(|arg| Side::of(arg, schema) == Side::Json);
+            if is_json {
+                call.args.iter_mut().for_each(json::literal_as_json);
+            }
+            let call = Expr::ScalarFunction(call);
+            Ok(match is_json {
+                true => Transformed::yes(json::kept_json(call)),
+                false => Transformed::no(call),
+            })
+        }
+        Expr::ScalarSubquery(subquery) => {
+            let is_json = Side::of_field(subquery.subquery.schema().field(0)) == Side::Json;
+            let subquery = Expr::ScalarSubquery(subquery);
+            Ok(match is_json {
+                true => Transformed::yes(json::kept_json(subquery)),
+                false => Transformed::no(subquery),
+            })
+        }
+        Expr::Cast(cast) if Side::of(&cast.expr, schema) == Side::Json => json::settle_cast(cast, schema),
         other => Ok(Transformed::no(other)),
     })
 }

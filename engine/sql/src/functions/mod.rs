@@ -3,7 +3,10 @@
 mod arithmetic;
 mod branches;
 mod case_type;
+mod coalesce;
 mod json;
+mod lateral;
+mod ordinals;
 mod padding;
 mod retyped;
 mod rounding;
@@ -15,13 +18,18 @@ mod time_zone;
 mod type_of;
 mod typed;
 mod vector;
+mod whole_row;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
+pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
+pub(crate) use lateral::flatten;
+pub(crate) use text_in::read_list;
 pub(crate) use time_zone::{Zones, label, shown};
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
+pub(crate) use whole_row::{WHOLE_ROW, expand_rows};
 
 use std::sync::Arc;
 
@@ -35,9 +43,12 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
+    all.extend(coalesce::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
+    all.extend(ordinals::functions());
+    all.extend(whole_row::functions());
     all
 }
 
@@ -45,6 +56,11 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let every = (*bool_and_udaf()).clone().with_aliases(["every"]);
     vec![Arc::new(every)]
+}
+
+/// Operators that DataFusion plans otherwise: asked before its own.
+pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![Arc::new(json::DocumentOperators)]
 }
 
 /// Operators that DataFusion does not plan.
@@ -55,6 +71,7 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 /// Rules that run on every plan before its types are settled.
 pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(json::CheckDocuments),
         Arc::new(text_in::FillLiterals),
         Arc::new(arithmetic::PreferDoubles),
         Arc::new(padding::PadBlanks),
@@ -69,6 +86,8 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
         Arc::new(subquery::Membership),
+        // Behind what makes comparisons.
+        Arc::new(json::OrderDocuments),
         Arc::new(subquery::OneRow),
         Arc::new(time_zone::InZone),
     ]

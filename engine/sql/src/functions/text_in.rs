@@ -30,6 +30,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::json;
 use super::time_zone::{literal_zone, session_zone};
 use crate::error::wrap;
 use crate::session::scalar;
@@ -184,6 +185,14 @@ fn item_of(data_type: &DataType) -> Option<SqlType> {
     }
 }
 
+/// The array that a text is, as a value of a list's type; None for another type. Texts of times are in a zone.
+///
+/// # Errors
+/// 22P02 and those of the elements' type.
+pub fn read_list(data_type: &DataType, text: &str, zone: Zone) -> Result<Option<ScalarValue>> {
+    item_of(data_type).map(|item| read_array(item, text, zone)).transpose()
+}
+
 fn read_array(item: SqlType, text: &str, zone: Zone) -> Result<ScalarValue> {
     let elements = text::parse_array(text).map_err(wrap)?.into_iter().map(|element| {
         let value = match element {
@@ -206,7 +215,13 @@ pub struct ReadText;
 impl AnalyzerRule for ReadText {
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
         let zone = literal_zone(options);
-        rewrite(plan, &|expr, schema| read(expr, schema, zone))
+        rewrite(plan, &|expr, schema| {
+            let cast = json::read_cast(expr, schema)?;
+            match cast.transformed {
+                true => Ok(cast),
+                false => read(cast.data, schema, zone),
+            }
+        })
     }
 
     fn name(&self) -> &str {
@@ -252,6 +267,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
         SqlType::Bytea
             | SqlType::Uuid
             | SqlType::Json
+            | SqlType::Jsonb
             | SqlType::Vector(_)
             | SqlType::Date
             | SqlType::Timestamp

@@ -163,7 +163,12 @@ impl Names<'_> {
     /// 42xxx for a text that is no expression over the table's columns, 42P17 for functions that are not immutable.
     pub fn expression_type(&self, shape: &Arc<TableShape>, text: &str) -> Result<SqlType> {
         let Analyzed { expr, schema } = self.analyzed(shape, text, Purpose::Expression)?;
-        SqlType::from_arrow(&expr.get_type(&schema).map_err(|error| translate(error, ""))?)
+        let (_, field) = expr.to_field(&schema).map_err(|error| translate(error, ""))?;
+        match SqlType::from_field(&field)? {
+            // That it is json is told by the field; of others the type is what is computed.
+            SqlType::Json => Ok(SqlType::Json),
+            _ => SqlType::from_arrow(field.data_type()),
+        }
     }
 
     /// An expression over the rows of a table as the optimizer leaves it in a query's filter; None where it makes something else of it.

@@ -143,6 +143,7 @@ pub fn array_oid(item: &SqlType) -> u32 {
         SqlType::Numeric { .. } => 1231,
         SqlType::Json => 199,
         SqlType::Uuid => 2951,
+        SqlType::Jsonb => 3807,
         SqlType::Vector(_) => aion_catalog::types::VECTOR_OID + 1,
     }
 }

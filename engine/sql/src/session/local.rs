@@ -22,12 +22,13 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use datafusion::arrow::array::{Array, ArrayRef, MutableArrayData, make_array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::Session;
+use crate::cells::documents_of_texts;
 use crate::dml::TARGET;
 use crate::error::translate;
 use crate::planner::Names;
@@ -86,7 +87,7 @@ impl LocalTable {
 }
 
 /// The array in this type, in buffers of its own.
-fn own(column: &ArrayRef, data_type: &datafusion::arrow::datatypes::DataType) -> Result<ArrayRef> {
+fn own(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     let options = CastOptions {
         // A value out of range is an error, not a NULL.
         safe: false,
@@ -94,6 +95,7 @@ fn own(column: &ArrayRef, data_type: &datafusion::arrow::datatypes::DataType) ->
     };
     let column = match column.data_type() == data_type {
         true => column.clone(),
+        false if *data_type == DataType::LargeBinary => documents_of_texts(column)?,
         false => cast_with_options(column, data_type, &options).map_err(|error| translate(error.into(), ""))?,
     };
     let data = column.to_data();
@@ -148,7 +150,7 @@ impl Session {
                 let message = format!("column \"{name}\" is there more than once");
                 return Err(Error::invalid(SqlState::DUPLICATE_COLUMN, message).with_column(name));
             }
-            let sql_type = SqlType::from_field(field).map_err(|error| {
+            let sql_type = SqlType::from_outer_field(field).map_err(|error| {
                 Error::unsupported(format!("column \"{name}\": {}", error.message()))
                     .with_column(name)
                     .with_hint("Convert the column, or leave it out.")

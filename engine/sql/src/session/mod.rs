@@ -83,7 +83,7 @@ use local::LocalTables;
 pub(crate) use observing::KnownTexts;
 pub(crate) use online::take_away_unfinished;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
-pub(crate) use query::{refuse_clauses, result_schema};
+pub(crate) use query::{conform, refuse_clauses, result_schema};
 pub(crate) use rewriting::converts_by_itself;
 pub use slow::LOG_TARGET;
 pub(crate) use slow::Timed;

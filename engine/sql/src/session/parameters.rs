@@ -7,11 +7,12 @@ use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
+use crate::functions::read_list;
 use crate::system::parameter_casts;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
@@ -109,6 +110,12 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
         .enumerate()
         .map(|(at, (sql_type, value))| {
             let wanted = wanted.get(&format!("${}", at + 1)).and_then(Option::as_ref);
+            if let (Value::Text(given), Some(field)) = (value, wanted)
+                && let Some(list) =
+                    read_list(field.data_type(), given, zone).map_err(|error| crate::error::translate(error, text))?
+            {
+                return Ok(ScalarAndMetadata::new(list, None));
+            }
             // A text in the place of another type is read as PostgreSQL reads it.
             if let (Value::Text(text), Some(field)) = (value, wanted)
                 && let Ok(wanted) = SqlType::from_field(field)
@@ -121,6 +128,14 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
                 let read = scalar(&wanted, &Value::text_in_zone(&wanted, text, zone)?)?;
                 return Ok(ScalarAndMetadata::new(read, None));
             }
+            let document;
+            let value = match wanted.and_then(|field| document_as(value, sql_type, field).transpose()) {
+                Some(converted) => {
+                    document = converted?;
+                    &document
+                }
+                None => value,
+            };
             let given = match wanted.map(|field| SqlType::from_field(field)) {
                 Some(Ok(wanted)) => in_zone(sql_type, value, wanted, zone)?,
                 _ => None,
@@ -134,7 +149,12 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
                 _ => Ok(given),
             };
             let value = cast.map_err(|error| crate::error::translate(error, text))?;
-            Ok(ScalarAndMetadata::new(value, None))
+            // Of a json nothing but its field says that it is one.
+            let mark = match wanted.map_or(Ok(*sql_type), |field| SqlType::from_field(field)) {
+                Ok(SqlType::Json) => Some(FieldMetadata::from(&SqlType::Json.to_field("", true))),
+                _ => None,
+            };
+            Ok(ScalarAndMetadata::new(value, mark))
         })
         .collect::<Result<Vec<_>>>()?;
     plan.replace_params_with_values(&ParamValues::List(list))
@@ -155,6 +175,25 @@ fn in_zone(from: &SqlType, value: &Value, to: SqlType, zone: Zone) -> Result<Opt
     }
 }
 
+/// A document in the place of a text, or the other way round; None where the value is no document and none is wanted.
+///
+/// # Errors
+/// 42804 for a value that is neither a document nor text where one is wanted: Arrow would take its bytes for one.
+fn document_as(value: &Value, sql_type: &SqlType, wanted: &Field) -> Result<Option<Value>> {
+    let is_wanted = *wanted.data_type() == DataType::LargeBinary;
+    match value {
+        Value::Null => Ok(None),
+        Value::Json(text) if is_wanted => Value::text_in(&SqlType::Jsonb, text).map(Some),
+        Value::Jsonb(_) if is_wanted => Ok(None),
+        Value::Jsonb(document) if *wanted.data_type() == DataType::Utf8 => Ok(Some(Value::Text(document.to_string()))),
+        _ if !is_wanted => Ok(None),
+        _ => Err(Error::invalid(
+            SqlState::DATATYPE_MISMATCH,
+            format!("a jsonb is wanted where a parameter is of type {sql_type}"),
+        )),
+    }
+}
+
 /// A value as DataFusion's.
 ///
 /// # Errors
@@ -171,6 +210,7 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
         Value::F64(value) => ScalarValue::Float64(Some(*value)),
         Value::Decimal(value, scale) => ScalarValue::Decimal128(Some(*value), sql_type.precision(), *scale),
         Value::Text(value) | Value::Json(value) => ScalarValue::Utf8(Some(value.clone())),
+        Value::Jsonb(value) => ScalarValue::LargeBinary(Some(value.as_bytes().to_vec())),
         Value::Bytes(value) => ScalarValue::Binary(Some(value.clone())),
         Value::Date(value) => ScalarValue::Date32(Some(*value)),
         Value::Timestamp(value) => match sql_type {

@@ -9,7 +9,7 @@ use aion_catalog::objects::{Catalog, table_key};
 use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::execution::TaskContext;
@@ -22,6 +22,7 @@ use futures::StreamExt;
 use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, parameters};
 use crate::cancel::Cancellation;
+use crate::cells::document_texts;
 use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
 use crate::nearest::rewrite;
@@ -307,7 +308,7 @@ pub(super) fn run(
 /// The Arrow schema of a result with these columns.
 pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
     let fields = columns.iter().map(|column| {
-        let field = column.sql_type.to_field(column.name.clone(), true);
+        let field = column.sql_type.to_outer_field(column.name.clone(), true);
         match column.result_type {
             Some(result_type) => result_type.mark(field),
             None => field,
@@ -318,7 +319,7 @@ pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
 
 /// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance. Arrays become texts, in
 /// which moments are shown in a zone.
-pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     // What does not fit is a defect of ours, and no NULL.
     let exact = CastOptions {
@@ -328,6 +329,9 @@ pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Res
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
+        }
+        if *column.data_type() == DataType::LargeBinary && *field.data_type() == DataType::Utf8 {
+            return document_texts(column);
         }
         if let Some(result_type) = ResultType::carried(column.data_type(), field) {
             return result_type.carry(column, zone);

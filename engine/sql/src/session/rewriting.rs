@@ -124,6 +124,7 @@ pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
     let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
     from.base_name() == to.base_name()
         || matches!(to, S::Text | S::Varchar(_) | S::Char(_))
+        || matches!((from, to), (S::Json, S::Jsonb) | (S::Jsonb, S::Json))
         || (is_number(from) && is_number(to))
         || (is_moment(from) && is_moment(to))
 }
@@ -140,11 +141,12 @@ mod tests {
             (S::Double, S::SmallInt),
             (S::Uuid, S::Text),
             (S::TimestampTz, S::Date),
+            (S::Json, S::Jsonb),
             (S::NUMERIC, S::Integer),
         ] {
             assert!(converts_by_itself(from, to), "{from} to {to}");
         }
-        for (from, to) in [(S::Text, S::Integer), (S::Boolean, S::Integer), (S::Text, S::Json)] {
+        for (from, to) in [(S::Text, S::Integer), (S::Boolean, S::Integer), (S::Text, S::Jsonb)] {
             assert!(!converts_by_itself(from, to), "{from} to {to}");
         }
     }

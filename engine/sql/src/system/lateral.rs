@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, Visitor};
 
 use crate::dml::normalize;
+use crate::functions::json_rows;
 
 /// A subquery's columns: names of expressions.
 struct Named {
@@ -177,6 +178,7 @@ fn is_steady(expr: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
             let name = name.map(normalize).unwrap_or_default();
             let is_other = function.over.is_some()
                 || is_aggregate(&name)
+                || json_rows(&name).is_some()
                 || matches!(
                     name.as_str(),
                     "generate_series"

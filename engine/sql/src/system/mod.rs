@@ -22,6 +22,7 @@ pub mod cells;
 pub mod comments;
 mod constraints;
 pub mod definitions;
+mod documents;
 mod facts;
 mod held;
 mod information_constraints;
@@ -37,6 +38,8 @@ pub mod sequences;
 mod server;
 mod show;
 mod types;
+mod values;
+mod whole;
 pub mod written;
 
 use std::sync::{Arc, LazyLock};
@@ -59,6 +62,7 @@ pub use sequences::SequenceTable;
 pub use server::function_oid;
 pub use show::{index_column_name, index_definition, index_names, index_part, type_name};
 pub use types::{oid_of as type_oid, type_of};
+pub use whole::substitute;
 
 /// A system table.
 #[derive(Debug)]

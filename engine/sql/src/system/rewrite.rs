@@ -16,6 +16,9 @@
 //! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
+//! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
+//! | `VALUES (x::t), ('y')` | `VALUES (x::t), ('y'::t)` |
+//! | `jsonb_agg(x)`, `FROM jsonb_each(x)` and their like | see [`documents`] |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
 //!
 //! The last one is what lets queries about publications and policies pass, whose other parts nothing here could plan.
@@ -26,7 +29,7 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
-use super::{find, lateral};
+use super::{documents, find, lateral, values};
 use crate::dml::normalize;
 use crate::session::columns::name_of_datafusion;
 
@@ -52,6 +55,9 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
         lateral::inline(query, self.is_aggregate);
+        if let ast::SetExpr::Values(rows) = &mut *query.body {
+            values::settle(rows);
+        }
         ControlFlow::Continue(())
     }
 
@@ -64,11 +70,16 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
                 let replaced = set_returning(function)
+                    .or_else(|| documents::rows(function))
+                    .or_else(|| documents::aggregate(function))
                     .or_else(|| array_of_elements(function))
                     .or_else(|| array_of_query(function));
                 if let Some(replaced) = replaced {
                     *expr = replaced;
                 }
+            }
+            Expr::TypedString(typed) if plain_type(&typed.data_type) == "jsonpath" => {
+                *expr = call("jsonpathin", vec![Expr::Value(typed.value.clone())]);
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let zone = std::mem::replace(&mut **time_zone, null());
@@ -88,6 +99,9 @@ impl VisitorMut for Rewriter<'_> {
                 if let Some(alias) = oid_alias(&name) {
                     let inner = std::mem::replace(&mut **inner, null());
                     *expr = call(&format!("{alias}in"), vec![inner]);
+                } else if name == "jsonpath" {
+                    let inner = std::mem::replace(&mut **inner, null());
+                    *expr = call("jsonpathin", vec![inner]);
                 } else if matches!(name.as_str(), "text" | "varchar" | "name") {
                     show_name(inner);
                 }
@@ -137,6 +151,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        documents::relation(factor);
         match factor {
             ast::TableFactor::Table {
                 name,
@@ -256,11 +271,11 @@ fn is_empty_table(factor: &ast::TableFactor) -> bool {
     }
 }
 
-fn null() -> Expr {
+pub(super) fn null() -> Expr {
     Expr::Value(ast::Value::Null.into())
 }
 
-fn last_name(name: &ast::ObjectName) -> Option<String> {
+pub(super) fn last_name(name: &ast::ObjectName) -> Option<String> {
     name.0.last()?.as_ident().map(normalize)
 }
 
@@ -348,7 +363,7 @@ fn is_session_word(word: &str) -> bool {
     )
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(function(name, arguments))
 }
 

@@ -48,7 +48,7 @@ pub struct TypeRow {
 }
 
 /// The types of columns: type, internal name, the array's internal name, category.
-const COLUMN_TYPES: [(SqlType, &str, &str, &str); 17] = [
+const COLUMN_TYPES: [(SqlType, &str, &str, &str); 18] = [
     (SqlType::Boolean, "bool", "_bool", "B"),
     (SqlType::Bytea, "bytea", "_bytea", "U"),
     (SqlType::BigInt, "int8", "_int8", "N"),
@@ -56,6 +56,7 @@ const COLUMN_TYPES: [(SqlType, &str, &str, &str); 17] = [
     (SqlType::Integer, "int4", "_int4", "N"),
     (SqlType::Text, "text", "_text", "S"),
     (SqlType::Json, "json", "_json", "U"),
+    (SqlType::Jsonb, "jsonb", "_jsonb", "U"),
     (SqlType::Real, "float4", "_float4", "N"),
     (SqlType::Double, "float8", "_float8", "N"),
     (SqlType::Varchar(None), "varchar", "_varchar", "S"),

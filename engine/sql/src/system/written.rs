@@ -16,6 +16,7 @@
 
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use aion_catalog::json::path::Path;
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator, Value};
 
 use super::facts::{Facts, quoted};
@@ -303,6 +304,9 @@ impl Writer<'_> {
         if is_text(right) {
             of_left = Some(SqlType::Text);
         }
+        if let Some(written) = of_left.and_then(|sql_type| beside_document(sql_type, op, right)) {
+            return format!("{} {op} {written}", self.operand(left, parent, true));
+        }
         format!(
             "{} {op} {}",
             self.beside(left, of_right, parent, true),
@@ -446,11 +450,45 @@ impl Writer<'_> {
         let name = match stripped(expr) {
             Expr::Identifier(name) => name,
             Expr::CompoundIdentifier(parts) => parts.last()?,
+            Expr::BinaryOp { left, op, .. } => return of_document(self.type_of(left)?, op),
             _ => return None,
         };
         let table = self.table?;
         let position = table.position(&normalize(name))?;
         Some(table.columns[position].sql_type)
+    }
+}
+
+/// A literal in quotes to the right of a document and an operator that takes something else there; None for others.
+fn beside_document(document: SqlType, op: &BinaryOperator, right: &Expr) -> Option<String> {
+    use BinaryOperator as B;
+    let Value::SingleQuotedString(text) = plain_value(right)? else {
+        return None;
+    };
+    if !matches!(document, SqlType::Json | SqlType::Jsonb) {
+        return None;
+    }
+    Some(match op {
+        B::Arrow | B::LongArrow | B::Question | B::Minus => format!("{}::text", literal(text)),
+        B::HashArrow | B::HashLongArrow | B::QuestionPipe | B::QuestionAnd | B::HashMinus => {
+            format!("{}::text[]", literal(text))
+        }
+        B::AtQuestion | B::AtAt => {
+            let path = Path::parse(text).map_or_else(|_| text.clone(), |path| path.to_string());
+            format!("{}::jsonpath", literal(&path))
+        }
+        _ => return None,
+    })
+}
+
+/// The type of what an operator makes of a document on its left.
+fn of_document(document: SqlType, op: &BinaryOperator) -> Option<SqlType> {
+    use BinaryOperator as B;
+    match op {
+        _ if !matches!(document, SqlType::Json | SqlType::Jsonb) => None,
+        B::LongArrow | B::HashLongArrow => Some(SqlType::Text),
+        B::Arrow | B::HashArrow | B::StringConcat | B::Minus | B::HashMinus => Some(document),
+        _ => None,
     }
 }
 

@@ -14,6 +14,8 @@ use aion_catalog::SqlType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
+use crate::functions::KEY_FUNCTION;
+
 /// A conjunct of the form `operand op literal`.
 #[derive(Debug)]
 pub struct Comparison<'a> {
@@ -73,7 +75,7 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
         return None;
     };
-    let (operand, op, value) = match (&**left, &**right) {
+    let (operand, op, value) = match (compared(left), compared(right)) {
         (Expr::Literal(..), Expr::Literal(..)) => return None,
         (operand, Expr::Literal(value, _)) => (operand, *op, value),
         (Expr::Literal(value, _), operand) => (operand, op.swap()?, value),
@@ -85,6 +87,14 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
         value,
         conjunct,
     })
+}
+
+/// What is compared: of a document, whose key is, the document.
+fn compared(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION => call.args.first().unwrap_or(expr),
+        _ => expr,
+    }
 }
 
 /// The range of keys that begin with `prefix` and whose `columns` the comparisons leave.
@@ -174,7 +184,8 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => {
             writer.text(value, order)
         }
-        (ScalarValue::Binary(Some(value)), SqlType::Bytea) => writer.bytes(value, order),
+        // A document is compared by its key.
+        (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb) => writer.bytes(value, order),
         (ScalarValue::FixedSizeBinary(16, Some(value)), SqlType::Uuid) => {
             writer.uuid(value.as_slice().try_into().ok()?, order)
         }

@@ -7,8 +7,8 @@ use aion_catalog::row::{RowLayout, RowReader};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
-    FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder,
-    StringBuilder, TimestampMicrosecondBuilder,
+    FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, LargeBinaryBuilder,
+    ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -43,6 +43,7 @@ enum Builder {
     Numeric(Decimal128Builder),
     Text(StringBuilder),
     Bytea(BinaryBuilder),
+    Jsonb(LargeBinaryBuilder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
     Uuid(FixedSizeBinaryBuilder),
@@ -73,6 +74,7 @@ impl Builder {
                 Self::Text(StringBuilder::with_capacity(rows, rows * VARIABLE_BYTES))
             }
             SqlType::Bytea => Self::Bytea(BinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
+            SqlType::Jsonb => Self::Jsonb(LargeBinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
             SqlType::Date => Self::Date(Date32Builder::with_capacity(rows)),
             SqlType::Timestamp | SqlType::TimestampTz => {
                 Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
@@ -102,6 +104,7 @@ impl Builder {
             Self::Numeric(builder) => builder.append_null(),
             Self::Text(builder) => builder.append_null(),
             Self::Bytea(builder) => builder.append_null(),
+            Self::Jsonb(builder) => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
             Self::Uuid(builder) => builder.append_null(),
@@ -124,6 +127,7 @@ impl Builder {
             Self::Numeric(builder) => builder.append_value(row.i128(column)),
             Self::Text(builder) => builder.append_value(row.text(column)?),
             Self::Bytea(builder) => builder.append_value(row.bytes(column)?),
+            Self::Jsonb(builder) => builder.append_value(row.bytes(column)?),
             Self::Date(builder) => builder.append_value(row.i32(column)),
             Self::Timestamp(builder) => builder.append_value(row.i64(column)),
             Self::Uuid(builder) => {
@@ -193,6 +197,7 @@ impl Builder {
             Self::Numeric(builder) => builder,
             Self::Text(builder) => builder,
             Self::Bytea(builder) => builder,
+            Self::Jsonb(builder) => builder,
             Self::Date(builder) => builder,
             Self::Timestamp(builder) => builder,
             Self::Uuid(builder) => builder,

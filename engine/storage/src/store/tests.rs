@@ -6,7 +6,7 @@ use aion_base::rng::SeededRng;
 
 use super::*;
 use crate::commit::{Change, Reason};
-use crate::rows::{Applied, Batch, Direction, Note};
+use crate::rows::Direction;
 
 pub(super) fn small() -> StoreOptions {
     StoreOptions {

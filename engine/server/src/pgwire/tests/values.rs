@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use aion_catalog::SqlType;
+use aion_catalog::json::Jsonb;
 use aion_db::Column;
 use arrow::array::{
     ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    Int64Array, LargeStringArray, ListArray, NullArray, StringArray, StringViewArray, TimestampMicrosecondArray,
-    TimestampNanosecondArray, UInt32Array, UInt64Array,
+    Int64Array, LargeBinaryArray, LargeStringArray, ListArray, NullArray, StringArray, StringViewArray,
+    TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
@@ -186,6 +187,14 @@ fn golden_of_varying_length() {
         &["{\\\"a\\\": 1}"; 2],
         &["{\\\"a\\\": 1}"; 2],
     );
+    // As a result brings it, and as it lies in a table.
+    let documents = ["{\\\"a\\\": 1}", "NULL", "[]"];
+    let binary = ["\\x01{\\\"a\\\": 1}", "NULL", "\\x01[]"];
+    let texts = [Some("{\"a\": 1}"), None, Some("[]")];
+    check(StringArray::from(texts.to_vec()), SqlType::Jsonb, &documents, &binary);
+    let stored = texts.map(|text| text.map(|text| Jsonb::parse(text).expect("JSON").into_bytes()));
+    let stored: LargeBinaryArray = stored.iter().map(Option::as_deref).collect();
+    check(stored, SqlType::Jsonb, &documents, &binary);
     let bytes: Vec<Option<&[u8]>> = vec![Some(b"\x00\xff\x10"), None, Some(b"")];
     let (text, binary) = (["\\\\x00ff10", "NULL", "\\\\x"], ["\\x00\\xff\\x10", "NULL", ""]);
     check(BinaryArray::from(bytes.clone()), SqlType::Bytea, &text, &binary);
