@@ -5,6 +5,9 @@
 //! table's when it commits. As the log grows, the transaction's view is moved forward with it: it would otherwise be too old to be
 //! decided at its end.
 //!
+//! While keys rise, as those of a file that was sorted do, such a commit is a *bulk*: nobody remembers its keys one by one. A key that lies between
+//! others ends that; then it matters that the commit before is seen.
+//!
 //! After a savepoint the rows go into the transaction: what was committed cannot be taken back alone. So do those of a storage that others see, until
 //! they are too many for it ([`super::outgrown`]).
 
@@ -14,7 +17,7 @@ use aion_base::key::KeyReader;
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
-use aion_storage::{Isolation, Outcome, Reason, Rejection, Replicator, Ticket};
+use aion_storage::{Outcome, Reason, Rejection, Replicator, Ticket};
 
 use super::outgrown::{self, Outgrown};
 use super::rows::RowWrites;
@@ -42,6 +45,8 @@ struct Beside {
     chunks: usize,
     /// The answer to the chunk before.
     waiting: Option<Ticket>,
+    /// That chunk was a bulk.
+    is_bulk_before: bool,
 }
 
 impl ManyRows {
@@ -89,6 +94,7 @@ impl ManyRows {
     /// As [`RowWrites::insert`]; 40001 where the transaction no longer holds; what a commit may answer.
     pub fn insert(&mut self, bytes: &[u8]) -> Result<()> {
         self.rows.insert(bytes)?;
+        self.look_behind()?;
         self.next_chunk_if_full()
     }
 
@@ -98,6 +104,7 @@ impl ManyRows {
     /// As [`ManyRows::insert`].
     pub fn index(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
         self.rows.index(key, bytes)?;
+        self.look_behind()?;
         self.next_chunk_if_full()
     }
 
@@ -112,6 +119,18 @@ impl ManyRows {
             beside.transaction.see_loaded();
         }
         Ok(())
+    }
+
+    /// Where the keys no longer rise, the chunk must have seen the bulk before it: it is written anew.
+    fn look_behind(&mut self) -> Result<()> {
+        match &mut self.beside {
+            Some(beside) if beside.is_bulk_before && !beside.chunk.is_rising() => {
+                beside.write_anew(self.rows.shape())?;
+                self.rows.write_into(&beside.chunk);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn next_chunk_if_full(&mut self) -> Result<()> {
@@ -140,8 +159,9 @@ impl ManyRows {
         for (mut key, value) in self.transaction.take_out(&KeyRange::table(from.descriptor.storage)) {
             let storage = shape.descriptor.storage.0.to_be_bytes();
             key[..storage.len()].copy_from_slice(&storage);
-            if !beside.chunk.insert(&key, &value)? {
-                return Err(Error::internal("a storage that was just made has rows"));
+            // In their order, into a storage that was just made.
+            if !beside.chunk.insert_beyond(&key, &value)? {
+                return Err(Error::internal("a key was taken out twice"));
             }
             if beside.chunk.written_bytes() >= CHUNK_BYTES {
                 beside.send(&shape)?;
@@ -153,11 +173,9 @@ impl ManyRows {
     }
 }
 
-/// A transaction for some of the rows. What it reads is nobody's, so there is nothing to protect it from.
+/// A transaction for some of the rows.
 fn chunk(transaction: &Transaction) -> Transaction {
-    let chunk = Transaction::begin(transaction.store().clone(), true);
-    chunk.set_isolation(Isolation::ReadCommitted);
-    chunk
+    Transaction::begin_load(transaction.store().clone())
 }
 
 impl Beside {
@@ -167,6 +185,7 @@ impl Beside {
             chunk: Arc::new(chunk(transaction)),
             chunks: 0,
             waiting: None,
+            is_bulk_before: false,
         }
     }
 
@@ -174,10 +193,14 @@ impl Beside {
     fn send(&mut self, shape: &TableShape) -> Result<()> {
         self.wait(shape)?;
         let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
-        if let Some(commit) = sent.take_commit() {
+        // Entries of indexes lie apart from the rows: what spans both spans everything between them.
+        let is_bulk = sent.is_rising() && shape.descriptor.indexes.is_empty();
+        if let Some(mut commit) = sent.take_commit() {
             let is_one_entry = commit.is_one_entry();
+            commit.is_bulk = is_bulk;
+            self.is_bulk_before = is_bulk;
             self.waiting = Some(self.transaction.store().propose(commit)?);
-            if !is_one_entry {
+            if !is_one_entry && !is_bulk {
                 // The next chunk must see it: it could not be told whether a key between its keys is new.
                 self.wait(shape)?;
             }
@@ -189,6 +212,25 @@ impl Beside {
                 "something that this transaction has read was changed while it loaded rows",
             )
             .with_hint("Try the transaction again."));
+        }
+        Ok(())
+    }
+
+    /// Waits for the bulk before and inserts the chunk's keys again, into one that sees it.
+    fn write_anew(&mut self, shape: &TableShape) -> Result<()> {
+        self.wait(shape)?;
+        self.is_bulk_before = false;
+        let before = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
+        for (key, value) in before.take_load() {
+            if !self.chunk.insert(&key, &value)? {
+                return Err(rejected(
+                    Rejection {
+                        reason: Reason::Duplicate,
+                        key,
+                    },
+                    shape,
+                ));
+            }
         }
         Ok(())
     }

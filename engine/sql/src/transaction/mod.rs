@@ -23,6 +23,7 @@
 //! A scan sees the write set as it was when the scan began, so a statement never meets its own changes, and a
 //! result that is still being read does not change.
 
+mod appended;
 mod checks;
 mod deferred;
 mod locking;
@@ -111,6 +112,8 @@ struct State {
     /// Where these are read.
     private_view: Option<View>,
     writes: BTreeMap<Vec<u8>, Pending>,
+    /// Of a load, while its keys rise: instead of `writes`. See [`appended`].
+    appended: Option<Vec<Write>>,
     bytes: usize,
     /// The keys that were changed since the first mark, or by the running statement, in order, with what they were before.
     undo: Vec<(Vec<u8>, Option<Pending>)>,
@@ -149,6 +152,7 @@ impl Default for State {
             private: Vec::new(),
             private_view: None,
             writes: BTreeMap::new(),
+            appended: None,
             bytes: 0,
             undo: Vec::new(),
             undo_bytes: 0,
@@ -326,6 +330,7 @@ impl Transaction {
     /// # Errors
     /// When the rows cannot be read; 54000 for a write set beyond the limit.
     pub fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.end_appending();
         self.insert_unless(key, value, |snapshot| Ok(get_committed(snapshot, key)?.is_some()))
     }
 
@@ -335,6 +340,9 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::insert`].
     pub fn insert_beyond(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        if self.append(key, value)? {
+            return Ok(true);
+        }
         self.insert_unless(key, value, |_| Ok(false))
     }
 
@@ -559,25 +567,27 @@ impl Transaction {
             current.private.clone_from(&state.private);
             state
         };
-        if state.writes.is_empty() {
+        let appended = state.appended.unwrap_or_default();
+        if state.writes.is_empty() && appended.is_empty() {
             return None;
         }
         assert!(self.may_write, "a transaction that writes has said that it may");
         let id = TxnId(SeededRng::from_entropy().next_u128());
         let of_writes = state.writes.values().map(|pending| pending.read_point);
         let of_checks = state.checks.iter().map(|precondition| precondition.read_point);
+        let of_appended = appended.first().map(|write| write.read_point);
         let of_reads = state.view.as_ref().map(|view| view.read_point);
-        let read_point = of_writes.chain(of_checks).chain(of_reads).min();
+        let read_point = of_writes.chain(of_checks).chain(of_appended).chain(of_reads).min();
         let mut commit = Commit::new(id, read_point.expect("a write has a read point"));
         commit.isolation = state.isolation;
         if state.isolation == Isolation::Serializable {
             commit.read_ranges = state.reads.into_ranges();
         }
         commit.preconditions = state.checks.into_preconditions();
-        commit.writes = state
+        commit.writes = appended;
+        commit
             .writes
-            .into_iter()
-            .map(|(key, pending)| Write {
+            .extend(state.writes.into_iter().map(|(key, pending)| Write {
                 key,
                 change: match (pending.value, pending.was_absent) {
                     (None, _) => Change::Delete,
@@ -585,8 +595,7 @@ impl Transaction {
                     (Some(value), false) => Change::Put(value.to_vec()),
                 },
                 read_point: pending.read_point,
-            })
-            .collect();
+            }));
         Some(commit)
     }
 }
