@@ -4,8 +4,8 @@
 //! answered. The time of a batch runs from the moment that the client hands it over until its answer is read. All keys are different,
 //! and in no order. Client and server share the machine.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aion_base::rng::SeededRng;
@@ -94,7 +94,10 @@ pub fn measure(aion: &std::path::Path, run: &mut Run<'_>) -> Result<Report> {
         ));
     }
     let lines = SHAPES.iter().zip(rates).map(|(shape, runs)| Line {
-        what: format!("puts, {} a batch, {} batches on a stream", shape.batch, shape.depth),
+        what: format!(
+            "puts, {} a batch, {} on their way on each stream",
+            shape.batch, shape.depth
+        ),
         ours: Arm {
             name: "Aion".to_owned(),
             runs,
@@ -187,7 +190,7 @@ impl Writer {
                 Some(Outcome::Applied(applied)) if applied.results.len() as u64 == self.batch => {
                     ran.puts += self.batch;
                 }
-                Some(Outcome::Refused(error)) => return Err(refused(Box::new(error))),
+                Some(Outcome::Refused(error)) => return Err(refused(error)),
                 other => return Err(Error::internal(format!("a batch was answered with {other:?}"))),
             }
         }
@@ -271,7 +274,7 @@ async fn check_sample(address: &str, namespace: &str, shape: &Shape, seed: u64, 
         };
         of.at(rng.below(of_one))
     });
-    let keys: Arc<[Vec<u8>]> = keys.collect();
+    let keys: Vec<Vec<u8>> = keys.collect();
     let operations = keys.iter().map(|key| Operation {
         namespace: String::new(),
         key: key.clone().into(),
@@ -291,7 +294,8 @@ async fn check_sample(address: &str, namespace: &str, shape: &Shape, seed: u64, 
     })
 }
 
-fn refused(refused: Box<Refused>) -> Error {
+fn refused(refused: impl Borrow<Refused>) -> Error {
+    let refused = refused.borrow();
     Error::internal(format!("the server answered {}: {}", refused.sqlstate, refused.message))
 }
 

@@ -27,7 +27,7 @@ use super::held::{Bounds, Held, Owner};
 use super::seat::Seat;
 use super::statement::Prepared;
 use super::stream::Waiting;
-use crate::kv::{self, Face, KvServer};
+use crate::kv::{self, KvServer};
 use crate::metrics::{Edge, OpenConnection};
 use crate::service::{Service, accept, told_to_stop};
 use crate::socket::Socket;
@@ -178,12 +178,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> Result<()> {
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(limits.row_bytes_max);
     let kv_work = Work::new(shared.service.database.runtime().clone(), limits.kv_requests_max);
-    let keys = kv::Endpoint::new(
-        Face::new(&shared.service, Edge::Flight),
-        Arc::clone(&kv_work),
-        limits.kv_stream_batches_max,
-        admission(&shared),
-    );
+    let keys = kv::Endpoint::new(&shared.service, Arc::clone(&kv_work), admission(&shared));
     let streams_max = u32::try_from(limits.flight_streams_max).unwrap_or(u32::MAX);
     let mut shutdown = shared.service.shutdown.clone();
     let serving = Server::builder()

@@ -13,7 +13,7 @@ use aion_base::id::Timestamp;
 use aion_base::{Error, Result as AionResult, SqlState};
 use aion_db::Cancellation;
 use aion_db::kv::{self, BATCH_BYTES_MAX, Outcome, PAGE_BYTES_MAX};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,6 +24,8 @@ use tonic::{Code, Extensions, Request, Status, Streaming};
 use super::face::{Face, Taken, unmet};
 use super::proto;
 use crate::flight::{code, status};
+use crate::metrics::Edge;
+use crate::service::{Service, told_to_stop};
 use crate::work::Work;
 
 /// Says whether a call may be made at all, by its headers and its connection.
@@ -43,6 +45,7 @@ pub(crate) struct Endpoint {
     admission: Admission,
     /// Batches of a stream on their way at a time.
     batches_max: usize,
+    shutdown: watch::Receiver<bool>,
 }
 
 impl Endpoint {
@@ -51,12 +54,14 @@ impl Endpoint {
     /// The values of a batch, or a page, with what stands around them.
     pub(super) const ANSWER_BYTES_MAX: usize = BATCH_BYTES_MAX + PAGE_BYTES_MAX;
 
-    pub(crate) fn new(face: Arc<Face>, work: Arc<Work>, batches_max: usize, admission: Admission) -> Arc<Self> {
+    /// The calls of a service, as tasks of `work`.
+    pub(crate) fn new(service: &Service, work: Arc<Work>, admission: Admission) -> Arc<Self> {
         Arc::new(Self {
-            face,
+            face: Face::new(service, Edge::Flight),
             work,
             admission,
-            batches_max,
+            batches_max: service.limits.kv_stream_batches_max,
+            shutdown: service.shutdown.clone(),
         })
     }
 
@@ -105,6 +110,7 @@ impl Endpoint {
             pending: VecDeque::new(),
             pending_max: self.batches_max,
             cancellation: cancellation.clone(),
+            shutdown: self.shutdown.clone(),
         };
         self.work
             .spawn(move || cancellation.cancel(), stream.run())
@@ -174,6 +180,7 @@ struct Stream {
     pending: VecDeque<JoinHandle<AionResult<Outcome>>>,
     pending_max: usize,
     cancellation: Cancellation,
+    shutdown: watch::Receiver<bool>,
 }
 
 /// Its client has left.
@@ -193,6 +200,8 @@ impl Stream {
                 biased;
                 outcome = ended(&mut self.pending) => self.answer(outcome).await?,
                 () = cancellation.cancelled() => break,
+                // What is on its way is still answered.
+                () = told_to_stop(&mut self.shutdown) => break,
                 request = self.requests.message(), if has_room => match request {
                     Ok(Some(request)) => self.take(request).await?,
                     // The end, or a connection that broke.

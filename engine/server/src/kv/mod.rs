@@ -19,6 +19,8 @@ mod face;
 mod glue;
 mod grpc;
 pub mod proto;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Answers, Client};
 pub(crate) use face::{Face, unmet};

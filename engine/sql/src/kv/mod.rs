@@ -35,6 +35,7 @@ mod scan;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aion_base::clock::{Clock, SystemClock};
 use aion_base::id::Timestamp;
 use aion_base::{Error, Result, SqlState};
 use aion_storage::{Outcome as Decided, Replicator, Ticket};
@@ -66,7 +67,12 @@ pub struct Kv {
     namespaces: Namespaces,
     /// Who waits for locks, as others see it.
     label: Arc<str>,
+    clock: SystemClock,
 }
+
+/// When the time of a request is over, by the clock of [`Kv`].
+#[derive(Clone, Copy, Debug)]
+struct Deadline(Duration);
 
 /// A batch on its way to the log. Dropping it does not take it back.
 #[derive(Debug)]
@@ -84,6 +90,7 @@ impl Kv {
             engine,
             namespaces: Namespaces::default(),
             label: SCHEMA.into(),
+            clock: SystemClock::default(),
         })
     }
 
@@ -94,7 +101,7 @@ impl Kv {
     /// 40001, 40P01, 55P03, 55000 for a timestamp that was not seen, 57014 when it is cancelled.
     pub async fn apply(&self, batch: &Batch, cancellation: &Cancellation) -> Result<Outcome> {
         batch.check()?;
-        let deadline = tokio::time::Instant::now() + batch.wait.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+        let deadline = self.deadline(batch.wait.unwrap_or(WAIT_MAX));
         self.see(batch.after, deadline, cancellation).await?;
         let mut last = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -126,11 +133,19 @@ impl Kv {
         if !batch.is_blind() || batch.after != Timestamp(0) || !self.are_plain(batch)? {
             return Ok(None);
         }
-        let deadline = tokio::time::Instant::now() + batch.wait.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+        let deadline = self.deadline(batch.wait.unwrap_or(WAIT_MAX));
         match self.begin(batch, deadline, cancellation).await? {
             Some(begun) if begun.is_blind() => self.propose(begun).map(Some),
             _ => Ok(None),
         }
+    }
+
+    fn deadline(&self, wait: Duration) -> Deadline {
+        Deadline(self.clock.monotonic() + wait.min(WAIT_MAX))
+    }
+
+    fn left(&self, deadline: Deadline) -> Duration {
+        deadline.0.saturating_sub(self.clock.monotonic())
     }
 
     fn propose(&self, begun: Begun) -> Result<Enqueued> {
@@ -144,7 +159,7 @@ impl Kv {
     }
 
     /// Returns once what is read sees the commit with this timestamp.
-    async fn see(&self, after: Timestamp, deadline: tokio::time::Instant, cancellation: &Cancellation) -> Result<()> {
+    async fn see(&self, after: Timestamp, deadline: Deadline, cancellation: &Cancellation) -> Result<()> {
         if after == Timestamp(0) {
             return Ok(());
         }
@@ -156,7 +171,7 @@ impl Kv {
             if cancellation.is_cancelled() {
                 return Err(cancellation.error());
             }
-            if tokio::time::Instant::now() >= deadline {
+            if self.left(deadline).is_zero() {
                 return Err(Error::unavailable(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                     format!("the database has not come to the timestamp {after}: it is at {seen}"),

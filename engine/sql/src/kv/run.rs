@@ -8,9 +8,9 @@ use aion_base::{Error, Result, SqlState};
 use aion_storage::{Commit, Isolation, LockMode};
 use bytes::Bytes;
 
-use super::Kv;
 use super::batch::{Answer, BATCH_BYTES_MAX, Batch, Operation, Outcome, Unmet, What, beyond};
 use super::namespace::{Namespace, Writing};
+use super::{Deadline, Kv};
 use crate::cancel::Cancellation;
 use crate::dml::RowWrites;
 use crate::transaction::{Busy, Transaction, Waiting};
@@ -71,7 +71,7 @@ impl Kv {
     pub(super) async fn begin(
         &self,
         batch: &Batch,
-        deadline: tokio::time::Instant,
+        deadline: Deadline,
         cancellation: &Cancellation,
     ) -> Result<Option<Begun>> {
         let is_writing = batch.is_writing();
@@ -130,7 +130,7 @@ impl Kv {
         batch: &Batch,
         keys: &[Vec<u8>],
         transaction: &Arc<Transaction>,
-        deadline: tokio::time::Instant,
+        deadline: Deadline,
         cancellation: &Cancellation,
     ) -> Result<()> {
         let waiting = Waiting {
@@ -156,7 +156,7 @@ impl Kv {
             }
             Ok(())
         };
-        match tokio::time::timeout_at(deadline, all).await {
+        match tokio::time::timeout(self.left(deadline), all).await {
             Ok(locked) => locked,
             Err(_) => Err(Error::unavailable(
                 SqlState::LOCK_NOT_AVAILABLE,

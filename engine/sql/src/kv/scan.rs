@@ -73,8 +73,7 @@ impl Kv {
     /// timestamp that was not seen, 57014 when it is cancelled.
     pub async fn scan(&self, scan: &Scan, cancellation: &Cancellation) -> Result<Page> {
         scan.check()?;
-        let deadline = tokio::time::Instant::now() + WAIT_MAX;
-        self.see(scan.after, deadline, cancellation).await?;
+        self.see(scan.after, self.deadline(WAIT_MAX), cancellation).await?;
         let transaction = reader(&self.engine);
         let namespace = self.namespace(&transaction, &scan.namespace)?;
         let direction = match scan.is_reverse {
