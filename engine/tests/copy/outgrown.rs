@@ -224,3 +224,46 @@ fn indexes_of_some_rows_and_over_expressions_go_along() {
     let one = bench.run("SELECT count(*) FROM t WHERE lower(left(s, 1)) = 'x' AND id = 38");
     assert_eq!(one.expect("counted"), ["1"]);
 }
+
+/// While keys rise a load is remembered by what it spans. Keys that go back must find what was loaded a moment ago, and nothing else.
+#[test]
+fn keys_in_any_order() {
+    const ROWS: usize = 24_000;
+    let bench = Bench::new("SELECT 1");
+    let text = "x".repeat(1_000);
+    let load = |name: &str, ids: &mut dyn Iterator<Item = usize>| {
+        bench
+            .run("DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, s text)")
+            .expect("made");
+        let path = bench.file(name, ids.map(|id| format!("{id}\t{text}\n")).collect::<String>());
+        let loaded = bench.run(&format!("COPY t FROM '{path}'"));
+        let there = bench
+            .run("SELECT count(*), count(DISTINCT id), sum(id) FROM t")
+            .expect("counted");
+        (loaded.err(), there)
+    };
+    let sum = ROWS * (ROWS - 1) / 2;
+    let all = vec![format!("{ROWS}|{ROWS}|{sum}")];
+    // Steps of blocks: some go back within a part of the load, some into the one before, some into all of them.
+    for block in [1, 7, 900, 5_000] {
+        let blocks = (0..ROWS).step_by(2 * block);
+        let mut swapped = blocks.flat_map(|at| {
+            let (middle, end) = ((at + block).min(ROWS), (at + 2 * block).min(ROWS));
+            (middle..end).chain(at..middle)
+        });
+        let (failed, there) = load("swapped", &mut swapped);
+        assert!(failed.is_none(), "blocks of {block}: {failed:?}");
+        assert_eq!(there, all, "blocks of {block}");
+    }
+    let (failed, there) = load("rising", &mut (0..ROWS));
+    assert_eq!((failed.is_none(), there), (true, all.clone()));
+    let (failed, there) = load("falling", &mut (0..ROWS).rev());
+    assert_eq!((failed.is_none(), there), (true, all));
+    // The last rows stand in the part of the load before, in the same one, and at its beginning.
+    for twice in [ROWS - 1_500, ROWS - 2, 3] {
+        let (failed, there) = load("twice", &mut (0..ROWS).chain([twice]));
+        let failed = failed.expect("a key is there twice");
+        assert_eq!(failed.state, "23505", "{twice}: {failed:?}");
+        assert_eq!(there, ["0|0|NULL"], "{twice}");
+    }
+}

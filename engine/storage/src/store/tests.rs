@@ -511,3 +511,36 @@ fn concurrent_transfers_keep_the_sum() {
         1_000
     );
 }
+
+/// A bulk is there after a restart like any other, and known by what it spans.
+#[test]
+fn a_bulk_is_remembered_by_its_span() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(&dir);
+    let before = store.snapshot().read_point().expect("a read point").index;
+    let mut bulk = begin(&store, 1);
+    for key in ["b", "d", "f"] {
+        bulk.write(key, Change::Insert(key.as_bytes().to_vec()));
+    }
+    bulk.is_bulk = true;
+    assert!(!bulk.is_one_entry());
+    assert_eq!(reason(&commit(&store, bulk)), None);
+    let insert = |txn, read_point, key: &str| {
+        let mut next = Commit::new(TxnId(txn), read_point);
+        next.isolation = crate::commit::Isolation::ReadCommitted;
+        next.write(key, Change::Insert(b"new".to_vec()));
+        reason(&commit(&store, next))
+    };
+    let now = store.snapshot().read_point().expect("a read point").index;
+    assert_eq!(
+        insert(2, before, "c"),
+        Some(Reason::Changed),
+        "it may have been among them"
+    );
+    assert_eq!(insert(3, before, "g"), None, "it was not");
+    assert_eq!(insert(4, now, "c"), None, "it was seen that it was not");
+    let there = content(&store);
+    assert_eq!(there.len(), 5);
+    store.close().expect("closed");
+    assert!(content(&open(&dir)) == there);
+}
