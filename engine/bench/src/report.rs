@@ -19,6 +19,8 @@ pub enum Unit {
     PerSecond,
     /// Less is better.
     Milliseconds,
+    /// Less is better.
+    Mebibytes,
 }
 
 /// The runs of one engine.
@@ -78,6 +80,7 @@ impl Report {
         let unit = match self.unit {
             Unit::PerSecond => "per second",
             Unit::Milliseconds => "ms",
+            Unit::Mebibytes => "MiB",
         };
         let mut rows = vec![vec![
             "what".to_owned(),
@@ -100,7 +103,7 @@ impl Report {
             for peer in &line.peers {
                 let ratio = match self.unit {
                     Unit::PerSecond => line.ours.median() / peer.median(),
-                    Unit::Milliseconds => peer.median() / line.ours.median(),
+                    Unit::Milliseconds | Unit::Mebibytes => peer.median() / line.ours.median(),
                 };
                 rows.push(vec![
                     line.what.clone(),
@@ -119,6 +122,7 @@ impl Report {
         let figure = |figure: f64| match self.unit {
             Unit::PerSecond => count(figure.round() as u64),
             Unit::Milliseconds => format!("{figure:.2}"),
+            Unit::Mebibytes => format!("{figure:.1}"),
         };
         let median = figure(arm.median());
         if arm.runs.len() < 2 {

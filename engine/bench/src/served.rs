@@ -73,6 +73,20 @@ impl Served {
         Err(Error::internal("aion serve ended before it was ready"))
     }
 
+    /// The memory that it holds now (VmRSS), in bytes.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::io(format_args!("read {path}"), error))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        kibibytes
+            .map(|kibibytes| kibibytes << 10)
+            .ok_or_else(|| Error::internal(format!("{path} does not tell VmRSS")))
+    }
+
     /// The port of the PostgreSQL protocol.
     pub fn port(&self) -> u16 {
         self.port

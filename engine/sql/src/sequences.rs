@@ -270,7 +270,7 @@ impl Sequences {
         let mut commit = Commit::new(TxnId(SeededRng::from_entropy().next_u128()), read_point);
         commit.read_ranges.push(KeyRange::point(&key));
         commit.write(key, Change::Put(state.encode()));
-        let outcome = self.store.propose(commit)?.wait()?;
+        let outcome = self.store.propose_and_wait(commit)?.wait()?;
         Ok(matches!(outcome, Outcome::Committed { .. }))
     }
 }

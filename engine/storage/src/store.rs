@@ -9,8 +9,8 @@
 //!   the disk holds is only known by opening it again.
 //!
 //! **The commit thread** ([`commits`]) repeats: take what is queued, up to [`GROUP_BYTES_MAX`], after a short wait for company where that pays
-//! ([`gather`]); stamp and append it to the log; sync once; apply; answer; and, when nothing waits, note in the log that all is durable. Who proposes
-//! alone does the same in its stead.
+//! ([`gather`]); stamp and append it to the log; sync once; apply; answer; and, when nothing waits, note in the log that all is durable. Who waits
+//! for its proposal, alone, does the same in its stead.
 //!
 //! **The flush thread** makes the rows durable every [`StoreOptions::flush_interval`], and when
 //! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the
@@ -132,6 +132,13 @@ pub trait Replicator: Send + Sync {
     /// # Errors
     /// 54000 beyond a limit, 57P01 after [`Store::close`] began. Nothing was written then.
     fn propose(&self, commit: Commit) -> Result<Ticket>;
+
+    /// As [`Replicator::propose`], for one who does nothing before the ticket says so: then the calling thread may do the work itself, and be held up
+    /// for as long as that takes. Who has several commits on their way proposes them, and they share what each costs.
+    ///
+    /// # Errors
+    /// As [`Replicator::propose`].
+    fn propose_and_wait(&self, commit: Commit) -> Result<Ticket>;
 
     /// Returns once a snapshot taken afterwards sees everything that was acknowledged before the call.
     ///
@@ -478,8 +485,9 @@ impl Drop for Store {
     }
 }
 
-impl Replicator for Store {
-    fn propose(&self, commit: Commit) -> Result<Ticket> {
+impl Store {
+    /// Hands over a commit; `is_waiting` says that the caller does nothing else meanwhile.
+    fn hand_over(&self, commit: Commit, is_waiting: bool) -> Result<Ticket> {
         let txn = commit.txn;
         let (sender, answer) = oneshot::channel();
         match &self.core {
@@ -495,14 +503,25 @@ impl Replicator for Store {
                 let entries = entry::encode(&commit, durable.transaction_bytes_max)?;
                 drop(commit);
                 let bytes = entries.iter().map(Vec::len).sum();
-                durable.shared.take(Proposal {
+                let proposal = Proposal {
                     entries,
                     bytes,
                     answer: sender,
-                })?;
+                };
+                durable.shared.take(proposal, is_waiting)?;
             }
         }
         Ok(Ticket { txn, answer })
+    }
+}
+
+impl Replicator for Store {
+    fn propose(&self, commit: Commit) -> Result<Ticket> {
+        self.hand_over(commit, false)
+    }
+
+    fn propose_and_wait(&self, commit: Commit) -> Result<Ticket> {
+        self.hand_over(commit, true)
     }
 
     fn read_barrier(&self) -> Result<()> {
@@ -552,11 +571,11 @@ impl Shared {
         self.unflushed(counters) >= self.flush_log_bytes
     }
 
-    /// Commits a proposal, if nobody else is there, or hands it to the commit thread.
+    /// Hands a proposal to the commit thread; or commits it, if the caller waits for it and nobody else is there.
     ///
     /// # Errors
     /// 57P01 when the store is closing: nothing was written.
-    fn take(&self, proposal: Proposal) -> Result<()> {
+    fn take(&self, proposal: Proposal, is_waiting: bool) -> Result<()> {
         let mut state = self.state.lock();
         while state.queue_bytes + proposal.bytes > QUEUE_BYTES_MAX && !state.queue.is_empty() && !state.is_closing {
             self.room.wait(&mut state);
@@ -567,7 +586,7 @@ impl Shared {
                     .with_hint("Nothing was written. Connect again after the restart."),
             );
         }
-        let is_first = state.queue.is_empty() && state.purge_upto.is_none();
+        let is_first = is_waiting && state.queue.is_empty() && state.purge_upto.is_none();
         if is_first
             && let Some(committer) = state
                 .idle

@@ -6,7 +6,7 @@
 //! 1. PostgreSQL and `aion serve` are started over fresh directories of one disk, both with fsync, and both are filled by the real
 //!    `pgbench -i`.
 //! 2. Each row over the wire runs the real pgbench with the same options on one and then on the other; who begins changes with the round.
-//! 3. Then the servers end. Keys and values over gRPC are put into a server of ours alone.
+//! 3. Then the servers end. Keys and values over gRPC are put into a server of ours alone; one is killed and opened again, and one is updated for long.
 //! 4. The rows in this process run: our sessions here, the peer in `aion-peers`, a process of its own. Both
 //!    draw from `aion-workload`.
 //!
@@ -16,6 +16,7 @@
 //! Left out: think times, networks, replicas.
 
 mod accounts;
+mod lasting;
 mod load;
 mod peers;
 mod pgbench;
@@ -59,6 +60,10 @@ pub enum Row {
     Copy,
     /// Puts of keys and values over gRPC, 8 and more of a batch, on us alone.
     KvPuts,
+    /// Opening after a kill, on us alone.
+    Reopen,
+    /// Memory and disk after many updates, on us alone.
+    Updates,
     /// Eight threads of small transactions in process, beside SQLite.
     SqliteTxns,
     /// Reads by primary key in process, beside SQLite.
@@ -69,7 +74,7 @@ pub enum Row {
 
 impl Row {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::SelectPrepared,
         Self::SelectSimple,
         Self::SelectOne,
@@ -80,6 +85,8 @@ impl Row {
         Self::Insert,
         Self::Copy,
         Self::KvPuts,
+        Self::Reopen,
+        Self::Updates,
         Self::SqliteTxns,
         Self::SqlitePoint,
         Self::Ycsb,
@@ -98,6 +105,8 @@ impl Row {
             Self::Insert => "oltp insert",
             Self::Copy => "oltp copy",
             Self::KvPuts => "oltp kv-puts",
+            Self::Reopen => "oltp reopen",
+            Self::Updates => "oltp updates",
             Self::SqliteTxns => "oltp sqlite-txns",
             Self::SqlitePoint => "oltp sqlite-point",
             Self::Ycsb => "oltp ycsb",
@@ -116,7 +125,7 @@ impl Row {
 
     /// Whether it runs over the wire, beside nobody.
     fn is_alone(self) -> bool {
-        self == Self::KvPuts
+        matches!(self, Self::KvPuts | Self::Reopen | Self::Updates)
     }
 
     /// Whether it runs in this process.
@@ -198,9 +207,11 @@ pub fn run(
         }
     }
     for row in others {
-        let report = match row.is_alone() {
-            true => puts::measure(aion, &mut run),
-            false => in_process(row, aion, &mut run),
+        let report = match row {
+            Row::KvPuts => puts::measure(aion, &mut run),
+            Row::Reopen => lasting::reopen(aion, &mut run),
+            Row::Updates => lasting::updates(aion, &mut run),
+            _ => in_process(row, aion, &mut run),
         };
         found(&report.unwrap_or_else(|error| unmeasured(row, &error)))?;
     }

@@ -109,7 +109,7 @@ impl Kv {
                 return Err(cancellation.error());
             }
             let attempt = match self.begin(batch, deadline, cancellation).await {
-                Ok(Some(begun)) => self.propose(begun)?.finish().await,
+                Ok(Some(begun)) => self.propose(begun, true)?.finish().await,
                 // The catalog was changed between two looks.
                 Ok(None) => Err(overtaken()),
                 Err(error) => Err(error),
@@ -135,7 +135,7 @@ impl Kv {
         }
         let deadline = self.deadline(batch.wait.unwrap_or(WAIT_MAX));
         match self.begin(batch, deadline, cancellation).await? {
-            Some(begun) if begun.is_blind() => self.propose(begun).map(Some),
+            Some(begun) if begun.is_blind() => self.propose(begun, false).map(Some),
             _ => Ok(None),
         }
     }
@@ -148,9 +148,14 @@ impl Kv {
         deadline.0.saturating_sub(self.clock.monotonic())
     }
 
-    fn propose(&self, begun: Begun) -> Result<Enqueued> {
+    fn propose(&self, begun: Begun, is_waiting: bool) -> Result<Enqueued> {
         let commit = begun.take_commit();
-        let ticket = commit.map(|commit| self.engine.store.propose(commit)).transpose()?;
+        let store = &self.engine.store;
+        let ticket = commit.map(|commit| match is_waiting {
+            true => store.propose_and_wait(commit),
+            false => store.propose(commit),
+        });
+        let ticket = ticket.transpose()?;
         Ok(Enqueued {
             engine: self.engine.clone(),
             begun,

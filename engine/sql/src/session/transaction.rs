@@ -297,7 +297,7 @@ impl Session {
             self.engine.storages.note_retired();
         }
         let tied = tied_storages(&commit);
-        match self.engine.store.propose(commit)?.await? {
+        match self.engine.store.propose_and_wait(commit)?.await? {
             Outcome::Committed { .. } => {
                 self.engine.maintain();
                 Ok(())

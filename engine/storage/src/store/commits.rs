@@ -1,7 +1,7 @@
 //! Committing: what is proposed is appended, synced and applied, group by group; and the flush thread, after which old log goes. The order and
 //! the guarantees are those of [`super`].
 //!
-//! **Whose turn it is.** Who commits holds the [`Committer`]; while nobody does, it lies in the store's state. A proposal that finds it there, nobody
+//! **Whose turn it is.** Who commits holds the [`Committer`]; while nobody does, it lies in the store's state. A proposal whose thread waits for it, and that finds it there, nobody
 //! before it, no company to be expected ([`gather`](super::gather)) and syncs that are fast is committed by the thread that proposed it: to wake the
 //! commit thread and to be woken by it takes longer than such a sync. Everything else is the commit thread's: groups, large proposals, slow disks.
 //! A proposing thread is held up for one commit of its own, at most [`ALONE_BYTES_MAX`] large and with a sync of about [`ALONE_SYNC_MAX`], never for

@@ -93,7 +93,7 @@ fn log(dir: &Path) -> Log {
 }
 
 /// Proposes to write a value of so many bytes.
-fn propose(shared: &Shared, txn: u128, value_bytes: usize) -> oneshot::Receiver<Result<Outcome>> {
+fn hand_over(shared: &Shared, txn: u128, value_bytes: usize, is_waiting: bool) -> oneshot::Receiver<Result<Outcome>> {
     let mut one = Commit::new(TxnId(txn), LogIndex(0));
     one.write(txn.to_be_bytes(), Change::Put(vec![7; value_bytes]));
     let entries = entry::encode(&one, 1 << 20).expect("it fits");
@@ -103,8 +103,13 @@ fn propose(shared: &Shared, txn: u128, value_bytes: usize) -> oneshot::Receiver<
         entries,
         answer,
     };
-    shared.take(proposal).expect("there is room");
+    shared.take(proposal, is_waiting).expect("there is room");
     answered
+}
+
+/// Proposes, and does nothing else until it is answered.
+fn propose(shared: &Shared, txn: u128, value_bytes: usize) -> oneshot::Receiver<Result<Outcome>> {
+    hand_over(shared, txn, value_bytes, true)
 }
 
 /// One that has seen a sync of so long, with a group of so many.
@@ -129,6 +134,16 @@ fn who_proposes_alone_is_answered_without_the_commit_thread() {
     drop(state);
     drop(shared);
     assert_eq!(log(dir.path()).last_index(), LogIndex(1));
+}
+
+/// A stream of batches in one thread got a sync for each of them, until only a thread that waits committed by itself.
+#[test]
+fn who_does_not_wait_leaves_it_to_the_commit_thread() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (shared, _) = shared(dir.path(), Arc::new(MemoryRows::default()), gather(1, FAST));
+    let answers: Vec<_> = (1..4).map(|txn| hand_over(&shared, txn, 10, false)).collect();
+    assert_eq!(shared.state.lock().queue.len(), 3);
+    assert!(answers.iter().all(|answer| answer.try_recv().is_err()));
 }
 
 /// Before the first sync, after a group, with slow syncs, for a large proposal, and while somebody else has the turn.
@@ -162,10 +177,13 @@ fn everything_else_is_for_the_commit_thread() {
     let answer = propose(&shared, 1, 10);
     assert!(answer.try_recv().is_err(), "it waits for its turn");
     drop(turn);
+    // Whoever has several on their way does not wait for each.
+    let other = hand_over(&shared, 3, 10, false);
+    assert!(other.try_recv().is_err());
     // The next one does not overtake it.
     let next = propose(&shared, 2, 10);
     assert!(next.try_recv().is_err());
-    assert_eq!(shared.state.lock().queue.len(), 2);
+    assert_eq!(shared.state.lock().queue.len(), 3);
 }
 
 /// Whoever panics with the turn leaves a log that may end anywhere: nobody commits after that.
@@ -186,11 +204,12 @@ fn a_panic_with_the_turn_ends_the_store() {
     let mut one = Commit::new(TxnId(1), LogIndex(0));
     one.write(*b"key", Change::Put(b"value".to_vec()));
     let (answer, _answered) = oneshot::channel();
-    let refused = shared.take(Proposal {
+    let proposal = Proposal {
         bytes: 1,
         entries: entry::encode(&one, 1 << 20).expect("it fits"),
         answer,
-    });
+    };
+    let refused = shared.take(proposal, true);
     assert_eq!(refused.expect_err("refused").state(), SqlState::ADMIN_SHUTDOWN);
 }
 
