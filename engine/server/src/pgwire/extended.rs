@@ -189,7 +189,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             State::Ready(values) => {
                 let formats = Arc::clone(&portal.formats);
                 match self.start(&prepared, &values, formats).await? {
-                    Started::Rows(open) => Box::new(open),
+                    Started::Rows(open) => open,
                     Started::Done(completion) => {
                         self.complete(completion);
                         return Ok(());
@@ -256,7 +256,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
             Response::Rows(rows) => match statement.columns() {
                 Some(columns) if Arc::ptr_eq(columns, rows.columns()) || same_types(columns, rows.columns()) => {
-                    Ok(Started::Rows(Open::new(rows, formats, timed)))
+                    Ok(Started::Rows(Box::new(Open::new(rows, formats, timed))))
                 }
                 _ => {
                     let error = result_changed();
@@ -293,7 +293,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
 /// What became of a portal that was run.
 enum Started {
-    Rows(Open),
+    Rows(Box<Open>),
     Done(Completion),
 }
 
