@@ -101,31 +101,14 @@ fn beyond(message: &str) -> Error {
 
 fn shared_error(error: &DataFusionError) -> Error {
     match error {
-        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => shared_error(inner),
-        DataFusionError::Shared(inner) => shared_error(inner),
-        DataFusionError::External(inner) => shared_external(&**inner),
-        DataFusionError::ArrowError(inner, _) => match &**inner {
-            ArrowError::ExternalError(inner) => shared_external(&**inner),
-            other => beyond(&other.to_string()),
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => Error::new(ours.kind(), ours.state(), ours.message()),
+            None => Error::internal(inner.to_string()),
         },
         DataFusionError::Execution(message) => running(message),
         DataFusionError::Plan(message) => planning(message),
         DataFusionError::ResourcesExhausted(message) => Error::exhausted(SqlState::OUT_OF_MEMORY, first_line(message)),
         other => beyond(&other.to_string()),
-    }
-}
-
-fn shared_external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
-    if let Some(ours) = error.downcast_ref::<Error>() {
-        let told = Error::new(ours.kind(), ours.state(), ours.message());
-        return match ours.detail() {
-            Some(detail) => told.with_detail(detail),
-            None => told,
-        };
-    }
-    match error.downcast_ref::<DataFusionError>() {
-        Some(inner) => shared_error(inner),
-        None => Error::internal(error.to_string()),
     }
 }
 
