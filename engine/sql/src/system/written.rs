@@ -294,14 +294,16 @@ impl Writer<'_> {
 
     fn operator(&self, left: &Expr, op: &BinaryOperator, right: &Expr, parent: Shape) -> String {
         let (mut of_left, mut of_right) = (self.type_of(left), self.type_of(right));
-        // Beside || a literal in quotes is a text, whatever the other operand is.
-        let is_text = |expr: &Expr| {
-            *op == BinaryOperator::StringConcat && matches!(plain_value(expr), Some(Value::SingleQuotedString(_)))
+        // Beside || a literal in quotes is a text, whatever the other operand is, but for a document.
+        let is_text = |expr: &Expr, other: Option<SqlType>| {
+            *op == BinaryOperator::StringConcat
+                && other != Some(SqlType::Jsonb)
+                && matches!(plain_value(expr), Some(Value::SingleQuotedString(_)))
         };
-        if is_text(left) {
+        if is_text(left, of_right) {
             of_right = Some(SqlType::Text);
         }
-        if is_text(right) {
+        if is_text(right, of_left) {
             of_left = Some(SqlType::Text);
         }
         if let Some(written) = of_left.and_then(|sql_type| beside_document(sql_type, op, right)) {
