@@ -85,9 +85,6 @@ pub use pipeline::{Cycle, LearningOptions, Progress, Step, Verified};
 
 /// How long closing waits for tasks to end; they look at their cancellation between batches.
 const STOP_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
-/// How often, and how long apart, it is looked whether the store is let go of.
-const LET_GO_TRIES: usize = 200;
-const LET_GO_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// An open database.
 #[derive(Debug)]
@@ -406,19 +403,14 @@ impl Database {
         if let Err(error) = self.engine.save_indexes() {
             tracing::warn!(%error, "vector indexes were not saved; they are built again from the rows");
         }
-        let mut store = self.store.clone();
+        let store = self.store.clone();
         drop(self);
-        // A thread that has just ended its work may be about to let go of the store.
-        for _ in 0..LET_GO_TRIES {
-            match Arc::try_unwrap(store) {
-                Ok(store) => return store.close(),
-                Err(shared) => store = shared,
-            }
-            std::thread::park_timeout(LET_GO_PAUSE);
+        match Arc::try_unwrap(store) {
+            Ok(store) => store.close(),
+            Err(_) => Err(Error::internal(
+                "the database was closed while a session was open; it closes with the last",
+            )),
         }
-        Err(Error::internal(
-            "the database was closed while a session was open; it closes with the last",
-        ))
     }
 }
 

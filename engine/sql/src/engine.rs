@@ -347,6 +347,7 @@ impl Engine {
 
     /// Ends what runs in the background, and waits for its end.
     pub fn stop(&self) {
+        self.storages.stop();
         self.followers.stop();
     }
 

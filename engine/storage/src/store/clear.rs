@@ -30,11 +30,19 @@ use crate::rows::Rows;
 impl Store {
     /// Removes all keys of `ranges`, durably, and gives their disk back as far as no snapshot sees them. Each range holds all keys
     /// that begin with its start, as those of a table do, and is used by nobody any more; see the module's header. Takes about as long as
-    /// reading the ranges from disk, and nothing ends it early; commits do not wait for it.
+    /// reading the ranges from disk; commits do not wait for it.
     ///
     /// # Errors
     /// 53100 where the disk is full, or another IO error: whether the keys are gone is unknown then, and clearing again is harmless.
     pub fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
+        self.clear_while(ranges, &|| true)
+    }
+
+    /// As [`Store::clear`]; but from the first range on before which `go_on` says no, the disk is given back by compactions to come.
+    ///
+    /// # Errors
+    /// As [`Store::clear`].
+    pub fn clear_while(&self, ranges: &[KeyRange], go_on: &dyn Fn() -> bool) -> Result<()> {
         let Core::Durable(durable) = &self.core else {
             return self.rows.clear(ranges);
         };
@@ -49,7 +57,9 @@ impl Store {
             )));
         }
         // Removed is removed: from here on it is only about the disk.
-        self.rows.compact(ranges);
+        for range in ranges.iter().take_while(|_| go_on()) {
+            self.rows.compact(std::slice::from_ref(range));
+        }
         Ok(())
     }
 }

@@ -27,7 +27,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             name,
             of,
             sql_type,
-            signature: Signature::any(1, Volatility::Immutable),
+            // Moments among the values are shown in the session's zone.
+            signature: Signature::any(1, Volatility::Stable),
         }))
     };
     vec![
