@@ -1,12 +1,11 @@
 //! What lasts: opening after a kill, and memory and disk after many updates. On our server alone.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aion_base::{Error, Result};
 
+use super::load::{TABLE, sum, write_rows};
 use super::{Row, Run};
 use crate::client::Client;
 use crate::report::{Arm, Line, Report, Unit, count};
@@ -34,7 +33,7 @@ const REST_MAX: Duration = Duration::from_secs(120);
 /// What the server answered; when it does not start.
 pub fn reopen(aion: &Path, run: &mut Run<'_>) -> Result<Report> {
     let file = run.folder.join("reopen.csv");
-    write_rows(&file, LOAD_ROWS)?;
+    write_rows(&file, LOAD_ROWS, filler)?;
     let mut opened = Vec::new();
     let mut notes = Vec::new();
     let mut is_equal = true;
@@ -95,7 +94,7 @@ pub fn updates(aion: &Path, run: &mut Run<'_>) -> Result<Report> {
     let file = run.folder.join("updates.csv");
     let data = run.folder.join("updates");
     (run.progress)("updates: loading");
-    write_rows(&file, ROWS)?;
+    write_rows(&file, ROWS, filler)?;
     let served = Served::start(aion, &data)?;
     let mut client = Client::connect(served.port(), "aion")?;
     load(&mut client, "oltp_updates", &file)?;
@@ -174,31 +173,17 @@ fn alone(what: &str, runs: Vec<f64>) -> Line {
     }
 }
 
-fn value(id: u64) -> u64 {
-    id * 7 % 1_000
-}
-
-fn sum(rows: u64) -> u64 {
-    (1..=rows).map(value).sum()
-}
-
-fn write_rows(path: &Path, rows: u64) -> Result<()> {
-    let failed = |error| Error::io(format_args!("write {}", path.display()), error);
-    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-    for id in 1..=rows {
-        // Texts that do not shrink to nothing.
-        let word = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let filler = format!("{word:016x}").repeat(FILLER_BYTES / 16 + 1);
-        writeln!(file, "{id},{},{}", value(id), &filler[..FILLER_BYTES]).map_err(failed)?;
-    }
-    file.flush().map_err(failed)
+/// A text that does not shrink to nothing.
+fn filler(id: u64) -> String {
+    let word = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut text = format!("{word:016x}").repeat(FILLER_BYTES / 16 + 1);
+    text.truncate(FILLER_BYTES);
+    text
 }
 
 fn load(client: &mut Client, table: &str, file: &Path) -> Result<()> {
     let path = file.display().to_string().replace('\'', "''");
-    client.run(&format!(
-        "CREATE TABLE {table} (id bigint PRIMARY KEY, value bigint NOT NULL, filler text NOT NULL)"
-    ))?;
+    client.run(&format!("CREATE TABLE {table} {TABLE}"))?;
     client.run(&format!("COPY {table} FROM '{path}' (FORMAT csv)"))
 }
 
@@ -241,7 +226,7 @@ mod tests {
     fn rows_are_as_long_as_told_and_add_up() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("rows.csv");
-        write_rows(&path, 3).expect("written");
+        write_rows(&path, 3, filler).expect("written");
         let text = std::fs::read_to_string(&path).expect("readable");
         let fields: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         assert_eq!(fields.iter().map(|row| row[0]).collect::<Vec<_>>(), ["1", "2", "3"]);

@@ -23,7 +23,8 @@ const INSERT_ROWS: u64 = 1_000;
 const COPY_ROWS: u64 = 1_000_000;
 const FILLER_BYTES: usize = 84;
 
-const TABLE: &str = "(id bigint PRIMARY KEY, value bigint NOT NULL, filler text NOT NULL)";
+/// The table of all loads.
+pub const TABLE: &str = "(id bigint PRIMARY KEY, value bigint NOT NULL, filler text NOT NULL)";
 
 /// Durable rows a second by INSERT.
 ///
@@ -47,7 +48,8 @@ pub fn insert(pair: &Pair, run: &mut Run<'_>) -> Result<Report> {
 pub fn copy(pair: &Pair, run: &mut Run<'_>) -> Result<Report> {
     let path = run.folder.join("oltp-copy.csv");
     (run.progress)("copy: writing the file");
-    write_rows(&path)?;
+    let filler = "x".repeat(FILLER_BYTES);
+    write_rows(&path, COPY_ROWS, |_| filler.clone())?;
     let sql_path = path.display().to_string().replace('\'', "''");
     let about = format!(
         "COPY of a CSV file of {} rows of about 100 bytes with their primary key, one transaction.",
@@ -127,6 +129,7 @@ fn measure(
     })
 }
 
+/// What stands beside an id.
 fn value(id: u64) -> u64 {
     id * 7 % 1_000
 }
@@ -134,7 +137,7 @@ fn value(id: u64) -> u64 {
 /// What must be there after so many rows.
 fn expected(rows: u64) -> Vec<Vec<Option<String>>> {
     let ids: u64 = (1..=rows).sum();
-    let values: u64 = (1..=rows).map(value).sum();
+    let values = sum(rows);
     let cells = [rows, ids, values, FILLER_BYTES as u64];
     vec![cells.map(|cell| Some(cell.to_string())).to_vec()]
 }
@@ -162,12 +165,20 @@ fn insert_sql(table: &str, first: u64) -> String {
     sql
 }
 
-fn write_rows(path: &Path) -> Result<()> {
+/// The sum of the values of so many rows.
+pub fn sum(rows: u64) -> u64 {
+    (1..=rows).map(value).sum()
+}
+
+/// Writes so many rows of [`TABLE`] as CSV; `filler` makes the text of an id.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_rows(path: &Path, rows: u64, filler: impl Fn(u64) -> String) -> Result<()> {
     let failed = |error| Error::io(format_args!("write {}", path.display()), error);
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-    let filler = "x".repeat(FILLER_BYTES);
-    for id in 1..=COPY_ROWS {
-        writeln!(file, "{id},{},{filler}", value(id)).map_err(failed)?;
+    for id in 1..=rows {
+        writeln!(file, "{id},{},{}", value(id), filler(id)).map_err(failed)?;
     }
     file.flush().map_err(failed)
 }
