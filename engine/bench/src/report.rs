@@ -21,6 +21,8 @@ pub enum Unit {
     Milliseconds,
     /// Less is better.
     Mebibytes,
+    /// Less is better.
+    BytesPerByte,
 }
 
 /// The runs of one engine.
@@ -81,6 +83,7 @@ impl Report {
             Unit::PerSecond => "per second",
             Unit::Milliseconds => "ms",
             Unit::Mebibytes => "MiB",
+            Unit::BytesPerByte => "bytes a byte",
         };
         let mut rows = vec![vec![
             "what".to_owned(),
@@ -103,7 +106,7 @@ impl Report {
             for peer in &line.peers {
                 let ratio = match self.unit {
                     Unit::PerSecond => line.ours.median() / peer.median(),
-                    Unit::Milliseconds | Unit::Mebibytes => peer.median() / line.ours.median(),
+                    Unit::Milliseconds | Unit::Mebibytes | Unit::BytesPerByte => peer.median() / line.ours.median(),
                 };
                 rows.push(vec![
                     line.what.clone(),
@@ -121,7 +124,7 @@ impl Report {
     fn shown(&self, arm: &Arm) -> String {
         let figure = |figure: f64| match self.unit {
             Unit::PerSecond => count(figure.round() as u64),
-            Unit::Milliseconds => format!("{figure:.2}"),
+            Unit::Milliseconds | Unit::BytesPerByte => format!("{figure:.2}"),
             Unit::Mebibytes => format!("{figure:.1}"),
         };
         let median = figure(arm.median());

@@ -30,6 +30,7 @@ use crate::roles::RoleStore;
 use crate::sequences::Sequences;
 use crate::session::KnownTexts;
 use crate::storages::Storages;
+use crate::temporary::{self, Temporaries};
 use crate::transaction::Transaction;
 use crate::{functions, rules};
 
@@ -69,6 +70,7 @@ pub struct Engine {
     pub(crate) shapes: Shapes,
     pub(crate) followers: Arc<Followers>,
     pub(crate) storages: Arc<Storages>,
+    pub(crate) temporaries: Arc<Temporaries>,
     pub(crate) sequences: Arc<Sequences>,
     pub(crate) locks: LockTable,
     pub(crate) activity: Arc<Activity>,
@@ -149,8 +151,10 @@ impl Engine {
             options.index_dir.clone().map(SavedGraphs::new),
         );
         store.watch(&objects::range())?;
+        let storages = Storages::new(store.clone());
         Ok(Arc::new(Self {
-            storages: Storages::new(store.clone()),
+            temporaries: Arc::new(Temporaries::new(&store, &storages)),
+            storages,
             sequences: Arc::new(Sequences::new(store.clone())),
             activity: Arc::default(),
             locks: LockTable::new(Arc::new(SystemClock::default()), LockOptions::default()),
@@ -264,13 +268,13 @@ impl Engine {
     /// Lets the vector indexes catch up with the commits, and clears away what was dropped, on a thread that may block. Nothing waits
     /// for it.
     pub(crate) fn maintain(&self) {
-        if !self.followers.has_work() && !self.storages.has_work() {
+        if !self.followers.has_work() && !self.storages.has_work() && !self.temporaries.has_work() {
             return;
         }
         drop(self.work(&tokio::runtime::Handle::current()));
     }
 
-    /// Takes up what the process before left: takes away the indexes that it had not filled, and lets `runtime` build the vector indexes;
+    /// Takes up what the process before left: takes away the indexes that it had not filled and its temporary tables, and lets `runtime` build the vector indexes;
     /// until they are there, searches compare all rows. Before the first session.
     ///
     /// # Errors
@@ -283,6 +287,7 @@ impl Engine {
                 "indexes whose CREATE INDEX was cut off were taken away: create them again"
             );
         }
+        self.temporaries.drop_left()?;
         self.catalog_at(&*self.store.snapshot())?;
         drop(self.work(runtime));
         Ok(())
@@ -301,7 +306,9 @@ impl Engine {
 
     fn work(&self, runtime: &tokio::runtime::Handle) -> tokio::task::JoinHandle<Result<()>> {
         let (followers, storages) = (self.followers.clone(), self.storages.clone());
+        let temporaries = self.temporaries.clone();
         runtime.spawn_blocking(move || {
+            temporary::drop_ended(&temporaries);
             if let Err(error) = storages.sweep()
                 && error.state() != SqlState::ADMIN_SHUTDOWN
             {

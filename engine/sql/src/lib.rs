@@ -49,6 +49,7 @@ mod settings;
 mod storages;
 mod system;
 mod table;
+mod temporary;
 mod transaction;
 mod unprepared;
 mod utility;

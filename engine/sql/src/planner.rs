@@ -17,7 +17,7 @@ use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{GraphDescriptor, TableDescriptor, ViewDescriptor};
-use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS, graph_key, view_key};
+use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS, graph_key, is_temporary, view_key};
 use aion_catalog::stats::TableStatistics;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
-use crate::session::{AdjustedIndexes, PARAMETERS_MAX};
+use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, views};
@@ -475,6 +475,14 @@ impl<'a> Names<'a> {
                     .ok_or_else(missing)
             }
             TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+                let own = self.search_path.iter().find(|schema| is_temporary(schema));
+                if **schema == *TEMPORARY_ALIAS {
+                    let object = own.and_then(|own| self.catalog.object(own, table));
+                    return object.ok_or_else(missing);
+                }
+                if is_temporary(schema) && own.is_none_or(|own| **own != **schema) && self.catalog.has_schema(schema) {
+                    return Err(Error::unsupported("cannot access temporary tables of other sessions"));
+                }
                 if !self.catalog.has_schema(schema) {
                     return Err(Error::not_found(
                         SqlState::UNDEFINED_TABLE,

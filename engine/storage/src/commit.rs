@@ -45,9 +45,6 @@ pub struct Commit {
     pub preconditions: Vec<Precondition>,
     /// Applied together or not at all. A key stands here once.
     pub writes: Vec<Write>,
-    /// It is staged, however small: what is remembered of it is the span of its keys, not each of them. For many keys that nobody else reads or
-    /// writes; a transaction that inserts a key into the span, with a read point before it, is rejected.
-    pub is_bulk: bool,
 }
 
 /// A demand on the moment of the commit.
@@ -112,7 +109,6 @@ impl Commit {
             read_ranges: Vec::new(),
             preconditions: Vec::new(),
             writes: Vec::new(),
-            is_bulk: false,
         }
     }
 
@@ -125,7 +121,7 @@ impl Commit {
         });
     }
 
-    /// Whether it writes only, and few enough bytes for one entry of the log. A larger one, and a bulk, is staged, and a transaction that inserts a key
+    /// Whether it writes only, and few enough bytes for one entry of the log. A larger one is staged, and a transaction that inserts a key
     /// into what it spans, with a read point before it, is rejected.
     pub fn is_one_entry(&self) -> bool {
         crate::entry::is_one_entry(self)

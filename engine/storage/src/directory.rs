@@ -5,7 +5,8 @@
 //! FORMAT    text: what this is, the format's version, properties fixed when it was made, and a checksum
 //! data/     the rows (RocksDB)
 //! log/      the log
-//! staging-N what a backup copies: links to files of the rows, gone once it has; what a killed process left goes at the next open
+//! staging-N links to files of the rows while a backup copies them, or files of a load that are not the rows' yet; what a killed process left goes at
+//!           the next open
 //! ```
 //!
 //! FORMAT is written first and last changed by a migration. A directory without it that is not empty is not ours and is
@@ -74,7 +75,7 @@ impl Directory {
             write_format(&files, path, FORMAT_VERSION, window_bytes)?;
             window_bytes
         };
-        remove_staging(path).map_err(|error| failed("remove what a backup left in", error))?;
+        remove_staging(path).map_err(|error| failed("remove what a backup or a load left in", error))?;
         Ok(Self {
             path: path.to_path_buf(),
             lock,
@@ -113,9 +114,9 @@ impl Directory {
     }
 
     /// A name that is not there yet, on the disk of the rows, for what is needed for a while.
-    pub fn staging(&mut self) -> PathBuf {
+    pub fn staging(&mut self) -> Staging {
         self.stagings += 1;
-        self.path.join(format!("{STAGING}{}", self.stagings))
+        Staging(self.path.join(format!("{STAGING}{}", self.stagings)))
     }
 
     /// Says to whoever finds the directory locked how to connect.
@@ -124,6 +125,21 @@ impl Directory {
     /// An IO error.
     pub fn describe(&mut self, hint: &str) -> Result<()> {
         self.lock.describe(hint)
+    }
+}
+
+/// A folder of a data directory that is removed, with what is left in it, when this is dropped; at the latest by the next [`Directory::open`].
+#[derive(Debug)]
+pub struct Staging(pub PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        match OsFiles.remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, folder = %self.0.display(), "a folder that is no longer needed could not be removed");
+            }
+            _ => {}
+        }
     }
 }
 

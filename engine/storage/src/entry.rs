@@ -15,7 +15,7 @@
 //! v  unsigned LEB128      b  length v, then that many bytes      r  v, added to the read point of the entry
 //! ```
 //!
-//! **Staging.** A commit that does not fit into one entry, or is a bulk, becomes stages, invisible, and one commit that names their
+//! **Staging.** A commit that does not fit into one entry becomes stages, invisible, and one commit that names their
 //! number and the span of the keys that each writes. The spans stand in the commit so that whoever needs to know
 //! what it may have written need not keep the stages. A discard gives stages up whose commit never came.
 
@@ -254,12 +254,6 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
         close_if_full(&mut part, write_bytes(write))?;
         part.write(write, offset_of(write.read_point, base)?);
     }
-    if commit.is_bulk && part.bytes() > 0 {
-        let sequence = spans.len() as u32;
-        let (bytes, span) = std::mem::take(&mut part).stage(commit.txn, sequence, base);
-        entries.push(bytes);
-        spans.push(span);
-    }
     let mut bytes = Vec::with_capacity(part.bytes() + 128);
     bytes.push(COMMIT);
     bytes.extend_from_slice(&[0; 8]);
@@ -288,7 +282,7 @@ pub fn encode(commit: &Commit, bytes_max: usize) -> Result<Vec<Vec<u8>>> {
 /// Whether a commit is one entry of the log: only then can the checks of the next one tell its keys from those between them.
 pub fn is_one_entry(commit: &Commit) -> bool {
     let needs_none = commit.read_ranges.is_empty() && commit.preconditions.is_empty();
-    needs_none && !commit.is_bulk && commit.writes.iter().map(write_bytes).sum::<usize>() <= PART_BYTES_TARGET
+    needs_none && commit.writes.iter().map(write_bytes).sum::<usize>() <= PART_BYTES_TARGET
 }
 
 /// What a write takes in an entry, at most.

@@ -27,6 +27,6 @@ pub use log::LogOptions;
 pub use rows::knobs::{RowsKnob, RowsSignals};
 pub use rows::rocks::RocksOptions;
 pub use rows::watched::Generation;
-pub use rows::{Direction, ReadPoint, Scan, Snapshot};
+pub use rows::{Direction, ReadPoint, RisingRows, Scan, Snapshot};
 pub use store::backup;
 pub use store::{Replicator, Store, StoreCounters, StoreOptions, Ticket};

@@ -56,6 +56,7 @@ mod clone;
 mod commits;
 mod gather;
 mod knobs;
+mod load;
 mod recovery;
 mod refresh;
 

@@ -3,6 +3,7 @@
 mod edges;
 mod login;
 mod notifications;
+mod temporary;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

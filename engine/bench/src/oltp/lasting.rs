@@ -205,7 +205,10 @@ fn bytes_in(folder: &Path, ending: &str) -> Result<u64> {
 }
 
 /// The bytes of a folder when nothing has changed them for a while.
-fn rested(folder: &Path) -> Result<u64> {
+///
+/// # Errors
+/// An IO error.
+pub fn rested(folder: &Path) -> Result<u64> {
     let begin = Instant::now();
     let (mut last, mut since) = (bytes_in(folder, "")?, Instant::now());
     while since.elapsed() < REST && begin.elapsed() < REST_MAX {

@@ -25,6 +25,7 @@ mod seat;
 mod servers;
 mod transactions;
 mod watched;
+mod written;
 mod ycsb;
 
 use std::fmt;
@@ -70,11 +71,13 @@ pub enum Row {
     SqlitePoint,
     /// YCSB A to F in process, beside RocksDB.
     Ycsb,
+    /// Bytes written for each byte given, in process, beside RocksDB.
+    Written,
 }
 
 impl Row {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SelectPrepared,
         Self::SelectSimple,
         Self::SelectOne,
@@ -90,6 +93,7 @@ impl Row {
         Self::SqliteTxns,
         Self::SqlitePoint,
         Self::Ycsb,
+        Self::Written,
     ];
 
     /// The name of its section in `RESULTS.md`: `oltp` and its name on the command line.
@@ -110,6 +114,7 @@ impl Row {
             Self::SqliteTxns => "oltp sqlite-txns",
             Self::SqlitePoint => "oltp sqlite-point",
             Self::Ycsb => "oltp ycsb",
+            Self::Written => "oltp written",
         }
     }
 
@@ -130,7 +135,7 @@ impl Row {
 
     /// Whether it runs in this process.
     fn is_embedded(self) -> bool {
-        matches!(self, Self::SqliteTxns | Self::SqlitePoint | Self::Ycsb)
+        matches!(self, Self::SqliteTxns | Self::SqlitePoint | Self::Ycsb | Self::Written)
     }
 }
 
@@ -230,6 +235,7 @@ fn in_process(row: Row, aion: &Path, run: &mut Run<'_>) -> Result<Report> {
     match row {
         Row::SqliteTxns => accounts::transactions(aion, run),
         Row::SqlitePoint => accounts::point_reads(aion, run),
+        Row::Written => written::measure(aion, run),
         _ => ycsb::measure(aion, run),
     }
 }

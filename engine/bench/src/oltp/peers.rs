@@ -31,10 +31,19 @@ pub fn program(aion: &Path) -> Result<PathBuf> {
 /// # Errors
 /// What it said; internal for something else than an outcome.
 pub fn run(aion: &Path, arguments: &[&str], run: &mut Run<'_>) -> Result<Outcome> {
+    let seconds = run.options.duration.as_secs().max(1).to_string();
+    let timed: Vec<&str> = arguments.iter().copied().chain(["--seconds", &seconds]).collect();
+    run_untimed(aion, &timed, run)
+}
+
+/// As [`run`], of work that has an end of its own.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_untimed(aion: &Path, arguments: &[&str], run: &mut Run<'_>) -> Result<Outcome> {
     let mut command = Command::new(program(aion)?);
     command
         .args(arguments)
-        .args(["--seconds", &run.options.duration.as_secs().max(1).to_string()])
         .args(["--seed", &run.options.seed.to_string()])
         .arg("--dir")
         .arg(run.folder.join("peers"));

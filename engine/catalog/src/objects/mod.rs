@@ -52,6 +52,14 @@ pub const FIRST_STORAGE: TableId = TableId(1 << 30);
 pub const COLUMNS_MAX: usize = 1600;
 /// Where users' objects go when they name no schema.
 pub const PUBLIC: &str = "public";
+/// What the names of schemas begin with that are of one session alone, and end with it.
+pub const TEMPORARY_PREFIX: &str = "pg_temp_";
+
+/// Whether what is in a schema ends with a session.
+pub fn is_temporary(schema: &str) -> bool {
+    schema.starts_with(TEMPORARY_PREFIX)
+}
+
 /// The schemas that are ours.
 pub const SYSTEM_SCHEMAS: [&str; 3] = ["aion", "pg_catalog", "information_schema"];
 
@@ -631,7 +639,7 @@ impl Catalog {
     /// 42P06 where it exists, 42939 for a name that is reserved.
     pub fn create_schema(&self, name: &str) -> Result<Vec<KeyChange>> {
         check_name(name, "schema")?;
-        if name.starts_with("pg_") {
+        if name.starts_with("pg_") && !is_temporary(name) {
             return Err(
                 Error::invalid(SqlState::RESERVED_NAME, format!("schema name \"{name}\" is reserved"))
                     .with_hint("Names that begin with pg_ are the system's."),
@@ -651,6 +659,13 @@ impl Catalog {
             },
             self.next_version(),
         ])
+    }
+
+    /// The catalog with one more schema, for what is made along with it.
+    pub fn with_schema(&self, name: &str) -> Self {
+        let mut with = self.clone();
+        with.schemas.push(name.to_owned());
+        with
     }
 
     /// The changes that remove a schema. What is in it is the caller's.

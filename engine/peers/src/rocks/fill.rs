@@ -14,7 +14,7 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result};
 use aion_workload::driver::Measured;
-use aion_workload::outcome::{Outcome, Written};
+use aion_workload::outcome::{Outcome, Written, written_bytes};
 use aion_workload::record::{KEY_BYTES, write_key, write_value};
 use rocksdb::{DB, WaitForCompactOptions, WriteBatch};
 
@@ -169,31 +169,9 @@ fn write_batches(
     }
 }
 
-/// Bytes that this process caused to be written.
-fn written_bytes() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/io").map_err(|error| Error::io("read /proc/self/io", error))?;
-    counted(&text).ok_or_else(|| Error::unsupported("this system's /proc/self/io does not count bytes"))
-}
-
-fn counted(text: &str) -> Option<u64> {
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().parse::<u64>().ok()
-    };
-    Some(field("write_bytes")?.saturating_sub(field("cancelled_write_bytes")?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernels_figures_are_understood() {
-        let text =
-            "rchar: 9\nwchar: 8\nsyscr: 7\nsyscw: 6\nread_bytes: 5\nwrite_bytes: 4096\ncancelled_write_bytes: 96\n";
-        assert_eq!(counted(text), Some(4_000));
-        assert_eq!(counted("rchar: 9\n"), None);
-    }
 
     #[test]
     fn what_is_given_is_counted_by_phase_and_the_folder_is_gone() {

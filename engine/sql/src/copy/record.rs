@@ -118,7 +118,7 @@ impl<R: Read> RecordReader<R> {
             let mut is_quoted = false;
             let is_last = loop {
                 let (delimiter, quote) = (self.delimiter, self.quote);
-                let run = find(&bytes[at..], |byte| byte == delimiter || byte == quote || byte == b'\n');
+                let run = find([delimiter, quote, b'\n'], &bytes[at..]);
                 close_up(bytes, &mut end, at, run);
                 at += run;
                 match bytes.get(at) {
@@ -151,7 +151,7 @@ impl<R: Read> RecordReader<R> {
     fn quoted(&mut self, bytes: &mut Vec<u8>, mut at: usize, end: &mut usize, first_line: u64) -> Result<usize> {
         loop {
             let (quote, escape) = (self.quote, self.escape);
-            let run = find(&bytes[at..], |byte| byte == quote || byte == escape);
+            let run = find([quote, quote, escape], &bytes[at..]);
             close_up(bytes, end, at, run);
             at += run;
             match (bytes.get(at).copied(), bytes.get(at + 1).copied()) {
@@ -189,7 +189,7 @@ impl<R: Read> RecordReader<R> {
             let mut is_escaped = false;
             let is_last = loop {
                 let delimiter = self.delimiter;
-                let run = find(&bytes[at..], |byte| byte == delimiter || byte == b'\\' || byte == b'\n');
+                let run = find([delimiter, b'\\', b'\n'], &bytes[at..]);
                 close_up(bytes, &mut end, at, run);
                 at += run;
                 match bytes.get(at) {
@@ -281,9 +281,9 @@ fn read_error(error: std::io::Error) -> Error {
     }
 }
 
-/// How many bytes come before the first that is wanted.
-fn find(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().position(|&byte| is_wanted(byte)).unwrap_or(bytes.len())
+/// How many bytes come before the first of three.
+fn find([first, second, third]: [u8; 3], bytes: &[u8]) -> usize {
+    memchr::memchr3(first, second, third, bytes).unwrap_or(bytes.len())
 }
 
 /// Moves `count` bytes from `at` to `end`, which is never behind it.

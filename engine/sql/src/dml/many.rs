@@ -5,8 +5,8 @@
 //! table's when it commits. As the log grows, the transaction's view is moved forward with it: it would otherwise be too old to be
 //! decided at its end.
 //!
-//! While keys rise, as those of a file that was sorted do, such a commit is a *bulk*: nobody remembers its keys one by one. A key that lies between
-//! others ends that; then it matters that the commit before is seen.
+//! While keys rise, as those of a file that was sorted do, rows need no commit: they become files beside the log, a *run* ([`super::run`]). A key that
+//! lies between others ends it, and so does a table with indexes, whose entries do not rise. A few rows are one commit all the same: it costs less than a file.
 //!
 //! After a savepoint the rows go into the transaction: what was committed cannot be taken back alone. So do those of a storage that others see, until
 //! they are too many for it ([`super::outgrown`]).
@@ -21,6 +21,7 @@ use aion_storage::{Outcome, Reason, Rejection, Replicator, Ticket};
 
 use super::outgrown::{self, Outgrown};
 use super::rows::RowWrites;
+use super::run::Run;
 use crate::table::TableShape;
 use crate::transaction::Transaction;
 
@@ -45,8 +46,10 @@ struct Beside {
     chunks: usize,
     /// The answer to the chunk before.
     waiting: Option<Ticket>,
-    /// That chunk was a bulk.
-    is_bulk_before: bool,
+    /// What has come so far rises, and there is more than one chunk of it.
+    run: Option<Run>,
+    /// A run may still begin.
+    is_first: bool,
 }
 
 impl ManyRows {
@@ -114,17 +117,16 @@ impl ManyRows {
     /// As [`ManyRows::insert`].
     pub fn finish(mut self) -> Result<()> {
         if let Some(beside) = &mut self.beside {
-            beside.send(self.rows.shape())?;
-            beside.wait(self.rows.shape())?;
+            beside.finish(self.rows.shape())?;
             beside.transaction.see_loaded();
         }
         Ok(())
     }
 
-    /// Where the keys no longer rise, the chunk must have seen the bulk before it: it is written anew.
+    /// Where the keys no longer rise, the chunk must have seen the run before it: it is written anew.
     fn look_behind(&mut self) -> Result<()> {
         match &mut self.beside {
-            Some(beside) if beside.is_bulk_before && !beside.chunk.is_rising() => {
+            Some(beside) if beside.run.is_some() && !beside.chunk.is_rising() => {
                 beside.write_anew(self.rows.shape())?;
                 self.rows.write_into(&beside.chunk);
                 Ok(())
@@ -185,25 +187,24 @@ impl Beside {
             chunk: Arc::new(chunk(transaction)),
             chunks: 0,
             waiting: None,
-            is_bulk_before: false,
+            run: None,
+            is_first: true,
         }
     }
 
-    /// Hands the chunk over, once the one before it is committed, and begins another one.
+    /// Hands the chunk over and begins another one.
     fn send(&mut self, shape: &TableShape) -> Result<()> {
-        self.wait(shape)?;
-        let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
-        // Entries of indexes lie apart from the rows: what spans both spans everything between them.
-        let is_bulk = sent.is_rising() && shape.descriptor.indexes.is_empty();
-        if let Some(mut commit) = sent.take_commit() {
-            let is_one_entry = commit.is_one_entry();
-            commit.is_bulk = is_bulk;
-            self.is_bulk_before = is_bulk;
-            self.waiting = Some(self.transaction.store().propose(commit)?);
-            if !is_one_entry && !is_bulk {
-                // The next chunk must see it: it could not be told whether a key between its keys is new.
-                self.wait(shape)?;
+        // Entries of indexes lie apart from the rows, and do not rise with them.
+        if self.is_first && shape.descriptor.indexes.is_empty() && self.chunk.is_rising() {
+            self.run = Some(Run::begin(&self.transaction)?);
+        }
+        self.is_first = false;
+        match &mut self.run {
+            Some(run) => {
+                let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
+                run.add(sent.take_appended().unwrap_or_default())?;
             }
+            None => self.commit(shape)?,
         }
         self.chunks += 1;
         if self.chunks.is_multiple_of(CHUNKS_PER_REFRESH) && !self.transaction.keep_up()? {
@@ -216,10 +217,40 @@ impl Beside {
         Ok(())
     }
 
-    /// Waits for the bulk before and inserts the chunk's keys again, into one that sees it.
-    fn write_anew(&mut self, shape: &TableShape) -> Result<()> {
+    /// Commits the chunk, once the one before it is committed, and begins another one.
+    fn commit(&mut self, shape: &TableShape) -> Result<()> {
         self.wait(shape)?;
-        self.is_bulk_before = false;
+        let sent = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
+        if let Some(commit) = sent.take_commit() {
+            let is_one_entry = commit.is_one_entry();
+            self.waiting = Some(self.transaction.store().propose(commit)?);
+            if !is_one_entry {
+                // The next chunk must see it: it could not be told whether a key between its keys is new.
+                self.wait(shape)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what is left and waits for all of it.
+    fn finish(&mut self, shape: &TableShape) -> Result<()> {
+        match self.run.take() {
+            Some(mut run) => {
+                run.add(self.chunk.take_appended().unwrap_or_default())?;
+                run.finish()
+            }
+            None => {
+                self.commit(shape)?;
+                self.wait(shape)
+            }
+        }
+    }
+
+    /// Waits for the run before and inserts the chunk's keys again, into one that sees it.
+    fn write_anew(&mut self, shape: &TableShape) -> Result<()> {
+        if let Some(run) = self.run.take() {
+            run.finish()?;
+        }
         let before = std::mem::replace(&mut self.chunk, Arc::new(chunk(&self.transaction)));
         for (key, value) in before.take_load() {
             if !self.chunk.insert(&key, &value)? {

@@ -30,6 +30,7 @@ mod proposed;
 mod row_index;
 mod rows;
 mod rules;
+mod run;
 mod write;
 
 pub(crate) use conflict::{ConflictUpdate, OnConflict};

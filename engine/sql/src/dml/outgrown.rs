@@ -21,7 +21,7 @@ use crate::table::TableShape;
 use crate::transaction::Transaction;
 
 /// Keys and values in the transaction beyond which an empty table is loaded beside it.
-pub const BYTES_MAX: usize = 8 << 20;
+pub const BYTES_MAX: usize = 2 << 20;
 
 /// See the module's header.
 #[derive(Clone, Debug)]

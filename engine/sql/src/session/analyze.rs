@@ -14,7 +14,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
 use aion_catalog::descriptor::TableDescriptor;
 use aion_catalog::keys::ROWS;
-use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS};
+use aion_catalog::objects::{Catalog, Object, SYSTEM_SCHEMAS, is_temporary};
 use aion_catalog::row::RowReader;
 use aion_catalog::stats::{ColumnStatistics, StatisticsOptions, TableStatistics};
 use aion_storage::Direction;
@@ -70,7 +70,11 @@ impl Session {
         text: &str,
     ) -> Result<Vec<Arc<TableDescriptor>>> {
         let Some(name) = &analyze.table_name else {
-            let is_users = |table: &&Arc<TableDescriptor>| !SYSTEM_SCHEMAS.contains(&table.schema.as_str());
+            let own = self.temporary.schema();
+            let is_users = |table: &&Arc<TableDescriptor>| {
+                let schema = table.schema.as_str();
+                !SYSTEM_SCHEMAS.contains(&schema) && (!is_temporary(schema) || own == Some(schema))
+            };
             return Ok(catalog.tables().filter(is_users).cloned().collect());
         };
         let path = self.search_path()?;

@@ -165,7 +165,7 @@ impl Session {
         self.depend(&planned, transaction)?;
         // Rows that refer to each other are looked for where they were when the load began.
         let is_of_itself = ties.as_ref().is_some_and(Ties::refers_to_itself);
-        let outgrown = match is_of_itself {
+        let outgrown = match is_of_itself || self.is_emptied(&table) {
             true => None,
             false => Outgrown::new(&self.engine.storages, &catalog, &table, transaction)?,
         };

@@ -54,6 +54,7 @@ fn as_create(into: &ast::SelectInto) -> CreateAs {
         options: Vec::new(),
         if_not_exists: false,
         is_temporary: into.temporary,
+        on_commit: None,
         is_executed: false,
         with_data: true,
         tail: 0,
@@ -163,14 +164,15 @@ impl Session {
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
         let definition = self.table_as(create, source, &catalog)?;
-        self.establish(definition, &transaction, cancellation).await
+        let response = self.establish(definition, &transaction, cancellation).await?;
+        self.end_temporary_alone().await?;
+        Ok(response)
     }
 
     fn table_as(&self, create: &CreateAs, source: &Source<'_>, catalog: &Catalog) -> Result<Definition> {
-        if create.is_temporary {
-            return Err(Error::unsupported("a temporary table is not there yet"));
-        }
-        let (schema, name) = self.new_name(&create.name)?;
+        let (schema, name) = self.new_name(&create.name, create.is_temporary)?;
+        let (catalog, schema_changes) = self.with_temporary_schema(&schema, catalog)?;
+        let catalog = &*catalog;
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing(TAG, SqlState::DUPLICATE_TABLE, notice));
@@ -188,6 +190,8 @@ impl Session {
         definition.keep(private);
         table.storage = storage;
         let (table, changes) = catalog.create_table(table)?;
+        self.note_on_commit(&table, create.on_commit.as_ref())?;
+        definition.changes.extend(schema_changes);
         definition.changes.extend(changes);
         definition.required = descriptors(&planned);
         if create.with_data {

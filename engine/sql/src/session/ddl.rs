@@ -10,7 +10,7 @@ use aion_base::id::{IndexId, TableId};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
-use aion_catalog::objects::{self, Catalog, KeyChange, SYSTEM_SCHEMAS};
+use aion_catalog::objects::{self, Catalog, KeyChange};
 use aion_catalog::{SqlType, Value, Zone};
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
@@ -123,7 +123,9 @@ impl Session {
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
         let definition = self.definition(statement, &catalog)?;
-        self.establish(definition, &transaction, cancellation).await
+        let response = self.establish(definition, &transaction, cancellation).await?;
+        self.end_temporary_alone().await?;
+        Ok(response)
     }
 
     /// Writes a definition, and commits it outside of a transaction block.
@@ -180,7 +182,7 @@ impl Session {
         Ok(Response::Done { tag })
     }
 
-    fn definition(&self, statement: &Statement, catalog: &Catalog) -> Result<Definition> {
+    pub(super) fn definition(&self, statement: &Statement, catalog: &Catalog) -> Result<Definition> {
         let text = &statement.text;
         match &statement.ast {
             ast::Statement::CreateTable(create) => self.create_table(create, catalog, text),
@@ -243,28 +245,6 @@ impl Session {
                     .map(str::to_owned)
                     .collect();
                 Err(Error::unsupported(format!("{} is not there yet", words.join(" "))))
-            }
-        }
-    }
-
-    /// The schema and name for a new object.
-    pub(super) fn new_name(&self, name: &ast::ObjectName) -> Result<(String, String)> {
-        match reference(name)? {
-            TableReference::Bare { table } => {
-                let (path, catalog) = (self.search_path()?, self.catalog()?);
-                let schema = path
-                    .into_iter()
-                    .find(|schema| !SYSTEM_SCHEMAS.contains(&schema.as_str()) && catalog.has_schema(schema));
-                let schema = schema.ok_or_else(|| {
-                    Error::not_found(
-                        SqlState::INVALID_SCHEMA_NAME,
-                        "no schema has been selected to create in",
-                    )
-                })?;
-                Ok((schema, table.to_string()))
-            }
-            TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
-                Ok((schema.to_string(), table.to_string()))
             }
         }
     }

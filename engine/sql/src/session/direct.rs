@@ -21,7 +21,6 @@ use crate::direct::{self, Direct, Found, Operation, Output, PutRows};
 use crate::dml::{self, Ran};
 use crate::functions::Zones;
 use crate::parse::Statement;
-use crate::planner::search_path;
 use crate::response::{Response, Rows, Verb};
 use crate::settings::{self, isolation};
 use crate::transaction::{Busy, Seen, Transaction};
@@ -52,8 +51,10 @@ pub(super) struct Choices {
     pub(super) slow_log: Option<SlowLog>,
     /// As others see it.
     pub(super) application: String,
-    /// The setting, as it is written.
+    /// The setting, as it is written, behind the session's temporary schema where it has one.
     pub(super) search_path: Arc<str>,
+    /// That schema.
+    pub(super) temporary: Option<String>,
     /// What the session shows its times in.
     pub(super) zone: Zone,
     /// What plans, where that is not the engine's: the session's zone is in it.
@@ -77,6 +78,7 @@ impl Default for Choices {
             slow_log: None,
             application: String::new(),
             search_path: Arc::default(),
+            temporary: None,
             zone: Zone::UTC,
             state: None,
             hidden_indexes: Arc::default(),
@@ -114,7 +116,9 @@ impl Session {
     pub(super) fn refresh_choices(&mut self) -> Result<()> {
         self.take_database_settings();
         let version = self.settings.version();
-        if self.choices.version != Some(version) {
+        let schema = self.temporary.schema();
+        if self.choices.version != Some(version) || self.choices.temporary.as_deref() != schema {
+            let schema = schema.map(str::to_owned);
             let (zone, name) = self.zone_and_name();
             let state = (zone != Zone::UTC).then(|| {
                 let mut state = self.engine.state.clone();
@@ -146,9 +150,13 @@ impl Session {
                         parameter_bytes: self.settings.integer("log_parameter_max_length"),
                     }),
                 application: self.settings.show("application_name")?,
-                search_path: self.settings.show("search_path")?.into(),
+                search_path: match &schema {
+                    Some(own) => format!("{own}, {}", self.settings.show("search_path")?).into(),
+                    None => self.settings.show("search_path")?.into(),
+                },
+                temporary: schema,
                 hidden_indexes: names_in(&self.settings.show("aion.hidden_indexes")?),
-                path: search_path(&self.settings.show("search_path")?, &self.options.user).into(),
+                path: self.search_path()?.into(),
             });
         }
         Ok(())

@@ -16,6 +16,7 @@ use super::foreign_key::{self, referring};
 use super::numbered::{self, check_unused};
 use crate::dml::{at, normalize, reference};
 use crate::sequences::State;
+use crate::transaction::Transaction;
 
 /// What goes, in the order in which it was found.
 #[derive(Default)]
@@ -235,6 +236,25 @@ impl Going {
         };
         definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
     }
+}
+
+/// Drops schemas and all that is in them, and what depends on that.
+///
+/// # Errors
+/// When the transaction holds no more.
+pub(crate) fn drop_schemas_whole(schemas: &[String], catalog: &Catalog, transaction: &Transaction) -> Result<()> {
+    let mut definition = Definition::new("DROP SCHEMA", Vec::new());
+    let mut going = Going::default();
+    for schema in schemas {
+        for object in catalog.objects_in(schema) {
+            going.add(object);
+        }
+        definition.changes.extend(catalog.drop_schema(schema));
+    }
+    going.cascade(catalog);
+    going.define(catalog, &mut definition);
+    super::ddl::write(&definition.changes, transaction)?;
+    definition.cleared.iter().try_for_each(|key| transaction.delete(key))
 }
 
 /// Schema and name.

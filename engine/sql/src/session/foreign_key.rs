@@ -20,6 +20,7 @@ use super::Session;
 use super::ddl::Definition;
 use super::dependents::Alteration;
 use super::table::{INDEX_COLUMNS_MAX, free_name, given_name};
+use super::temporary;
 use crate::dml::{normalize, reference};
 use crate::references::{Comparable, Tie, comparable, has_key};
 use crate::table::TableShape;
@@ -83,6 +84,7 @@ impl Session {
                 return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message));
             }
         };
+        temporary::check_reference(&table.schema, &parent.schema)?;
         let columns = column_ids(table, &wanted.columns)?;
         let parent_columns = match constraint.referred_columns.as_slice() {
             [] => primary_key(&parent)?,

@@ -50,7 +50,7 @@ impl Session {
             }
             graph::Definition::Create(create) => create,
         };
-        let (schema, name) = self.new_name(&create.name)?;
+        let (schema, name) = self.new_name(&create.name, false)?;
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             let nothing = Definition::nothing("CREATE PROPERTY GRAPH", SqlState::DUPLICATE_TABLE, notice);

@@ -204,7 +204,7 @@ impl Session {
         let wanted = last_part(name)?;
         let schemas = match name.0.len() {
             1 => self.search_path()?,
-            _ => vec![self.new_name(name)?.0],
+            _ => vec![self.new_name(name, false)?.0],
         };
         for schema in &schemas {
             let has_it = |table: &&Arc<TableDescriptor>| {

@@ -45,6 +45,7 @@ mod slow;
 mod statements;
 mod table;
 mod template;
+mod temporary;
 mod transaction;
 mod upkeep;
 mod upsert;
@@ -68,7 +69,7 @@ use crate::cursors::Cursors;
 use crate::engine::Engine;
 use crate::notifications::{Listener, Pending};
 use crate::parse::{self, Statement};
-use crate::planner::{Names, search_path};
+use crate::planner::Names;
 use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
 use crate::system::{Assigned, Numbers};
@@ -76,6 +77,7 @@ use crate::transaction::{Transaction, Waiting};
 use crate::utility::{self, Utility};
 pub(crate) use columns::{UNNAMED, make_unique, name_of, of_query};
 pub(crate) use ddl::write as write_definitions;
+pub(crate) use drop::drop_schemas_whole;
 pub use effect::{Effect, PhysicalChange};
 pub(crate) use explain::{Node as PlanNode, Property, operators_of, predict};
 pub use local::LocalTable;
@@ -90,6 +92,8 @@ pub(crate) use slow::Timed;
 pub use statements::NamedStatement;
 pub(crate) use statements::{Statements, no_statements};
 pub(crate) use table::{named_columns, unqualified};
+pub(crate) use temporary::ALIAS as TEMPORARY_ALIAS;
+use temporary::Temporary;
 use transaction::Block;
 pub use upkeep::backup_extras;
 pub(crate) use what_if::AdjustedIndexes;
@@ -241,6 +245,7 @@ pub struct Session {
     /// The zone of the literals of the statement that runs, where that is not UTC.
     literals: Option<Box<str>>,
     local: LocalTables,
+    temporary: Temporary,
     process_id: i32,
     /// As others see it, once it has a number.
     seat: Option<Arc<Seat>>,
@@ -288,6 +293,7 @@ impl Session {
             is_read_only: false,
             literals: None,
             local: LocalTables::default(),
+            temporary: Temporary::default(),
             process_id: 0,
             seat: None,
             role: None,
@@ -655,7 +661,7 @@ impl Session {
     }
 
     fn search_path(&self) -> Result<Vec<String>> {
-        Ok(search_path(&self.settings.show("search_path")?, &self.options.user))
+        Ok(self.path_of(&self.settings.show("search_path")?))
     }
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {

@@ -7,6 +7,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{ColumnId, NAME_BYTES_MAX, SequenceDescriptor, TableDescriptor, check_name};
 use aion_catalog::objects::{Catalog, Object, sequence_state_key};
+use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
 
 use super::Session;
@@ -216,7 +217,10 @@ impl Session {
 
     /// The name that SEQUENCE NAME gives to the sequence of a table's column.
     fn given_name(&self, name: &ast::ObjectName, table: &TableDescriptor, catalog: &Catalog) -> Result<String> {
-        let (schema, name) = self.new_name(name)?;
+        let (schema, name) = match reference(name)? {
+            TableReference::Bare { table: name } => (table.schema.clone(), name.to_string()),
+            _ => self.new_name(name, false)?,
+        };
         if schema != table.schema {
             return Err(Error::invalid(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -235,7 +239,9 @@ impl Session {
         owned_by: Option<&ast::ObjectName>,
         catalog: &Catalog,
     ) -> Result<Definition> {
-        let (schema, name) = self.new_name(name)?;
+        let (schema, name) = self.new_name(name, false)?;
+        let (catalog, schema_changes) = self.with_temporary_schema(&schema, catalog)?;
+        let catalog = &*catalog;
         if if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing(
@@ -251,7 +257,8 @@ impl Session {
         if let Some(owner) = owned_by {
             sequence.owned_by = self.owner(owner, catalog)?;
         }
-        Ok(Definition::new("CREATE SEQUENCE", catalog.put_sequence(&sequence)))
+        let changes = schema_changes.into_iter().chain(catalog.put_sequence(&sequence));
+        Ok(Definition::new("CREATE SEQUENCE", changes.collect()))
     }
 
     /// `table.column`, or NONE.

@@ -89,7 +89,7 @@ impl Session {
                 }
                 done("RESET")
             }
-            ast::Statement::Discard { object_type } => self.discard(object_type),
+            ast::Statement::Discard { object_type } => self.discard(object_type).await,
             other => Err(Error::internal(format!("no setting: {other}"))),
         }
     }

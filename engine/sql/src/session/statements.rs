@@ -360,7 +360,7 @@ impl Session {
     }
 
     /// DISCARD.
-    pub(super) fn discard(&mut self, object: &ast::DiscardObject) -> Result<Response> {
+    pub(super) async fn discard(&mut self, object: &ast::DiscardObject) -> Result<Response> {
         match object {
             ast::DiscardObject::ALL => {
                 if self.block.is_some() {
@@ -374,6 +374,7 @@ impl Session {
                 self.reset_all()?;
                 self.statements.lock().clear_named();
                 self.numbers.forget();
+                self.discard_temporary().await?;
             }
             ast::DiscardObject::PLANS => {
                 for (_, named) in self.statements.lock().iter() {
@@ -384,8 +385,7 @@ impl Session {
                 }
             }
             ast::DiscardObject::SEQUENCES => self.numbers.forget(),
-            // There are none.
-            ast::DiscardObject::TEMP => {}
+            ast::DiscardObject::TEMP => self.discard_temporary().await?,
         }
         done(&format!("DISCARD {object}"))
     }

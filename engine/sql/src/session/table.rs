@@ -31,7 +31,9 @@ pub(super) const INDEX_COLUMNS_MAX: usize = 32;
 impl Session {
     pub(super) fn create_table(&self, create: &ast::CreateTable, catalog: &Catalog, text: &str) -> Result<Definition> {
         refuse_options(create)?;
-        let (schema, name) = self.new_name(&create.name)?;
+        let (schema, name) = self.new_name(&create.name, create.temporary)?;
+        let (catalog, schema_changes) = self.with_temporary_schema(&schema, catalog)?;
+        let catalog = &*catalog;
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
             return Ok(Definition::nothing("CREATE TABLE", SqlState::DUPLICATE_TABLE, notice));
@@ -76,9 +78,11 @@ impl Session {
             }
             false => self.engine.storages.allocate()?,
         };
-        let (_, changes) = catalog
+        let (table, changes) = catalog
             .create_table(table)
             .map_err(|error| at(error, create.name.span(), text))?;
+        self.note_on_commit(&table, create.on_commit.as_ref())?;
+        definition.changes.extend(schema_changes);
         definition.changes.extend(changes);
         Ok(definition)
     }
@@ -694,7 +698,6 @@ pub(super) fn parameters(options: &[ast::SqlOption]) -> Result<Vec<(String, Stri
 fn refuse_options(create: &ast::CreateTable) -> Result<()> {
     let what = [
         (create.or_replace, "CREATE OR REPLACE TABLE"),
-        (create.temporary, "a temporary table"),
         (create.external, "an external table"),
         (create.query.is_some(), "CREATE TABLE AS"),
         (create.like.is_some(), "CREATE TABLE ... LIKE"),
@@ -704,7 +707,6 @@ fn refuse_options(create: &ast::CreateTable) -> Result<()> {
             create.partition_by.is_some() || create.partition_of.is_some(),
             "a partitioned table",
         ),
-        (create.on_commit.is_some(), "ON COMMIT"),
     ];
     match what.iter().find(|(is_there, _)| *is_there) {
         Some((_, what)) => Err(Error::unsupported(format!("{what} is not there yet"))),

@@ -242,6 +242,10 @@ impl Session {
     /// As [`Session::commit`]; what it set is undone then.
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
         let held = self.hold_cursors().await;
+        let (block, held) = match held {
+            Ok(()) => self.end_temporary(block).await,
+            Err(error) => (block, Err(error)),
+        };
         let notifications = self.engine.notifications.clone();
         let is_pending = !self.pending.lock().is_empty();
         // Others are told in the order of the commits.
@@ -286,6 +290,7 @@ impl Session {
     /// # Errors
     /// 23503 for a deferred foreign key, 40001 for a conflict, 23505 for a duplicate that another transaction committed first.
     pub(super) async fn commit(&self, transaction: &Transaction) -> Result<()> {
+        self.forget_temporary_rows(transaction)?;
         self.check_deferred(transaction, true, &Cancellation::default())?;
         let Some(commit) = transaction.take_commit() else {
             return Ok(());

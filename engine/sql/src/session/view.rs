@@ -2,7 +2,7 @@
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{ViewDescriptor, check_name};
-use aion_catalog::objects::{Catalog, Object, table_key, view_key};
+use aion_catalog::objects::{Catalog, Object, is_temporary, table_key, view_key};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Word};
 
@@ -19,13 +19,18 @@ impl Session {
     pub(super) fn create_view(&self, create: &ast::CreateView, catalog: &Catalog, text: &str) -> Result<Definition> {
         refuse_options(create)?;
         let place = |error| at(error, create.name.span(), text);
-        let (schema, name) = self.new_name(&create.name)?;
+        let query = &create.query;
+        let planned = self.plan_query(query, &[], text, catalog)?;
+        // What is looked at ends with the session, and so does what looks at it.
+        let is_over_temporary = planned.named.iter().any(|(schema, _)| is_temporary(schema));
+        let (schema, name) = self.new_name(&create.name, create.temporary || is_over_temporary)?;
+        let is_temporary = is_temporary(&schema);
+        let (catalog, schema_changes) = self.with_temporary_schema(&schema, catalog)?;
+        let catalog = &*catalog;
         let old = match catalog.object(&schema, &name) {
             Some(Object::View(view)) if create.or_replace => Some(view),
             _ => None,
         };
-        let query = &create.query;
-        let planned = self.plan_query(query, &[], text, catalog)?;
         let found = columns::of_query(query, planned.plan.schema().as_arrow())?;
         let (columns, query_columns) = column_names(create, &found, text)?;
         let mut view = ViewDescriptor {
@@ -34,7 +39,7 @@ impl Session {
             columns,
             query_columns,
             query: query_text(create, text)?,
-            search_path: self.search_path()?,
+            search_path: self.path_of_view(is_temporary)?,
             uses: planned.named.iter().cloned().collect(),
             comment: old.as_ref().and_then(|old| old.comment.clone()),
             column_comments: old.as_ref().map(|old| old.column_comments.clone()).unwrap_or_default(),
@@ -55,8 +60,13 @@ impl Session {
         let path = self.search_path()?;
         views::plan(&self.names(catalog, &path), &view).map_err(place)?;
         let changes = catalog.create_view(&view, create.or_replace).map_err(place)?;
-        let mut definition = Definition::new("CREATE VIEW", changes);
+        let changes = schema_changes.into_iter().chain(changes);
+        let mut definition = Definition::new("CREATE VIEW", changes.collect());
         definition.required = descriptors(&planned);
+        if is_temporary && !create.temporary && create.name.0.len() == 1 {
+            let notice = format!("view \"{}\" will be a temporary view", view.name);
+            definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
+        }
         Ok(definition)
     }
 
@@ -183,7 +193,6 @@ fn query_text(create: &ast::CreateView, text: &str) -> Result<String> {
 fn refuse_options(create: &ast::CreateView) -> Result<()> {
     let what = [
         (create.materialized, "a materialized view"),
-        (create.temporary, "a temporary view"),
         (create.secure, "a secure view"),
         (create.or_alter, "CREATE OR ALTER VIEW"),
         (create.if_not_exists, "CREATE VIEW IF NOT EXISTS"),

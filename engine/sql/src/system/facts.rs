@@ -11,7 +11,7 @@ use aion_base::observation::Observer;
 use aion_base::recommendation::Pipeline;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{IndexDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
-use aion_catalog::objects::Catalog;
+use aion_catalog::objects::{Catalog, is_temporary};
 use aion_catalog::stats::TableStatistics;
 use aion_storage::LockTable;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -279,7 +279,13 @@ impl Facts {
     /// The schema in which CREATE makes things: the first of the path that is there.
     pub fn current_schema(&self) -> Option<&str> {
         let mut path = self.search_path.iter().map(String::as_str);
-        path.find(|schema| self.catalog.has_schema(schema))
+        path.find(|schema| self.catalog.has_schema(schema) && !is_temporary(schema))
+    }
+
+    /// The session's schema of what is temporary, where it has one.
+    pub fn temporary_schema(&self) -> Option<&str> {
+        let mut path = self.search_path.iter().map(String::as_str);
+        path.find(|schema| is_temporary(schema) && self.catalog.has_schema(schema))
     }
 
     /// Rows of a table as ANALYZE found them; -1 where it never looked.

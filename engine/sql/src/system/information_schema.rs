@@ -2,6 +2,7 @@
 
 use aion_base::Result;
 use aion_catalog::SqlType;
+use aion_catalog::objects::is_temporary;
 use aion_security::role::BOOTSTRAP_NAME;
 
 use super::cells::{Cell, Row, row};
@@ -147,6 +148,8 @@ fn tables(facts: &Facts) -> Result<Vec<Row>> {
             relation.name.as_str(),
             if relation.relkind() == "v" {
                 "VIEW"
+            } else if is_temporary(&relation.schema) {
+                "LOCAL TEMPORARY"
             } else {
                 "BASE TABLE"
             },

@@ -9,6 +9,7 @@ use aion_base::Result;
 use aion_base::id::TableId;
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::{Identity, IndexColumn, IndexMethod, IndexPart, IndexState, TableDescriptor};
+use aion_catalog::objects::is_temporary;
 use aion_security::role::BOOTSTRAP_NAME;
 use datafusion::arrow::datatypes::SchemaRef;
 
@@ -169,7 +170,7 @@ fn class(facts: &Facts, relation: &Relation, tied: &HashSet<TableId>) -> Row {
         0,
         has_index,
         false,
-        "p",
+        if is_temporary(&relation.schema) { "t" } else { "p" },
         relation.relkind(),
         columns,
         checks,

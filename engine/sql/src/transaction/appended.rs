@@ -6,17 +6,67 @@
 
 use std::sync::Arc;
 
+use aion_base::id::LogIndex;
 use aion_base::{Error, Result, SqlState};
 use aion_storage::{Change, Isolation, Store, Write};
 
-use super::{Pending, State, Transaction, WRITE_SET_BYTES_MAX};
+use super::{Pending, Transaction, WRITE_SET_BYTES_MAX};
+
+/// Keys and values in the order in which they were appended, one behind the other in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Appended {
+    bytes: Vec<u8>,
+    /// Of each row, where its key and where its value ends.
+    ends: Vec<(usize, usize)>,
+    /// Of all of them.
+    read_point: LogIndex,
+}
+
+impl Appended {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A row by its place.
+    pub fn row(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        let &(key_end, end) = self.ends.get(at)?;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        Some((&self.bytes[start..key_end], &self.bytes[key_end..end]))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len()).filter_map(|at| self.row(at))
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    /// The read point of the rows; None where there are none.
+    pub(super) fn read_point(&self) -> Option<LogIndex> {
+        (self.len() > 0).then_some(self.read_point)
+    }
+
+    pub(super) fn into_writes(self) -> Vec<Write> {
+        let writes = self.rows().map(|(key, value)| Write {
+            key: key.to_vec(),
+            change: Change::Insert(value.to_vec()),
+            read_point: self.read_point,
+        });
+        writes.collect()
+    }
+}
 
 impl Transaction {
     /// A load. What it reads is nobody's, so there is nothing to protect it from: READ COMMITTED.
     pub fn begin_load(store: Arc<Store>) -> Self {
         let load = Self::begin(store, true);
         load.set_isolation(Isolation::ReadCommitted);
-        load.state.lock().appended = Some(Vec::new());
+        load.state.lock().appended = Some(Appended::default());
         load
     }
 
@@ -28,12 +78,12 @@ impl Transaction {
     /// Appends a key that lies behind all others of its range; false, and nothing is done, where this is no load or no longer rising.
     pub(super) fn append(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         let mut state = self.state.lock();
-        let Some(last) = state.appended.as_ref().map(|appended| appended.last()) else {
+        let Some(is_first) = state.appended.as_ref().map(|appended| appended.len() == 0) else {
             return Ok(false);
         };
-        let read_point = match last {
-            Some(last) => last.read_point,
-            None => self.view_of(&mut state, key)?.read_point,
+        let read_point = match is_first {
+            true => Some(self.view_of(&mut state, key)?.read_point),
+            false => None,
         };
         state.bytes += key.len() + value.len();
         if state.bytes > WRITE_SET_BYTES_MAX {
@@ -42,13 +92,9 @@ impl Transaction {
                 format!("a part of a load has more than {WRITE_SET_BYTES_MAX} bytes"),
             ));
         }
-        let write = Write {
-            key: key.to_vec(),
-            change: Change::Insert(value.to_vec()),
-            read_point,
-        };
         if let Some(appended) = &mut state.appended {
-            appended.push(write);
+            appended.read_point = read_point.unwrap_or(appended.read_point);
+            appended.push(key, value);
         }
         Ok(true)
     }
@@ -56,8 +102,15 @@ impl Transaction {
     /// From here on keys of this load may lie between others.
     pub(super) fn end_appending(&self) {
         let mut state = self.state.lock();
-        for write in state.appended.take().unwrap_or_default() {
-            state.settle(write);
+        let Some(appended) = state.appended.take() else { return };
+        for (key, value) in appended.rows() {
+            // Its bytes are counted already.
+            let pending = Pending {
+                value: Some(value.into()),
+                was_absent: true,
+                read_point: appended.read_point,
+            };
+            state.writes.insert(key.to_vec(), pending);
         }
     }
 
@@ -70,17 +123,9 @@ impl Transaction {
             .filter_map(|(key, pending)| Some((key, pending.value?)))
             .collect()
     }
-}
 
-impl State {
-    /// Moves an appended write into the write set. Its bytes are counted already.
-    fn settle(&mut self, write: Write) {
-        let Change::Insert(value) = write.change else { return };
-        let pending = Pending {
-            value: Some(value.into()),
-            was_absent: true,
-            read_point: write.read_point,
-        };
-        self.writes.insert(write.key, pending);
+    /// What a load has written while its keys have risen; None where they no longer do. It is empty then.
+    pub fn take_appended(&self) -> Option<Appended> {
+        std::mem::take(&mut *self.state.lock()).appended
     }
 }

@@ -45,6 +45,7 @@ use aion_storage::{Change, Commit, Direction, Generation, Isolation, LockOwner, 
 use parking_lot::Mutex;
 
 use crate::storages::PrivateRange;
+pub use appended::Appended;
 use checks::Checks;
 pub use deferred::Deferred;
 use deferred::{Later, LaterMark};
@@ -113,7 +114,7 @@ struct State {
     private_view: Option<View>,
     writes: BTreeMap<Vec<u8>, Pending>,
     /// Of a load, while its keys rise: instead of `writes`. See [`appended`].
-    appended: Option<Vec<Write>>,
+    appended: Option<Appended>,
     bytes: usize,
     /// The keys that were changed since the first mark, or by the running statement, in order, with what they were before.
     undo: Vec<(Vec<u8>, Option<Pending>)>,
@@ -568,14 +569,14 @@ impl Transaction {
             state
         };
         let appended = state.appended.unwrap_or_default();
-        if state.writes.is_empty() && appended.is_empty() {
+        if state.writes.is_empty() && appended.len() == 0 {
             return None;
         }
         assert!(self.may_write, "a transaction that writes has said that it may");
         let id = TxnId(SeededRng::from_entropy().next_u128());
         let of_writes = state.writes.values().map(|pending| pending.read_point);
         let of_checks = state.checks.iter().map(|precondition| precondition.read_point);
-        let of_appended = appended.first().map(|write| write.read_point);
+        let of_appended = appended.read_point();
         let of_reads = state.view.as_ref().map(|view| view.read_point);
         let read_point = of_writes.chain(of_checks).chain(of_appended).chain(of_reads).min();
         let mut commit = Commit::new(id, read_point.expect("a write has a read point"));
@@ -584,7 +585,7 @@ impl Transaction {
             commit.read_ranges = state.reads.into_ranges();
         }
         commit.preconditions = state.checks.into_preconditions();
-        commit.writes = appended;
+        commit.writes = appended.into_writes();
         commit
             .writes
             .extend(state.writes.into_iter().map(|(key, pending)| Write {

@@ -16,6 +16,8 @@ pub struct CreateAs {
     pub options: Vec<ast::SqlOption>,
     pub if_not_exists: bool,
     pub is_temporary: bool,
+    /// What becomes of its rows at the end of a transaction.
+    pub on_commit: Option<ast::OnCommit>,
     /// An EXECUTE stands in the place of the query.
     pub is_executed: bool,
     pub with_data: bool,
@@ -43,6 +45,20 @@ pub fn begins(words: &[&str], statement: &[TokenWithSpan]) -> bool {
     })
 }
 
+/// What follows ON COMMIT.
+fn on_commit(parser: &mut Parser<'_>) -> Result<ast::OnCommit, ParserError> {
+    if parser.parse_keywords(&[Keyword::DELETE, Keyword::ROWS]) {
+        Ok(ast::OnCommit::DeleteRows)
+    } else if parser.parse_keywords(&[Keyword::PRESERVE, Keyword::ROWS]) {
+        Ok(ast::OnCommit::PreserveRows)
+    } else if parser.parse_keyword(Keyword::DROP) {
+        Ok(ast::OnCommit::Drop)
+    } else {
+        let next = parser.peek_token();
+        parser.expected("DELETE ROWS, PRESERVE ROWS or DROP", next)
+    }
+}
+
 /// What follows CREATE, which was taken; None where it is another statement.
 ///
 /// # Errors
@@ -63,6 +79,10 @@ pub fn statement(parser: &mut Parser<'_>) -> Result<Option<CreateAs>, ParserErro
         parser.expect_token(&Token::RParen)?;
     }
     let options = parser.parse_options(Keyword::WITH)?;
+    let on_commit = match parser.parse_keywords(&[Keyword::ON, Keyword::COMMIT]) {
+        true => Some(on_commit(parser)?),
+        false => None,
+    };
     parser.expect_keyword(Keyword::AS)?;
     let is_executed = word(parser, "EXECUTE");
     if !is_executed {
@@ -95,6 +115,7 @@ pub fn statement(parser: &mut Parser<'_>) -> Result<Option<CreateAs>, ParserErro
         options,
         if_not_exists,
         is_temporary,
+        on_commit,
         is_executed,
         with_data,
         tail,

@@ -17,7 +17,8 @@ use aion_base::range::{KeyRange, successor};
 use aion_base::{Error, Result};
 use parking_lot::RwLock;
 
-use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
+use super::ingest::check_rises;
+use super::{Applied, Batch, Direction, Note, ReadPoint, RisingRows, Rows, Scan, Snapshot, Version};
 
 /// Keys that a scan copies, and a clearing deletes, at a time.
 const CHUNK: usize = 256;
@@ -175,6 +176,25 @@ impl Rows for MemoryRows {
     }
 
     fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn ingest(&self, _: &Path, timestamp: Timestamp, rows: &mut dyn RisingRows) -> Result<()> {
+        let mut last = Vec::new();
+        while let Some((key, value)) = rows.next()? {
+            check_rises(&mut last, key)?;
+            let mut state = self.state.write();
+            // As a clearing: no entry of the log says when it was.
+            state.clearings += 1;
+            let moment = state.now();
+            let key: Arc<[u8]> = key.into();
+            let chain = state.keys.entry(key.clone()).or_default();
+            chain.push((moment, timestamp, Some(value.into())));
+            // It was there, and cleared away.
+            if chain.len() > 1 {
+                state.garbage.push_back((moment, key));
+            }
+        }
         Ok(())
     }
 

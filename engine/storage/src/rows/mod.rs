@@ -6,6 +6,7 @@
 //!
 //! Two implementations, [`rocks`] and [`memory`], pass one suite.
 
+mod ingest;
 pub mod knobs;
 mod latest;
 pub mod memory;
@@ -126,6 +127,15 @@ pub struct RowWrite<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Keys and values, each key behind the one before.
+pub trait RisingRows: Send {
+    /// The next key and its value; None at the end.
+    ///
+    /// # Errors
+    /// Whatever ends the source early.
+    fn next(&mut self) -> Result<Option<(&[u8], &[u8])>>;
+}
+
 /// Storage of the newest version of each key.
 pub trait Rows: Send + Sync + fmt::Debug {
     /// Makes a batch visible, all or nothing. Applying entries again that were applied already changes nothing.
@@ -142,6 +152,14 @@ pub trait Rows: Send + Sync + fmt::Debug {
 
     /// Makes what is applied durable. Waits.
     fn flush(&self) -> Result<()>;
+
+    /// Puts keys where no keys are between the first and the last of them, and nobody writes meanwhile, for snapshots taken from now on; neither
+    /// through memory nor, so far as that has one, a log. They are durable when this returns, whatever becomes of what was applied before. After an
+    /// error some of the first of them may be there. Files that are not finished yet are in `dir`.
+    ///
+    /// # Errors
+    /// Whatever `rows` says; internal where its keys do not rise; 53100 where the disk is full, and other IO errors.
+    fn ingest(&self, dir: &Path, timestamp: Timestamp, rows: &mut dyn RisingRows) -> Result<()>;
 
     /// Removes the keys of these ranges, older versions too, for snapshots taken from now on; those that are open keep seeing them. Each
     /// range holds all keys that begin with its start. Durable with the next [`Rows::flush`], and not before what was applied by now.

@@ -23,10 +23,11 @@ use rocksdb::{
     DataBlockIndexType, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
+use super::ingest;
 use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
 use super::latest::Latest;
 use super::owned::{Db, OwnedIterator, OwnedSnapshot};
-use super::{Applied, Batch, Direction, Note, ReadPoint, Rows, Scan, Snapshot, Version};
+use super::{Applied, Batch, Direction, Note, ReadPoint, RisingRows, Rows, Scan, Snapshot, Version};
 use crate::commit::{Reason, Rejection};
 
 const ROW: &str = "row";
@@ -86,6 +87,8 @@ pub struct RocksRows {
     read_options: ReadOptions,
     knobs: RocksKnobs,
     latest: Latest,
+    /// Of files that are made outside of the database.
+    file_options: Options,
 }
 
 impl std::fmt::Debug for RocksRows {
@@ -137,6 +140,9 @@ impl RocksRows {
         let db = Db::open_cf_descriptors(&database, dir, families).map_err(|error| failed(dir, "open", &error))?;
         let mut write_options = WriteOptions::default();
         write_options.disable_wal(true);
+        // Nothing lies below such a file, so it is taken for one of the lowest level; it is compressed like the others when it is rewritten.
+        let mut file_options = family;
+        file_options.set_bottommost_compression_type(DBCompressionType::Lz4);
         Ok(Self {
             db: Arc::new(db),
             dir: dir.into(),
@@ -144,6 +150,7 @@ impl RocksRows {
             read_options: ReadOptions::default(),
             knobs,
             latest: Latest::default(),
+            file_options,
         })
     }
 
@@ -237,7 +244,7 @@ fn family<'a>(db: &'a Db, name: &str) -> &'a ColumnFamily {
     db.cf_handle(name).expect("opened with every family")
 }
 
-fn failed(dir: &Path, doing: &str, error: &rocksdb::Error) -> Error {
+pub(super) fn failed(dir: &Path, doing: &str, error: &rocksdb::Error) -> Error {
     let message = format!("could not {doing} the rows in {}: {}", dir.display(), error.as_ref());
     match error.kind() {
         // An invalid argument at open is a CURRENT, MANIFEST or OPTIONS file that does not parse.
@@ -367,6 +374,16 @@ impl Rows for RocksRows {
         self.db
             .flush_cfs_opt(&families, &options)
             .map_err(|error| failed(&self.dir, "flush", &error))
+    }
+
+    fn ingest(&self, dir: &Path, timestamp: Timestamp, rows: &mut dyn RisingRows) -> Result<()> {
+        let target = ingest::Target {
+            db: &self.db,
+            family: family(&self.db, ROW),
+            dir: &self.dir,
+            file_options: &self.file_options,
+        };
+        ingest::ingest(&target, dir, timestamp, rows)
     }
 
     fn clear(&self, ranges: &[KeyRange]) -> Result<()> {

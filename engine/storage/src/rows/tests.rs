@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aion_base::SqlState;
 use aion_base::rng::SeededRng;
 
 use super::memory::MemoryRows;
@@ -237,6 +238,111 @@ fn cleared_ranges_are_gone_for_later_snapshots_only(rows: &dyn Rows) {
     assert!(read_all(&*rows.snapshot(), &KeyRange::ALL, Direction::Forward).is_empty());
 }
 
+/// Rows of a list.
+struct Listed {
+    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    next: usize,
+    /// What it ends with.
+    error: Option<Error>,
+}
+
+impl Listed {
+    fn new(keys: impl Iterator<Item = u32>) -> Self {
+        let rows = keys.map(|key| (key.to_be_bytes().to_vec(), vec![key as u8; 100]));
+        Self {
+            rows: rows.collect(),
+            next: 0,
+            error: None,
+        }
+    }
+}
+
+impl RisingRows for Listed {
+    fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        self.next += 1;
+        match self.rows.get(self.next - 1) {
+            Some((key, value)) => Ok(Some((key, value))),
+            None => self.error.take().map_or(Ok(None), Err),
+        }
+    }
+}
+
+/// Rows that were ingested are like others: seen from then on, and changed, cleared and ingested behind others.
+fn ingested_rows_are_like_others(rows: &dyn Rows, dir: &Path) {
+    const PER_TABLE: u32 = 1 << 24;
+    let count =
+        |snapshot: &dyn Snapshot, table: u8| read_all(snapshot, &KeyRange::prefix(&[table]), Direction::Forward).len();
+    let put = |index: u64, key: u32, value: Option<&[u8]>| {
+        let key = key.to_be_bytes();
+        let write = RowWrite {
+            key: &key,
+            timestamp: Timestamp(index),
+            value,
+        };
+        let applied = Applied {
+            index: LogIndex(index),
+            ..Applied::default()
+        };
+        let batch = Batch {
+            writes: vec![write],
+            applied,
+            ..Batch::default()
+        };
+        rows.apply(&batch).expect("applied");
+    };
+    put(1, 7, Some(b"old"));
+    let before = rows.snapshot();
+    let keys = PER_TABLE..PER_TABLE + 3_000;
+    rows.ingest(dir, Timestamp(1), &mut Listed::new(keys.clone()))
+        .expect("ingested");
+    let after = rows.snapshot();
+    assert_eq!(
+        (count(&*before, 1), count(&*after, 1), count(&*after, 0)),
+        (0, 3_000, 1)
+    );
+    let mut value = Vec::new();
+    for key in [keys.start, keys.start + 1_234, keys.end - 1] {
+        assert_eq!(
+            rows.get(&key.to_be_bytes(), &mut value).expect("read"),
+            Some(Timestamp(1))
+        );
+        assert_eq!(value, vec![key as u8; 100]);
+    }
+    put(2, PER_TABLE + 5, Some(b"changed"));
+    put(3, PER_TABLE + 6, None);
+    assert_eq!(
+        rows.get(&(PER_TABLE + 5).to_be_bytes(), &mut value).expect("read"),
+        Some(Timestamp(2))
+    );
+    assert_eq!(value, b"changed");
+    assert_eq!(
+        rows.get(&(PER_TABLE + 6).to_be_bytes(), &mut value).expect("read"),
+        None
+    );
+    rows.ingest(dir, Timestamp(3), &mut Listed::new(keys.end..keys.end + 500))
+        .expect("behind");
+    assert_eq!((count(&*rows.snapshot(), 1), count(&*after, 1)), (3_499, 3_000));
+    rows.clear(&[KeyRange::prefix(&[1])]).expect("cleared");
+    assert_eq!((count(&*rows.snapshot(), 1), count(&*after, 1)), (0, 3_000));
+    rows.ingest(dir, Timestamp(3), &mut Listed::new(keys.clone()))
+        .expect("again");
+    assert_eq!(
+        (count(&*rows.snapshot(), 1), count(&*after, 1), count(&*before, 1)),
+        (3_000, 3_000, 0)
+    );
+    rows.ingest(dir, Timestamp(3), &mut Listed::new(0..0)).expect("nothing");
+
+    let falling = [2, 1].into_iter().map(|key| 2 * PER_TABLE + key);
+    let error = rows
+        .ingest(dir, Timestamp(3), &mut Listed::new(falling))
+        .expect_err("they fall");
+    assert_eq!(error.kind(), aion_base::ErrorKind::Internal);
+    let mut ends = Listed::new(3 * PER_TABLE..3 * PER_TABLE + 10);
+    ends.error = Some(Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, "the source ends"));
+    let error = rows.ingest(dir, Timestamp(3), &mut ends).expect_err("it ends");
+    assert_eq!(error.state(), SqlState::BAD_COPY_FILE_FORMAT);
+}
+
 fn rocks(dir: &tempfile::TempDir) -> RocksRows {
     RocksRows::open(
         dir.path(),
@@ -252,6 +358,7 @@ fn rocks(dir: &tempfile::TempDir) -> RocksRows {
 fn memory_rows() {
     suite(&MemoryRows::default(), false);
     notes_are_kept_until_forgotten(&MemoryRows::default());
+    ingested_rows_are_like_others(&MemoryRows::default(), Path::new(""));
     let rows = MemoryRows::default();
     cleared_ranges_are_gone_for_later_snapshots_only(&rows);
     assert_eq!(rows.counts(), (0, 0), "keys and versions, once no snapshot is left");
@@ -265,6 +372,11 @@ fn rocks_rows() {
     notes_are_kept_until_forgotten(&rocks(&dir));
     let dir = tempfile::tempdir().expect("a directory");
     cleared_ranges_are_gone_for_later_snapshots_only(&rocks(&dir));
+    let (dir, files) = (
+        tempfile::tempdir().expect("a directory"),
+        tempfile::tempdir().expect("another"),
+    );
+    ingested_rows_are_like_others(&rocks(&dir), files.path());
 }
 
 /// Memory does not grow with the number of overwrites, or with keys that came and went.

@@ -17,7 +17,7 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, Result};
 
 use super::knobs::{RowsKnob, RowsSignals};
-use super::{Applied, Batch, Note, Rows, Snapshot};
+use super::{Applied, Batch, Note, RisingRows, Rows, Snapshot};
 
 /// How often the watched range had been changed. Two databases' generations have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Rows for WatchedRows {
 
     fn flush(&self) -> Result<()> {
         self.rows.flush()
+    }
+
+    /// Nobody watches what is nobody's.
+    fn ingest(&self, dir: &Path, timestamp: Timestamp, rows: &mut dyn RisingRows) -> Result<()> {
+        self.rows.ingest(dir, timestamp, rows)
     }
 
     fn clear(&self, ranges: &[KeyRange]) -> Result<()> {

@@ -116,7 +116,7 @@ impl Store {
             (
                 directory.path().to_path_buf(),
                 directory.window_bytes,
-                Staging(directory.staging()),
+                directory.staging(),
             )
         };
         check_target(path, &home, "the data directory")?;
@@ -207,20 +207,6 @@ fn restore_through(files: &Arc<dyn Files>, from: &Path, to: &Path, listener: Lis
     Log::create(files.clone(), &directory::log_in(to), log_options, applied.index.next())?;
     directory::write_format(&**files, to, manifest.store_format, manifest.window_bytes)?;
     Ok(manifest.report())
-}
-
-/// Removes a checkpoint once it was copied.
-struct Staging(PathBuf);
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        match OsFiles.remove_dir_all(&self.0) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, folder = %self.0.display(), "the checkpoint of a backup could not be removed");
-            }
-            _ => {}
-        }
-    }
 }
 
 fn wrong(message: String) -> Error {

@@ -1,6 +1,7 @@
 //! What the system's functions answer.
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::objects::is_temporary;
 use aion_security::RoleId;
 
 pub use super::numbers::{currval, lastval, nextval, sequence_last_value, serial_sequence, setval};
@@ -37,7 +38,7 @@ pub fn current_schema(facts: &Facts, _: &[Cell]) -> Result<Cell> {
 
 pub fn current_schemas(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let has_implicit = arguments.first() == Some(&Cell::Bool(true));
-    let is_there = |schema: &&String| facts.catalog.has_schema(schema);
+    let is_there = |schema: &&String| facts.catalog.has_schema(schema) && (has_implicit || !is_temporary(schema));
     let mut schemas: Vec<String> = facts.search_path.iter().filter(is_there).cloned().collect();
     if has_implicit && !schemas.iter().any(|schema| schema == "pg_catalog") {
         schemas.insert(0, "pg_catalog".to_owned());
@@ -160,8 +161,20 @@ pub fn nothing(_: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::Null)
 }
 
-pub fn no_oid(_: &Facts, _: &[Cell]) -> Result<Cell> {
-    Ok(Cell::Int(0))
+pub fn my_temporary_schema(facts: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Int(
+        facts.temporary_schema().map_or(0, |own| oids::schema(own).into()),
+    ))
+}
+
+pub fn is_other_temporary_schema(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let own = facts.temporary_schema();
+    let mut others = facts
+        .catalog
+        .schemas()
+        .filter(|schema| is_temporary(schema) && Some(*schema) != own);
+    let is_other = others.any(|schema| arguments.first() == Some(&Cell::Int(oids::schema(schema).into())));
+    Ok(Cell::Bool(is_other))
 }
 
 pub fn encoding(_: &Facts, arguments: &[Cell]) -> Result<Cell> {

@@ -1,15 +1,13 @@
 //! Cleared ranges stay cleared, for everybody but snapshots of before.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aion_base::files::{Files, Open, OsFiles, PowerCutFiles, read_all};
+use aion_base::files::PowerCutFiles;
 use aion_base::id::TableId;
 use aion_base::range::KeyRange;
 
-use super::super::tests::{begin, commit, content, open, reason, small};
+use super::super::tests::{begin, commit, content, image, open, reason, small};
 use crate::commit::Change;
 use crate::rows::{Direction, Rows, Snapshot};
 use crate::store::{Store, StoreOptions};
@@ -36,38 +34,6 @@ fn count(snapshot: &dyn Snapshot, table: u32) -> usize {
         count += 1;
     }
     count
-}
-
-const PARTS: [&str; 3] = ["", "data", "log"];
-
-fn names(dir: &Path) -> Vec<Vec<String>> {
-    PARTS.map(|part| OsFiles.list(&dir.join(part)).expect("names")).to_vec()
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for (part, names) in PARTS.iter().zip(names(from)) {
-        OsFiles.create_dir_all(&to.join(part))?;
-        for name in names {
-            let bytes = read_all(&*OsFiles.open(&from.join(part).join(&name), Open::ReadOnly)?)?;
-            OsFiles
-                .open(&to.join(part).join(&name), Open::New)?
-                .write_at(&bytes, 0)?;
-        }
-    }
-    Ok(())
-}
-
-/// What a kill at this moment leaves to the next process; of files that forget what was not synced, what a power cut leaves. A kill is one
-/// moment, and RocksDB removes files in the background: a copy counts if no name came or went meanwhile.
-fn image(from: &Path, to: &Path) {
-    loop {
-        let before = names(from);
-        match copy(from, to) {
-            Ok(()) if names(from) == before => return,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
-            _ => OsFiles.remove_dir_all(to).expect("removed"),
-        }
-    }
 }
 
 fn large_window() -> StoreOptions {

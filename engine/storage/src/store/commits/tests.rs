@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commit::Change;
-use crate::rows::{Applied, Batch, Note};
+use crate::rows::{Applied, Batch, Note, RisingRows};
 use aion_base::range::KeyRange;
 
 /// Rows whose disk is full.
@@ -28,6 +28,10 @@ impl Rows for FullRows {
 
     fn flush(&self) -> Result<()> {
         self.0.flush()
+    }
+
+    fn ingest(&self, dir: &Path, timestamp: Timestamp, rows: &mut dyn RisingRows) -> Result<()> {
+        self.0.ingest(dir, timestamp, rows)
     }
 
     fn clear(&self, ranges: &[KeyRange]) -> Result<()> {
