@@ -14,11 +14,11 @@
 use aion_base::Result;
 use aion_catalog::descriptor::Identity;
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use crate::dialect::Postgres;
 use crate::parse;
 use crate::utility::{Options, SequenceOption, option, word};
 
@@ -270,7 +270,7 @@ fn mark_columns(tokens: &Tokens<'_>, at: usize, copied: usize, name: &str, carri
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<IdentityChange, ParserError> {
-    let mut parser = Parser::new(&PostgreSqlDialect {})
+    let mut parser = Parser::new(&Postgres)
         .with_recursion_limit(parse::NESTING_MAX)
         .with_tokens_with_locations(tokens);
     let change = change(&mut parser)?;

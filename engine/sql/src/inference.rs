@@ -5,11 +5,11 @@
 
 use aion_base::Result;
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use crate::dialect::Postgres;
 use crate::parse;
 
 /// What the column's name begins with that carries it.
@@ -99,7 +99,7 @@ pub fn carried(columns: &[ast::Ident]) -> Result<Option<Inference>> {
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Inference, ParserError> {
-    let mut parser = Parser::new(&PostgreSqlDialect {})
+    let mut parser = Parser::new(&Postgres)
         .with_recursion_limit(parse::NESTING_MAX)
         .with_tokens_with_locations(tokens);
     parser.expect_token(&Token::LParen)?;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
+use crate::dialect::Postgres;
 use crate::dml::{carry_merge, mentions_merge};
 use crate::{alter_system, alter_words, covering, generated, graph, inference, utility};
 
@@ -201,7 +201,7 @@ fn mark_lists(tokens: &mut Vec<TokenWithSpan>) {
 /// sqlparser takes what follows `COPY ... FROM STDIN;` for the data, which in the protocol comes by itself: then each
 /// statement is parsed alone.
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Vec<ast::Statement>, ParserError> {
-    let parser = || Parser::new(&PostgreSqlDialect {}).with_recursion_limit(NESTING_MAX);
+    let parser = || Parser::new(&Postgres).with_recursion_limit(NESTING_MAX);
     let is_stdin = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::STDIN);
     if !tokens.iter().any(is_stdin) {
         return parser().with_tokens_with_locations(tokens).parse_statements();
@@ -222,7 +222,7 @@ fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Vec<ast::Statement>, Parse
 /// # Errors
 /// 42601, with the place where `part` is all of `text`.
 pub fn tokens(part: &str, text: &str) -> Result<Vec<TokenWithSpan>> {
-    Tokenizer::new(&PostgreSqlDialect {}, part)
+    Tokenizer::new(&Postgres, part)
         .tokenize_with_location()
         .map_err(|error| syntax_error(error.into(), text))
 }
@@ -282,7 +282,7 @@ fn written_out(number: &str) -> Option<String> {
 /// # Errors
 /// 42601 with the place in `text`.
 pub fn parse_expression(text: &str) -> Result<ast::Expr> {
-    Parser::new(&PostgreSqlDialect {})
+    Parser::new(&Postgres)
         .with_recursion_limit(NESTING_MAX)
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr())

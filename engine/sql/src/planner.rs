@@ -41,7 +41,7 @@ use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
-use crate::{graph, parse, views};
+use crate::{graph, parse, set_operations, views};
 
 /// What a statement's names mean.
 pub struct Names<'a> {
@@ -407,6 +407,7 @@ impl<'a> Names<'a> {
     pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
+        set_operations::count_rows(&mut statement);
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
         let planner = SqlToRel::new_with_options(&self, self.parser_options());

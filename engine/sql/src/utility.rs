@@ -9,11 +9,11 @@
 use aion_base::Result;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use crate::dialect::Postgres;
 use crate::planner::sql_type;
 use crate::{graph, parse};
 pub use create_as::CreateAs;
@@ -325,7 +325,7 @@ fn has_owner(statement: &[TokenWithSpan]) -> bool {
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Utility, ParserError> {
-    let mut parser = Parser::new(&PostgreSqlDialect {})
+    let mut parser = Parser::new(&Postgres)
         .with_recursion_limit(parse::NESTING_MAX)
         .with_tokens_with_locations(tokens);
     let utility = statement(&mut parser)?;

@@ -38,7 +38,15 @@ pub fn expand_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
     )
 }
 
-fn expanded(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+fn expanded(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    if let Expr::WindowFunction(window) = &mut expr
+        && let [Expr::ScalarFunction(call)] = &window.params.partition_by[..]
+        && call.name() == WHOLE_ROW
+    {
+        // A row as a whole is none that rows can be sorted by; its columns are, behind the name of each.
+        window.params.partition_by = call.args.iter().skip(1).step_by(2).cloned().collect();
+        return Transformed::yes(expr);
+    }
     let Expr::ScalarFunction(call) = &expr else {
         return Transformed::no(expr);
     };

@@ -4,15 +4,15 @@
 
 use aion_base::{Error, Result, SqlState};
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::{is_word, tokens_of};
+use crate::dialect::Postgres;
 use crate::dml::at;
 use crate::parse::{self, NESTING_MAX};
 
-const DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+const DIALECT: Postgres = Postgres;
 
 pub(super) struct Cursor<'a> {
     parser: Parser<'a>,

@@ -61,6 +61,9 @@ impl Default for LogOptions {
     }
 }
 
+/// Bytes of zeros that are written at once into a new segment.
+const ZEROS_AT_ONCE: usize = 4 << 10;
+
 /// Kept free at the end of each segment: without a mark, damage to its last entry would pass for a torn write.
 const MARK_BYTES: u64 = frame::frame_size(0) as u64;
 
@@ -436,7 +439,8 @@ impl Log {
 
     fn create_zeroed(&self, path: &Path, size: u64) -> std::io::Result<Box<dyn File>> {
         let file = self.files.open(path, Open::New)?;
-        let zeros = vec![0; 1 << 20];
+        // A file system keeps what is written at once in memory as one piece, and goes through all of it for each small write that falls into it.
+        let zeros = vec![0; ZEROS_AT_ONCE];
         let mut offset = 0;
         while offset < size {
             let part = (size - offset).min(zeros.len() as u64);

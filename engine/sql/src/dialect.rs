@@ -1,0 +1,123 @@
+//! What sqlparser reads: PostgreSQL as it knows it, but for where it reads something else than PostgreSQL does.
+//!
+//! `a IS DISTINCT FROM b AND c` is `(a IS DISTINCT FROM b) AND c`; sqlparser takes all that follows for the right side.
+//!
+//! Everything else is what [`PostgreSqlDialect`] says, method by method: one that a later version of it adds has to be added here.
+
+use std::any::TypeId;
+
+use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+const KNOWN: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// See the module's header.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Postgres;
+
+macro_rules! as_known {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self $(, $argument: $kind)*) -> $answer {
+            KNOWN.$name($($argument),*)
+        })*
+    };
+}
+
+impl Dialect for Postgres {
+    fn dialect(&self) -> TypeId {
+        KNOWN.dialect()
+    }
+
+    as_known! {
+        identifier_quote_style(identifier: &str) -> Option<char>;
+        is_delimited_identifier_start(ch: char) -> bool;
+        is_identifier_start(ch: char) -> bool;
+        is_identifier_part(ch: char) -> bool;
+        supports_unicode_string_literal() -> bool;
+        is_reserved_for_identifier(keyword: Keyword) -> bool;
+        is_custom_operator_part(ch: char) -> bool;
+        get_next_precedence(parser: &Parser<'_>) -> Option<Result<u8, ParserError>>;
+        supports_filter_during_aggregation() -> bool;
+        supports_group_by_expr() -> bool;
+        prec_value(precedence: Precedence) -> u8;
+        allow_extract_custom() -> bool;
+        allow_extract_single_quotes() -> bool;
+        supports_create_index_with_clause() -> bool;
+        supports_explain_with_utility_options() -> bool;
+        supports_listen_notify() -> bool;
+        supports_factorial_operator() -> bool;
+        supports_bitwise_shift_operators() -> bool;
+        supports_comment_on() -> bool;
+        supports_load_extension() -> bool;
+        supports_named_fn_args_with_colon_operator() -> bool;
+        supports_named_fn_args_with_expr_name() -> bool;
+        supports_empty_projections() -> bool;
+        supports_nested_comments() -> bool;
+        supports_string_escape_constant() -> bool;
+        supports_numeric_literal_underscores() -> bool;
+        supports_array_typedef_with_brackets() -> bool;
+        supports_geometric_types() -> bool;
+        supports_set_names() -> bool;
+        supports_alter_column_type_using() -> bool;
+        supports_notnull_operator() -> bool;
+        supports_interval_options() -> bool;
+        supports_insert_table_alias() -> bool;
+        supports_create_table_like_parenthesized() -> bool;
+        supports_select_wildcard_with_alias() -> bool;
+        supports_comma_separated_trim() -> bool;
+        supports_xml_expressions() -> bool;
+        supports_comment_optimizer_hint() -> bool;
+    }
+
+    fn parse_infix(&self, parser: &mut Parser<'_>, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let is_distinct = parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]);
+        if !is_distinct && !parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
+            return KNOWN.parse_infix(parser, expr, precedence);
+        }
+        let left = Box::new(expr.clone());
+        let right = parser.parse_subexpr(KNOWN.prec_value(Precedence::Is));
+        Some(right.map(|right| match is_distinct {
+            true => Expr::IsDistinctFrom(left, Box::new(right)),
+            false => Expr::IsNotDistinctFrom(left, Box::new(right)),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let mut parser = Parser::new(&Postgres).try_with_sql(text).expect("tokens");
+        fn parenthesized(expr: &Expr) -> String {
+            match expr {
+                Expr::IsDistinctFrom(left, right) => format!("[{left} <> {right}]"),
+                Expr::IsNotDistinctFrom(left, right) => format!("[{left} == {right}]"),
+                Expr::BinaryOp { left, op, right } => {
+                    format!("({} {op} {})", parenthesized(left), parenthesized(right))
+                }
+                Expr::UnaryOp { op, expr } => format!("({op} {})", parenthesized(expr)),
+                Expr::Nested(expr) => parenthesized(expr),
+                other => other.to_string(),
+            }
+        }
+        parenthesized(&parser.parse_expr().expect("an expression"))
+    }
+
+    /// `NOT a IS DISTINCT FROM b AND c` was `NOT (a IS DISTINCT FROM (b AND c))`.
+    #[test]
+    fn is_distinct_from_ends_where_it_does_in_postgresql() {
+        for (text, read) in [
+            ("a IS DISTINCT FROM b AND c", "([a <> b] AND c)"),
+            ("x AND a IS NOT DISTINCT FROM b OR c", "((x AND [a == b]) OR c)"),
+            ("NOT a IS DISTINCT FROM b AND c", "((NOT [a <> b]) AND c)"),
+            ("a IS DISTINCT FROM b + 1 = c", "[a <> b + 1 = c]"),
+            ("a IS DISTINCT FROM (b AND c)", "[a <> (b AND c)]"),
+            ("a IS NULL AND b IS NOT NULL", "(a IS NULL AND b IS NOT NULL)"),
+        ] {
+            assert_eq!(shown(text), read, "{text}");
+        }
+    }
+}
