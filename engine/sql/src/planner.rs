@@ -428,6 +428,7 @@ impl<'a> Names<'a> {
             .and_then(functions::flatten)
             .and_then(functions::expand_rows)
             .and_then(functions::settle_branches)
+            .and_then(functions::settle_aggregates)
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)
@@ -674,6 +675,9 @@ fn settle_casts(node: &mut impl ast::VisitMut, types: &mut Vec<Option<FieldRef>>
 }
 
 fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
+    if let Some(settled) = functions::settle_interval(expr)? {
+        *expr = settled;
+    }
     let (inner, target) = match expr {
         ast::Expr::Cast {
             kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,

@@ -141,6 +141,7 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::Date => matches!(found, D::Date32 | D::Date64),
         SqlType::Timestamp => matches!(found, D::Timestamp(_, None) | D::Date32 | D::Date64),
         SqlType::TimestampTz => matches!(found, D::Timestamp(_, _)),
+        SqlType::Interval => matches!(found, D::Interval(_)),
         SqlType::Uuid => matches!(found, D::FixedSizeBinary(16)),
         SqlType::Vector(dimensions) => match found {
             D::FixedSizeList(field, length) => {

@@ -100,7 +100,7 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else {
         return Ok(as_moment(literal, other, schema));
     };
-    // What has no type here, an outer column or an interval, is left to DataFusion.
+    // What has no type here, an outer column for instance, is left to DataFusion.
     let Ok((_, field)) = other.to_field(schema) else {
         return Ok(None);
     };
@@ -272,6 +272,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
             | SqlType::Date
             | SqlType::Timestamp
             | SqlType::TimestampTz
+            | SqlType::Interval
             // Arrow's takes no negative exponents, and counts digits behind the scale as an overflow.
             | SqlType::Numeric { .. }
     );
