@@ -250,6 +250,40 @@ pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
     Ok(Arc::new(texts.finish()))
 }
 
+/// Intervals as their texts.
+///
+/// # Errors
+/// Internal, for what holds none.
+pub fn interval_texts(intervals: &ArrayRef) -> Result<ArrayRef> {
+    let intervals = canonical(intervals, SqlType::Interval)?;
+    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
+    let mut texts = StringBuilder::new();
+    let mut text = String::new();
+    for interval in intervals {
+        match interval {
+            None => texts.append_null(),
+            Some(interval) => {
+                text.clear();
+                text::write_interval(interval_of(interval), &mut text);
+                texts.append_value(&text);
+            }
+        }
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+/// Texts as the intervals that they are.
+///
+/// # Errors
+/// 22007 and its like, for a text that is none.
+pub fn intervals_of_texts(texts: &dyn Array) -> Result<ArrayRef> {
+    let texts = datafusion::arrow::compute::cast(texts, &DataType::Utf8)
+        .map_err(|error| Error::internal(format!("texts came as {}: {error}", texts.data_type())))?;
+    let read = |text: &str| arrow_interval(text::parse_interval(text)?);
+    let intervals = texts.as_string::<i32>().iter().map(|text| text.map(read).transpose());
+    Ok(Arc::new(intervals.collect::<Result<IntervalMonthDayNanoArray>>()?))
+}
+
 /// Texts as the documents that they are.
 ///
 /// # Errors

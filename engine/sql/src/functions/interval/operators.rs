@@ -36,6 +36,8 @@ enum Operand {
     Local,
     Moment,
     Number,
+    /// A time of day, which DataFusion reckons with.
+    OfDay,
     /// A literal, a parameter or NULL: it takes a type.
     Open,
     Other,
@@ -51,6 +53,7 @@ impl Operand {
             Ok(DataType::Date32) => Self::Date,
             Ok(DataType::Timestamp(_, None)) => Self::Local,
             Ok(DataType::Timestamp(_, Some(_))) => Self::Moment,
+            Ok(DataType::Time32(_) | DataType::Time64(_)) => Self::OfDay,
             Ok(data_type) if data_type.is_numeric() => Self::Number,
             _ => Self::Other,
         }
@@ -147,7 +150,7 @@ fn plan(expr: RawBinaryExpr, left: Operand, right: Operand, schema: &DFSchema) -
         | (B::Minus, O::Moment, O::Date | O::Local | O::Open) => {
             planned(Way::Between, vec![moment(one, left)?, moment(other, right)?])
         }
-        _ if left == O::Interval || right == O::Interval => {
+        _ if (left == O::Interval || right == O::Interval) && left != O::OfDay && right != O::OfDay => {
             let expr = RawBinaryExpr {
                 op,
                 left: one,
