@@ -573,8 +573,18 @@ impl ContextProvider for Names<'_> {
         let schema = DFSchema::empty();
         let args: Vec<Expr> = args
             .into_iter()
-            .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .map(|arg| functions::read_literals(arg, self.options()))
+            .map(|arg| {
+                simplifier
+                    .coerce(arg?, &schema)
+                    .and_then(|arg| simplifier.simplify(arg))
+            })
             .collect::<Result<_, _>>()?;
+        if name == "generate_series"
+            && let Some(series) = functions::series(&args).map_err(wrap)?
+        {
+            return Ok(provider_as_source(series));
+        }
         let table = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         Ok(provider_as_source(table))
     }

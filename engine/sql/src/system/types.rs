@@ -173,7 +173,7 @@ fn rows(_: &Facts) -> Result<Vec<Row>> {
             false => format!("{}recv", found.name),
         };
         let send = receive.strip_suffix("recv").unwrap_or_default().to_owned() + "send";
-        let is_preferred = matches!(found.oid, 16 | 25 | 701 | 1184 | 26);
+        let is_preferred = matches!(found.oid, 16 | 25 | 701 | 1184 | 1186 | 26);
         let schema = if found.oid == VECTOR_OID || found.oid == VECTOR_OID + 1 {
             oids::PUBLIC
         } else {

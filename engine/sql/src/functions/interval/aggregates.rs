@@ -2,6 +2,7 @@
 //!
 //! DataFusion adds fields without looking for overflows, compares them one by one, and has no average of intervals. So `avg` is replaced by
 //! one that takes them, and [`settle_aggregates`] puts ours in the place of DataFusion's once a query is planned. They have the names of those.
+//! What a window is sorted by becomes a length: DataFusion has no frames over rows that are sorted by intervals.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use datafusion::logical_expr::{
     WindowFunctionDefinition,
 };
 
-use super::compute::{INTERVAL, Intervals, is_interval};
+use super::compute::{INTERVAL, Intervals, Way, is_interval};
 use crate::cells::arrow_interval;
 use crate::error::wrap;
 use crate::functions::retyped::retyped;
@@ -75,23 +76,36 @@ pub fn settle_aggregates(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn settled(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let mut is_keyed = false;
+    if let Expr::WindowFunction(call) = &mut expr {
+        for sort in &mut call.params.order_by {
+            if sort
+                .expr
+                .get_type(schema)
+                .is_ok_and(|data_type| is_interval(&data_type))
+            {
+                sort.expr = Way::Length.call(vec![std::mem::take(&mut sort.expr)]);
+                is_keyed = true;
+            }
+        }
+    }
     let (func, args, is_distinct) = match &mut expr {
         Expr::AggregateFunction(call) => (&mut call.func, &call.params.args, call.params.distinct),
         Expr::WindowFunction(call) => match &mut call.fun {
             WindowFunctionDefinition::AggregateUDF(func) => (func, &call.params.args, call.params.distinct),
-            WindowFunctionDefinition::WindowUDF(_) => return Ok(Transformed::no(expr)),
+            WindowFunctionDefinition::WindowUDF(_) => return Ok(Transformed::new_transformed(expr, is_keyed)),
         },
         _ => return Ok(Transformed::no(expr)),
     };
     let (Some(of), [arg]) = (Of::named(func.name()), args.as_slice()) else {
-        return Ok(Transformed::no(expr));
+        return Ok(Transformed::new_transformed(expr, is_keyed));
     };
     if !arg.get_type(schema).is_ok_and(|data_type| is_interval(&data_type)) {
         let is_changed = of == Of::Average;
         if is_changed {
             *func = avg_udaf();
         }
-        return Ok(Transformed::new_transformed(expr, is_changed));
+        return Ok(Transformed::new_transformed(expr, is_changed || is_keyed));
     }
     if is_distinct && matches!(of, Of::Sum | Of::Average) {
         let message = format!("{}(DISTINCT ...) of intervals", of.name());

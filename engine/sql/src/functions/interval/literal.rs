@@ -228,6 +228,11 @@ fn made(function: &ast::Function, args: &[ast::FunctionArg]) -> Result<Option<as
                 name,
                 arg: ast::FunctionArgExpr::Expr(expr),
                 ..
+            }
+            | ast::FunctionArg::ExprNamed {
+                name: ast::Expr::Identifier(name),
+                arg: ast::FunctionArgExpr::Expr(expr),
+                ..
             } => {
                 let name = crate::dml::normalize(name);
                 let at = PARTS.iter().position(|part| *part == name);

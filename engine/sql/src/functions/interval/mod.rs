@@ -7,22 +7,26 @@
 //! 1. [`literal`] writes literals so that DataFusion reads what PostgreSQL would, and arguments that it has no form for.
 //! 2. [`operators`] makes calls of operators, when an expression is planned; [`compute`] are the functions, row by row.
 //! 3. [`fields`] is `date_part`, `extract` and `date_trunc`.
-//! 4. [`aggregates`] puts sums, averages and extremes of our own in the place of DataFusion's.
-//! 5. Comparing, sorting, grouping and joining by lengths is in `json::order`, which does the same for documents.
+//! 4. [`chosen`] is `greatest`, `least` and `nullif`, [`series`] is `generate_series` of times.
+//! 5. [`aggregates`] puts sums, averages and extremes of our own in the place of DataFusion's.
+//! 6. Comparing, sorting, grouping and joining by lengths is in `json::order`, which does the same for documents.
 //!
 //! **Left out.** `to_char` of intervals, `interval(p)` and `interval year to month` as types, `sum` and `avg` of DISTINCT
 //! intervals.
 
 mod aggregates;
+mod chosen;
 mod compute;
 mod fields;
 mod literal;
 mod operators;
+mod series;
 
 pub use aggregates::{avg, settle_aggregates};
 pub use compute::{INTERVAL, Way, is_interval, is_made};
 pub use literal::{settle, written_interval};
 pub use operators::IntervalOperators;
+pub use series::series;
 
 use std::sync::Arc;
 
@@ -35,5 +39,6 @@ pub const LENGTH_FUNCTION: &str = "interval_length";
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = compute::functions();
     all.extend(fields::functions());
+    all.extend(chosen::functions());
     all
 }

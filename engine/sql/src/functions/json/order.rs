@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use aion_base::Error;
 use aion_catalog::json::JsonbRef;
 use datafusion::arrow::array::{Array, AsArray, BinaryBuilder};
 use datafusion::arrow::datatypes::{DataType, Fields};
@@ -31,6 +32,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::super::interval::{self, Way};
 use super::check::concerns;
+use crate::error::wrap;
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -109,6 +111,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let data = if transformed { data.recompute_schema()? } else { data };
     Ok(match data {
         LogicalPlan::Sort(mut sort) => {
+            sort.expr.iter().try_for_each(|sort| check_inner(&sort.expr, &schema))?;
             let is_keyed = keyed_sorts(&mut sort.expr, &schema);
             Transformed::new_transformed(LogicalPlan::Sort(sort), transformed || is_keyed)
         }
@@ -147,6 +150,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         LogicalPlan::Aggregate(aggregate) => {
             let groups = grouping_set_to_exprlist(&aggregate.group_expr)?;
+            groups.iter().try_for_each(|expr| check_inner(expr, &schema))?;
             match groups.iter().any(|expr| is_keyed_expr(expr, &schema)) {
                 true => Transformed::yes(grouped(aggregate, &schema)?),
                 false => Transformed::new_transformed(LogicalPlan::Aggregate(aggregate), transformed),
@@ -245,6 +249,29 @@ fn key_in_place(expr: &mut Expr, schema: &DFSchema) -> bool {
     is_keyed
 }
 
+/// Refuses arrays and records with intervals where they are compared: DataFusion would compare the fields of these.
+///
+/// # Errors
+/// 0A000.
+fn check_inner(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    fn has_inner(data_type: &DataType) -> bool {
+        let holds = |data_type: &DataType| interval::is_interval(data_type) || has_inner(data_type);
+        match data_type {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                holds(item.data_type())
+            }
+            DataType::Struct(fields) => fields.iter().any(|field| holds(field.data_type())),
+            _ => false,
+        }
+    }
+    match expr.get_type(schema).is_ok_and(|data_type| has_inner(&data_type)) {
+        true => Err(wrap(Error::unsupported(
+            "arrays and records of intervals are not compared",
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// The key of a value that has one.
 fn key_of(expr: Expr, schema: &DFSchema) -> Expr {
     match expr.get_type(schema) {
@@ -264,6 +291,14 @@ fn keyed_sorts(sorts: &mut [SortExpr], schema: &DFSchema) -> bool {
 /// An expression that compares documents as one that compares their keys.
 fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     use Operator as O;
+    match &expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if op.supports_propagation() => {
+            check_inner(left, schema)?;
+        }
+        Expr::InList(list) => check_inner(&list.expr, schema)?,
+        Expr::InSubquery(subquery) => check_inner(&subquery.expr, schema)?,
+        _ => {}
+    }
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr {
             mut left,
