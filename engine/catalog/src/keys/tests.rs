@@ -89,7 +89,7 @@ fn an_interval_is_in_a_key_by_its_length() {
     keys.index_entry(&index, &layout, &row, None, &key, &mut entry)
         .expect("short");
     let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    assert_eq!(hex(&entry.key[6..]), "018000000000000000000002333e6240030180000005");
+    assert_eq!(hex(&entry.key[6..]), "01800000000000000000000233438e80030180000005");
     assert_eq!(hex(&entry.value), "0101000000feffffff0300000000000000");
 }
 

@@ -202,7 +202,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ),
         (
             "interval",
-            ["0", "1 day", "24 hours", "1 mon -31 days"]
+            ["0", "1 day", "25 hours", "1 mon -31 days"]
                 .map(|text| Value::text_in(&SqlType::Interval, text).expect("an interval"))
                 .to_vec(),
         ),

@@ -359,7 +359,13 @@ fn check_interval(inner: &Expr, field: &Field, schema: &DFSchema) -> Result<()> 
     };
     let to = field.data_type();
     let is_open = |data_type: &DataType| data_type.is_null() || is_text(data_type) || interval::is_interval(data_type);
-    let is_time = |data_type: &DataType| matches!(data_type, DataType::Time32(_) | DataType::Time64(_));
+    // Of days that are added to a date DataFusion makes an interval by way of a duration.
+    let is_time = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_)
+        )
+    };
     let has_interval = interval::is_interval(&from) || interval::is_interval(to);
     if !has_interval || is_time(&from) || is_time(to) || (is_open(&from) && is_open(to)) {
         return Ok(());

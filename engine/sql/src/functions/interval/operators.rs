@@ -12,7 +12,7 @@
 
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF, cast};
@@ -77,7 +77,7 @@ impl ExprPlanner for IntervalOperators {
             let is_refused =
                 |one, other| one == Operand::Interval && !matches!(other, Operand::Interval | Operand::Open);
             return match is_refused(left, right) || is_refused(right, left) {
-                true => Err(refused(&expr, schema)),
+                true => refused(expr, schema),
                 false => Ok(PlannerResult::Original(expr)),
             };
         }
@@ -156,7 +156,7 @@ fn plan(expr: RawBinaryExpr, left: Operand, right: Operand, schema: &DFSchema) -
                 left: one,
                 right: other,
             };
-            Err(refused(&expr, schema))
+            refused(expr, schema)
         }
         _ => Ok(PlannerResult::Original(RawBinaryExpr {
             op,
@@ -201,11 +201,20 @@ fn number(expr: Expr, operand: Operand) -> Result<Expr> {
     }
 }
 
-fn refused(expr: &RawBinaryExpr, schema: &DFSchema) -> datafusion::common::DataFusionError {
+/// 42883 for an operator that there is not; what has no type yet is left as it is.
+fn refused(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    match (expr.left.get_type(schema), expr.right.get_type(schema)) {
+        // A column that is to be found elsewhere.
+        (Err(error @ DataFusionError::SchemaError(..)), _) | (_, Err(error @ DataFusionError::SchemaError(..))) => {
+            return Err(error);
+        }
+        (Err(_), _) | (_, Err(_)) => return Ok(PlannerResult::Original(expr)),
+        (Ok(_), Ok(_)) => {}
+    }
     let (left, right) = (Side::of(&expr.left, schema), Side::of(&expr.right, schema));
     let op = match expr.op {
         BinaryOperator::NotEq => "<>".to_owned(),
         ref op => op.to_string(),
     };
-    no_operator(&op, &left, &right)
+    Err(no_operator(&op, &left, &right))
 }
