@@ -14,11 +14,13 @@
 //! | date | date |
 //! | timestamp | naive datetime, date |
 //! | timestamp with time zone | aware datetime |
+//! | interval | timedelta, or its text |
 //! | uuid | UUID, or its text |
 //! | json | dict, list and what else `json.dumps` takes; a str is JSON already |
 //! | vector | a sequence of numbers, also array('f') and numpy's; or its text |
 
 use aion_base::{Error, SqlState};
+use aion_catalog::interval::Interval;
 use aion_catalog::{SqlType, Value};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -85,6 +87,7 @@ pub fn value(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
         SqlType::Bytea => bytes(given, sql_type),
         SqlType::Date => date(given, sql_type),
         SqlType::Timestamp | SqlType::TimestampTz => timestamp(given, sql_type),
+        SqlType::Interval => interval(given, sql_type),
         SqlType::Uuid => uuid(given, sql_type),
         SqlType::Json | SqlType::Jsonb => json(given, sql_type),
         SqlType::Vector(_) => vector(given, sql_type),
@@ -235,6 +238,23 @@ fn timestamp(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
     Ok(Value::Timestamp(
         (days * SECONDS_PER_DAY + seconds) * MICROS_PER_SECOND + micros,
     ))
+}
+
+fn interval(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
+    let py = given.py();
+    if let Ok(text) = given.cast::<PyString>() {
+        return Ok(Value::text_in(sql_type, &text.to_cow()?)?);
+    }
+    if !given.is_instance(kinds(py)?.timedelta.bind(py))? {
+        return Err(mismatch(given, sql_type, None));
+    }
+    let seconds: i64 = given.getattr("seconds")?.extract()?;
+    let micros: i64 = given.getattr("microseconds")?.extract()?;
+    Ok(Value::Interval(Interval {
+        months: 0,
+        days: given.getattr("days")?.extract()?,
+        micros: seconds * MICROS_PER_SECOND + micros,
+    }))
 }
 
 fn uuid(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {

@@ -92,6 +92,17 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
         Cells::TimestampTz(array, _) => {
             moment(py, kinds(py)?, true, array.value(row)).map_err(|error| too_late(py, error, cells, row))
         }
+        Cells::Interval(array) => {
+            let given = array.value(row);
+            // As psycopg: a timedelta has no months, and a year has 365 days there.
+            let (years, months) = (i64::from(given.months / 12), i64::from(given.months % 12));
+            let days = years * 365 + months * 30 + i64::from(given.days);
+            let made = kinds(py)?
+                .timedelta
+                .bind(py)
+                .call1((days, 0, given.nanoseconds / 1_000));
+            made.map_err(|error| too_late(py, error, cells, row))
+        }
         Cells::FixedVector(..) | Cells::Vector(..) => Ok(PyList::new(py, cells.elements(row))?.into_any()),
     }
 }

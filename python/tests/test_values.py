@@ -27,6 +27,7 @@ ROUND = [
     ("date", [datetime.date(1, 1, 1), datetime.date(2026, 2, 28), datetime.date(9999, 12, 31)]),
     ("timestamp", [datetime.datetime(1, 1, 1), datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)]),
     ("timestamptz", [datetime.datetime(2026, 3, 29, 1, 30, 0, 1, tzinfo=UTC)]),
+    ("interval", [datetime.timedelta(0), datetime.timedelta(days=-1, microseconds=1), datetime.timedelta(hours=25)]),
     ("uuid", [uuid.UUID("12345678-1234-5678-1234-567812345678")]),
     ("json", [{"a": [1, 2.5, None, {"b": "ä"}]}, [1, "two"], 5, True]),
     ("jsonb", [{"a": [1, 2.5, None, {"b": "ä"}]}, [1, "two"], 5, True]),
@@ -78,6 +79,7 @@ def test_what_else_is_taken(con):
     assert one("vector(2)", "[1,2]") == [1.0, 2.0]
     assert one("json", '{"a":  1}') == {"a": 1}
     assert one("jsonb", '{"a":  1}') == {"a": 1}
+    assert one("interval", "1 mon -1 day 01:00") == datetime.timedelta(days=29, hours=1)
     assert one("uuid", "12345678-1234-5678-1234-567812345678") == uuid.UUID("12345678-1234-5678-1234-567812345678")
 
 
@@ -118,6 +120,8 @@ REFUSED = [
     ("timestamp", datetime.datetime(2026, 1, 1, tzinfo=UTC), "42804"),
     ("timestamptz", datetime.datetime(2026, 1, 1), "42804"),
     ("timestamptz", datetime.date(2026, 1, 1), "42804"),
+    ("interval", 5, "42804"),
+    ("interval", "one", "22007"),
     ("uuid", "not one", "22P02"),
     ("uuid", 5, "42804"),
     ("json", "{", "22P02"),

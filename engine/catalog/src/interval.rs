@@ -21,6 +21,7 @@ pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 pub(crate) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
 pub(crate) const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
+const NANOS_PER_MICRO: i64 = 1_000;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// What `extract` takes of dates, and not of intervals.
 const UNITS_OF_DATES: [&str; 8] = [
@@ -86,6 +87,91 @@ impl Interval {
             days: 0,
             micros,
         }
+    }
+
+    /// Itself, if Arrow's nanoseconds hold its time.
+    ///
+    /// # Errors
+    /// 22008 for a time of 292 years and more.
+    pub fn in_nanos_range(self) -> Result<Self> {
+        self.nanos().map(|_| self)
+    }
+
+    /// Its time in nanoseconds.
+    ///
+    /// # Errors
+    /// 22008 for a time of 292 years and more.
+    pub fn nanos(self) -> Result<i64> {
+        self.micros.checked_mul(NANOS_PER_MICRO).ok_or_else(out_of_range)
+    }
+
+    /// Of a time in nanoseconds, which are rounded to microseconds.
+    pub const fn of_nanos(months: i32, days: i32, nanos: i64) -> Self {
+        let (micros, rest) = (nanos.div_euclid(NANOS_PER_MICRO), nanos.rem_euclid(NANOS_PER_MICRO));
+        Self {
+            months,
+            days,
+            micros: if rest >= NANOS_PER_MICRO / 2 {
+                micros + 1
+            } else {
+                micros
+            },
+        }
+    }
+
+    /// `make_interval` of years, months, weeks, days, hours, minutes, and of seconds, which are rounded to microseconds.
+    ///
+    /// # Errors
+    /// 22008 beyond the range of a field, and for seconds that are no number.
+    pub fn make(parts: [i64; 6], seconds: f64) -> Result<Self> {
+        let [years, months, weeks, days, hours, minutes] = parts;
+        let sum = |greater: i64, size: i64, smaller: i64| greater.checked_mul(size)?.checked_add(smaller);
+        let micros = (seconds * MICROS_PER_SECOND as f64).round_ties_even();
+        if !(-(2f64.powi(63)) <= micros && micros < 2f64.powi(63)) {
+            return Err(out_of_range());
+        }
+        let fields = || {
+            let time = sum(sum(hours, 60, minutes)?, MICROS_PER_MINUTE, micros as i64)?;
+            Some((sum(years, MONTHS_PER_YEAR.into(), months)?, sum(weeks, 7, days)?, time))
+        };
+        let (months, days, micros) = fields().ok_or_else(out_of_range)?;
+        Self::narrowed(months, days, micros)
+    }
+
+    /// The bytes of a stored row: months, days and microseconds, in little endian.
+    pub fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&self.months.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.days.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.micros.to_le_bytes());
+        bytes
+    }
+
+    /// What [`Interval::to_bytes`] made bytes of.
+    pub fn of_bytes(bytes: [u8; 16]) -> Self {
+        let whole = u128::from_le_bytes(bytes);
+        Self {
+            months: (whole as u32).cast_signed(),
+            days: ((whole >> 32) as u32).cast_signed(),
+            micros: ((whole >> 64) as u64).cast_signed(),
+        }
+    }
+
+    /// An interval of a [length](Interval::length), in the greatest fields that hold it.
+    ///
+    /// # Errors
+    /// 22008 for what is the length of none.
+    pub fn of_length(length: i128) -> Result<Self> {
+        let day = i128::from(MICROS_PER_DAY);
+        let month = day * i128::from(DAYS_PER_MONTH);
+        let clamp = |field: i128| field.clamp(i32::MIN.into(), i32::MAX.into());
+        let months = clamp(length / month);
+        let days = clamp((length - months * month) / day);
+        let micros = length - months * month - days * day;
+        let (Ok(months), Ok(days), Ok(micros)) = (months.try_into(), days.try_into(), micros.try_into()) else {
+            return Err(out_of_range());
+        };
+        Ok(Self { months, days, micros })
     }
 
     /// `self + other`, field by field.
@@ -344,6 +430,48 @@ impl Interval {
         }
     }
 
+    /// `date_trunc(field, self)`: without what is smaller than a field.
+    ///
+    /// # Errors
+    /// 22023 for a name that is no field, 0A000 for weeks, of which a month has no whole number.
+    pub fn truncate(self, field: &str) -> Result<Self> {
+        let name = field.to_ascii_lowercase();
+        let Some(unit) = unit_of(&name) else {
+            let message = format!("unit \"{name}\" not recognized for type interval");
+            return Err(Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        let months = |count: i32| {
+            Ok(Self {
+                months: self.months / count * count,
+                ..Self::default()
+            })
+        };
+        let micros = |count: i64| {
+            Ok(Self {
+                micros: self.micros / count * count,
+                ..self
+            })
+        };
+        match unit {
+            Unit::Microsecond => Ok(self),
+            Unit::Millisecond => micros(1_000),
+            Unit::Second => micros(MICROS_PER_SECOND),
+            Unit::Minute => micros(MICROS_PER_MINUTE),
+            Unit::Hour => micros(MICROS_PER_HOUR),
+            Unit::Day => Ok(Self { micros: 0, ..self }),
+            Unit::Week => {
+                let message = format!("unit \"{name}\" not supported for type interval");
+                Err(Error::unsupported(message).with_detail("Months usually have fractional weeks."))
+            }
+            Unit::Month => months(1),
+            Unit::Quarter => months(3),
+            Unit::Year => months(12),
+            Unit::Decade => months(120),
+            Unit::Century => months(1_200),
+            Unit::Millennium => months(12_000),
+        }
+    }
+
     /// Microseconds, with years of 365.25 days and the other months of 30.
     fn epoch(self) -> i128 {
         let (years, months) = (self.months / MONTHS_PER_YEAR, self.months % MONTHS_PER_YEAR);
@@ -399,6 +527,15 @@ mod tests {
             for justified in [interval.justify_hours(), interval.justify_days(), interval.justify()].into_iter().flatten() {
                 prop_assert!(justified.compare(interval).is_eq());
             }
+        }
+
+        #[test]
+        fn reads_back(interval in any_interval()) {
+            prop_assert_eq!(Interval::of_bytes(interval.to_bytes()), interval);
+            if let Ok(nanos) = interval.nanos() {
+                prop_assert_eq!(Interval::of_nanos(interval.months, interval.days, nanos), interval);
+            }
+            prop_assert!(Interval::of_length(interval.length())?.compare(interval).is_eq());
         }
 
         #[test]

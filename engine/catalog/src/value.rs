@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use aion_base::Result;
 
+use crate::interval::Interval;
 use crate::json::Jsonb;
 use crate::text;
 use crate::types::SqlType;
@@ -43,6 +44,8 @@ pub enum Value {
     Date(i32),
     /// `timestamp`, and in UTC `timestamp with time zone`: microseconds since 1970-01-01.
     Timestamp(i64),
+    /// `interval`
+    Interval(Interval),
     /// `uuid`
     Uuid([u8; 16]),
     /// `json`, the text as it was given.
@@ -89,6 +92,7 @@ impl Value {
             SqlType::Date => Self::Date(text::parse_date(text)?),
             SqlType::Timestamp => Self::Timestamp(text::parse_timestamp(text)?),
             SqlType::TimestampTz => Self::Timestamp(text::parse_timestamptz_in(text, zone)?),
+            SqlType::Interval => Self::Interval(text::parse_interval(text)?.in_nanos_range()?),
             SqlType::Uuid => Self::Uuid(text::parse_uuid(text)?),
             SqlType::Json => {
                 text::check_json(text)?;
@@ -121,6 +125,7 @@ impl Value {
             Self::Date(days) => text::write_date(*days, out),
             Self::Timestamp(micros) if *sql_type == SqlType::TimestampTz => text::write_timestamptz(*micros, out),
             Self::Timestamp(micros) => text::write_timestamp(*micros, out),
+            Self::Interval(interval) => text::write_interval(*interval, out),
             Self::Uuid(uuid) => text::write_uuid(uuid, out),
             Self::Vector(elements) => text::write_vector(elements.iter().copied(), out),
         }
@@ -146,6 +151,7 @@ impl Value {
             | (Self::Bytes(_), SqlType::Bytea)
             | (Self::Date(_), SqlType::Date)
             | (Self::Timestamp(_), SqlType::Timestamp | SqlType::TimestampTz)
+            | (Self::Interval(_), SqlType::Interval)
             | (Self::Uuid(_), SqlType::Uuid)
             | (Self::Json(_), SqlType::Json)
             | (Self::Jsonb(_), SqlType::Jsonb)
@@ -171,6 +177,7 @@ impl Value {
             }
             (Self::Text(one), Self::Text(two)) => one.cmp(two),
             (Self::Bytes(one), Self::Bytes(two)) => one.cmp(two),
+            (Self::Interval(one), Self::Interval(two)) => one.compare(*two),
             (Self::Uuid(one), Self::Uuid(two)) => one.cmp(two),
             (Self::Jsonb(one), Self::Jsonb(two)) => one.as_ref().compare(two.as_ref()),
             _ => return None,
@@ -185,7 +192,7 @@ impl Value {
             Self::I16(_) => 2,
             Self::I32(_) | Self::F32(_) | Self::Date(_) => 4,
             Self::I64(_) | Self::F64(_) | Self::Timestamp(_) => 8,
-            Self::Decimal(..) | Self::Uuid(_) => 16,
+            Self::Decimal(..) | Self::Uuid(_) | Self::Interval(_) => 16,
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::Jsonb(document) => document.as_bytes().len(),
@@ -265,6 +272,15 @@ mod tests {
                 -62_135_596_800_000_000i64..=i64::MAX,
                 Value::Timestamp
             ),
+            pair(
+                SqlType::Interval,
+                (-2i32..3, -60i32..60, -2i64..3).prop_map(|(months, days, twelfths)| Interval {
+                    months,
+                    days,
+                    micros: twelfths * 43_200_000_000
+                }),
+                Value::Interval
+            ),
             pair(SqlType::Uuid, any::<[u8; 16]>(), Value::Uuid),
             pair(SqlType::Jsonb, document(), Value::Jsonb),
         ]
@@ -319,6 +335,7 @@ mod tests {
             Value::Decimal(unscaled, _) => writer.i128(*unscaled, order),
             Value::Text(text) => writer.text(text, order),
             Value::Bytes(bytes) => writer.bytes(bytes, order),
+            Value::Interval(interval) => writer.i128(interval.length(), order),
             Value::Uuid(uuid) => writer.uuid(uuid, order),
             Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),
             Value::Null | Value::Json(_) | Value::Vector(_) => writer.null(order),

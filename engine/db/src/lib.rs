@@ -21,7 +21,7 @@ pub use aion_sql::{
     Cancellation, Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions,
     LOG_TARGET, LineWriter, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared, Response,
     ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX,
-    TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical, quoted, split_name,
+    TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical, interval_of, quoted, split_name,
 };
 pub use text::append_rows;
 

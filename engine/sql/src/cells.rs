@@ -8,17 +8,18 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
+use aion_catalog::interval::Interval;
 use aion_catalog::json::{Jsonb, JsonbRef};
 use aion_catalog::{SqlType, Zone, text};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray, StringBuilder, StringViewArray,
-    TimestampMicrosecondArray,
+    IntervalMonthDayNanoArray, LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray,
+    StringBuilder, StringViewArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 const UUID_BYTES: i32 = 16;
 
@@ -37,6 +38,20 @@ pub fn canonical(array: &ArrayRef, sql_type: SqlType) -> Result<ArrayRef> {
             array.data_type()
         ))
     })
+}
+
+/// An interval of Arrow's, whose nanoseconds are rounded to microseconds.
+pub const fn interval_of(arrow: IntervalMonthDayNano) -> Interval {
+    Interval::of_nanos(arrow.months, arrow.days, arrow.nanoseconds)
+}
+
+/// An interval as one of Arrow's.
+///
+/// # Errors
+/// 22008 for a time of 292 years and more.
+pub fn arrow_interval(interval: Interval) -> Result<IntervalMonthDayNano> {
+    let nanos = interval.nanos()?;
+    Ok(IntervalMonthDayNano::new(interval.months, interval.days, nanos))
 }
 
 /// The zone of a type; UTC for what Arrow alone takes for one.
@@ -74,6 +89,7 @@ pub enum Cells<'a> {
     Date(&'a Date32Array),
     Timestamp(&'a TimestampMicrosecondArray),
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
+    Interval(&'a IntervalMonthDayNanoArray),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
 }
@@ -111,6 +127,9 @@ impl<'a> Cells<'a> {
             (S::TimestampTz, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
                 Self::TimestampTz(array.as_primitive::<TimestampMicrosecondType>(), zone_of(zone))
             }
+            (S::Interval, DataType::Interval(IntervalUnit::MonthDayNano)) => {
+                Self::Interval(array.as_primitive::<IntervalMonthDayNanoType>())
+            }
             (S::Vector(_), DataType::FixedSizeList(..)) => {
                 let lists = array.as_fixed_size_list();
                 Self::FixedVector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
@@ -143,6 +162,7 @@ impl<'a> Cells<'a> {
             Self::FixedBytea(array) | Self::Uuid(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
             Self::Timestamp(array) | Self::TimestampTz(array, _) => array.is_null(row),
+            Self::Interval(array) => array.is_null(row),
             Self::FixedVector(array, _) => array.is_null(row),
             Self::Vector(array, _) => array.is_null(row),
         }
@@ -175,6 +195,7 @@ impl<'a> Cells<'a> {
             Self::Date(array) => text::write_date(array.value(row), out),
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
+            Self::Interval(array) => text::write_interval(interval_of(array.value(row)), out),
             Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
         }
     }
@@ -227,6 +248,40 @@ pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// Intervals as their texts.
+///
+/// # Errors
+/// Internal, for what holds none.
+pub fn interval_texts(intervals: &ArrayRef) -> Result<ArrayRef> {
+    let intervals = canonical(intervals, SqlType::Interval)?;
+    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
+    let mut texts = StringBuilder::new();
+    let mut text = String::new();
+    for interval in intervals {
+        match interval {
+            None => texts.append_null(),
+            Some(interval) => {
+                text.clear();
+                text::write_interval(interval_of(interval), &mut text);
+                texts.append_value(&text);
+            }
+        }
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+/// Texts as the intervals that they are.
+///
+/// # Errors
+/// 22007 and its like, for a text that is none.
+pub fn intervals_of_texts(texts: &dyn Array) -> Result<ArrayRef> {
+    let texts = datafusion::arrow::compute::cast(texts, &DataType::Utf8)
+        .map_err(|error| Error::internal(format!("texts came as {}: {error}", texts.data_type())))?;
+    let read = |text: &str| arrow_interval(text::parse_interval(text)?);
+    let intervals = texts.as_string::<i32>().iter().map(|text| text.map(read).transpose());
+    Ok(Arc::new(intervals.collect::<Result<IntervalMonthDayNanoArray>>()?))
 }
 
 /// Texts as the documents that they are.

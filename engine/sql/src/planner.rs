@@ -429,6 +429,7 @@ impl<'a> Names<'a> {
             .and_then(functions::flatten)
             .and_then(functions::expand_rows)
             .and_then(functions::settle_branches)
+            .and_then(functions::settle_aggregates)
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)
@@ -581,8 +582,18 @@ impl ContextProvider for Names<'_> {
         let schema = DFSchema::empty();
         let args: Vec<Expr> = args
             .into_iter()
-            .map(|arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg)))
+            .map(|arg| functions::read_literals(arg, self.options()))
+            .map(|arg| {
+                simplifier
+                    .coerce(arg?, &schema)
+                    .and_then(|arg| simplifier.simplify(arg))
+            })
             .collect::<Result<_, _>>()?;
+        if name == "generate_series"
+            && let Some(series) = functions::series(&args).map_err(wrap)?
+        {
+            return Ok(provider_as_source(series));
+        }
         let table = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         Ok(provider_as_source(table))
     }
@@ -683,6 +694,9 @@ fn settle_casts(node: &mut impl ast::VisitMut, types: &mut Vec<Option<FieldRef>>
 }
 
 fn settle_cast(expr: &mut ast::Expr, types: &mut Vec<Option<FieldRef>>) -> Result<()> {
+    if let Some(settled) = functions::settle_interval(expr)? {
+        *expr = settled;
+    }
     let (inner, target) = match expr {
         ast::Expr::Cast {
             kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,

@@ -94,12 +94,12 @@ def test_parameters(connect):
     run(
         connection,
         "CREATE TABLE adbc_parameters (id int PRIMARY KEY, s text, x double precision, n numeric(10,2), d date,"
-        " ts timestamp with time zone, u uuid, v vector(2), b bytea)",
+        " ts timestamp with time zone, u uuid, v vector(2), b bytea, i interval)",
     )
     moment = datetime.datetime(2024, 2, 29, 12, 0, tzinfo=datetime.timezone.utc)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO adbc_parameters VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO adbc_parameters VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             (
                 1,
                 "ä",
@@ -110,6 +110,7 @@ def test_parameters(connect):
                 "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
                 [1.0, -2.5],
                 b"\x00\xff",
+                "1 mon -2 days 00:00:01",
             ),
         )
         cursor.execute("INSERT INTO adbc_parameters (id, s) VALUES ($1, $2)", (2, None))
@@ -117,6 +118,10 @@ def test_parameters(connect):
         assert cursor.fetchall() == [
             ("ä", 1.5, decimal.Decimal("2.25"), datetime.date(2024, 2, 29), moment, [1.0, -2.5], b"\x00\xff")
         ]
+        cursor.execute("SELECT i, i::text FROM adbc_parameters WHERE id = $1", (1,))
+        ((interval, text),) = cursor.fetchall()
+        assert (interval.months, interval.days, interval.nanoseconds) == (1, -2, 10**9)
+        assert text == "1 mon -2 days +00:00:01"
         cursor.execute("SELECT s FROM adbc_parameters WHERE id = $1", (2,))
         assert cursor.fetchall() == [(None,)]
         # A bigint that an integer does not hold is an error, not another number.

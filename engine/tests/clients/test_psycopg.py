@@ -26,6 +26,7 @@ EVERY_TYPE = [
     ("date", datetime.date(2013, 2, 28)),
     ("timestamp", datetime.datetime(2013, 1, 1, 5, 6, 7, 500000)),
     ("timestamptz", datetime.datetime(2013, 1, 1, 5, tzinfo=UTC)),
+    ("interval", datetime.timedelta(days=-3, seconds=7200, microseconds=5)),
     ("uuid", uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
 ]
 
@@ -46,6 +47,22 @@ def test_a_value_goes_in_and_comes_out(connection, sql_type, value, binary):
             assert cursor.execute("SELECT count(*) FROM one WHERE v IS NOT NULL").fetchone() == (2,)
     finally:
         connection.execute("DROP TABLE one")
+
+
+def test_intervals(connection):
+    hour = datetime.timedelta(hours=1)
+    moment = datetime.datetime(2024, 1, 31, 12, tzinfo=UTC)
+    for binary in [False, True]:
+        with connection.cursor(binary=binary) as cursor:
+            row = cursor.execute(
+                "SELECT %s::timestamptz + %s, %s::timestamp - %s, %s * 2, %s > interval '59 minutes'",
+                [moment, hour, datetime.datetime(2024, 1, 1), hour, hour, hour],
+            ).fetchone()
+            assert row == (moment + hour, datetime.datetime(2023, 12, 31, 23), 2 * hour, True)
+            # A timedelta has no months; the driver takes a month for 30 days.
+            assert cursor.execute("SELECT interval '1 year 1 mon -1 day'").fetchone() == (datetime.timedelta(days=394),)
+            (difference,) = cursor.execute("SELECT %s - %s::timestamptz", [moment + hour, moment]).fetchone()
+            assert difference == hour
 
 
 def test_prepared_statements_are_run_again(connection):

@@ -6,12 +6,12 @@ use crate::wire::Process;
 const SCHEMA: &str =
     "CREATE TABLE t (id int PRIMARY KEY, b boolean, i2 smallint, i8 bigint, r real, d double precision,
     n numeric(10,2), s text, c varchar(9), j json, a bytea, day date, at timestamp, tz timestamptz, u uuid, v vector(2),
-    jb jsonb)";
+    jb jsonb, i interval)";
 
 /// As text; what INSERT cannot write yet (a uuid) comes in this way too.
-const ROWS: &str = "1\tt\t-2\t9007199254740993\t0.1\t1e300\t12345678.90\tä, \"quoted\"\\n\\ttab \\\\ back\tx\t{\"a\": [1]}\t\\\\x00ff\t2013-01-01\t2013-01-01 10:00:00.123456\t2013-01-01 10:00:00+00\t00112233-4455-6677-8899-aabbccddeeff\t[1,-0.5]\t{\"b\": [1.50, \"\\\\n\"]}
-2\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N
-3\tf\t0\t0\t0\t0\t0\t\t\t0\t\\\\x\t1970-01-01\t1970-01-01 00:00:00\t1970-01-01 00:00:00+00\t00000000-0000-0000-0000-000000000000\t[0,0]\t[]
+const ROWS: &str = "1\tt\t-2\t9007199254740993\t0.1\t1e300\t12345678.90\tä, \"quoted\"\\n\\ttab \\\\ back\tx\t{\"a\": [1]}\t\\\\x00ff\t2013-01-01\t2013-01-01 10:00:00.123456\t2013-01-01 10:00:00+00\t00112233-4455-6677-8899-aabbccddeeff\t[1,-0.5]\t{\"b\": [1.50, \"\\\\n\"]}\t1 mon -2 days +00:00:00.5
+2\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N
+3\tf\t0\t0\t0\t0\t0\t\t\t0\t\\\\x\t1970-01-01\t1970-01-01 00:00:00\t1970-01-01 00:00:00+00\t00000000-0000-0000-0000-000000000000\t[0,0]\t[]\t-1 years
 ";
 
 #[test]

@@ -16,7 +16,7 @@ const BEYOND: &str = include_str!("beyond.sql");
 
 /// What both databases are asked after a script has gone from one to the other.
 const QUESTIONS: &[&str] = &[
-    "SELECT id, name, born, rating, score, email, active, created, code, tag, raw, small, plain, amount FROM public.authors ORDER BY id",
+    "SELECT id, name, born, rating, score, email, active, created, code, tag, raw, small, plain, amount, span FROM public.authors ORDER BY id",
     "SELECT id, author, title, price, \"Weird Name\", year FROM store.books ORDER BY id",
     "SELECT book, day, n, note FROM store.sales ORDER BY day",
     "SELECT key, doc, txt FROM public.documents ORDER BY key DESC",

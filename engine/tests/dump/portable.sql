@@ -18,7 +18,8 @@ CREATE TABLE public.authors (
     raw bytea,
     small smallint CHECK (small BETWEEN 0 AND 100),
     plain timestamp,
-    amount numeric(12,3) DEFAULT 0.0
+    amount numeric(12,3) DEFAULT 0.0,
+    span interval DEFAULT interval '1' hour CHECK (span > '-1 year')
 );
 CREATE TABLE store.books (
     id bigint GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT 10) PRIMARY KEY,

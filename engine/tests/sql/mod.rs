@@ -7,6 +7,7 @@
 
 mod frozen;
 mod graph;
+mod intervals;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

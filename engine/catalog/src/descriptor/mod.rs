@@ -58,7 +58,7 @@ pub struct ViewDescriptor {
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 4;
+pub(crate) const TABLE_VERSION: u8 = 5;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
@@ -66,16 +66,19 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// The version that a table is written with: the oldest that knows all that it has.
 pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
     let expressions = || table.indexes.iter().flat_map(|index| &index.expressions);
-    let mut types = table.columns.iter().map(|column| column.sql_type);
-    let mut dropped = table.dropped.iter().map(|column| column.sql_type);
-    let is_new = |sql_type| sql_type == SqlType::Jsonb;
-    if types.any(is_new) || dropped.any(is_new) || expressions().any(|expression| is_new(expression.sql_type)) {
-        return TABLE_VERSION;
-    }
-    match expressions().next() {
-        Some(_) => 3,
-        None => 2,
-    }
+    let types = table.columns.iter().map(|column| column.sql_type);
+    let dropped = table.dropped.iter().map(|column| column.sql_type);
+    let of_expressions = expressions().map(|expression| expression.sql_type);
+    let of_types = types
+        .chain(dropped)
+        .chain(of_expressions)
+        .map(|sql_type| match sql_type {
+            SqlType::Interval => 5,
+            SqlType::Jsonb => 4,
+            _ => 2,
+        });
+    let of_expressions = expressions().next().map(|_| 3);
+    of_types.chain(of_expressions).max().unwrap_or(2)
 }
 
 pub(crate) fn encode(version: u8, descriptor: &impl Serialize) -> Vec<u8> {

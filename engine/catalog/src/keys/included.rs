@@ -3,6 +3,7 @@
 //! ```text
 //! an ordered type             as in a key, ascending
 //! real, double precision      its bits, as integer or bigint: -0 and the kinds of NaN stay what they are
+//! interval                    its bytes in a row, as uuid
 //! json                        its text, as bytea
 //! jsonb                       the document's bytes, as bytea
 //! vector                      its components in little endian, as bytea
@@ -12,6 +13,7 @@ use aion_base::Result;
 use aion_base::key::{KeyReader, KeyWriter};
 
 use super::{KEY_ORDER, read, write_column};
+use crate::interval::Interval;
 use crate::json::JsonbRef;
 use crate::row::{RowLayout, RowReader};
 use crate::types::SqlType;
@@ -26,6 +28,7 @@ pub(super) fn write(layout: &RowLayout, row: &RowReader<'_>, column: usize, out:
     match layout.sql_type(column) {
         SqlType::Real => writer.i32(row.f32(column).to_bits().cast_signed(), KEY_ORDER),
         SqlType::Double => writer.i64(row.f64(column).to_bits().cast_signed(), KEY_ORDER),
+        SqlType::Interval => writer.uuid(&row.interval(column).to_bytes(), KEY_ORDER),
         SqlType::Json => writer.bytes(row.text(column)?.as_bytes(), KEY_ORDER),
         SqlType::Jsonb => writer.bytes(row.bytes(column)?, KEY_ORDER),
         SqlType::Vector(_) => {
@@ -54,6 +57,10 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType) -> Result<Val
         SqlType::Double => reader
             .i64(KEY_ORDER)?
             .map(|bits| Value::F64(f64::from_bits(bits.cast_unsigned()))),
+        SqlType::Interval => {
+            let bytes = reader.uuid(KEY_ORDER)?;
+            bytes.map(|bytes| Value::Interval(Interval::of_bytes(bytes)))
+        }
         SqlType::Json => {
             let text = reader
                 .bytes(KEY_ORDER)?

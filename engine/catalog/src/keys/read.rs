@@ -4,6 +4,7 @@ use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
 use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
+use crate::interval::Interval;
 use crate::json::Jsonb;
 use crate::row::RowLayout;
 use crate::types::SqlType;
@@ -76,7 +77,8 @@ impl TableKeys {
     }
 
     /// Whether the entries of `index` hold the column's value as the row has it. A float's key is not its value: -0 and
-    /// the kinds of NaN are one there; nor is that of a jsonb, where 1.0 and 1 are one.
+    /// the kinds of NaN are one there; nor is that of a jsonb, where 1.0 and 1 are one,
+    /// or of an interval, where 1 day and 24 hours are.
     pub fn is_covered(&self, index: &IndexKeys, layout: &RowLayout, column: usize) -> bool {
         // The key of a row is read like a column behind the last.
         if column >= layout.len() {
@@ -90,7 +92,7 @@ impl TableKeys {
         is_there
             && !matches!(
                 layout.sql_type(column),
-                SqlType::Real | SqlType::Double | SqlType::Jsonb
+                SqlType::Real | SqlType::Double | SqlType::Jsonb | SqlType::Interval
             )
     }
 
@@ -149,7 +151,7 @@ pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnO
         SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double => {
             reader.skip_fixed(8, order).map(drop)
         }
-        SqlType::Numeric { .. } | SqlType::Uuid => reader.skip_fixed(16, order).map(drop),
+        SqlType::Numeric { .. } | SqlType::Uuid | SqlType::Interval => reader.skip_fixed(16, order).map(drop),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Bytea | SqlType::Jsonb => {
             reader.skip_bytes(order).map(drop)
         }
@@ -168,6 +170,11 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: Column
         SqlType::Real => reader.f32(order)?.map(Value::F32),
         SqlType::Double => reader.f64(order)?.map(Value::F64),
         SqlType::Numeric { scale, .. } => reader.i128(order)?.map(|value| Value::Decimal(value, scale)),
+        // In the greatest fields: it is not covered.
+        SqlType::Interval => match reader.i128(order)? {
+            Some(length) => Some(Value::Interval(Interval::of_length(length)?)),
+            None => None,
+        },
         SqlType::Uuid => reader.uuid(order)?.map(Value::Uuid),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => {
             reader.text(order)?.map(|text| Value::Text(text.into_owned()))

@@ -67,6 +67,32 @@ fn keys_sort_as_their_values_and_entries_find_their_row() {
     assert!(entry.key.ends_with(&row[6..]) && entry.value.is_empty() && !entry.is_unique);
 }
 
+/// The format is frozen: an interval is in a key by its length, and included as a row has it.
+#[test]
+fn an_interval_is_in_a_key_by_its_length() {
+    let mut table = table(&[1], false);
+    table.columns[1].sql_type = SqlType::Interval;
+    table.indexes[0].included = vec![ColumnId(2)];
+    let layout = RowLayout::new(&table.types());
+    let mut bytes = Vec::new();
+    let mut writer = RowWriter::new(&layout, &mut bytes);
+    writer.i32(0, 5);
+    writer.value(
+        1,
+        &Value::text_in(&SqlType::Interval, "1 mon -2 days 3 us").expect("an interval"),
+    );
+    writer.finish();
+    let row = RowReader::new(&layout, &bytes).expect("intact");
+    let (keys, index) = (TableKeys::new(&table), IndexKeys::new(&table, &table.indexes[0]));
+    let (mut key, mut entry) = (Vec::new(), IndexEntry::default());
+    keys.row_key(&layout, &row, 7, &mut key).expect("short");
+    keys.index_entry(&index, &layout, &row, None, &key, &mut entry)
+        .expect("short");
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    assert_eq!(hex(&entry.key[6..]), "01800000000000000000000233438e80030180000005");
+    assert_eq!(hex(&entry.value), "0101000000feffffff0300000000000000");
+}
+
 /// The format is frozen: a jsonb is in a key by its own key, and included as it is stored.
 #[test]
 fn a_jsonb_is_in_a_key_by_its_own() {

@@ -13,7 +13,8 @@
 //!      variable   the bytes of the variable columns, by slot
 //!
 //!  boolean 1 byte | smallint 2 | integer, date, real 4 | bigint, timestamp, timestamptz, double precision 8
-//!  | numeric 16, the value at its column's scale | uuid 16, as written | all little-endian but uuid
+//!  | numeric 16, the value at its column's scale | uuid 16, as written | interval 16: months i32, days i32, microseconds i64
+//!  | all little-endian but uuid
 //!  variable: text, varchar, json as UTF-8 | bytea | jsonb as a document, see `json` | vector as f32 LE
 //! ```
 //!
@@ -68,7 +69,7 @@ fn width(sql_type: SqlType) -> Option<usize> {
         SqlType::SmallInt => Some(2),
         SqlType::Integer | SqlType::Date | SqlType::Real => Some(4),
         SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double => Some(8),
-        SqlType::Numeric { .. } | SqlType::Uuid => Some(16),
+        SqlType::Numeric { .. } | SqlType::Uuid | SqlType::Interval => Some(16),
         SqlType::Text
         | SqlType::Varchar(_)
         | SqlType::Char(_)

@@ -3,6 +3,7 @@
 use aion_base::{Error, Result};
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+use crate::interval::Interval;
 use crate::json::JsonbRef;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -107,6 +108,11 @@ impl<'a> RowReader<'a> {
         self.fixed(column)
     }
 
+    /// An interval that is not NULL.
+    pub fn interval(&self, column: usize) -> Interval {
+        Interval::of_bytes(self.fixed(column))
+    }
+
     /// The bytes of a variable column that is not NULL.
     ///
     /// # Errors
@@ -174,6 +180,7 @@ impl<'a> RowReader<'a> {
             SqlType::Bytea => Value::Bytes(self.bytes(column)?.to_vec()),
             SqlType::Date => Value::Date(self.i32(column)),
             SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(self.i64(column)),
+            SqlType::Interval => Value::Interval(self.interval(column)),
             SqlType::Uuid => Value::Uuid(self.uuid(column)),
             SqlType::Json => Value::Json(self.text(column)?.to_owned()),
             SqlType::Jsonb => Value::Jsonb(self.document(column)?.to_owned()),

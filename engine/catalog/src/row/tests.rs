@@ -4,8 +4,9 @@ use aion_base::ErrorKind;
 use proptest::prelude::*;
 
 use super::*;
+use crate::interval::Interval;
 
-const TYPES: [SqlType; 16] = [
+const TYPES: [SqlType; 17] = [
     SqlType::Text,
     SqlType::Boolean,
     SqlType::SmallInt,
@@ -20,6 +21,7 @@ const TYPES: [SqlType; 16] = [
     SqlType::Timestamp,
     SqlType::TimestampTz,
     SqlType::Uuid,
+    SqlType::Interval,
     SqlType::Json,
     SqlType::Jsonb,
 ];
@@ -36,6 +38,7 @@ fn put(writer: &mut RowWriter<'_>, column: usize, sql_type: SqlType, seed: &[u8;
         SqlType::Double => writer.f64(column, number as i64 as f64),
         SqlType::Numeric { .. } => writer.i128(column, number),
         SqlType::Uuid => writer.uuid(column, *seed),
+        SqlType::Interval => writer.interval(column, Interval::of_bytes(*seed)),
         SqlType::Vector(_) => {
             writer.vector(
                 column,
@@ -57,6 +60,7 @@ fn check(reader: &RowReader<'_>, column: usize, sql_type: SqlType, seed: &[u8; 1
         SqlType::Double => assert_eq!(reader.f64(column), number as i64 as f64),
         SqlType::Numeric { .. } => assert_eq!(reader.i128(column), number),
         SqlType::Uuid => assert_eq!(reader.uuid(column), *seed),
+        SqlType::Interval => assert_eq!(reader.interval(column).to_bytes(), *seed),
         SqlType::Vector(_) => {
             let components = reader.vector(column).expect("intact");
             assert!(components.eq(variable.iter().map(|byte| f32::from(*byte))));

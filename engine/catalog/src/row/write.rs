@@ -1,6 +1,7 @@
 //! Writing a row.
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
+use crate::interval::Interval;
 use crate::value::Value;
 
 /// Appends one row to a buffer. Columns that are not set are NULL; variable columns are set in rising order.
@@ -79,6 +80,11 @@ impl<'a> RowWriter<'a> {
         self.fixed(column, value);
     }
 
+    /// Sets an interval.
+    pub fn interval(&mut self, column: usize, value: Interval) {
+        self.fixed(column, value.to_bytes());
+    }
+
     /// Sets a text, varchar or json by its UTF-8, a bytea, or a jsonb by its document.
     pub fn bytes(&mut self, column: usize, value: &[u8]) {
         self.begin_variable(column);
@@ -109,6 +115,7 @@ impl<'a> RowWriter<'a> {
             Value::Text(value) | Value::Json(value) => self.bytes(column, value.as_bytes()),
             Value::Bytes(value) => self.bytes(column, value),
             Value::Jsonb(value) => self.bytes(column, value.as_bytes()),
+            Value::Interval(value) => self.interval(column, *value),
             Value::Uuid(value) => self.uuid(column, *value),
             Value::Vector(value) => self.vector(column, value),
         }

@@ -10,6 +10,7 @@
 //! | jsonb | LargeBinary: the document's bytes |
 //! | date | Date32 |
 //! | timestamp, timestamp with time zone | Timestamp(us), Timestamp(us, "UTC") |
+//! | interval | Interval(MonthDayNano) |
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
 //!
@@ -26,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 
 use super::{NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
 
@@ -52,6 +53,7 @@ impl SqlType {
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::Uuid => DataType::FixedSizeBinary(UUID_BYTES),
             Self::Vector(dimensions) => {
                 let item = Arc::new(Field::new_list_field(DataType::Float32, true));
@@ -144,6 +146,7 @@ impl SqlType {
             DataType::Date32 => Self::Date,
             DataType::Timestamp(_, None) => Self::Timestamp,
             DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            DataType::Interval(_) => Self::Interval,
             DataType::FixedSizeList(item, dimensions)
                 if *item.data_type() == DataType::Float32
                     && (1..=VECTOR_DIMENSIONS_MAX.into()).contains(dimensions) =>

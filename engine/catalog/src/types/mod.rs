@@ -10,6 +10,8 @@
 //! 0 to the precision, no NaN and no infinities, and `numeric` without a modifier is (38,10), which rounds at the
 //! eleventh decimal. `timestamp` has microseconds and no other precision.
 //!
+//! The time of an `interval` is less than 292 years, which is what Arrow's nanoseconds hold; it has no fields and no precision but 6.
+//!
 //! `vector(n)` is pgvector's type; pgvector has no fixed OID, ours is 16400, in the range of user-defined objects.
 
 mod arrow;
@@ -66,6 +68,8 @@ pub enum SqlType {
     Timestamp,
     /// `timestamp with time zone`, microseconds since 1970-01-01 UTC
     TimestampTz,
+    /// `interval`: months, days and microseconds (see [`crate::interval`])
+    Interval,
     /// `uuid`
     Uuid,
     /// `json`, kept as the text that was given
@@ -100,6 +104,7 @@ impl SqlType {
             Self::Date => "date",
             Self::Timestamp => "timestamp without time zone",
             Self::TimestampTz => "timestamp with time zone",
+            Self::Interval => "interval",
             Self::Uuid => "uuid",
             Self::Json => "json",
             Self::Jsonb => "jsonb",
@@ -124,6 +129,7 @@ impl SqlType {
             Self::Date => 1082,
             Self::Timestamp => 1114,
             Self::TimestampTz => 1184,
+            Self::Interval => 1186,
             Self::Numeric { .. } => 1700,
             Self::Uuid => 2950,
             Self::Jsonb => 3802,
@@ -138,7 +144,7 @@ impl SqlType {
             Self::SmallInt => 2,
             Self::Integer | Self::Real | Self::Date => 4,
             Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
-            Self::Uuid => 16,
+            Self::Uuid | Self::Interval => 16,
             Self::Numeric { .. }
             | Self::Text
             | Self::Varchar(_)
@@ -182,6 +188,7 @@ impl SqlType {
             1082 => Self::Date,
             1114 => Self::Timestamp,
             1184 => Self::TimestampTz,
+            1186 => Self::Interval,
             1700 if modifier < 4 => Self::NUMERIC,
             1700 => {
                 let (precision, scale) = ((modifier - 4) >> 16, (modifier - 4) & 0xFFFF);
@@ -241,7 +248,7 @@ impl fmt::Display for SqlType {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [SqlType; 23] = [
+    pub(crate) const ALL: [SqlType; 24] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -269,6 +276,7 @@ pub(crate) mod tests {
         SqlType::Date,
         SqlType::Timestamp,
         SqlType::TimestampTz,
+        SqlType::Interval,
         SqlType::Uuid,
         SqlType::Json,
         SqlType::Jsonb,
@@ -312,7 +320,7 @@ pub(crate) mod tests {
             names,
             "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
              numeric(38,38), text, character varying, character varying(10), character(10), bytea, date, \
-             timestamp without time zone, timestamp with time zone, uuid, json, jsonb, vector, vector(12)"
+             timestamp without time zone, timestamp with time zone, interval, uuid, json, jsonb, vector, vector(12)"
         );
     }
 }

@@ -48,6 +48,10 @@ impl FromStr for SqlType {
                     "type {text}: the only precision of a timestamp is 6, microseconds"
                 )))
             }
+            ("interval", [] | [6]) => Ok(Self::Interval),
+            (name, _) if name == "interval" || name.starts_with("interval ") => Err(Error::unsupported(format!(
+                "type {text}: an interval has all its fields, and the only precision is 6, microseconds"
+            ))),
             ("uuid", _) => plain(Self::Uuid),
             ("json", _) => plain(Self::Json),
             ("jsonb", _) => plain(Self::Jsonb),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::json::JsonbRef;
 use aion_catalog::{SqlType, Value, Zone};
-use aion_db::{Cells, canonical};
+use aion_db::{Cells, canonical, interval_of};
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -178,6 +178,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
         Cells::FixedBytea(array) | Cells::Uuid(array) => bytes(array.value(row), sql_type)?,
         Cells::Date(array) => Value::Date(array.value(row)),
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
+        Cells::Interval(array) => Value::Interval(interval_of(array.value(row))),
         Cells::FixedVector(..) | Cells::Vector(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);

@@ -5,7 +5,7 @@ use aion_catalog::SqlType;
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder};
 use arrow_flight::sql::{Nullable, Searchable, XdbcDataType, XdbcDatetimeSubcode};
 
-const ALL: [SqlType; 17] = [
+const ALL: [SqlType; 18] = [
     SqlType::Boolean,
     SqlType::SmallInt,
     SqlType::Integer,
@@ -19,6 +19,7 @@ const ALL: [SqlType; 17] = [
     SqlType::Date,
     SqlType::Timestamp,
     SqlType::TimestampTz,
+    SqlType::Interval,
     SqlType::Uuid,
     SqlType::Json,
     SqlType::Jsonb,
@@ -106,6 +107,7 @@ fn xdbc(sql_type: &SqlType) -> (XdbcDataType, Option<XdbcDatetimeSubcode>) {
         SqlType::Varchar(_) => X::XdbcVarchar,
         SqlType::Char(_) => X::XdbcChar,
         SqlType::Bytea => X::XdbcLongvarbinary,
+        SqlType::Interval => X::XdbcInterval,
         SqlType::Uuid => X::XdbcBinary,
         SqlType::Date => return (X::XdbcDate, None),
         SqlType::Timestamp => return (X::XdbcTimestamp, Some(XdbcDatetimeSubcode::XdbcSubcodeTimestamp)),
@@ -136,6 +138,7 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::Date => Some(10),
         SqlType::Timestamp => Some(26),
         SqlType::TimestampTz => Some(32),
+        SqlType::Interval => Some(49),
         SqlType::Uuid => Some(16),
         SqlType::Vector(dimensions) => dimensions.map(i32::from),
         SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb => None,

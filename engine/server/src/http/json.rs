@@ -10,6 +10,7 @@
 //! | text, varchar, json | a string |
 //! | bytea | a string, `"\\x00ff"` |
 //! | date, timestamp, timestamp with time zone | a string, `"2024-02-29 12:34:56.7+00"` |
+//! | interval | a string, `"1 day 02:00:00"` |
 //! | uuid | a string |
 //! | vector | an array of numbers |
 //!

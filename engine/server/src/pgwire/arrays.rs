@@ -97,6 +97,7 @@ fn put_value(value: &Value, out: &mut BytesMut) {
         Value::Bytes(bytes) => out.extend_from_slice(bytes),
         Value::Date(days) => binary::put_date(*days, out),
         Value::Timestamp(micros) => binary::put_timestamp(*micros, out),
+        Value::Interval(interval) => binary::put_interval(*interval, out),
         Value::Uuid(uuid) => out.extend_from_slice(uuid),
         Value::Vector(elements) => binary::put_vector(elements, out),
     }

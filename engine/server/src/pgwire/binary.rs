@@ -15,6 +15,7 @@
 
 use std::fmt::Write;
 
+use aion_catalog::interval::Interval;
 use bytes::{BufMut, BytesMut};
 
 /// What the binary form of a jsonb begins with; its text follows.
@@ -49,6 +50,13 @@ pub(crate) fn put_timestamp(micros: i64, out: &mut BytesMut) {
         i64::MIN | i64::MAX => micros,
         _ => micros.saturating_sub(EPOCH_MICROS),
     });
+}
+
+/// Appends an `interval`: microseconds, days, months.
+pub(crate) fn put_interval(interval: Interval, out: &mut BytesMut) {
+    out.put_i64(interval.micros);
+    out.put_i32(interval.days);
+    out.put_i32(interval.months);
 }
 
 /// Appends a `numeric`, given as an integer and the power of ten that it is divided by.
@@ -153,6 +161,18 @@ pub(crate) fn take_timestamp(bytes: &[u8]) -> Option<i64> {
     take_i64(bytes)
         .filter(|micros| *micros > i64::MIN && *micros < i64::MAX)?
         .checked_add(EPOCH_MICROS)
+}
+
+/// Reads an `interval`; None also beyond the time that one has here.
+pub(crate) fn take_interval(bytes: &[u8]) -> Option<Interval> {
+    let (micros, rest) = bytes.split_first_chunk::<8>()?;
+    let (days, months) = rest.split_first_chunk::<4>()?;
+    let interval = Interval {
+        months: take_i32(months)?,
+        days: i32::from_be_bytes(*days),
+        micros: i64::from_be_bytes(*micros),
+    };
+    interval.in_nanos_range().ok()
 }
 
 /// Reads a `uuid`.
@@ -359,6 +379,13 @@ mod tests {
         assert_eq!(take_f64(&bytes("3fb999999999999a")), Some(0.1));
         assert_eq!(take_f32(&bytes("3dcccccd")), Some(0.1));
         assert_eq!(take_uuid(&[7; 15]), None);
+        // `interval_send('1 mon -2 days 03:04:05.000006')` of PostgreSQL 15.
+        let interval = aion_catalog::text::parse_interval("1 mon -2 days 03:04:05.000006").expect("an interval");
+        let hex = "0000000292555346fffffffe00000001";
+        assert_eq!(put(|out| put_interval(interval, out)), hex);
+        assert_eq!(take_interval(&bytes(hex)), Some(interval));
+        assert_eq!(take_interval(&bytes(&hex[2..])), None);
+        assert_eq!(take_interval(&[0x7f; 16]), None);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Values of a result as PostgreSQL's protocol sends them.
 
 use aion_catalog::SqlType;
-use aion_db::Cells;
+use aion_db::{Cells, interval_of};
 use bytes::{BufMut, BytesMut};
 
 use super::binary;
@@ -48,6 +48,7 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::FixedBytea(array) | Cells::Uuid(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => binary::put_date(array.value(row), out),
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => binary::put_timestamp(array.value(row), out),
+        Cells::Interval(array) => binary::put_interval(interval_of(array.value(row)), out),
         Cells::FixedVector(..) | Cells::Vector(..) => binary::put_vector(cells.elements(row), out),
     }
 }

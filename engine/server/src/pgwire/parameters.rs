@@ -89,6 +89,7 @@ fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Double => binary::take_f64(bytes).map(Value::F64),
         SqlType::Date => binary::take_date(bytes).map(Value::Date),
         SqlType::Timestamp | SqlType::TimestampTz => binary::take_timestamp(bytes).map(Value::Timestamp),
+        SqlType::Interval => binary::take_interval(bytes).map(Value::Interval),
         SqlType::Uuid => binary::take_uuid(bytes).map(Value::Uuid),
         SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),
         // Their binary form is their text.
@@ -128,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [SqlType; 17] = [
+    const ALL: [SqlType; 18] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -142,6 +143,7 @@ mod tests {
         SqlType::Date,
         SqlType::Timestamp,
         SqlType::TimestampTz,
+        SqlType::Interval,
         SqlType::Uuid,
         SqlType::Json,
         SqlType::Jsonb,
@@ -299,10 +301,7 @@ mod tests {
         assert_eq!(declared(1042).expect("as text"), Some(SqlType::Text));
         assert_eq!(declared(1700).expect("numeric"), Some(SqlType::NUMERIC));
         assert_eq!(declared(3802).expect("jsonb"), Some(SqlType::Jsonb));
-        assert_eq!(
-            declared(1186).expect_err("interval").state(),
-            SqlState::UNDEFINED_OBJECT
-        );
+        assert_eq!(declared(1266).expect_err("timetz").state(), SqlState::UNDEFINED_OBJECT);
     }
 
     proptest! {

@@ -366,6 +366,7 @@ fn put(
         SqlType::Date => writer.i32(position, text::parse_date(value)?),
         SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
         SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
+        SqlType::Interval => writer.interval(position, text::parse_interval(value)?.in_nanos_range()?),
         SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
         SqlType::Vector(dimensions) => {
             vector.clear();

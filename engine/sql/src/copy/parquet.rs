@@ -16,8 +16,8 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
@@ -26,7 +26,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 
 use super::load::{Load, write_batch};
-use crate::cells::documents_of_texts;
+use crate::cells::{documents_of_texts, interval_texts, intervals_of_texts};
 use crate::table::TableShape;
 
 /// Rows of a batch that is read.
@@ -141,6 +141,7 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::Date => matches!(found, D::Date32 | D::Date64),
         SqlType::Timestamp => matches!(found, D::Timestamp(_, None) | D::Date32 | D::Date64),
         SqlType::TimestampTz => matches!(found, D::Timestamp(_, _)),
+        SqlType::Interval => is_text || matches!(found, D::Interval(_)),
         SqlType::Uuid => matches!(found, D::FixedSizeBinary(16)),
         SqlType::Vector(dimensions) => match found {
             D::FixedSizeList(field, length) => {
@@ -198,6 +199,9 @@ fn convert(array: &ArrayRef, sql_type: SqlType) -> std::result::Result<ArrayRef,
     if *array.data_type() == wanted {
         return Ok(array.clone());
     }
+    if sql_type == SqlType::Interval && !matches!(array.data_type(), DataType::Null | DataType::Interval(_)) {
+        return intervals_of_texts(array).map_err(|error| error.message().to_owned());
+    }
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
@@ -229,9 +233,20 @@ fn failed(error: ParquetError) -> Error {
     }
 }
 
+/// The schema with intervals as texts: those of Parquet have milliseconds and no signs.
+fn with_texts(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Interval(_) => field.as_ref().clone().with_data_type(DataType::Utf8),
+        _ => field.as_ref().clone(),
+    });
+    let fields: Vec<Field> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
 /// Writes batches as a Parquet file.
 pub struct ParquetSink<W: Write + Send> {
     writer: ArrowWriter<W>,
+    schema: SchemaRef,
 }
 
 impl<W: Write + Send> ParquetSink<W> {
@@ -240,12 +255,13 @@ impl<W: Write + Send> ParquetSink<W> {
     /// # Errors
     /// 0A000 for a type that Parquet does not have, 58030.
     pub fn new(out: W, schema: SchemaRef) -> Result<Self> {
+        let schema = with_texts(&schema);
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
             .build();
-        let writer = ArrowWriter::try_new(out, schema, Some(properties)).map_err(written)?;
-        Ok(Self { writer })
+        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(written)?;
+        Ok(Self { writer, schema })
     }
 
     /// Writes a batch.
@@ -253,7 +269,15 @@ impl<W: Write + Send> ParquetSink<W> {
     /// # Errors
     /// 53100, 58030.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(written)?;
+        let columns = batch.columns().iter().map(|column| match column.data_type() {
+            DataType::Interval(_) => interval_texts(column),
+            _ => Ok(column.clone()),
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .map_err(|error| Error::internal(format!("a batch does not fit its Parquet file: {error}")))?;
+        self.writer.write(&batch).map_err(written)?;
         if self.writer.in_progress_size() > GROUP_BYTES_MAX {
             self.writer.flush().map_err(written)?;
         }

@@ -485,6 +485,7 @@ const fn is_plain(sql_type: SqlType) -> bool {
         | SqlType::Timestamp
         | SqlType::TimestampTz
         | SqlType::Uuid
+        | SqlType::Interval
         | SqlType::Jsonb => true,
         SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => false,
     }

@@ -159,6 +159,7 @@ pub fn write_key(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) -> Fit {
         (Value::Date(value), SqlType::Date) => writer.i32(*value, order),
         (Value::Timestamp(value), SqlType::Timestamp | SqlType::TimestampTz) => writer.i64(*value, order),
         (Value::Jsonb(value), SqlType::Jsonb) => writer.bytes(&value.as_ref().to_key(), order),
+        (Value::Interval(value), SqlType::Interval) => writer.i128(value.length(), order),
         (Value::Uuid(value), SqlType::Uuid) => writer.uuid(value, order),
         _ => return Fit::Unfit,
     };

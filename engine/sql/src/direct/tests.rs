@@ -200,6 +200,12 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
             "timestamptz",
             vec![Value::Timestamp(1), Value::Timestamp(1_600_000_000_000_000)],
         ),
+        (
+            "interval",
+            ["0", "1 day", "25 hours", "1 mon -31 days"]
+                .map(|text| Value::text_in(&SqlType::Interval, text).expect("an interval"))
+                .to_vec(),
+        ),
         ("uuid", vec![Value::Uuid([0; 16]), Value::Uuid([255; 16])]),
         ("json", vec![json("{}"), json("[1, 2]")]),
         (

@@ -22,6 +22,7 @@ enum Class {
     Boolean,
     Number,
     Moment,
+    Interval,
     Text,
     /// Uuids, vectors and their like.
     Other,
@@ -37,6 +38,7 @@ fn class(sql_type: SqlType) -> Class {
         | SqlType::Double
         | SqlType::Numeric { .. } => Class::Number,
         SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => Class::Moment,
+        SqlType::Interval => Class::Interval,
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Class::Text,
         _ => Class::Other,
     }

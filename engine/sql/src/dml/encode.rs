@@ -5,12 +5,13 @@ use aion_catalog::SqlType;
 use aion_catalog::row::RowWriter;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
-    FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray, ListArray,
-    StringArray, TimestampMicrosecondArray,
+    FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
+    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
 
+use crate::cells::interval_of;
 use crate::table::TableShape;
 
 /// The columns of a batch as the columns of a table.
@@ -41,6 +42,7 @@ enum Source<'a> {
     Jsonb(&'a LargeBinaryArray),
     Date(&'a Date32Array),
     Timestamp(&'a TimestampMicrosecondArray),
+    Interval(&'a IntervalMonthDayNanoArray),
     Uuid(&'a FixedSizeBinaryArray),
     Vector(&'a FixedSizeListArray),
     Vectors(&'a ListArray),
@@ -65,6 +67,7 @@ impl<'a> Source<'a> {
             SqlType::Jsonb => Self::Jsonb(any.downcast_ref()?),
             SqlType::Date => Self::Date(any.downcast_ref()?),
             SqlType::Timestamp | SqlType::TimestampTz => Self::Timestamp(any.downcast_ref()?),
+            SqlType::Interval => Self::Interval(any.downcast_ref()?),
             SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
             SqlType::Vector(Some(_)) => Self::Vector(any.downcast_ref()?),
             SqlType::Vector(None) => Self::Vectors(any.downcast_ref()?),
@@ -86,6 +89,7 @@ impl<'a> Source<'a> {
             Self::Jsonb(array) => array,
             Self::Date(array) => array,
             Self::Timestamp(array) => array,
+            Self::Interval(array) => array,
             Self::Uuid(array) => array,
             Self::Vector(array) => array,
             Self::Vectors(array) => array,
@@ -189,6 +193,7 @@ impl<'a> ColumnEncoder<'a> {
             Source::Jsonb(array) => writer.bytes(position, array.value(row)),
             Source::Date(array) => writer.i32(position, array.value(row)),
             Source::Timestamp(array) => writer.i64(position, array.value(row)),
+            Source::Interval(array) => writer.interval(position, interval_of(array.value(row))),
             Source::Uuid(array) => {
                 let bytes = array.value(row).try_into();
                 writer.uuid(position, bytes.map_err(|_| Error::internal("a uuid has 16 bytes"))?);

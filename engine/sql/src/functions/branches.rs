@@ -13,6 +13,7 @@ use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_exp
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
+use super::interval::is_interval;
 use super::json::{self, Side};
 use super::retyped::{recomputed, retyped_node};
 
@@ -53,6 +54,12 @@ fn are_moments<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
         |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Null);
     let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
     types.clone().all(is_time) && types.into_iter().any(is_moment)
+}
+
+/// Whether the one type of all is that of intervals, which literals in quotes take.
+fn are_intervals<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
+    let is_open = |data_type: &DataType| is_interval(data_type) || data_type.is_null() || data_type.is_string();
+    types.clone().all(is_open) && types.into_iter().any(is_interval)
 }
 
 /// The queries of a UNION, which give moments where one of them does, and the others times.
@@ -151,6 +158,7 @@ fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
     };
     let one = match are_moments(thens.iter().chain(&otherwise)) {
         true => Some(SqlType::TimestampTz.to_arrow()),
+        false if are_intervals(thens.iter().chain(&otherwise)) => Some(SqlType::Interval.to_arrow()),
         false => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
     };
     let Some(one) = one else {

@@ -1,4 +1,4 @@
-//! `coalesce` of documents, whose literals are documents: DataFusion has no type that bytes and a text have in common.
+//! `coalesce` of documents and intervals, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
 
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
+
+use super::interval::INTERVAL;
 
 /// The function.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -41,11 +43,13 @@ impl ScalarUDFImpl for Coalesce {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let is_text = |given: &DataType| matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        let is_open = |given: &DataType| *given == DataType::LargeBinary || given.is_null() || is_text(given);
-        match types.contains(&DataType::LargeBinary) && types.iter().all(is_open) {
-            true => Ok(vec![DataType::LargeBinary; types.len()]),
-            false => self.inner.coerce_types(types),
+        for own in [DataType::LargeBinary, INTERVAL] {
+            let is_open = |given: &DataType| *given == own || given.is_null() || is_text(given);
+            if types.contains(&own) && types.iter().all(is_open) {
+                return Ok(vec![own; types.len()]);
+            }
         }
+        self.inner.coerce_types(types)
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {

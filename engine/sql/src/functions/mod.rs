@@ -4,6 +4,7 @@ mod arithmetic;
 mod branches;
 mod case_type;
 mod coalesce;
+mod interval;
 mod json;
 mod lateral;
 mod ordinals;
@@ -23,9 +24,10 @@ mod whole_row;
 pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
-pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
+pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
+pub(crate) use json::{aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
-pub(crate) use text_in::read_list;
+pub(crate) use text_in::{read_list, read_literals};
 pub(crate) use time_zone::{Zones, label, shown};
 pub(crate) use typed::{cast_call, is_function};
 pub(crate) use vector::distance_metric;
@@ -38,12 +40,18 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 
+/// Whether a function gives what values are compared by: a document's key, an interval's length.
+pub(crate) fn is_key(name: &str) -> bool {
+    name == json::KEY_FUNCTION || name == interval::LENGTH_FUNCTION
+}
+
 /// Functions that are added to DataFusion's.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
     all.extend(coalesce::functions());
+    all.extend(interval::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
@@ -55,12 +63,12 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 /// Aggregate functions that DataFusion has under another name.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let every = (*bool_and_udaf()).clone().with_aliases(["every"]);
-    vec![Arc::new(every)]
+    vec![Arc::new(every), interval::avg()]
 }
 
 /// Operators that DataFusion plans otherwise: asked before its own.
 pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(json::DocumentOperators)]
+    vec![Arc::new(json::DocumentOperators), Arc::new(interval::IntervalOperators)]
 }
 
 /// Operators that DataFusion does not plan.

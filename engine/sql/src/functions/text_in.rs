@@ -5,13 +5,14 @@
 //! Arrow does: text as binary byte for byte, timestamps in fewer forms. So
 //!
 //! 1. [`TypedLiterals`] gives a literal beside `=`, `<`, `+` and their like the type of the other side while the query is planned,
-//! 2. [`FillLiterals`] does the same within IN and BETWEEN, before types are settled,
+//! 2. [`FillLiterals`] does the same within IN, BETWEEN and `CASE interval WHEN`, before types are settled,
 //! 3. [`ReadText`] puts the input function in the place of what casts from text are left, where Arrow's would do otherwise.
 //!
 //! Left to Arrow: integers, floats and booleans that are not literals; it reads those as PostgreSQL does.
 
 use std::sync::Arc;
 
+use aion_base::{Error, SqlState};
 use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::arrow::array::{Array, AsArray, new_empty_array};
 use datafusion::arrow::compute::cast as cast_array;
@@ -30,6 +31,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::interval;
 use super::json;
 use super::time_zone::{literal_zone, session_zone};
 use crate::error::wrap;
@@ -85,6 +87,20 @@ impl AnalyzerRule for FillLiterals {
                     let is_filled = fill_all(vec![&mut between.low, &mut between.high], &between.expr)?;
                     Transformed::new_transformed(Expr::Between(between), is_filled)
                 }
+                // DataFusion has no type that an interval and a text have in common.
+                Expr::Case(mut case) => {
+                    let is_filled = match case.expr.take() {
+                        Some(of) => {
+                            let is_interval = of.get_type(schema).is_ok_and(|given| interval::is_interval(&given));
+                            let whens = case.when_then_expr.iter_mut().map(|(when, _)| &mut **when);
+                            let is_filled = is_interval && fill_all(whens.collect(), &of)?;
+                            case.expr = Some(of);
+                            is_filled
+                        }
+                        None => false,
+                    };
+                    Transformed::new_transformed(Expr::Case(case), is_filled)
+                }
                 other => Transformed::no(other),
             })
         })
@@ -100,7 +116,7 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else {
         return Ok(as_moment(literal, other, schema));
     };
-    // What has no type here, an outer column or an interval, is left to DataFusion.
+    // What has no type here, an outer column for instance, is left to DataFusion.
     let Ok((_, field)) = other.to_field(schema) else {
         return Ok(None);
     };
@@ -175,6 +191,32 @@ fn fill_number(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option
         Ok(data_type) if is_number(data_type.clone()) => fill(literal, other, schema),
         _ => Ok(None),
     }
+}
+
+/// An expression whose casts of literals to times and intervals are done, for who computes it without the analyzer's rules.
+///
+/// # Errors
+/// 22007 and its like for a text that is none.
+pub fn read_literals(expr: Expr, options: &ConfigOptions) -> Result<Expr> {
+    let zone = literal_zone(options);
+    let read = expr.transform_up(|expr| {
+        let Expr::Cast(Cast { expr: inner, field }) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
+        let is_ours = |sql_type: &SqlType| {
+            let is_time = matches!(sql_type, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz);
+            is_time || *sql_type == SqlType::Interval
+        };
+        match (&**inner, SqlType::from_field(field).ok().filter(is_ours)) {
+            (Expr::Literal(ScalarValue::Utf8(Some(text)), _), Some(sql_type)) => {
+                let value = Value::text_in_zone(&sql_type, text, zone).map_err(wrap)?;
+                let read = Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None);
+                Ok(Transformed::yes(read))
+            }
+            _ => Ok(Transformed::no(expr)),
+        }
+    })?;
+    Ok(read.data)
 }
 
 /// The type of the elements of a list that is an array, not a vector.
@@ -254,6 +296,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
     let Expr::Cast(Cast { expr: inner, field }) = &expr else {
         return Ok(Transformed::no(expr));
     };
+    check_interval(inner, field, schema)?;
     let item = item_of(field.data_type());
     let sql_type = match item {
         Some(item) => Ok(item),
@@ -272,6 +315,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
             | SqlType::Date
             | SqlType::Timestamp
             | SqlType::TimestampTz
+            | SqlType::Interval
             // Arrow's takes no negative exponents, and counts digits behind the scale as an overflow.
             | SqlType::Numeric { .. }
     );
@@ -306,6 +350,32 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
         }
         _ => Transformed::no(expr),
     })
+}
+
+/// Refuses a cast between an interval and what is neither one nor text: Arrow would take its fields for a number.
+fn check_interval(inner: &Expr, field: &Field, schema: &DFSchema) -> Result<()> {
+    let Ok(from) = inner.get_type(schema) else {
+        return Ok(());
+    };
+    let to = field.data_type();
+    let is_open = |data_type: &DataType| data_type.is_null() || is_text(data_type) || interval::is_interval(data_type);
+    // Of days that are added to a date DataFusion makes an interval by way of a duration.
+    let is_time = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_)
+        )
+    };
+    let has_interval = interval::is_interval(&from) || interval::is_interval(to);
+    if !has_interval || is_time(&from) || is_time(to) || (is_open(&from) && is_open(to)) {
+        return Ok(());
+    }
+    let name = |data_type: &DataType| match SqlType::from_arrow(data_type) {
+        Ok(sql_type) => sql_type.base_name().to_owned(),
+        Err(_) => data_type.to_string(),
+    };
+    let message = format!("cannot cast type {} to {}", name(&from), name(to));
+    Err(wrap(Error::invalid(SqlState::CANNOT_COERCE, message)))
 }
 
 /// A text read as PostgreSQL reads the type.

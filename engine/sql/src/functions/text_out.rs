@@ -45,7 +45,7 @@ impl AnalyzerRule for WriteText {
 fn is_ours(from: &DataType) -> bool {
     matches!(
         from,
-        DataType::Timestamp(..) | DataType::Float32 | DataType::Float64 | DataType::Binary
+        DataType::Timestamp(..) | DataType::Interval(_) | DataType::Float32 | DataType::Float64 | DataType::Binary
     )
 }
 

@@ -142,6 +142,7 @@ pub fn array_oid(item: &SqlType) -> u32 {
         SqlType::TimestampTz => 1185,
         SqlType::Numeric { .. } => 1231,
         SqlType::Json => 199,
+        SqlType::Interval => 1187,
         SqlType::Uuid => 2951,
         SqlType::Jsonb => 3807,
         SqlType::Vector(_) => aion_catalog::types::VECTOR_OID + 1,

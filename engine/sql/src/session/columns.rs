@@ -106,6 +106,7 @@ pub fn name_of(expr: &ast::Expr) -> String {
         }
         ast::Expr::Nested(inner) => Some(name_of(inner)),
         ast::Expr::Case { .. } => Some("case".to_owned()),
+        ast::Expr::Interval(_) => Some("interval".to_owned()),
         ast::Expr::Exists { .. } => Some("exists".to_owned()),
         ast::Expr::Extract { .. } => Some("extract".to_owned()),
         ast::Expr::Substring { .. } => Some("substring".to_owned()),
@@ -156,11 +157,16 @@ fn type_name(data_type: &ast::DataType) -> String {
 }
 
 /// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, names a subquery by its column, and
-/// says nothing of one in a condition.
+/// says nothing of one in a condition. A literal of an interval is named by its fields.
 pub fn name_of_datafusion(expr: &ast::Expr) -> String {
-    let (mut bare, mut is_condition) = (expr.clone(), false);
+    let (mut bare, mut is_condition, mut is_interval) = (expr.clone(), false, false);
     // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
+        is_interval |= match &*expr {
+            ast::Expr::Interval(_) => true,
+            ast::Expr::Cast { data_type, .. } => matches!(data_type, ast::DataType::Interval { .. }),
+            _ => false,
+        };
         while let ast::Expr::Cast { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
             *expr = std::mem::replace(inner, ast::Expr::Value(ast::Value::Null.into()));
         }
@@ -178,6 +184,7 @@ pub fn name_of_datafusion(expr: &ast::Expr) -> String {
     });
     match is_condition {
         true => "<subquery>".to_owned(),
+        false if is_interval => "<interval>".to_owned(),
         false => bare.to_string(),
     }
 }

@@ -12,6 +12,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
+use crate::cells::arrow_interval;
 use crate::functions::read_list;
 use crate::system::parameter_casts;
 
@@ -217,6 +218,7 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
             SqlType::TimestampTz => ScalarValue::TimestampMicrosecond(Some(*value), Some("UTC".into())),
             _ => ScalarValue::TimestampMicrosecond(Some(*value), None),
         },
+        Value::Interval(value) => ScalarValue::IntervalMonthDayNano(Some(arrow_interval(*value)?)),
         Value::Uuid(value) => ScalarValue::FixedSizeBinary(16, Some(value.to_vec())),
         Value::Vector(components) => vector(sql_type, components)?,
     })

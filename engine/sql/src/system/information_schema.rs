@@ -204,7 +204,7 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             };
             let datetime = match sql_type {
                 Some(SqlType::Date) => Some(0_i64),
-                Some(SqlType::Timestamp | SqlType::TimestampTz) => Some(6),
+                Some(SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval) => Some(6),
                 _ => None,
             };
             let mut row = row![

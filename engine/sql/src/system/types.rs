@@ -48,7 +48,7 @@ pub struct TypeRow {
 }
 
 /// The types of columns: type, internal name, the array's internal name, category.
-const COLUMN_TYPES: [(SqlType, &str, &str, &str); 18] = [
+const COLUMN_TYPES: [(SqlType, &str, &str, &str); 19] = [
     (SqlType::Boolean, "bool", "_bool", "B"),
     (SqlType::Bytea, "bytea", "_bytea", "U"),
     (SqlType::BigInt, "int8", "_int8", "N"),
@@ -64,6 +64,7 @@ const COLUMN_TYPES: [(SqlType, &str, &str, &str); 18] = [
     (SqlType::Date, "date", "_date", "D"),
     (SqlType::Timestamp, "timestamp", "_timestamp", "D"),
     (SqlType::TimestampTz, "timestamptz", "_timestamptz", "D"),
+    (SqlType::Interval, "interval", "_interval", "T"),
     (SqlType::NUMERIC, "numeric", "_numeric", "N"),
     (SqlType::Uuid, "uuid", "_uuid", "U"),
     (SqlType::Vector(None), "vector", "_vector", "U"),
@@ -172,7 +173,7 @@ fn rows(_: &Facts) -> Result<Vec<Row>> {
             false => format!("{}recv", found.name),
         };
         let send = receive.strip_suffix("recv").unwrap_or_default().to_owned() + "send";
-        let is_preferred = matches!(found.oid, 16 | 25 | 701 | 1184 | 26);
+        let is_preferred = matches!(found.oid, 16 | 25 | 701 | 1184 | 1186 | 26);
         let schema = if found.oid == VECTOR_OID || found.oid == VECTOR_OID + 1 {
             oids::PUBLIC
         } else {

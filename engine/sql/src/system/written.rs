@@ -14,14 +14,15 @@
 //! that PostgreSQL adds where both sides are computed, or columns of two types, and what it does not fold: an expression of a kind
 //! that is not listed in `bare` stays as it was written.
 
-use aion_catalog::SqlType;
 use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
 use aion_catalog::json::path::Path;
+use aion_catalog::{SqlType, text};
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator, Value};
 
 use super::facts::{Facts, quoted};
 use super::sequences;
 use crate::dml::normalize;
+use crate::functions::written_interval;
 use crate::parse::parse_expression;
 
 /// How many parentheses.
@@ -268,6 +269,10 @@ impl Writer<'_> {
                 Value::SingleQuotedString(text) => format!("{}::{}", literal(text), type_name(&typed.data_type)),
                 _ => expr.to_string(),
             },
+            Expr::Interval(interval) => match written_interval(interval) {
+                Some(text) => format!("{}::interval", literal(&text)),
+                None => expr.to_string(),
+            },
             Expr::Function(function) => self.call(function).unwrap_or_else(|| expr.to_string()),
             other => other.to_string(),
         }
@@ -337,7 +342,7 @@ impl Writer<'_> {
         let number = match stripped(expr) {
             Expr::Value(value) => match &value.value {
                 Value::SingleQuotedString(text) => {
-                    return Some(format!("{}::{}", literal(text), sql_type.base_name()));
+                    return Some(format!("{}::{}", literal_of(text, sql_type), sql_type.base_name()));
                 }
                 Value::Number(number, _) => number.to_string(),
                 _ => return None,
@@ -374,6 +379,9 @@ impl Writer<'_> {
     fn cast(&self, inner: &Expr, data_type: &ast::DataType) -> String {
         let name = type_name(data_type);
         match (plain_value(inner), self.form) {
+            (Some(Value::SingleQuotedString(text)), _) if name == "interval" => {
+                format!("{}::{name}", literal_of(text, SqlType::Interval))
+            }
             (Some(Value::SingleQuotedString(text)), _) => format!("{}::{name}", literal(text)),
             (_, Form::Full) => format!("({})::{name}", self.bare(inner)),
             (_, Form::Pretty) => format!("{}::{name}", self.operand(inner, Shape::Cast, true)),
@@ -491,6 +499,18 @@ fn of_document(document: SqlType, op: &BinaryOperator) -> Option<SqlType> {
         B::LongArrow | B::HashLongArrow => Some(SqlType::Text),
         B::Arrow | B::HashArrow | B::StringConcat | B::Minus | B::HashMinus => Some(document),
         _ => None,
+    }
+}
+
+/// A literal of a type, as PostgreSQL writes its value: an interval in the form of its output, anything else as it was written.
+fn literal_of(text: &str, sql_type: SqlType) -> String {
+    match (sql_type, text::parse_interval(text)) {
+        (SqlType::Interval, Ok(interval)) => {
+            let mut written = String::new();
+            text::write_interval(interval, &mut written);
+            literal(&written)
+        }
+        _ => literal(text),
     }
 }
 

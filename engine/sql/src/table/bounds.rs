@@ -14,7 +14,7 @@ use aion_catalog::SqlType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-use crate::functions::KEY_FUNCTION;
+use crate::functions::is_key;
 
 /// A conjunct of the form `operand op literal`.
 #[derive(Debug)]
@@ -89,10 +89,10 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     })
 }
 
-/// What is compared: of a document, whose key is, the document.
+/// What is compared: of a document or an interval, whose key is, the document or the interval.
 fn compared(expr: &Expr) -> &Expr {
     match expr {
-        Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION => call.args.first().unwrap_or(expr),
+        Expr::ScalarFunction(call) if is_key(call.name()) => call.args.first().unwrap_or(expr),
         _ => expr,
     }
 }
@@ -186,6 +186,8 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         }
         // A document is compared by its key.
         (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb) => writer.bytes(value, order),
+        // An interval is compared by its length.
+        (ScalarValue::Decimal128(Some(value), _, 0), SqlType::Interval) => writer.i128(*value, order),
         (ScalarValue::FixedSizeBinary(16, Some(value)), SqlType::Uuid) => {
             writer.uuid(value.as_slice().try_into().ok()?, order)
         }

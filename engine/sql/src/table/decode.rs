@@ -7,11 +7,13 @@ use aion_catalog::row::{RowLayout, RowReader};
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
-    FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, LargeBinaryBuilder,
-    ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
+    FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
+    IntervalMonthDayNanoBuilder, LargeBinaryBuilder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use crate::cells::arrow_interval;
 
 /// Gathers rows into a batch.
 pub struct BatchBuilder {
@@ -46,6 +48,7 @@ enum Builder {
     Jsonb(LargeBinaryBuilder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
+    Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
     Vector(FixedSizeListBuilder<Float32Builder>, i32),
     Vectors(ListBuilder<Float32Builder>),
@@ -79,6 +82,7 @@ impl Builder {
             SqlType::Timestamp | SqlType::TimestampTz => {
                 Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
             }
+            SqlType::Interval => Self::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             SqlType::Vector(Some(dimensions)) => {
                 let components = (rows * usize::from(dimensions)).min(COMPONENTS_MAX);
@@ -107,6 +111,7 @@ impl Builder {
             Self::Jsonb(builder) => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
+            Self::Interval(builder) => builder.append_null(),
             Self::Uuid(builder) => builder.append_null(),
             Self::Vector(builder, dimensions) => {
                 builder.values().append_nulls(*dimensions as usize);
@@ -130,6 +135,7 @@ impl Builder {
             Self::Jsonb(builder) => builder.append_value(row.bytes(column)?),
             Self::Date(builder) => builder.append_value(row.i32(column)),
             Self::Timestamp(builder) => builder.append_value(row.i64(column)),
+            Self::Interval(builder) => builder.append_value(arrow_interval(row.interval(column))?),
             Self::Uuid(builder) => {
                 builder
                     .append_value(row.uuid(column))
@@ -168,6 +174,7 @@ impl Builder {
             (Self::Bytea(builder), Value::Bytes(value)) => builder.append_value(value),
             (Self::Date(builder), Value::Date(value)) => builder.append_value(*value),
             (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(*value),
+            (Self::Interval(builder), Value::Interval(value)) => builder.append_value(arrow_interval(*value)?),
             (Self::Uuid(builder), Value::Uuid(value)) => builder
                 .append_value(value)
                 .map_err(|error| Error::internal(error.to_string()))?,
@@ -200,6 +207,7 @@ impl Builder {
             Self::Jsonb(builder) => builder,
             Self::Date(builder) => builder,
             Self::Timestamp(builder) => builder,
+            Self::Interval(builder) => builder,
             Self::Uuid(builder) => builder,
             Self::Vector(builder, _) => builder,
             Self::Vectors(builder) => builder,

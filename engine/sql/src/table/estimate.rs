@@ -10,6 +10,7 @@
 use std::cmp::Ordering;
 
 use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
+use aion_catalog::interval::Interval;
 use aion_catalog::json::Jsonb;
 use aion_catalog::stats::{ColumnStatistics, TableStatistics};
 use aion_catalog::{SqlType, Value};
@@ -20,7 +21,7 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
 use super::TableShape;
 use crate::cells::{Cells, canonical};
-use crate::functions::KEY_FUNCTION;
+use crate::functions::is_key;
 use crate::session::scalar;
 
 /// Share of rows that an equality leaves, where nothing is known of the column.
@@ -178,8 +179,8 @@ impl Estimator<'_> {
                 Some((column, self.statistics.and_then(|known| known.column(column.id))))
             }
             Expr::Cast(cast) => self.column(&cast.expr),
-            // A document is compared by its key.
-            Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION => self.column(call.args.first()?),
+            // A document is compared by its key, an interval by its length.
+            Expr::ScalarFunction(call) if is_key(call.name()) => self.column(call.args.first()?),
             _ => None,
         }
     }
@@ -196,6 +197,9 @@ fn value_of(literal: &ScalarValue, sql_type: SqlType) -> Option<Value> {
     }
     if let (ScalarValue::Binary(Some(key)), SqlType::Jsonb) = (literal, sql_type) {
         return Jsonb::of_key(key).ok().map(Value::Jsonb);
+    }
+    if let (ScalarValue::Decimal128(Some(length), _, 0), SqlType::Interval) = (literal, sql_type) {
+        return Interval::of_length(*length).ok().map(Value::Interval);
     }
     let array = canonical(&literal.to_array().ok()?, sql_type).ok()?;
     let mut text = String::new();

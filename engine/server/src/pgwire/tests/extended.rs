@@ -136,7 +136,7 @@ async fn after_an_error_everything_up_to_sync_is_skipped() {
         ]
     );
     let answer = client
-        .ask(&[parse("", "SELECT CAST($1 AS integer)", &[1186]), sync()])
+        .ask(&[parse("", "SELECT CAST($1 AS integer)", &[1266]), sync()])
         .await;
     assert!(answer[0].starts_with("E 42704 "), "{answer:?}");
 }

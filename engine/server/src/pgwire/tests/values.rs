@@ -8,11 +8,11 @@ use aion_db::Column;
 use arrow::array::{
     ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    Int64Array, LargeBinaryArray, LargeStringArray, ListArray, NullArray, StringArray, StringViewArray,
-    TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
+    Int64Array, IntervalMonthDayNanoArray, LargeBinaryArray, LargeStringArray, ListArray, NullArray, StringArray,
+    StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf, BytesMut};
 
@@ -157,6 +157,20 @@ fn golden() {
             "1999-12-31 23:59:59.999999+00",
         ],
         &binary,
+    );
+    check(
+        IntervalMonthDayNanoArray::from(vec![
+            Some(IntervalMonthDayNano::new(1, -2, 11_045_000_006_000)),
+            Some(IntervalMonthDayNano::new(0, 0, 0)),
+            None,
+        ]),
+        SqlType::Interval,
+        &["1 mon -2 days +03:04:05.000006", "00:00:00", "NULL"],
+        &[
+            "\\x00\\x00\\x00\\x02\\x92USF\\xff\\xff\\xff\\xfe\\x00\\x00\\x00\\x01",
+            "\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00",
+            "NULL",
+        ],
     );
     let uuid = *b"\xa0\xee\xbc\x99\x9c\x0b\x4e\xf8\xbb\x6d\x6b\xb9\xbd\x38\x0a\x11";
     check(

@@ -1,21 +1,23 @@
-//! Documents compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
+//! Documents and intervals compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
 //!
 //! Two documents that are equal may have different bytes, `1.0` and `1.00`, and bytes are in another order. So wherever documents are
 //! compared, their keys (`aion_catalog::json`'s `to_key`) are: [`OrderDocuments`] puts `jsonb_key(x)` in the place of `x` in
+//! (and of an interval its length, by which `1 day` and `24 hours` are equal)
 //!
 //! 1. comparisons, BETWEEN, IN, `CASE x WHEN`, and the pairs of a join,
 //! 2. ORDER BY, DISTINCT ON, what windows are cut by and sorted by, and the order within an aggregate,
-//! 3. GROUP BY and DISTINCT, above which the first document of each group stands for it.
+//! 3. GROUP BY and DISTINCT, above which the first value of each group stands for it.
 //!
 //! It runs once types are settled, and gives columns the names that they had.
 
 use std::sync::Arc;
 
+use aion_base::Error;
 use aion_catalog::json::JsonbRef;
 use datafusion::arrow::array::{Array, AsArray, BinaryBuilder};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Fields};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::functions::encoding::encode;
 use datafusion::functions_aggregate::first_last::first_value;
@@ -28,7 +30,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::super::interval::{self, Way};
 use super::check::concerns;
+use crate::error::wrap;
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -47,12 +51,43 @@ impl AnalyzerRule for OrderDocuments {
     }
 }
 
-fn has_documents(schema: &DFSchema) -> bool {
-    schema.fields().iter().any(|field| is_document(field.data_type()))
+fn has_keyed(schema: &DFSchema) -> bool {
+    schema.fields().iter().any(|field| is_keyed_type(field.data_type()))
+}
+
+/// Whether values are compared by a key of theirs.
+fn is_keyed_type(data_type: &DataType) -> bool {
+    is_document(data_type) || interval::is_interval(data_type)
 }
 
 fn is_document(data_type: &DataType) -> bool {
     *data_type == DataType::LargeBinary
+}
+
+/// Whether a node has to do with intervals: its columns, or what it computes.
+fn has_intervals(plan: &LogicalPlan, schema: &DFSchema) -> Result<bool> {
+    let is_of = |fields: &Fields| fields.iter().any(|field| interval::is_interval(field.data_type()));
+    if is_of(schema.fields()) {
+        return Ok(true);
+    }
+    let makes = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => interval::is_interval(&value.data_type()),
+        Expr::Cast(cast) => interval::is_interval(cast.field.data_type()),
+        Expr::OuterReferenceColumn(field, _) => interval::is_interval(field.data_type()),
+        Expr::ScalarFunction(call) => interval::is_made(call.name()),
+        Expr::ScalarSubquery(subquery) => is_of(subquery.subquery.schema().fields()),
+        Expr::Placeholder(parameter) => {
+            let field = parameter.field.as_ref();
+            field.is_some_and(|field| interval::is_interval(field.data_type()))
+        }
+        _ => false,
+    };
+    let mut is_concerned = false;
+    plan.apply_expressions(|expr| {
+        is_concerned |= expr.exists(|expr| Ok(makes(expr)))?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(is_concerned)
 }
 
 fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -63,7 +98,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             &scan.source.schema(),
         )?);
     }
-    if !concerns(&plan, &schema)? {
+    if !concerns(&plan, &schema)? && !has_intervals(&plan, &schema)? {
         return Ok(Transformed::no(plan));
     }
     let names = NamePreserver::new(&plan);
@@ -76,6 +111,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let data = if transformed { data.recompute_schema()? } else { data };
     Ok(match data {
         LogicalPlan::Sort(mut sort) => {
+            sort.expr.iter().try_for_each(|sort| check_inner(&sort.expr, &schema))?;
             let is_keyed = keyed_sorts(&mut sort.expr, &schema);
             Transformed::new_transformed(LogicalPlan::Sort(sort), transformed || is_keyed)
         }
@@ -86,7 +122,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             }
             Transformed::new_transformed(LogicalPlan::Join(join), transformed || is_keyed)
         }
-        LogicalPlan::Distinct(Distinct::All(input)) if has_documents(input.schema()) => {
+        LogicalPlan::Distinct(Distinct::All(input)) if has_keyed(input.schema()) => {
             let all: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
             let aggregate = Aggregate::try_new(input, all, Vec::new())?;
             Transformed::yes(grouped(aggregate, &schema)?)
@@ -114,7 +150,8 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         LogicalPlan::Aggregate(aggregate) => {
             let groups = grouping_set_to_exprlist(&aggregate.group_expr)?;
-            match groups.iter().any(|expr| is_document_expr(expr, &schema)) {
+            groups.iter().try_for_each(|expr| check_inner(expr, &schema))?;
+            match groups.iter().any(|expr| is_keyed_expr(expr, &schema)) {
                 true => Transformed::yes(grouped(aggregate, &schema)?),
                 false => Transformed::new_transformed(LogicalPlan::Aggregate(aggregate), transformed),
             }
@@ -123,7 +160,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
-/// An aggregate whose groups are told apart by keys: each has its first document, and the columns that it had.
+/// An aggregate whose groups are told apart by keys: each has its first value, and the columns that it had.
 fn grouped(aggregate: Aggregate, schema: &DFSchema) -> Result<LogicalPlan> {
     let Aggregate {
         input,
@@ -137,11 +174,10 @@ fn grouped(aggregate: Aggregate, schema: &DFSchema) -> Result<LogicalPlan> {
     let mut firsts = Vec::new();
     let mut places = Vec::with_capacity(groups.len());
     for group in &groups {
-        places.push(is_document_expr(group, schema).then_some(firsts.len()));
-        if is_document_expr(group, schema) {
-            firsts.push(
-                first_value(group.clone().unalias(), Vec::new()).alias(format!("first document {}", firsts.len())),
-            );
+        places.push(is_keyed_expr(group, schema).then_some(firsts.len()));
+        if is_keyed_expr(group, schema) {
+            firsts
+                .push(first_value(group.clone().unalias(), Vec::new()).alias(format!("first value {}", firsts.len())));
         }
     }
     let keyed = |exprs: Vec<Expr>| -> Vec<Expr> { exprs.into_iter().map(|expr| keyed_expr(expr, schema)).collect() };
@@ -182,8 +218,8 @@ fn grouped(aggregate: Aggregate, schema: &DFSchema) -> Result<LogicalPlan> {
     )?))
 }
 
-fn is_document_expr(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|data_type| is_document(&data_type))
+fn is_keyed_expr(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|data_type| is_keyed_type(&data_type))
 }
 
 /// The key of a document as a text, its bytes in hexadecimal: DataFusion has no frames over rows that are sorted by bytes.
@@ -199,18 +235,49 @@ fn key(expr: Expr) -> Expr {
 }
 
 fn keyed_expr(expr: Expr, schema: &DFSchema) -> Expr {
-    match is_document_expr(&expr, schema) {
-        true => key(expr.unalias()),
+    match is_keyed_expr(&expr, schema) {
+        true => key_of(expr.unalias(), schema),
         false => expr,
     }
 }
 
 fn key_in_place(expr: &mut Expr, schema: &DFSchema) -> bool {
-    let is_document = is_document_expr(expr, schema);
-    if is_document {
-        *expr = key(std::mem::take(expr));
+    let is_keyed = is_keyed_expr(expr, schema);
+    if is_keyed {
+        *expr = key_of(std::mem::take(expr), schema);
     }
-    is_document
+    is_keyed
+}
+
+/// Refuses arrays and records with intervals where they are compared: DataFusion would compare the fields of these.
+///
+/// # Errors
+/// 0A000.
+fn check_inner(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    fn has_inner(data_type: &DataType) -> bool {
+        let holds = |data_type: &DataType| interval::is_interval(data_type) || has_inner(data_type);
+        match data_type {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                holds(item.data_type())
+            }
+            DataType::Struct(fields) => fields.iter().any(|field| holds(field.data_type())),
+            _ => false,
+        }
+    }
+    match expr.get_type(schema).is_ok_and(|data_type| has_inner(&data_type)) {
+        true => Err(wrap(Error::unsupported(
+            "arrays and records of intervals are not compared",
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The key of a value that has one.
+fn key_of(expr: Expr, schema: &DFSchema) -> Expr {
+    match expr.get_type(schema) {
+        Ok(data_type) if interval::is_interval(&data_type) => Way::Length.call(vec![expr]),
+        _ => key(expr),
+    }
 }
 
 fn keyed_sorts(sorts: &mut [SortExpr], schema: &DFSchema) -> bool {
@@ -224,6 +291,14 @@ fn keyed_sorts(sorts: &mut [SortExpr], schema: &DFSchema) -> bool {
 /// An expression that compares documents as one that compares their keys.
 fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     use Operator as O;
+    match &expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if op.supports_propagation() => {
+            check_inner(left, schema)?;
+        }
+        Expr::InList(list) => check_inner(&list.expr, schema)?,
+        Expr::InSubquery(subquery) => check_inner(&subquery.expr, schema)?,
+        _ => {}
+    }
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr {
             mut left,
@@ -246,7 +321,7 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             Transformed::new_transformed(Expr::InList(list), is_keyed)
         }
-        Expr::InSubquery(mut subquery) if is_document_expr(&subquery.expr, schema) => {
+        Expr::InSubquery(mut subquery) if is_keyed_expr(&subquery.expr, schema) => {
             key_in_place(&mut subquery.expr, schema);
             let InSubquery { subquery: inner, .. } = &subquery;
             let Subquery {
@@ -255,7 +330,7 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 spans,
             } = inner.clone();
             let column = plan.schema().columns().into_iter().next();
-            let column = column.map(|column| key(Expr::Column(column)));
+            let column = column.map(|column| key_of(Expr::Column(column), plan.schema()));
             let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(plan))
                 .project(column)?
                 .build()?;
@@ -280,12 +355,26 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Transformed::new_transformed(Expr::Case(case), is_keyed)
         }
         // NULL where both are equal: DataFusion compares bytes.
-        Expr::ScalarFunction(call) if call.name() == "nullif" && is_document_expr(&call.args[0], schema) => {
+        Expr::ScalarFunction(call) if matches!(call.name(), "greatest" | "least") => {
+            let is_ours = |arg: &Expr| arg.get_type(schema).is_ok_and(|given| interval::is_interval(&given));
+            if !call.args.iter().any(is_ours) {
+                return Ok(Transformed::no(Expr::ScalarFunction(call)));
+            }
+            let way = match call.name() {
+                "greatest" => Way::Greatest,
+                _ => Way::Least,
+            };
+            Transformed::yes(way.call(call.args))
+        }
+        Expr::Negative(inner) if inner.get_type(schema).is_ok_and(|given| interval::is_interval(&given)) => {
+            Transformed::yes(Way::Negate.call(vec![*inner]))
+        }
+        Expr::ScalarFunction(call) if call.name() == "nullif" && is_keyed_expr(&call.args[0], schema) => {
             let [one, other] = &call.args[..] else {
                 return Ok(Transformed::no(Expr::ScalarFunction(call)));
             };
             let is_equal = keyed_expr(one.clone(), schema).eq(keyed_expr(other.clone(), schema));
-            let nothing = lit(ScalarValue::LargeBinary(None));
+            let nothing = lit(ScalarValue::try_from(one.get_type(schema)?)?);
             Transformed::yes(when(is_equal, nothing).otherwise(one.clone())?)
         }
         Expr::AggregateFunction(mut call) => {

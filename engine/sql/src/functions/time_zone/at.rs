@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use aion_base::{Error, SqlState};
-use aion_catalog::interval::Interval;
 use aion_catalog::{SqlType, Zone};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{
@@ -15,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::cells::interval_of;
 use crate::error::wrap;
 
 pub fn function() -> Arc<ScalarUDF> {
@@ -112,11 +112,7 @@ fn zones_of(array: &ArrayRef) -> Result<Vec<Option<Zone>>> {
         _ if array.is_null(row) => Ok(None),
         DataType::Interval(_) => {
             let interval = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
-            let of = Interval {
-                months: interval.months,
-                days: interval.days,
-                micros: interval.nanoseconds / 1_000,
-            };
+            let of = interval_of(interval);
             Zone::of_interval(of).map(Some)
         }
         _ => Zone::parse(array.as_string::<i32>().value(row)).map(Some),

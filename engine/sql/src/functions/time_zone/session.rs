@@ -14,6 +14,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::session_zone;
+use crate::cells::interval_of;
 use crate::error::wrap;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -123,11 +124,7 @@ impl ScalarUDFImpl for OfSession {
                 let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
                 let moved = times.iter().zip(intervals.iter()).map(|pair| match pair {
                     (Some(moment), Some(interval)) => {
-                        let interval = Interval {
-                            months: interval.months,
-                            days: interval.days,
-                            micros: interval.nanoseconds / 1_000,
-                        };
+                        let interval = interval_of(interval);
                         self.moved(zone, moment, interval).map(Some).map_err(wrap)
                     }
                     _ => Ok(None),

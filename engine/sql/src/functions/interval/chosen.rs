@@ -1,0 +1,77 @@
+//! `greatest`, `least` and `nullif` with literals beside intervals, for which DataFusion has no common type. What they choose is in
+//! `json::order`.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::functions::core;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::compute::{INTERVAL, is_interval};
+
+/// All of them.
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    let chosen = |inner: Arc<ScalarUDF>| {
+        Arc::new(ScalarUDF::from(Chosen {
+            inner,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }))
+    };
+    vec![chosen(core::greatest()), chosen(core::least()), chosen(core::nullif())]
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Chosen {
+    inner: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Chosen {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let is_open = |given: &DataType| is_interval(given) || given.is_null() || given.is_string();
+        if given.iter().any(is_interval) && given.iter().all(is_open) {
+            return Ok(vec![INTERVAL; given.len()]);
+        }
+        let field = |given: &DataType| Arc::new(Field::new("", given.clone(), true));
+        let given: Vec<FieldRef> = given.iter().map(field).collect();
+        let fields = fields_with_udf(&given, self.inner.as_ref())?;
+        Ok(fields.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(given)
+    }
+
+    fn conditional_arguments<'a>(&self, args: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.inner.conditional_arguments(args)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.simplify(args, info)
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.short_circuits()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.inner.invoke_with_args(args)
+    }
+}

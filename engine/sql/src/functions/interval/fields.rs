@@ -1,0 +1,195 @@
+//! `date_part`, `extract` and `date_trunc`, which take intervals, too: the first gives a double precision, the second a numeric. Of times they
+//! are DataFusion's.
+
+use std::sync::Arc;
+
+use aion_base::{Error, SqlState};
+use aion_catalog::SqlType;
+use aion_catalog::interval::Interval;
+use datafusion::arrow::array::{ArrayRef, Decimal128Array, Float64Array};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::functions::datetime;
+use datafusion::logical_expr::preimage::PreimageResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::compute::{INTERVAL, Intervals, intervals as rows, is_interval};
+use crate::error::wrap;
+
+/// Digits of a field, more than any has.
+const PRECISION: u8 = 30;
+
+/// Those that a statement may name.
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    vec![Arc::new(function(Part::Double)), Arc::new(function(Part::Truncated))]
+}
+
+/// What `extract(field from x)` is.
+pub fn extract() -> ScalarUDF {
+    function(Part::Numeric)
+}
+
+fn function(part: Part) -> ScalarUDF {
+    ScalarUDF::from(OfField {
+        inner: match part {
+            Part::Truncated => datetime::date_trunc(),
+            Part::Double | Part::Numeric => datetime::date_part(),
+        },
+        part,
+        signature: Signature::user_defined(Volatility::Immutable),
+    })
+}
+
+/// What is made of an interval and the name of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Double,
+    Numeric,
+    /// The interval without what is smaller.
+    Truncated,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OfField {
+    inner: Arc<ScalarUDF>,
+    part: Part,
+    signature: Signature,
+}
+
+/// The name of a field.
+fn name_of(value: Option<&ScalarValue>) -> Option<&str> {
+    value.and_then(|value| value.try_as_str().flatten())
+}
+
+impl OfField {
+    fn of_intervals(&self, name: &str, array: &ArrayRef) -> Result<ArrayRef> {
+        let intervals = Intervals::of(array)?;
+        if self.part == Part::Truncated {
+            return rows(intervals.len(), |row| {
+                let interval = intervals.get(row);
+                interval.map(|interval| interval.truncate(name)).transpose()
+            });
+        }
+        let part = |row: usize| {
+            let part = intervals.get(row).map(|interval| interval.extract(name));
+            part.transpose().map_err(wrap)
+        };
+        let parts = (0..intervals.len()).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(match self.part {
+            Part::Numeric => {
+                let scale = scale_of(name)?;
+                let unscaled: Decimal128Array = parts
+                    .into_iter()
+                    .map(|part| part.map(|(unscaled, _)| unscaled))
+                    .collect();
+                Arc::new(unscaled.with_precision_and_scale(PRECISION, scale)?)
+            }
+            Part::Double | Part::Truncated => {
+                let doubles = parts
+                    .into_iter()
+                    .map(|part| part.map(|(unscaled, scale)| unscaled as f64 / 10f64.powi(scale.into())));
+                Arc::new(doubles.collect::<Float64Array>())
+            }
+        })
+    }
+}
+
+/// The digits behind the point that a field has.
+///
+/// # Errors
+/// 22023 and 0A000 for what is no field of an interval.
+fn scale_of(name: &str) -> Result<i8> {
+    Interval::default().extract(name).map(|(_, scale)| scale).map_err(wrap)
+}
+
+impl ScalarUDFImpl for OfField {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        match given {
+            [name, of] if is_interval(of) && (name.is_string() || name.is_null()) => Ok(vec![DataType::Utf8, INTERVAL]),
+            _ => {
+                let field = |given: &DataType| Arc::new(Field::new("", given.clone(), true));
+                let given: Vec<FieldRef> = given.iter().map(field).collect();
+                let fields =
+                    datafusion::logical_expr::type_coercion::functions::fields_with_udf(&given, self.inner.as_ref())?;
+                Ok(fields.iter().map(|field| field.data_type().clone()).collect())
+            }
+        }
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(given)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        match args.arg_fields {
+            [_, of] if is_interval(of.data_type()) => {
+                let data_type = match self.part {
+                    Part::Double => DataType::Float64,
+                    Part::Truncated => INTERVAL,
+                    Part::Numeric => {
+                        let name = name_of(args.scalar_arguments.first().copied().flatten());
+                        let name = name.ok_or_else(|| wrap(Error::unsupported("a field that is no constant")))?;
+                        let sql_type = SqlType::Numeric {
+                            precision: Some(PRECISION),
+                            scale: scale_of(name)?,
+                        };
+                        sql_type.to_arrow()
+                    }
+                };
+                Ok(Arc::new(Field::new(self.name(), data_type, true)))
+            }
+            _ => self.inner.return_field_from_args(args),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [ColumnarValue::Scalar(name), of] = args.args.as_slice() else {
+            return self.inner.invoke_with_args(args);
+        };
+        if !is_interval(&of.data_type()) {
+            return self.inner.invoke_with_args(args);
+        }
+        let Some(name) = name_of(Some(name)) else {
+            let message = "the field of an interval is a text";
+            return Err(wrap(Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message)));
+        };
+        match of {
+            ColumnarValue::Scalar(value) => {
+                let parts = self.of_intervals(name, &value.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&parts, 0)?))
+            }
+            ColumnarValue::Array(array) if array.len() == args.number_rows => {
+                Ok(ColumnarValue::Array(self.of_intervals(name, array)?))
+            }
+            ColumnarValue::Array(_) => exec_err!("{} has a row for each of its own", self.name()),
+        }
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.simplify(args, info)
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        self.inner.output_ordering(inputs)
+    }
+
+    fn preimage(&self, args: &[Expr], literal: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
+        self.inner.preimage(args, literal, info)
+    }
+}
