@@ -43,6 +43,11 @@ demo_packages=(
 )
 test_packages=(
     "postgresql-client|psql --version"
+    # Other clients: node-postgres comes from npm, the JDBC driver from Debian.
+    "nodejs|node --version"
+    "npm|npm --version"
+    "default-jdk-headless|javac -version"
+    "libpostgresql-jdbc-java|test -e /usr/share/java/postgresql.jar"
     "chromium|test -x \"\${AION_CHROMIUM:-/usr/bin/chromium}\""
     # The browser lays text out with whatever fonts are there.
     "fonts-dejavu-core|compgen -G '/usr/share/fonts/*/*/*.ttf' || compgen -G '/usr/share/fonts/*/*/*.otf'"
@@ -143,7 +148,23 @@ if [ "$mode" != build ]; then
     fi
 fi
 
-# 6. The test runner is welcome, not required.
+# 6. node-postgres, with which the client tests drive the server. Its lock file has the checksums.
+if [ "$mode" = test ] || [ "$mode" = all ]; then
+    node_home="$AION_CACHE/node"
+    node_list=engine/tests/clients/node/package-lock.json
+    stamp="$node_home/installed-$(sha256sum "$node_list" | cut -c1-16)"
+    if [ ! -e "$stamp" ]; then
+        say "installing node-postgres into $node_home"
+        rm -rf "$node_home"
+        mkdir -p "$node_home"
+        cp engine/tests/clients/node/package.json "$node_list" "$node_home/"
+        (cd "$node_home" && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
+            fail "the packages of $node_list could not be installed: check the network"
+        touch "$stamp"
+    fi
+fi
+
+# 7. The test runner is welcome, not required.
 if { [ "$mode" = test ] || [ "$mode" = all ]; } && ! cargo nextest --version >/dev/null 2>&1; then
     say "cargo-nextest is not installed (https://nexte.st): the tests will run with 'cargo test', which is slower"
 fi

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 
 use crate::dialect::Postgres;
 use crate::dml::{carry_merge, mentions_merge};
-use crate::{alter_system, alter_words, covering, generated, graph, inference, utility};
+use crate::{alter_system, alter_words, covering, ctes, generated, graph, inference, spellings, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -85,6 +85,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     if generated::is_mentioned(text) {
         tokens = generated::carry(tokens, text)?;
     }
+    if spellings::is_mentioned(text) {
+        tokens = spellings::carry(tokens);
+    }
     if mentions_merge(text) {
         tokens = carry_merge(tokens);
     }
@@ -113,6 +116,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     for statement in &mut statements {
         write_out_exponents(statement);
+        ctes::settle(statement);
     }
     let text: Arc<str> = text.into();
     Ok(statements

@@ -7,6 +7,7 @@
 //! the role's name, and never for one of the system's: the role `aion` does not thereby see the schema `aion` first, so a user's
 //! table `models` or `statements` is never shadowed.
 
+mod nested_values;
 mod over_row;
 
 use std::collections::{BTreeSet, HashMap};
@@ -35,6 +36,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
+use self::nested_values::NestedValues;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
@@ -62,6 +64,8 @@ pub struct Names<'a> {
     met: Mutex<Met>,
     /// How many views this is planned within.
     depth: usize,
+    /// What plans VALUES within the query of an INSERT.
+    relations: Vec<Arc<dyn RelationPlanner>>,
 }
 
 /// What names were found to stand for.
@@ -165,6 +169,7 @@ impl<'a> Names<'a> {
             facts: OnceLock::new(),
             met: Mutex::default(),
             depth: 0,
+            relations: Vec::new(),
         }
     }
 
@@ -404,12 +409,23 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// 42xxx, with a place in `text`.
-    pub fn plan(self, mut statement: ast::Statement, mut types: Vec<Option<FieldRef>>, text: &str) -> Result<Planned> {
+    pub fn plan(
+        mut self,
+        mut statement: ast::Statement,
+        mut types: Vec<Option<FieldRef>>,
+        text: &str,
+    ) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         set_operations::count_rows(&mut statement);
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
+        if let ast::Statement::Insert(insert) = &mut statement
+            && let Some(source) = &mut insert.source
+            && let Some(values) = NestedValues::of(source, &types)?
+        {
+            self.relations.push(Arc::new(values));
+        }
         let planner = SqlToRel::new_with_options(&self, self.parser_options());
         let attempt = |statement| {
             let mut context = PlannerContext::new().with_prepare_param_data_types(types.clone());
@@ -433,6 +449,7 @@ impl<'a> Names<'a> {
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)
+            .and_then(nested_values::without_queries)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
     }
@@ -556,7 +573,10 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
-        self.state.relation_planners()
+        match &self.relations[..] {
+            [] => self.state.relation_planners(),
+            own => own,
+        }
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
@@ -588,6 +608,7 @@ impl ContextProvider for Names<'_> {
                     .coerce(arg?, &schema)
                     .and_then(|arg| simplifier.simplify(arg))
             })
+            .map(|arg| arg.map(widened))
             .collect::<Result<_, _>>()?;
         if name == "generate_series"
             && let Some(series) = functions::series(&args).map_err(wrap)?
@@ -666,6 +687,17 @@ impl TypePlanner for SqlTypePlanner {
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// An integer as a bigint, which functions in FROM ask for.
+fn widened(arg: Expr) -> Expr {
+    match &arg {
+        Expr::Literal(value, _) if value.data_type().is_integer() => match value.cast_to(&DataType::Int64) {
+            Ok(value) => Expr::Literal(value, None),
+            Err(_) => arg,
+        },
+        _ => arg,
     }
 }
 

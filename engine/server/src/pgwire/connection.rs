@@ -1,7 +1,7 @@
 //! One connection after its login: a loop over messages.
 //!
 //! 1. Take the next message, or wait for bytes; a shutdown or too long a silence ends the connection here.
-//! 2. While skipping after an error of the extended protocol, drop everything but Sync.
+//! 2. While skipping after an error of the extended protocol, drop everything but Sync; Flush still writes what has gathered.
 //! 3. Check and decode it, and answer: `simple` a Query, `extended` the others.
 //! 4. Answers gather in the output and are written at the end of a Query, at Sync and at Flush, or when they are many.
 //!
@@ -212,7 +212,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Incoming::Message(kind, message) => (kind, message),
         };
         if self.skipping && !matches!(kind, b'S' | b'X') {
-            return Ok(());
+            // The error is to be seen by a client that waits for it before it sends Sync.
+            return match kind {
+                b'H' => Ok(self.output.flush().await?),
+                _ => Ok(()),
+            };
         }
         // A COPY that had ended already: ignored, as its data is.
         if kind == b'f' {

@@ -21,6 +21,7 @@ use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned, note_parameter};
 use crate::references::{Ties, Touched};
+use crate::session::columns::make_unique;
 use crate::session::named_columns;
 use crate::table::{KEY_COLUMN, Table, TableShape};
 
@@ -134,6 +135,7 @@ fn plan_insert(
             }
             check_count(source, insert.columns.len())?;
             settle_literals(source, &insert.columns, &shape, text)?;
+            make_unique(source);
         }
         None => (insert.columns, insert.source) = default_values(&shape)?,
     }

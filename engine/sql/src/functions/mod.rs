@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+pub mod bits;
 mod branches;
 mod case_type;
 mod coalesce;
@@ -11,6 +12,7 @@ mod ordinals;
 mod padding;
 mod retyped;
 mod rounding;
+mod sleep;
 mod subquery;
 pub(crate) mod system;
 mod text_in;
@@ -56,6 +58,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
     all.extend(ordinals::functions());
+    all.extend(bits::functions());
+    all.extend(sleep::functions());
     all.extend(whole_row::functions());
     all
 }

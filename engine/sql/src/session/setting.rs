@@ -9,7 +9,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
 
 use super::query::result_schema;
-use super::transaction::name_of;
+use super::transaction::{UNCOMMITTED, name_of};
 use super::{Prepared, Session, TransactionStatus};
 use crate::alter_system;
 use crate::dml::normalize;
@@ -267,6 +267,7 @@ impl Session {
     /// What the transaction that runs, or the next one, is protected from.
     fn transaction_isolation(&self) -> Result<String> {
         match &self.block {
+            Some(block) if block.is_uncommitted => Ok(UNCOMMITTED.to_owned()),
             Some(block) => Ok(name_of(block.transaction.isolation()).to_owned()),
             None => self.settings.show("default_transaction_isolation"),
         }

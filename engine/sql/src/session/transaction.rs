@@ -31,6 +31,8 @@ pub struct Block {
     pub has_changed_catalog: bool,
     /// Statements that change something are refused.
     pub is_read_only: bool,
+    /// It was asked for as READ UNCOMMITTED, and is shown so.
+    pub is_uncommitted: bool,
     /// The session's settings when it began.
     pub settings: SettingsMark,
     /// The oldest first.
@@ -61,13 +63,15 @@ const SAVEPOINTS_MAX: usize = 10_000;
 impl Block {
     pub fn begin(engine: &Engine, settings: &Settings, is_implicit: bool) -> Result<Self> {
         let transaction = Arc::new(engine.begin(true));
-        transaction.set_isolation(isolation(&settings.show("default_transaction_isolation")?));
+        let level = settings.show("default_transaction_isolation")?;
+        transaction.set_isolation(isolation(&level));
         Ok(Self {
             transaction,
             is_implicit,
             is_failed: false,
             has_changed_catalog: false,
             is_read_only: settings.is_on("default_transaction_read_only"),
+            is_uncommitted: level == UNCOMMITTED,
             settings: settings.mark(),
             savepoints: Vec::new(),
         })
@@ -141,6 +145,7 @@ impl Block {
                 self.is_read_only = false;
             }
             ast::TransactionMode::IsolationLevel(level) => {
+                let is_uncommitted = *level == ast::TransactionIsolationLevel::ReadUncommitted;
                 let level = level_of(level)?;
                 if self.transaction.is_used() && self.transaction.isolation() != level {
                     return Err(Error::invalid(
@@ -149,6 +154,7 @@ impl Block {
                     ));
                 }
                 self.transaction.set_isolation(level);
+                self.is_uncommitted = is_uncommitted;
             }
         }
         Ok(())
@@ -388,6 +394,9 @@ fn level_of(level: &ast::TransactionIsolationLevel) -> Result<Isolation> {
         level => Ok(isolation(&level.to_string().to_ascii_lowercase())),
     }
 }
+
+/// A level that is another one's name.
+pub(super) const UNCOMMITTED: &str = "read uncommitted";
 
 /// The name of a level.
 pub(super) fn name_of(level: Isolation) -> &'static str {

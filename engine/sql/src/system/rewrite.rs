@@ -31,6 +31,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, Visi
 
 use super::{documents, find, lateral, values};
 use crate::dml::normalize;
+use crate::functions::bits;
 use crate::session::columns::name_of_datafusion;
 
 /// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
@@ -67,6 +68,13 @@ impl VisitorMut for Rewriter<'_> {
                 *expr = std::mem::replace(&mut **inner, null());
             }
             Expr::BinaryOp { op, .. } => unwrap_operator(op),
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::BitwiseNot,
+                expr: inner,
+            } => {
+                let inner = std::mem::replace(&mut **inner, null());
+                *expr = call(bits::NOT, vec![inner]);
+            }
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
                 let replaced = set_returning(function)
@@ -80,6 +88,14 @@ impl VisitorMut for Rewriter<'_> {
             }
             Expr::TypedString(typed) if plain_type(&typed.data_type) == "jsonpath" => {
                 *expr = call("jsonpathin", vec![Expr::Value(typed.value.clone())]);
+            }
+            // `(record).field`
+            Expr::CompoundFieldAccess { root, access_chain } if matches!(**root, Expr::Nested(_)) => {
+                if let [ast::AccessExpr::Dot(Expr::Identifier(field))] = &access_chain[..] {
+                    let field = ast::Value::SingleQuotedString(normalize(field)).with_empty_span();
+                    let record = std::mem::replace(&mut **root, null());
+                    *expr = call("get_field", vec![record, Expr::Value(field)]);
+                }
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let zone = std::mem::replace(&mut **time_zone, null());
@@ -147,6 +163,13 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         name_repeated(&mut select.projection);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        if let Some(unnested) = series_of_parameters(factor) {
+            *factor = unnested;
+        }
         ControlFlow::Continue(())
     }
 
@@ -451,15 +474,69 @@ fn show_names(body: &mut ast::SetExpr) {
 fn name_repeated(projection: &mut [ast::SelectItem]) {
     let mut seen = BTreeSet::new();
     for (at, item) in projection.iter_mut().enumerate() {
-        if let ast::SelectItem::UnnamedExpr(expr) = item
-            && !seen.insert(name_of_datafusion(expr))
-        {
+        let expr = match item {
+            ast::SelectItem::UnnamedExpr(expr) => expr,
+            // `t.a AS a` is `t.a` to DataFusion.
+            ast::SelectItem::ExprWithAlias { expr, alias } if is_column(expr, alias) => expr,
+            _ => continue,
+        };
+        if !seen.insert(name_of_datafusion(expr)) {
             *item = ast::SelectItem::ExprWithAlias {
                 expr: expr.clone(),
                 alias: ast::Ident::with_quote('"', format!("aion column {at}")),
             };
         }
     }
+}
+
+/// `FROM generate_series(1, $1)`, as the list that it is, unnested: DataFusion's relation asks for numbers.
+fn series_of_parameters(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args: Some(arguments),
+        with_ordinality: false,
+        ..
+    } = factor
+    else {
+        return None;
+    };
+    if last_name(name)? != "generate_series" {
+        return None;
+    }
+    let (mut has_parameter, mut has_column) = (false, false);
+    let _: ControlFlow<()> = ast::visit_expressions(&arguments.args, |expr| {
+        match expr {
+            Expr::Value(value) => has_parameter |= matches!(value.value, ast::Value::Placeholder(_)),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => has_column = true,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    if !has_parameter || has_column {
+        return None;
+    }
+    let arguments = arguments.args.iter().map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    Some(ast::TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs: vec![call("generate_series", arguments.collect::<Option<_>>()?)],
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    })
+}
+
+/// Whether an expression is a column of that name.
+fn is_column(expr: &Expr, name: &ast::Ident) -> bool {
+    let column = match expr {
+        Expr::Identifier(column) => Some(column),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    };
+    column.is_some_and(|column| normalize(column) == normalize(name))
 }
 
 /// A function that gives rows, as `unnest` of a list.
@@ -469,6 +546,7 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
         "generate_subscripts" => "array_subscripts",
         "pg_partition_ancestors" => "pg_partition_ancestors",
         "pg_listening_channels" => "pg_listening_channels",
+        "_pg_expandarray" => "expanded",
         _ => return None,
     };
     let ast::FunctionArguments::List(arguments) = &function.args else {

@@ -270,6 +270,26 @@ async fn flush_writes_without_ending_the_round() {
     assert_eq!(client.ask(&[sync()]).await, ["Z I"]);
 }
 
+/// A client that reads a portal in pieces waits for the answer to Flush before it says what is next. It got none where the statement was
+/// wrong, and waited for ever.
+#[tokio::test]
+async fn flush_writes_an_error_too() {
+    let server = Server::new(ServerLimits::default()).await;
+    let mut client = server.client().await;
+    client
+        .send(&[
+            parse("", "SELECT nothing", &[]),
+            bind("", "", &[]),
+            describe(b'P', ""),
+            flush(),
+        ])
+        .await;
+    let answer = client.next().await.unwrap_or_default();
+    assert!(answer.starts_with("E 42703 "), "{answer}");
+    let answer = client.ask(&[sync()]).await;
+    assert_eq!(answer, ["Z I"]);
+}
+
 #[tokio::test]
 async fn statements_are_dropped_by_name() {
     let server = Server::new(ServerLimits::default()).await;

@@ -24,6 +24,11 @@ pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
     )))
 }
 
+/// void, of what has nothing to do: nobody can hold an advisory lock.
+pub fn done(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::from(""))
+}
+
 pub fn current_database(facts: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(facts.identity.database.as_str()))
 }
@@ -503,7 +508,7 @@ pub fn like_escape(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
 /// The length of a list of one dimension; None for an empty one and for other dimensions.
 fn length(arguments: &[Cell]) -> Option<i64> {
     match arguments {
-        [Cell::Int(length), Cell::Int(1)] if *length > 0 => Some(*length),
+        [Cell::Int(length), Cell::Int(1), ..] if *length > 0 => Some(*length),
         _ => None,
     }
 }
@@ -517,5 +522,6 @@ pub fn lower(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 pub fn subscripts(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::Ints((1..=length(arguments).unwrap_or(0)).collect()))
+    let from = arguments.get(2).and_then(Cell::int).unwrap_or(1);
+    Ok(Cell::Ints((from..from + length(arguments).unwrap_or(0)).collect()))
 }

@@ -14,6 +14,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use aion_base::{Error, Result, SqlState};
+use aion_catalog::types::TYPE_METADATA_KEY;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
@@ -113,6 +114,7 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             b::notification_queue_usage,
         ),
         F::new("pg_listening_channels", &[], "text[]", b::listening_channels),
+        F::new("pg_advisory_unlock_all", &[], "text", b::done),
         F::new("pg_backend_pid", &[], "int4", b::process_id),
         F::new("pg_cancel_backend", &[Int], "bool", b::cancel).changing(),
         F::new("pg_terminate_backend", &[Int, Int], "bool", b::terminate)
@@ -311,9 +313,17 @@ impl ScalarUDFImpl for Bound {
             .iter()
             .map(|value| cells(&value.to_array(rows)?))
             .collect::<Result<_, _>>()?;
+        // The elements of these are counted from 0.
+        let mark = args
+            .arg_fields
+            .first()
+            .and_then(|field| field.metadata().get(TYPE_METADATA_KEY));
+        let is_vector = mark.is_some_and(|mark| matches!(mark.as_str(), "int2vector" | "oidvector"));
+        let from = (definition.name == "array_subscripts" && is_vector).then_some(Cell::Int(0));
         let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
-            let arguments: Vec<Cell> = columns.iter().map(|column| column[row].clone()).collect();
+            let arguments = columns.iter().map(|column| column[row].clone());
+            let arguments: Vec<Cell> = arguments.chain(from.clone()).collect();
             let has_null = arguments.contains(&Cell::Null);
             results.push(match has_null && !definition.takes_nulls {
                 true => Cell::Null,
