@@ -20,6 +20,11 @@ use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType,
 };
+
+mod list;
+
+pub use list::ListCells;
+
 const UUID_BYTES: i32 = 16;
 
 /// The array in a layout that [`Cells`] knows.
@@ -76,6 +81,7 @@ pub enum Cells<'a> {
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
+    Array(ListCells<'a>),
 }
 
 impl<'a> Cells<'a> {
@@ -119,6 +125,7 @@ impl<'a> Cells<'a> {
                 let lists = array.as_list();
                 Self::Vector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
             }
+            (S::Array(element), _) => Self::Array(ListCells::of(array, element.sql_type())?),
             _ => return None,
         })
     }
@@ -145,6 +152,7 @@ impl<'a> Cells<'a> {
             Self::Timestamp(array) | Self::TimestampTz(array, _) => array.is_null(row),
             Self::FixedVector(array, _) => array.is_null(row),
             Self::Vector(array, _) => array.is_null(row),
+            Self::Array(lists) => lists.is_null(row),
         }
     }
 
@@ -176,6 +184,7 @@ impl<'a> Cells<'a> {
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
             Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
+            Self::Array(lists) => lists.write_text(row, out),
         }
     }
 

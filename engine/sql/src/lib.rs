@@ -55,7 +55,7 @@ mod utility;
 mod views;
 
 pub use cancel::{Cancellation, Canceller};
-pub use cells::{Cells, canonical};
+pub use cells::{Cells, ListCells, canonical};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use named::Named;

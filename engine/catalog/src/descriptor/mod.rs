@@ -6,8 +6,8 @@
 //!
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
-//! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, all
-//! others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, with
+//! arrays 5, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -58,7 +58,7 @@ pub struct ViewDescriptor {
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 4;
+pub(crate) const TABLE_VERSION: u8 = 5;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
@@ -66,15 +66,20 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// The version that a table is written with: the oldest that knows all that it has.
 pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
     let expressions = || table.indexes.iter().flat_map(|index| &index.expressions);
-    let mut types = table.columns.iter().map(|column| column.sql_type);
-    let mut dropped = table.dropped.iter().map(|column| column.sql_type);
-    let is_new = |sql_type| sql_type == SqlType::Jsonb;
-    if types.any(is_new) || dropped.any(is_new) || expressions().any(|expression| is_new(expression.sql_type)) {
-        return TABLE_VERSION;
-    }
-    match expressions().next() {
-        Some(_) => 3,
-        None => 2,
+    let types = table.columns.iter().map(|column| column.sql_type);
+    let dropped = table.dropped.iter().map(|column| column.sql_type);
+    let computed = expressions().map(|expression| expression.sql_type);
+    let of_types = types.chain(dropped).chain(computed).map(version_of_type).max();
+    let of_indexes = expressions().next().map_or(2, |_| 3);
+    of_types.unwrap_or(of_indexes).max(of_indexes)
+}
+
+/// The first version that knows a type.
+fn version_of_type(sql_type: SqlType) -> u8 {
+    match sql_type {
+        SqlType::Jsonb => 4,
+        SqlType::Array(_) => 5,
+        _ => 2,
     }
 }
 

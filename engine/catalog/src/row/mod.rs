@@ -15,6 +15,7 @@
 //!  boolean 1 byte | smallint 2 | integer, date, real 4 | bigint, timestamp, timestamptz, double precision 8
 //!  | numeric 16, the value at its column's scale | uuid 16, as written | all little-endian but uuid
 //!  variable: text, varchar, json as UTF-8 | bytea | jsonb as a document, see `json` | vector as f32 LE
+//!  | array, see `array`
 //! ```
 //!
 //! **Guarantees.** One column is read without reading the others. Slots are only ever added at the end of a
@@ -62,7 +63,7 @@ struct Place {
     variable_before: usize,
 }
 
-fn width(sql_type: SqlType) -> Option<usize> {
+pub(crate) fn width(sql_type: SqlType) -> Option<usize> {
     match sql_type {
         SqlType::Boolean => Some(1),
         SqlType::SmallInt => Some(2),
@@ -75,7 +76,8 @@ fn width(sql_type: SqlType) -> Option<usize> {
         | SqlType::Json
         | SqlType::Jsonb
         | SqlType::Bytea
-        | SqlType::Vector(_) => None,
+        | SqlType::Vector(_)
+        | SqlType::Array(_) => None,
     }
 }
 

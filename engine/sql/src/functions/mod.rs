@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod array;
 mod branches;
 mod case_type;
 mod coalesce;
@@ -21,6 +22,7 @@ mod vector;
 mod whole_row;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
+pub(crate) use array::{ARRAY_KEY_FUNCTION, settle as settle_arrays};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
 pub(crate) use json::{KEY_FUNCTION, aggregate as json_aggregate, rows as json_rows};
@@ -43,6 +45,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
+    all.extend(array::functions());
     all.extend(coalesce::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
@@ -60,7 +63,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 
 /// Operators that DataFusion plans otherwise: asked before its own.
 pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(json::DocumentOperators)]
+    vec![Arc::new(json::DocumentOperators), Arc::new(array::ArrayOperators)]
 }
 
 /// Operators that DataFusion does not plan.
@@ -83,6 +86,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(arithmetic::CheckIntegers),
         Arc::new(text_in::ReadText),
+        Arc::new(array::CastArrays),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
         Arc::new(subquery::Membership),

@@ -14,7 +14,7 @@ use aion_catalog::SqlType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-use crate::functions::KEY_FUNCTION;
+use crate::functions::{ARRAY_KEY_FUNCTION, KEY_FUNCTION};
 
 /// A conjunct of the form `operand op literal`.
 #[derive(Debug)]
@@ -89,10 +89,12 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     })
 }
 
-/// What is compared: of a document, whose key is, the document.
+/// What is compared: of a document or an array, whose key is, itself.
 fn compared(expr: &Expr) -> &Expr {
     match expr {
-        Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION => call.args.first().unwrap_or(expr),
+        Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION || call.name() == ARRAY_KEY_FUNCTION => {
+            call.args.first().unwrap_or(expr)
+        }
         _ => expr,
     }
 }
@@ -184,8 +186,10 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => {
             writer.text(value, order)
         }
-        // A document is compared by its key.
-        (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb) => writer.bytes(value, order),
+        // Documents and arrays are compared by their keys.
+        (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb | SqlType::Array(_)) => {
+            writer.bytes(value, order)
+        }
         (ScalarValue::FixedSizeBinary(16, Some(value)), SqlType::Uuid) => {
             writer.uuid(value.as_slice().try_into().ok()?, order)
         }

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
 use aion_catalog::json::Jsonb;
 use aion_catalog::stats::{ColumnStatistics, TableStatistics};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, array};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use datafusion::logical_expr::expr::InList;
@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
 use super::TableShape;
 use crate::cells::{Cells, canonical};
-use crate::functions::KEY_FUNCTION;
+use crate::functions::{ARRAY_KEY_FUNCTION, KEY_FUNCTION};
 use crate::session::scalar;
 
 /// Share of rows that an equality leaves, where nothing is known of the column.
@@ -179,7 +179,9 @@ impl Estimator<'_> {
             }
             Expr::Cast(cast) => self.column(&cast.expr),
             // A document is compared by its key.
-            Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION => self.column(call.args.first()?),
+            Expr::ScalarFunction(call) if call.name() == KEY_FUNCTION || call.name() == ARRAY_KEY_FUNCTION => {
+                self.column(call.args.first()?)
+            }
             _ => None,
         }
     }
@@ -196,6 +198,9 @@ fn value_of(literal: &ScalarValue, sql_type: SqlType) -> Option<Value> {
     }
     if let (ScalarValue::Binary(Some(key)), SqlType::Jsonb) = (literal, sql_type) {
         return Jsonb::of_key(key).ok().map(Value::Jsonb);
+    }
+    if let (ScalarValue::Binary(Some(key)), SqlType::Array(element)) = (literal, sql_type) {
+        return array::of_key(element, key).ok().map(Value::Array);
     }
     let array = canonical(&literal.to_array().ok()?, sql_type).ok()?;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Documents compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
+//! Documents and arrays compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
 //!
 //! Two documents that are equal may have different bytes, `1.0` and `1.00`, and bytes are in another order. So wherever documents are
 //! compared, their keys (`aion_catalog::json`'s `to_key`) are: [`OrderDocuments`] puts `jsonb_key(x)` in the place of `x` in
@@ -6,6 +6,8 @@
 //! 1. comparisons, BETWEEN, IN, `CASE x WHEN`, and the pairs of a join,
 //! 2. ORDER BY, DISTINCT ON, what windows are cut by and sorted by, and the order within an aggregate,
 //! 3. GROUP BY and DISTINCT, above which the first document of each group stands for it.
+//!
+//! Arrays likewise, by `array_key(x)`: Arrow sorts NULL elements first, and PostgreSQL last.
 //!
 //! It runs once types are settled, and gives columns the names that they had.
 
@@ -15,7 +17,7 @@ use aion_catalog::json::JsonbRef;
 use datafusion::arrow::array::{Array, AsArray, BinaryBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::functions::encoding::encode;
 use datafusion::functions_aggregate::first_last::first_value;
@@ -29,6 +31,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::check::concerns;
+use crate::functions::array::{array_key, is_array};
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -52,7 +55,29 @@ fn has_documents(schema: &DFSchema) -> bool {
 }
 
 fn is_document(data_type: &DataType) -> bool {
-    *data_type == DataType::LargeBinary
+    *data_type == DataType::LargeBinary || is_array(data_type)
+}
+
+/// Whether a node has to do with arrays: its columns, or what it computes.
+fn concerns_arrays(plan: &LogicalPlan, schema: &DFSchema) -> Result<bool> {
+    if schema.fields().iter().any(|field| is_array(field.data_type())) {
+        return Ok(true);
+    }
+    let mut is_concerned = false;
+    plan.apply_expressions(|expr| {
+        is_concerned |= expr.exists(|expr| {
+            Ok(match expr {
+                Expr::Literal(value, _) => is_array(&value.data_type()),
+                Expr::Cast(cast) => is_array(cast.field.data_type()),
+                Expr::ScalarFunction(_) | Expr::AggregateFunction(_) | Expr::ScalarSubquery(_) => {
+                    is_document_expr(expr, schema)
+                }
+                _ => false,
+            })
+        })?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(is_concerned)
 }
 
 fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -63,7 +88,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             &scan.source.schema(),
         )?);
     }
-    if !concerns(&plan, &schema)? {
+    if !concerns(&plan, &schema)? && !concerns_arrays(&plan, &schema)? {
         return Ok(Transformed::no(plan));
     }
     let names = NamePreserver::new(&plan);
@@ -188,10 +213,13 @@ fn is_document_expr(expr: &Expr, schema: &DFSchema) -> bool {
 
 /// The key of a document as a text, its bytes in hexadecimal: DataFusion has no frames over rows that are sorted by bytes.
 pub fn window_key(expr: Expr) -> Expr {
-    encode().call(vec![key(expr), lit("hex")])
+    encode().call(vec![key(expr, &DataType::LargeBinary), lit("hex")])
 }
 
-fn key(expr: Expr) -> Expr {
+fn key(expr: Expr, data_type: &DataType) -> Expr {
+    if is_array(data_type) {
+        return array_key(expr);
+    }
     ScalarUDF::from(DocumentKey {
         signature: Signature::exact(vec![DataType::LargeBinary], Volatility::Immutable),
     })
@@ -199,18 +227,18 @@ fn key(expr: Expr) -> Expr {
 }
 
 fn keyed_expr(expr: Expr, schema: &DFSchema) -> Expr {
-    match is_document_expr(&expr, schema) {
-        true => key(expr.unalias()),
-        false => expr,
+    match expr.get_type(schema) {
+        Ok(data_type) if is_document(&data_type) => key(expr.unalias(), &data_type),
+        _ => expr,
     }
 }
 
 fn key_in_place(expr: &mut Expr, schema: &DFSchema) -> bool {
-    let is_document = is_document_expr(expr, schema);
-    if is_document {
-        *expr = key(std::mem::take(expr));
+    let data_type = expr.get_type(schema).ok().filter(is_document);
+    if let Some(data_type) = &data_type {
+        *expr = key(std::mem::take(expr), data_type);
     }
-    is_document
+    data_type.is_some()
 }
 
 fn keyed_sorts(sorts: &mut [SortExpr], schema: &DFSchema) -> bool {
@@ -255,7 +283,7 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 spans,
             } = inner.clone();
             let column = plan.schema().columns().into_iter().next();
-            let column = column.map(|column| key(Expr::Column(column)));
+            let column = column.map(|column| keyed_expr(Expr::Column(column), plan.schema()));
             let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(plan))
                 .project(column)?
                 .build()?;
@@ -285,7 +313,7 @@ fn by_keys(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 return Ok(Transformed::no(Expr::ScalarFunction(call)));
             };
             let is_equal = keyed_expr(one.clone(), schema).eq(keyed_expr(other.clone(), schema));
-            let nothing = lit(ScalarValue::LargeBinary(None));
+            let nothing = lit(ScalarValue::try_from(&one.get_type(schema)?)?);
             Transformed::yes(when(is_equal, nothing).otherwise(one.clone())?)
         }
         Expr::AggregateFunction(mut call) => {
@@ -333,7 +361,7 @@ impl ScalarUDFImpl for DocumentKey {
                 let key = document.as_ref().map(|bytes| JsonbRef::new(bytes).to_key());
                 Ok(ColumnarValue::Scalar(ScalarValue::Binary(key)))
             }
-            Some(ColumnarValue::Array(array)) if is_document(array.data_type()) => {
+            Some(ColumnarValue::Array(array)) if *array.data_type() == DataType::LargeBinary => {
                 let documents = array.as_binary::<i64>();
                 let mut keys = BinaryBuilder::with_capacity(documents.len(), documents.values().len());
                 let mut key = Vec::new();

@@ -495,14 +495,6 @@ fn length(arguments: &[Cell]) -> Option<i64> {
     }
 }
 
-pub fn upper(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(length(arguments)))
-}
-
-pub fn lower(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(length(arguments).map(|_| 1)))
-}
-
 pub fn subscripts(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(Cell::Ints((1..=length(arguments).unwrap_or(0)).collect()))
 }
