@@ -17,6 +17,7 @@
 //! | interval | timedelta, or its text |
 //! | uuid | UUID, or its text |
 //! | json | dict, list and what else `json.dumps` takes; a str is JSON already |
+//! | arrays | a list or tuple of what the element takes, and None; or its text |
 //! | vector | a sequence of numbers, also array('f') and numpy's; or its text |
 
 use aion_base::{Error, SqlState};
@@ -24,7 +25,7 @@ use aion_catalog::interval::Interval;
 use aion_catalog::{SqlType, Value};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyMemoryView, PyString};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
 use crate::kinds::kinds;
 
@@ -91,6 +92,7 @@ pub fn value(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
         SqlType::Uuid => uuid(given, sql_type),
         SqlType::Json | SqlType::Jsonb => json(given, sql_type),
         SqlType::Vector(_) => vector(given, sql_type),
+        SqlType::Array(element) => array(given, sql_type, element.sql_type()),
     }
 }
 
@@ -276,6 +278,20 @@ fn json(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
     let written = kinds(given.py())?.json_dumps.bind(given.py()).call1((given,))?;
     let text: String = written.extract()?;
     Ok(Value::text_in(sql_type, &text)?)
+}
+
+fn array(given: &Bound<'_, PyAny>, sql_type: &SqlType, element: SqlType) -> Given {
+    if let Ok(text) = given.cast::<PyString>() {
+        return Ok(Value::text_in(sql_type, &text.to_cow()?)?);
+    }
+    if !given.is_instance_of::<PyList>() && !given.is_instance_of::<PyTuple>() {
+        return Err(mismatch(given, sql_type, None));
+    }
+    let mut elements = Vec::with_capacity(given.len()?);
+    for item in given.try_iter()? {
+        elements.push(value(&item?, &element)?);
+    }
+    Ok(Value::Array(elements))
 }
 
 fn vector(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {

@@ -103,6 +103,13 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
                 .call1((days, 0, given.nanoseconds / 1_000));
             made.map_err(|error| too_late(py, error, cells, row))
         }
+        Cells::Array(lists) => {
+            let elements = PyList::empty(py);
+            for at in lists.range(row) {
+                elements.append(value(py, &lists.elements, at, lists.element)?)?;
+            }
+            Ok(elements.into_any())
+        }
         Cells::FixedVector(..) | Cells::Vector(..) => Ok(PyList::new(py, cells.elements(row))?.into_any()),
     }
 }

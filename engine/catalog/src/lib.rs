@@ -1,6 +1,7 @@
 //! What a table is, as types and as bytes.
 //!
 //! - [`types`]: SQL types with PostgreSQL's names, and as Arrow's. [`text`] and [`value`]: their values as PostgreSQL writes them.
+//! - [`array`]: arrays in rows and keys.
 //! - [`json`]: the values of `jsonb`, its functions and its path language.
 //! - [`zone`]: time zones. [`interval`]: the values of `interval` and what is reckoned with them.
 //! - [`row`] and [`keys`]: a row's bytes, its key, and its entries in indexes.
@@ -11,6 +12,7 @@
 //! It reads and writes no storage: DDL is computed as changes of keys, for somebody else's transaction. Of Arrow it knows the schema
 //! alone; of DataFusion nothing.
 
+pub mod array;
 pub mod descriptor;
 pub mod interval;
 pub mod json;

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use aion_base::Result;
 
+use crate::array;
 use crate::interval::Interval;
 use crate::json::Jsonb;
 use crate::text;
@@ -54,6 +55,8 @@ pub enum Value {
     Jsonb(Jsonb),
     /// `vector`
     Vector(Vec<f32>),
+    /// An array of one dimension: its elements, of the element's type or NULL.
+    Array(Vec<Value>),
 }
 
 impl Value {
@@ -104,6 +107,12 @@ impl Value {
                 text::parse_vector(text, dimensions, |element| elements.push(element))?;
                 Self::Vector(elements)
             }
+            SqlType::Array(element) => {
+                let element = element.sql_type();
+                let read = |text: &str| Self::text_in_zone(&element, text, zone);
+                let elements = array::elements(text::ArrayValue::parse(text, read)?)?.into_iter();
+                Self::Array(elements.map(|element| element.unwrap_or(Self::Null)).collect())
+            }
         })
     }
 
@@ -128,6 +137,7 @@ impl Value {
             Self::Interval(interval) => text::write_interval(*interval, out),
             Self::Uuid(uuid) => text::write_uuid(uuid, out),
             Self::Vector(elements) => text::write_vector(elements.iter().copied(), out),
+            Self::Array(elements) => write_array(elements, sql_type, out),
         }
     }
 
@@ -157,6 +167,10 @@ impl Value {
             | (Self::Jsonb(_), SqlType::Jsonb)
             | (Self::Vector(_), SqlType::Vector(None)) => true,
             (Self::Decimal(_, scale), SqlType::Numeric { scale: declared, .. }) => scale == declared,
+            (Self::Array(elements), SqlType::Array(element)) => {
+                let element = element.sql_type();
+                elements.iter().all(|value| value.is_of(&element))
+            }
             (Self::Vector(elements), SqlType::Vector(Some(dimensions))) => elements.len() == usize::from(*dimensions),
             _ => false,
         }
@@ -180,6 +194,7 @@ impl Value {
             (Self::Interval(one), Self::Interval(two)) => one.compare(*two),
             (Self::Uuid(one), Self::Uuid(two)) => one.cmp(two),
             (Self::Jsonb(one), Self::Jsonb(two)) => one.as_ref().compare(two.as_ref()),
+            (Self::Array(one), Self::Array(two)) => return compare_arrays(one, two),
             _ => return None,
         })
     }
@@ -197,8 +212,44 @@ impl Value {
             Self::Bytes(bytes) => bytes.len(),
             Self::Jsonb(document) => document.as_bytes().len(),
             Self::Vector(elements) => 4 * elements.len(),
+            Self::Array(elements) => elements.iter().map(Self::width).sum(),
         }
     }
+}
+
+fn write_array(elements: &[Value], sql_type: &SqlType, out: &mut String) {
+    let element = sql_type.element().unwrap_or(SqlType::Text);
+    let mut text = String::new();
+    out.push('{');
+    for (at, value) in elements.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        if value.is_null() {
+            out.push_str("NULL");
+            continue;
+        }
+        text.clear();
+        value.text_out(&element, &mut text);
+        text::write_array_element(&text, out);
+    }
+    out.push('}');
+}
+
+/// See [`crate::array`].
+fn compare_arrays(one: &[Value], two: &[Value]) -> Option<Ordering> {
+    for pair in one.iter().zip(two) {
+        let order = match pair {
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) => Ordering::Greater,
+            (_, Value::Null) => Ordering::Less,
+            (one, two) => one.compare(two)?,
+        };
+        if order.is_ne() {
+            return Some(order);
+        }
+    }
+    Some(one.len().cmp(&two.len()))
 }
 
 /// Zeroes are equal, NaN equals itself and is the greatest.
@@ -222,6 +273,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::ElementType;
 
     const NUMERIC: SqlType = SqlType::Numeric {
         precision: Some(12),
@@ -283,7 +335,26 @@ mod tests {
             ),
             pair(SqlType::Uuid, any::<[u8; 16]>(), Value::Uuid),
             pair(SqlType::Jsonb, document(), Value::Jsonb),
+            pair(SqlType::Array(ElementType::Double), doubles(), Value::Array),
+            pair(SqlType::Array(ElementType::Text), texts(), Value::Array),
         ]
+    }
+
+    fn doubles() -> impl Strategy<Value = Vec<Value>> + Clone {
+        let number = prop_oneof![
+            Just(f64::NAN),
+            Just(-0.0),
+            Just(0.0),
+            Just(1.5),
+            Just(f64::NEG_INFINITY)
+        ];
+        let number = prop::option::of(number).prop_map(|number| number.map_or(Value::Null, Value::F64));
+        prop::collection::vec(number, 0..4)
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<Value>> + Clone {
+        let text = prop::option::of("[a,\"{ ]{0,2}|NULL").prop_map(|text| text.map_or(Value::Null, Value::Text));
+        prop::collection::vec(text, 0..4)
     }
 
     /// Documents that are often equal, or nearly.
@@ -338,6 +409,11 @@ mod tests {
             Value::Interval(interval) => writer.i128(interval.length(), order),
             Value::Uuid(uuid) => writer.uuid(uuid, order),
             Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),
+            Value::Array(elements) => {
+                let mut inner = Vec::new();
+                array::write_key(elements, &mut inner).expect("ordered elements");
+                writer.bytes(&inner, order)
+            }
             Value::Null | Value::Json(_) | Value::Vector(_) => writer.null(order),
         };
         key

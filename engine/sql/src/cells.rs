@@ -21,6 +21,11 @@ use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
+
+mod list;
+
+pub use list::ListCells;
+
 const UUID_BYTES: i32 = 16;
 
 /// The array in a layout that [`Cells`] knows.
@@ -92,6 +97,7 @@ pub enum Cells<'a> {
     Interval(&'a IntervalMonthDayNanoArray),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
+    Array(ListCells<'a>),
 }
 
 impl<'a> Cells<'a> {
@@ -138,6 +144,7 @@ impl<'a> Cells<'a> {
                 let lists = array.as_list();
                 Self::Vector(lists, lists.values().as_primitive_opt::<Float32Type>()?)
             }
+            (S::Array(element), _) => Self::Array(ListCells::of(array, element.sql_type())?),
             _ => return None,
         })
     }
@@ -165,6 +172,7 @@ impl<'a> Cells<'a> {
             Self::Interval(array) => array.is_null(row),
             Self::FixedVector(array, _) => array.is_null(row),
             Self::Vector(array, _) => array.is_null(row),
+            Self::Array(lists) => lists.is_null(row),
         }
     }
 
@@ -197,6 +205,7 @@ impl<'a> Cells<'a> {
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
             Self::Interval(array) => text::write_interval(interval_of(array.value(row)), out),
             Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
+            Self::Array(lists) => lists.write_text(row, out),
         }
     }
 

@@ -60,7 +60,7 @@ mod utility;
 mod views;
 
 pub use cancel::{Cancellation, Canceller};
-pub use cells::{Cells, canonical, interval_of};
+pub use cells::{Cells, ListCells, canonical, interval_of};
 pub use copy::{CopyDirection, CopyIn, CopyLines, CopyOut, LineWriter};
 pub use engine::{Engine, EngineOptions};
 pub use named::Named;

@@ -444,6 +444,7 @@ impl<'a> Names<'a> {
         let plan = planned
             .and_then(functions::flatten)
             .and_then(functions::expand_rows)
+            .and_then(functions::settle_arrays)
             .and_then(functions::settle_branches)
             .and_then(functions::settle_aggregates)
             .and_then(functions::widen_sums)

@@ -14,7 +14,6 @@ use crate::functions::shown;
 use crate::session::Timed;
 
 pub use result_type::ResultType;
-pub(crate) use result_type::array_oid;
 
 mod result_type;
 

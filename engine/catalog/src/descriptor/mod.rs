@@ -6,8 +6,8 @@
 //!
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
-//! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, all
-//! others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, with
+//! arrays 5, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -68,17 +68,19 @@ pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
     let expressions = || table.indexes.iter().flat_map(|index| &index.expressions);
     let types = table.columns.iter().map(|column| column.sql_type);
     let dropped = table.dropped.iter().map(|column| column.sql_type);
-    let of_expressions = expressions().map(|expression| expression.sql_type);
-    let of_types = types
-        .chain(dropped)
-        .chain(of_expressions)
-        .map(|sql_type| match sql_type {
-            SqlType::Interval => 5,
-            SqlType::Jsonb => 4,
-            _ => 2,
-        });
-    let of_expressions = expressions().next().map(|_| 3);
-    of_types.chain(of_expressions).max().unwrap_or(2)
+    let computed = expressions().map(|expression| expression.sql_type);
+    let of_types = types.chain(dropped).chain(computed).map(version_of_type).max();
+    let of_indexes = expressions().next().map_or(2, |_| 3);
+    of_types.unwrap_or(of_indexes).max(of_indexes)
+}
+
+/// The first version that knows a type.
+fn version_of_type(sql_type: SqlType) -> u8 {
+    match sql_type {
+        SqlType::Jsonb => 4,
+        SqlType::Interval | SqlType::Array(_) => 5,
+        _ => 2,
+    }
 }
 
 pub(crate) fn encode(version: u8, descriptor: &impl Serialize) -> Vec<u8> {

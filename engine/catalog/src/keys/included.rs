@@ -6,6 +6,7 @@
 //! interval                    its bytes in a row, as uuid
 //! json                        its text, as bytea
 //! jsonb                       the document's bytes, as bytea
+//! array                       the array's bytes, as bytea
 //! vector                      its components in little endian, as bytea
 //! ```
 
@@ -30,7 +31,7 @@ pub(super) fn write(layout: &RowLayout, row: &RowReader<'_>, column: usize, out:
         SqlType::Double => writer.i64(row.f64(column).to_bits().cast_signed(), KEY_ORDER),
         SqlType::Interval => writer.uuid(&row.interval(column).to_bytes(), KEY_ORDER),
         SqlType::Json => writer.bytes(row.text(column)?.as_bytes(), KEY_ORDER),
-        SqlType::Jsonb => writer.bytes(row.bytes(column)?, KEY_ORDER),
+        SqlType::Jsonb | SqlType::Array(_) => writer.bytes(row.bytes(column)?, KEY_ORDER),
         SqlType::Vector(_) => {
             let components: Vec<u8> = row.vector(column)?.flat_map(f32::to_le_bytes).collect();
             writer.bytes(&components, KEY_ORDER)
@@ -43,7 +44,9 @@ pub(super) fn write(layout: &RowLayout, row: &RowReader<'_>, column: usize, out:
 /// Passes over a column.
 pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType) -> Result<()> {
     match sql_type {
-        SqlType::Json | SqlType::Jsonb | SqlType::Vector(_) => reader.skip_bytes(KEY_ORDER).map(drop),
+        SqlType::Json | SqlType::Jsonb | SqlType::Vector(_) | SqlType::Array(_) => {
+            reader.skip_bytes(KEY_ORDER).map(drop)
+        }
         other => read::skip(reader, other, KEY_ORDER),
     }
 }
@@ -73,6 +76,10 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType) -> Result<Val
             let document = reader.bytes(KEY_ORDER)?;
             document.map(|bytes| Value::Jsonb(JsonbRef::new(&bytes).to_owned()))
         }
+        SqlType::Array(element) => match reader.bytes(KEY_ORDER)? {
+            Some(bytes) => Some(Value::Array(crate::array::read(element, &bytes)?)),
+            None => None,
+        },
         SqlType::Vector(_) => reader.bytes(KEY_ORDER)?.map(|bytes| {
             let components = bytes.chunks_exact(4).map(|bytes| {
                 let bytes = bytes.try_into().expect("chunks of 4 bytes have 4 bytes");

@@ -8,7 +8,8 @@
 //!                                                                  NULL, or NULLs are equal; otherwise as an entry of a plain index
 //! ```
 //!
-//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do; a jsonb by the bytes of [`crate::json::JsonbRef::to_key`].
+//! Columns are encoded as [`aion_base::key`] says, so keys sort as their values do; a jsonb by the bytes of [`crate::json::JsonbRef::to_key`],
+//! an array by those of [`crate::array::write_key`].
 //! They are computed from the bytes of the row: whoever has a row has its keys. *Included* columns (INCLUDE) are encoded in a way that
 //! keeps all of their values, see [`included`]; of an index without any there are no bytes.
 
@@ -21,7 +22,7 @@ use aion_base::{Error, Result, SqlState};
 
 use crate::descriptor::{IndexDescriptor, IndexPart, TableDescriptor};
 use crate::row::{RowLayout, RowReader};
-use crate::types::SqlType;
+use crate::types::{ElementType, SqlType};
 use crate::value::Value;
 
 pub use read::read_value;
@@ -91,8 +92,8 @@ pub fn check_key_type(sql_type: SqlType, column: &str) -> Result<()> {
     if sql_type.is_ordered() {
         return Ok(());
     }
-    if sql_type == SqlType::Json {
-        let message = "data type json has no default operator class for access method \"btree\"";
+    if let SqlType::Json | SqlType::Array(ElementType::Json) = sql_type {
+        let message = format!("data type {sql_type} has no default operator class for access method \"btree\"");
         return Err(Error::not_found(SqlState::UNDEFINED_OBJECT, message).with_hint(
             "You must specify an operator class for the index or define a default operator class for the data type.",
         ));
@@ -229,6 +230,11 @@ pub fn write_value(value: &Value, order: ColumnOrder, out: &mut Vec<u8>) -> Resu
         Value::Text(value) => writer.text(value, order),
         Value::Bytes(value) => writer.bytes(value, order),
         Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),
+        Value::Array(elements) => {
+            let mut key = Vec::new();
+            crate::array::write_key(elements, &mut key)?;
+            writer.bytes(&key, order)
+        }
         Value::Json(_) | Value::Vector(_) => {
             return Err(Error::unsupported("a json or vector cannot be part of an ordered key"));
         }
@@ -261,6 +267,9 @@ fn write_column(
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => writer.text(row.text(column)?, order),
         SqlType::Bytea => writer.bytes(row.bytes(column)?, order),
         SqlType::Jsonb => writer.bytes(&row.document(column)?.to_key(), order),
+        SqlType::Array(_) => {
+            return write_value(&Value::Array(row.array(column)?), order, out);
+        }
         other @ (SqlType::Json | SqlType::Vector(_)) => {
             return Err(Error::new(
                 aion_base::ErrorKind::Invalid,

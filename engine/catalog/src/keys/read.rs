@@ -4,10 +4,11 @@ use aion_base::Result;
 use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 
 use super::{IndexKeys, KEY_ORDER, KeyPart, ROWS, TableKeys, included};
+use crate::array;
 use crate::interval::Interval;
 use crate::json::Jsonb;
 use crate::row::RowLayout;
-use crate::types::SqlType;
+use crate::types::{ElementType, SqlType};
 use crate::value::Value;
 
 impl IndexKeys {
@@ -92,7 +93,11 @@ impl TableKeys {
         is_there
             && !matches!(
                 layout.sql_type(column),
-                SqlType::Real | SqlType::Double | SqlType::Jsonb | SqlType::Interval
+                SqlType::Real
+                    | SqlType::Double
+                    | SqlType::Jsonb
+                    | SqlType::Interval
+                    | SqlType::Array(ElementType::Real | ElementType::Double | ElementType::Jsonb)
             )
     }
 
@@ -152,9 +157,12 @@ pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnO
             reader.skip_fixed(8, order).map(drop)
         }
         SqlType::Numeric { .. } | SqlType::Uuid | SqlType::Interval => reader.skip_fixed(16, order).map(drop),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Bytea | SqlType::Jsonb => {
-            reader.skip_bytes(order).map(drop)
-        }
+        SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::Char(_)
+        | SqlType::Bytea
+        | SqlType::Jsonb
+        | SqlType::Array(_) => reader.skip_bytes(order).map(drop),
         SqlType::Json | SqlType::Vector(_) => Err(not_ordered(sql_type)),
     }
 }
@@ -183,6 +191,10 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: Column
         // Without zeroes at the end of a fraction: it is not covered.
         SqlType::Jsonb => match reader.bytes(order)? {
             Some(key) => Some(Value::Jsonb(Jsonb::of_key(&key)?)),
+            None => None,
+        },
+        SqlType::Array(element) => match reader.bytes(order)? {
+            Some(key) => Some(Value::Array(array::of_key(element, &key)?)),
             None => None,
         },
         SqlType::Json | SqlType::Vector(_) => return Err(not_ordered(sql_type)),

@@ -16,6 +16,7 @@
 //!  | numeric 16, the value at its column's scale | uuid 16, as written | interval 16: months i32, days i32, microseconds i64
 //!  | all little-endian but uuid
 //!  variable: text, varchar, json as UTF-8 | bytea | jsonb as a document, see `json` | vector as f32 LE
+//!  | array, see `array`
 //! ```
 //!
 //! **Guarantees.** One column is read without reading the others. Slots are only ever added at the end of a
@@ -63,7 +64,7 @@ struct Place {
     variable_before: usize,
 }
 
-fn width(sql_type: SqlType) -> Option<usize> {
+pub(crate) fn width(sql_type: SqlType) -> Option<usize> {
     match sql_type {
         SqlType::Boolean => Some(1),
         SqlType::SmallInt => Some(2),
@@ -76,7 +77,8 @@ fn width(sql_type: SqlType) -> Option<usize> {
         | SqlType::Json
         | SqlType::Jsonb
         | SqlType::Bytea
-        | SqlType::Vector(_) => None,
+        | SqlType::Vector(_)
+        | SqlType::Array(_) => None,
     }
 }
 

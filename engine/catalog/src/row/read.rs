@@ -160,6 +160,17 @@ impl<'a> RowReader<'a> {
         Ok(components.iter().map(|bytes| f32::from_le_bytes(*bytes)))
     }
 
+    /// The elements of an array that is not NULL.
+    ///
+    /// # Errors
+    /// Corrupt, when its bytes are none.
+    pub fn array(&self, column: usize) -> Result<Vec<Value>> {
+        match self.layout.sql_type(column) {
+            SqlType::Array(element) => crate::array::read(element, self.bytes(column)?),
+            other => Err(Error::internal(format!("column {column} is a {other}"))),
+        }
+    }
+
     /// Any column, as a value.
     ///
     /// # Errors
@@ -185,6 +196,7 @@ impl<'a> RowReader<'a> {
             SqlType::Json => Value::Json(self.text(column)?.to_owned()),
             SqlType::Jsonb => Value::Jsonb(self.document(column)?.to_owned()),
             SqlType::Vector(_) => Value::Vector(self.vector(column)?.collect()),
+            SqlType::Array(_) => Value::Array(self.array(column)?),
         })
     }
 

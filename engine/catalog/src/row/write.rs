@@ -2,6 +2,7 @@
 
 use super::{HEADER_BYTES, Parts, RowLayout, VERSION};
 use crate::interval::Interval;
+use crate::types::SqlType;
 use crate::value::Value;
 
 /// Appends one row to a buffer. Columns that are not set are NULL; variable columns are set in rising order.
@@ -101,6 +102,16 @@ impl<'a> RowWriter<'a> {
         self.end_variable();
     }
 
+    /// Sets an array by its elements, which are of its type or NULL.
+    pub fn array(&mut self, column: usize, elements: &[Value]) {
+        let SqlType::Array(element) = self.layout.place(column).sql_type else {
+            panic!("column {column} is an array");
+        };
+        self.begin_variable(column);
+        crate::array::write(element, elements, self.out);
+        self.end_variable();
+    }
+
     /// Sets a value that is of the column's type; NULL leaves it NULL.
     pub fn value(&mut self, column: usize, value: &Value) {
         match value {
@@ -118,6 +129,7 @@ impl<'a> RowWriter<'a> {
             Value::Interval(value) => self.interval(column, *value),
             Value::Uuid(value) => self.uuid(column, *value),
             Value::Vector(value) => self.vector(column, value),
+            Value::Array(elements) => self.array(column, elements),
         }
     }
 

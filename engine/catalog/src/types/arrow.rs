@@ -13,11 +13,15 @@
 //! | interval | Interval(MonthDayNano) |
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
+//! | real[], other arrays | LargeList(Float32), List(the element's) |
 //!
 //! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
 //! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
 //! What comes from outside as LargeBinary is a bytea, and is made one where it comes in; what goes out is text
 //! ([`SqlType::to_outer_field`]).
+//!
+//! A list of Float32 is a vector, so that the array of them is the only LargeList. Arrays have one dimension here: a nested List has
+//! a depth that its type states, which PostgreSQL's arrays do not. What has more is refused where it is read ([`crate::array`]).
 //!
 //! Where the Arrow type alone would read back as another SQL type (varchar, json, numeric without a modifier),
 //! [`SqlType::to_field`] names the SQL type in the field's metadata. Types that are never stored but that queries
@@ -29,7 +33,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result};
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 
-use super::{NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
+use super::{ElementType, NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
 
 /// The key of the field metadata that names the SQL type.
 pub const TYPE_METADATA_KEY: &str = "aion.type";
@@ -62,6 +66,7 @@ impl SqlType {
                     None => DataType::List(item),
                 }
             }
+            Self::Array(element) => list_of(*element, element.sql_type().to_arrow()),
         }
     }
 
@@ -91,10 +96,12 @@ impl SqlType {
 
     /// A field of this type for what leaves the engine: a jsonb as its text.
     pub fn to_outer_field(&self, name: impl Into<String>, nullable: bool) -> Field {
-        if *self != Self::Jsonb {
-            return self.to_field(name, nullable);
-        }
-        Field::new(name, DataType::Utf8, nullable)
+        let outer = match self {
+            Self::Jsonb => DataType::Utf8,
+            Self::Array(ElementType::Jsonb) => list_of(ElementType::Jsonb, DataType::Utf8),
+            _ => return self.to_field(name, nullable),
+        };
+        Field::new(name, outer, nullable)
             .with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
     }
 
@@ -103,13 +110,11 @@ impl SqlType {
     /// # Errors
     /// As [`SqlType::from_field`].
     pub fn from_outer_field(field: &Field) -> Result<Self> {
-        let is_jsonb = field
-            .metadata()
-            .get(TYPE_METADATA_KEY)
-            .is_some_and(|name| name == "jsonb");
+        let mark = field.metadata().get(TYPE_METADATA_KEY).map(String::as_str);
         match field.data_type() {
             DataType::LargeBinary => Ok(Self::Bytea),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_jsonb => Ok(Self::Jsonb),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if mark == Some("jsonb") => Ok(Self::Jsonb),
+            DataType::List(_) if mark == Some("jsonb[]") => Ok(Self::Array(ElementType::Jsonb)),
             _ => Self::from_field(field),
         }
     }
@@ -153,8 +158,12 @@ impl SqlType {
             {
                 Self::Vector(u16::try_from(*dimensions).ok())
             }
-            DataType::List(item) | DataType::LargeList(item) if *item.data_type() == DataType::Float32 => {
-                Self::Vector(None)
+            DataType::List(item) if *item.data_type() == DataType::Float32 => Self::Vector(None),
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                let element = Self::from_field(item)?;
+                element
+                    .array()
+                    .ok_or_else(|| Error::unsupported(format!("arrays of {element} are not supported")))?
             }
             DataType::Dictionary(_, values) => Self::from_arrow(values)?,
             DataType::RunEndEncoded(_, values) => Self::from_arrow(values.data_type())?,
@@ -167,6 +176,14 @@ impl SqlType {
     }
 }
 
+fn list_of(element: ElementType, item: DataType) -> DataType {
+    let item = Arc::new(Field::new_list_field(item, true));
+    match element {
+        ElementType::Real => DataType::LargeList(item),
+        _ => DataType::List(item),
+    }
+}
+
 /// Whether an array of one type holds the values of the other, in another layout at most.
 fn same_values(declared: &DataType, found: &DataType) -> bool {
     match (declared, found) {
@@ -175,7 +192,9 @@ fn same_values(declared: &DataType, found: &DataType) -> bool {
         (DataType::FixedSizeList(one, length), DataType::FixedSizeList(other, found)) => {
             length == found && one.data_type() == other.data_type()
         }
-        (DataType::List(one), DataType::List(other)) => one.data_type() == other.data_type(),
+        (DataType::List(one), DataType::List(other)) | (DataType::LargeList(one), DataType::LargeList(other)) => {
+            one.data_type() == other.data_type()
+        }
         _ => declared == found,
     }
 }

@@ -15,11 +15,13 @@
 //! `vector(n)` is pgvector's type; pgvector has no fixed OID, ours is 16400, in the range of user-defined objects.
 
 mod arrow;
+mod element;
 mod parse;
 
 use std::fmt;
 
 pub use arrow::TYPE_METADATA_KEY;
+pub use element::ElementType;
 
 /// The most digits of a `numeric`.
 pub const NUMERIC_PRECISION_MAX: u8 = 38;
@@ -78,6 +80,8 @@ pub enum SqlType {
     Jsonb,
     /// `vector`, of so many 32-bit floats; without a number, each value has its own
     Vector(Option<u16>),
+    /// An array of one dimension (see [`crate::array`])
+    Array(ElementType),
 }
 
 impl SqlType {
@@ -109,6 +113,7 @@ impl SqlType {
             Self::Json => "json",
             Self::Jsonb => "jsonb",
             Self::Vector(_) => "vector",
+            Self::Array(element) => element.array_name(),
         }
     }
 
@@ -134,6 +139,7 @@ impl SqlType {
             Self::Uuid => 2950,
             Self::Jsonb => 3802,
             Self::Vector(_) => VECTOR_OID,
+            Self::Array(element) => element.array_oid(),
         }
     }
 
@@ -152,7 +158,8 @@ impl SqlType {
             | Self::Bytea
             | Self::Json
             | Self::Jsonb
-            | Self::Vector(_) => -1,
+            | Self::Vector(_)
+            | Self::Array(_) => -1,
         }
     }
 
@@ -165,6 +172,7 @@ impl SqlType {
             } => (((precision as i32) << 16) | scale as i32) + 4,
             Self::Varchar(Some(length)) | Self::Char(length) => length as i32 + 4,
             Self::Vector(Some(dimensions)) => dimensions as i32,
+            Self::Array(element) => element.sql_type().type_modifier(),
             _ => -1,
         }
     }
@@ -198,7 +206,10 @@ impl SqlType {
             3802 => Self::Jsonb,
             VECTOR_OID if modifier < 1 => Self::Vector(None),
             VECTOR_OID => parse::vector(modifier.into()).ok()?,
-            _ => return None,
+            other => {
+                let element = ElementType::oid_of_array(other)?;
+                return Self::from_oid(element, modifier)?.array();
+            }
         })
     }
 
@@ -225,12 +236,15 @@ impl SqlType {
 
     /// Whether values have an order: whether the type can be a key, a sort key and a statistic.
     pub const fn is_ordered(&self) -> bool {
-        !matches!(self, Self::Json | Self::Vector(_))
+        !matches!(self, Self::Json | Self::Vector(_) | Self::Array(ElementType::Json))
     }
 }
 
 impl fmt::Display for SqlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Array(element) = self {
+            return write!(f, "{}[]", element.sql_type());
+        }
         f.write_str(self.base_name())?;
         match self {
             Self::Numeric {
@@ -248,7 +262,7 @@ impl fmt::Display for SqlType {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [SqlType; 24] = [
+    pub(crate) const ALL: [SqlType; 31] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -282,6 +296,16 @@ pub(crate) mod tests {
         SqlType::Jsonb,
         SqlType::Vector(None),
         SqlType::Vector(Some(12)),
+        SqlType::Array(ElementType::Integer),
+        SqlType::Array(ElementType::Real),
+        SqlType::Array(ElementType::Numeric {
+            precision: Some(10),
+            scale: 2,
+        }),
+        SqlType::Array(ElementType::Varchar(Some(10))),
+        SqlType::Array(ElementType::Text),
+        SqlType::Array(ElementType::TimestampTz),
+        SqlType::Array(ElementType::Jsonb),
     ];
 
     #[test]
@@ -320,7 +344,8 @@ pub(crate) mod tests {
             names,
             "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
              numeric(38,38), text, character varying, character varying(10), character(10), bytea, date, \
-             timestamp without time zone, timestamp with time zone, interval, uuid, json, jsonb, vector, vector(12)"
+             timestamp without time zone, timestamp with time zone, interval, uuid, json, jsonb, vector, vector(12), \
+             integer[], real[], numeric(10,2)[], character varying(10)[], text[], timestamp with time zone[], jsonb[]"
         );
     }
 }

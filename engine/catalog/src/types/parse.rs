@@ -13,6 +13,12 @@ impl FromStr for SqlType {
     /// `TIMESTAMP WITH TIME ZONE`, `numeric( 10, 2 )`.
     fn from_str(text: &str) -> Result<Self> {
         let lower = text.to_ascii_lowercase();
+        if let Some(element) = element(&lower) {
+            let element: Self = element.parse()?;
+            return element
+                .array()
+                .ok_or_else(|| Error::unsupported(format!("there are no arrays of {element}")));
+        }
         let (name, modifiers) = split(&lower).ok_or_else(|| malformed(text))?;
         let modifiers = modifiers
             .iter()
@@ -67,6 +73,23 @@ impl FromStr for SqlType {
             )),
         }
     }
+}
+
+/// The name of the elements of an array: PostgreSQL declares neither how many there are nor how many dimensions.
+fn element(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let (mut element, mut is_array) = (text, false);
+    while let Some(rest) = element.strip_suffix(']') {
+        let (before, count) = rest.rsplit_once('[')?;
+        if !count.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        (element, is_array) = (before.trim_end(), true);
+    }
+    if let Some(before) = element.strip_suffix(" array") {
+        (element, is_array) = (before.trim_end(), true);
+    }
+    is_array.then_some(element)
 }
 
 /// The name with single spaces, and the modifiers between its parentheses, which may stand in the middle:
@@ -151,6 +174,7 @@ pub(super) fn vector(dimensions: i64) -> Result<SqlType> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ElementType;
     use super::*;
 
     #[test]
@@ -180,6 +204,14 @@ mod tests {
             ("timestamp(6) with time zone", SqlType::TimestampTz),
             ("timestamp", SqlType::Timestamp),
             ("vector(3)", SqlType::Vector(Some(3))),
+            ("INT[]", SqlType::Array(ElementType::Integer)),
+            ("int8 [ 3 ] [ 4 ]", SqlType::Array(ElementType::BigInt)),
+            ("text ARRAY", SqlType::Array(ElementType::Text)),
+            (
+                "timestamp(6) with time zone[]",
+                SqlType::Array(ElementType::TimestampTz),
+            ),
+            ("varchar(7)[]", SqlType::Array(ElementType::Varchar(Some(7)))),
         ] {
             assert_eq!(text.parse::<SqlType>().expect(text), expected);
         }

@@ -185,6 +185,14 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
             // Its own input checks dimensions and numbers.
             Value::text_in(sql_type, &text)?
         }
+        Cells::Array(lists) => match sql_type {
+            SqlType::Array(element) => {
+                let element = element.sql_type();
+                let elements = lists.range(row).map(|at| value(&lists.elements, at, &element, zone));
+                Value::Array(elements.collect::<Result<_>>()?)
+            }
+            _ => cells.value(row)?,
+        },
         Cells::Jsonb(array) => Value::Jsonb(JsonbRef::new(array.value(row)).to_owned()),
         Cells::Padded(array, _) => Value::text_in(sql_type, array.value(row))?,
         Cells::Null | Cells::Text(_) | Cells::JsonbText(_) | Cells::LargeText(_) | Cells::TextView(_) => Value::Null,

@@ -118,7 +118,7 @@ fn xdbc(sql_type: &SqlType) -> (XdbcDataType, Option<XdbcDatetimeSubcode>) {
             );
         }
         // None of theirs.
-        SqlType::Vector(_) => X::XdbcUnknownType,
+        SqlType::Vector(_) | SqlType::Array(_) => X::XdbcUnknownType,
     };
     (data_type, None)
 }
@@ -141,6 +141,6 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::Interval => Some(49),
         SqlType::Uuid => Some(16),
         SqlType::Vector(dimensions) => dimensions.map(i32::from),
-        SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb => None,
+        SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb | SqlType::Array(_) => None,
     }
 }

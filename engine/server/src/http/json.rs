@@ -38,6 +38,17 @@ pub(super) fn put(cells: &Cells<'_>, row: usize, scratch: &mut String, out: &mut
         }
         Cells::Real(array) => put_real(array.value(row), out),
         Cells::Double(array) => put_double(array.value(row), out),
+        Cells::Array(lists) => {
+            out.push(b'[');
+            let range = lists.range(row);
+            for at in range.clone() {
+                if at > range.start {
+                    out.push(b',');
+                }
+                put(&lists.elements, at, scratch, out);
+            }
+            out.push(b']');
+        }
         Cells::FixedVector(..) | Cells::Vector(..) => {
             out.push(b'[');
             for (at, element) in cells.elements(row).iter().enumerate() {
@@ -93,6 +104,11 @@ pub(super) fn parameter(number: usize, sql_type: &SqlType, json: &serde_json::Va
     match (json, sql_type) {
         (Json::Null, _) => Ok(Value::Null),
         (Json::String(text), _) => Value::text_in_zone(sql_type, text, zone),
+        (Json::Array(elements), SqlType::Array(element)) => {
+            let element = element.sql_type();
+            let elements = elements.iter().map(|json| parameter(number, &element, json, zone));
+            Ok(Value::Array(elements.collect::<Result<_>>()?))
+        }
         (Json::Bool(_) | Json::Number(_), _)
         | (Json::Array(_), SqlType::Vector(_) | SqlType::Json | SqlType::Jsonb)
         | (Json::Object(_), SqlType::Json | SqlType::Jsonb) => Value::text_in(sql_type, &json.to_string()),
@@ -106,6 +122,7 @@ pub(super) fn parameter(number: usize, sql_type: &SqlType, json: &serde_json::Va
 
 #[cfg(test)]
 mod tests {
+    use aion_catalog::types::ElementType;
     use serde_json::json;
 
     use super::*;
@@ -122,6 +139,11 @@ mod tests {
             (vector, json!([1, -2.5]), Value::Vector(vec![1.0, -2.5])),
             (SqlType::Json, json!({"a": [1]}), Value::Json("{\"a\":[1]}".into())),
             (SqlType::Date, json!(null), Value::Null),
+            (
+                SqlType::Array(ElementType::Integer),
+                json!([1, null]),
+                Value::Array(vec![Value::I32(1), Value::Null]),
+            ),
         ] {
             let read = parameter(1, &sql_type, &given, Zone::UTC).expect("a value");
             assert_eq!(format!("{read:?}"), format!("{value:?}"));

@@ -1,4 +1,4 @@
-//! The binary form of the types that only results have: oids, names, arrays.
+//! The binary form of arrays, both ways, and of the types that only results have: oids, names, vectors of the catalog.
 //!
 //! ```text
 //! oid      u32
@@ -6,15 +6,17 @@
 //!          | (length i32 | value)*           length -1: NULL
 //! ```
 //!
-//! An array travels through the engine as PostgreSQL's text of it and is read back here, element by element. That is
-//! slower than a form of its own would be; arrays come from the catalog and from `array_agg`, not from tables.
+//! The vectors of the catalog travel through the engine as PostgreSQL's text of them and are read back here.
 
-use aion_base::{Error, Result};
-use aion_catalog::{SqlType, Value, text};
-use aion_db::{Cells, ResultType};
+use aion_base::{Error, Result, SqlState};
+use aion_catalog::types::ElementType;
+use aion_catalog::{SqlType, Value};
+use aion_db::{Cells, ListCells, ResultType};
 use bytes::{BufMut, BytesMut};
 
-use super::{binary, columns};
+#[cfg(test)]
+use super::binary;
+use super::columns;
 
 /// Appends the binary form of a value that is not NULL.
 ///
@@ -24,7 +26,7 @@ pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize,
     let written = || {
         cells
             .as_str(row)
-            .ok_or_else(|| Error::internal("an array comes as text"))
+            .ok_or_else(|| Error::internal("a vector comes as text"))
     };
     match (result_type, cells) {
         (ResultType::Oid, Cells::BigInt(array)) => {
@@ -33,95 +35,184 @@ pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize,
         }
         (ResultType::Oid, _) => return Err(Error::internal("an oid comes as a bigint")),
         (ResultType::Name | ResultType::Char, _) => columns::put_binary(cells, row, out),
-        (ResultType::Array(item), _) => put_array(&text::parse_array(written()?)?, item, item.oid(), 1, out)?,
-        // Vectors count from 0.
-        (ResultType::Int2Vector, _) => put_array(&spaced(written()?), SqlType::SmallInt, 21, 0, out)?,
-        (ResultType::OidVector, _) => put_oids(&spaced(written()?), out)?,
+        (ResultType::Int2Vector, _) => put_numbers(&spaced(written()?), 21, out)?,
+        (ResultType::OidVector, _) => put_numbers(&spaced(written()?), 26, out)?,
     }
     Ok(())
 }
 
-fn put_head(elements: &[Option<String>], oid: u32, first: i32, out: &mut BytesMut) -> Result<()> {
-    let length = i32::try_from(elements.len()).map_err(|_| Error::internal("an array has too many elements"))?;
-    out.put_i32(i32::from(length > 0));
-    out.put_i32(elements.iter().any(Option::is_none).into());
-    out.put_u32(oid);
-    if length > 0 {
-        out.put_i32(length);
-        out.put_i32(first);
-    }
-    Ok(())
-}
-
-fn put_array(elements: &[Option<String>], item: SqlType, oid: u32, first: i32, out: &mut BytesMut) -> Result<()> {
-    put_head(elements, oid, first, out)?;
-    let mut value = BytesMut::new();
-    for element in elements {
-        let Some(element) = element else {
+/// Appends the binary form of an array that is not NULL.
+pub(super) fn put_array(lists: &ListCells<'_>, row: usize, out: &mut BytesMut) {
+    let (range, elements) = (lists.range(row), &lists.elements);
+    let has_nulls = range.clone().any(|at| elements.is_null(at));
+    put_head(range.len(), has_nulls, lists.element.oid(), 1, out);
+    for at in range {
+        if elements.is_null(at) {
             out.put_i32(-1);
             continue;
-        };
-        value.clear();
-        put_value(&Value::text_in(&item, element)?, &mut value);
-        out.put_i32(i32::try_from(value.len()).map_err(|_| Error::internal("an element is too long"))?);
-        out.extend_from_slice(&value);
-    }
-    Ok(())
-}
-
-fn put_oids(elements: &[Option<String>], out: &mut BytesMut) -> Result<()> {
-    put_head(elements, 26, 0, out)?;
-    for element in elements.iter().flatten() {
-        let oid: u32 = element.parse().map_err(|_| Error::internal("no oid in an oidvector"))?;
-        out.put_i32(4);
-        out.put_u32(oid);
-    }
-    Ok(())
-}
-
-fn put_value(value: &Value, out: &mut BytesMut) {
-    match value {
-        Value::Null => {}
-        Value::Bool(value) => out.put_u8((*value).into()),
-        Value::I16(value) => out.put_i16(*value),
-        Value::I32(value) => out.put_i32(*value),
-        Value::I64(value) => out.put_i64(*value),
-        Value::F32(value) => out.put_f32(*value),
-        Value::F64(value) => out.put_f64(*value),
-        Value::Decimal(unscaled, scale) => binary::put_numeric(*unscaled, *scale, out),
-        Value::Text(text) | Value::Json(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Jsonb(document) => {
-            out.put_u8(binary::JSONB_VERSION);
-            out.extend_from_slice(document.to_string().as_bytes());
         }
-        Value::Bytes(bytes) => out.extend_from_slice(bytes),
-        Value::Date(days) => binary::put_date(*days, out),
-        Value::Timestamp(micros) => binary::put_timestamp(*micros, out),
-        Value::Interval(interval) => binary::put_interval(*interval, out),
-        Value::Uuid(uuid) => out.extend_from_slice(uuid),
-        Value::Vector(elements) => binary::put_vector(elements, out),
+        let length = out.len();
+        out.put_i32(0);
+        columns::put_binary(elements, at, out);
+        // A row has no more than 1 GiB.
+        let written = (out.len() - length - 4) as i32;
+        out[length..length + 4].copy_from_slice(&written.to_be_bytes());
     }
+}
+
+fn put_head(length: usize, has_nulls: bool, oid: u32, first: i32, out: &mut BytesMut) {
+    out.put_i32(i32::from(length > 0));
+    out.put_i32(has_nulls.into());
+    out.put_u32(oid);
+    if length > 0 {
+        // As above.
+        out.put_i32(length as i32);
+        out.put_i32(first);
+    }
+}
+
+/// A vector of the catalog, of smallints or oids; they count from 0.
+fn put_numbers(numbers: &[&str], oid: u32, out: &mut BytesMut) -> Result<()> {
+    put_head(numbers.len(), false, oid, 0, out);
+    for number in numbers {
+        let number: u32 = number.parse().map_err(|_| Error::internal("no number in a vector"))?;
+        match u16::try_from(number) {
+            Ok(number) if oid == SqlType::SmallInt.oid() => {
+                out.put_i32(2);
+                out.put_u16(number);
+            }
+            _ => {
+                out.put_i32(4);
+                out.put_u32(number);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The numbers of `1 2 3`.
-fn spaced(text: &str) -> Vec<Option<String>> {
-    text.split_ascii_whitespace()
-        .map(|number| Some(number.to_owned()))
-        .collect()
+fn spaced(text: &str) -> Vec<&str> {
+    text.split_ascii_whitespace().collect()
+}
+
+/// Reads the binary form of an array; `read` reads that of an element. None for bytes that are no array.
+///
+/// # Errors
+/// 42804 for elements of another type, 0A000 for several dimensions, 54000 for too many of them, and the errors of `read`.
+pub(super) fn take_array(
+    element: ElementType,
+    bytes: &[u8],
+    read: impl Fn(SqlType, &[u8]) -> Result<Option<Value>>,
+) -> Result<Option<Value>> {
+    fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = bytes.split_at_checked(count)?;
+        *bytes = rest;
+        Some(taken)
+    }
+    fn number(bytes: &mut &[u8]) -> Option<i32> {
+        take(bytes, 4)?.try_into().ok().map(i32::from_be_bytes)
+    }
+    let mut rest = bytes;
+    let sql_type = element.sql_type();
+    let (Some(dimensions), Some(0 | 1), Some(oid)) = (number(&mut rest), number(&mut rest), number(&mut rest)) else {
+        return Ok(None);
+    };
+    let oid = oid.cast_unsigned();
+    if oid != sql_type.oid() && !(is_text(oid) && is_text(sql_type.oid())) {
+        return Err(Error::invalid(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "binary data has array element type {oid} ({}) instead of expected {} ({sql_type})",
+                SqlType::from_oid(oid, -1).map_or("unknown", |found| found.base_name()),
+                sql_type.oid()
+            ),
+        ));
+    }
+    let length = match dimensions {
+        0 => 0,
+        1 => match (number(&mut rest), number(&mut rest)) {
+            (Some(length @ 0..), Some(1)) => length as usize,
+            (Some(_), Some(_)) => {
+                return Err(Error::unsupported(
+                    "arrays whose first index is not 1 are not supported",
+                ));
+            }
+            _ => return Ok(None),
+        },
+        2..=6 => return Err(Error::unsupported("arrays of several dimensions are not supported")),
+        _ => {
+            return Err(Error::exhausted(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("number of array dimensions ({dimensions}) exceeds the maximum allowed (6)"),
+            ));
+        }
+    };
+    // Each element has a length: the message's size limits them.
+    let mut elements = Vec::with_capacity(length.min(rest.len() / 4));
+    for _ in 0..length {
+        elements.push(match number(&mut rest) {
+            Some(-1) => Value::Null,
+            Some(length @ 0..) => {
+                let Some(bytes) = take(&mut rest, length as usize) else {
+                    return Ok(None);
+                };
+                match read(sql_type, bytes)? {
+                    Some(value) => value,
+                    None => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        });
+    }
+    Ok(rest.is_empty().then_some(Value::Array(elements)))
+}
+
+/// Whether values of the type are plain text in their binary form.
+fn is_text(oid: u32) -> bool {
+    matches!(oid, 19 | 25 | 1042 | 1043)
 }
 
 #[cfg(test)]
 mod tests {
+    use aion_db::Cells;
+    use arrow::array::{Array, ArrayRef, Int32Array, ListBuilder};
+
     use super::*;
+
+    fn sent(lists: ArrayRef, sql_type: SqlType) -> BytesMut {
+        let mut out = BytesMut::new();
+        let Some(Cells::Array(lists)) = Cells::of(&lists as &dyn Array, sql_type) else {
+            panic!("arrays");
+        };
+        put_array(&lists, 0, &mut out);
+        out
+    }
 
     #[test]
     fn the_binary_form_is_that_of_postgres() {
-        let mut out = BytesMut::new();
-        put_array(&[Some("7".to_owned()), None], SqlType::Integer, 23, 1, &mut out).expect("numbers");
+        let array = SqlType::Array(ElementType::Integer);
+        let mut lists = ListBuilder::new(Int32Array::builder(2));
+        lists.append_value([Some(7), None]);
+        let out = sent(std::sync::Arc::new(lists.finish()), array);
         let expected = [1_i32, 1, 23, 2, 1, 4, 7, -1].map(i32::to_be_bytes).concat();
         assert_eq!(out, expected);
-        out.clear();
-        put_array(&[], SqlType::Text, 25, 1, &mut out).expect("none");
-        assert_eq!(out, [0_i32, 0, 25].map(i32::to_be_bytes).concat());
+        let read = |sql_type: SqlType, bytes: &[u8]| {
+            assert_eq!(sql_type, SqlType::Integer);
+            Ok(binary::take_i32(bytes).map(Value::I32))
+        };
+        let back = take_array(ElementType::Integer, &out, read).expect("an array");
+        assert_eq!(back, Some(Value::Array(vec![Value::I32(7), Value::Null])));
+        for end in 0..out.len() {
+            assert_eq!(
+                take_array(ElementType::Integer, &out[..end], read).expect("cut off"),
+                None
+            );
+        }
+        let mut none = ListBuilder::new(Int32Array::builder(0));
+        none.append(true);
+        let out = sent(std::sync::Arc::new(none.finish()), array);
+        assert_eq!(out, [0_i32, 0, 23].map(i32::to_be_bytes).concat());
+        let error = take_array(ElementType::Text, &out, read).expect_err("of integers");
+        assert_eq!(error.state(), SqlState::DATATYPE_MISMATCH);
     }
 }

@@ -4,8 +4,8 @@ use aion_catalog::SqlType;
 use aion_db::{Cells, interval_of};
 use bytes::{BufMut, BytesMut};
 
-use super::binary;
 use super::rows::Format;
+use super::{arrays, binary};
 
 /// Appends the text form of a value that is not NULL.
 pub(crate) fn put_text(cells: &Cells<'_>, row: usize, scratch: &mut String, out: &mut BytesMut) {
@@ -50,6 +50,7 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => binary::put_timestamp(array.value(row), out),
         Cells::Interval(array) => binary::put_interval(interval_of(array.value(row)), out),
         Cells::FixedVector(..) | Cells::Vector(..) => binary::put_vector(cells.elements(row), out),
+        Cells::Array(lists) => arrays::put_array(lists, row, out),
     }
 }
 
@@ -72,6 +73,7 @@ pub(crate) fn size(cells: &Cells<'_>, row: usize, format: Format) -> usize {
         Cells::FixedBytea(array) => bytea(array.value(row)),
         // Punctuation in the place of ends; a string may be written with escapes.
         Cells::Jsonb(array) => 2 * array.value(row).len(),
+        Cells::Array(lists) => lists.range(row).map(|at| 4 + size(&lists.elements, at, format)).sum(),
         // The longest of the others is a vector, of 16,000 elements at most.
         _ => 0,
     }

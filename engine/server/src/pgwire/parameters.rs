@@ -4,10 +4,10 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value, Zone, text};
 use bytes::Bytes;
 
-use super::binary;
 use super::check::utf8;
 use super::input::violation;
 use super::rows::Format;
+use super::{arrays, binary};
 
 /// What a client's OID says of a parameter; None where it leaves the type to us.
 ///
@@ -19,8 +19,9 @@ pub(super) fn declared(oid: u32) -> Result<Option<SqlType>> {
     match oid {
         // Not given, and `unknown`.
         0 | 705 => Ok(None),
-        // `name` and `character(n)`.
+        // `name` and `character(n)`, and arrays of them.
         19 | 1042 => Ok(Some(SqlType::Text)),
+        1003 | 1014 => Ok(SqlType::Text.array()),
         _ => SqlType::from_oid(oid, -1).map(Some).ok_or_else(|| {
             Error::not_found(
                 SqlState::UNDEFINED_OBJECT,
@@ -120,6 +121,7 @@ fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
             }
             (elements, _) => elements.map(Value::Vector),
         },
+        SqlType::Array(element) => arrays::take_array(element, bytes, from_binary)?,
     })
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::json::Jsonb;
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, Zone, text};
+use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::defaults::Defaults;
@@ -373,6 +373,7 @@ fn put(
             text::parse_vector(value, dimensions, |component| vector.push(component))?;
             writer.vector(position, vector);
         }
+        SqlType::Array(_) => writer.value(position, &Value::text_in_zone(&sql_type, value, zone)?),
     }
     Ok(())
 }

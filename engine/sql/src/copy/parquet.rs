@@ -143,6 +143,10 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::TimestampTz => matches!(found, D::Timestamp(_, _)),
         SqlType::Interval => is_text || matches!(found, D::Interval(_)),
         SqlType::Uuid => matches!(found, D::FixedSizeBinary(16)),
+        SqlType::Array(element) => match found {
+            D::List(field) | D::LargeList(field) => may_become(field.data_type(), element.sql_type()),
+            _ => false,
+        },
         SqlType::Vector(dimensions) => match found {
             D::FixedSizeList(field, length) => {
                 field.data_type().is_floating() && dimensions.is_none_or(|wanted| i32::from(wanted) == *length)

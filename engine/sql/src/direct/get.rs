@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::Zone;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast;
@@ -147,7 +146,7 @@ impl OutputBatch<'_> {
     /// Internal, if the columns do not fit together.
     pub fn finish(mut self) -> Result<RecordBatch> {
         // No arrays: of those alone the texts depend on a zone here.
-        conform(self.builder.finish()?, self.schema, Zone::UTC)
+        conform(self.builder.finish()?, self.schema)
     }
 }
 

@@ -487,7 +487,7 @@ const fn is_plain(sql_type: SqlType) -> bool {
         | SqlType::Uuid
         | SqlType::Interval
         | SqlType::Jsonb => true,
-        SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) => false,
+        SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) | SqlType::Array(_) => false,
     }
 }
 
@@ -495,7 +495,7 @@ const fn is_plain(sql_type: SqlType) -> bool {
 fn copy(row: &RowReader<'_>, sql_type: SqlType, column: usize, writer: &mut RowWriter<'_>) -> Result<()> {
     match sql_type {
         _ if row.is_null(column) => {}
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea | SqlType::Jsonb => {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea | SqlType::Jsonb | SqlType::Array(_) => {
             writer.bytes(column, row.bytes(column)?);
         }
         _ => writer.value(column, &row.value(column)?),

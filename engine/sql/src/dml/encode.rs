@@ -1,8 +1,8 @@
 //! Arrow arrays to the bytes of rows, with the checks that a column's type makes.
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::SqlType;
 use aion_catalog::row::RowWriter;
+use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
     FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
@@ -11,7 +11,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
 
-use crate::cells::interval_of;
+use crate::cells::{Cells, interval_of};
 use crate::table::TableShape;
 
 /// The columns of a batch as the columns of a table.
@@ -46,6 +46,7 @@ enum Source<'a> {
     Uuid(&'a FixedSizeBinaryArray),
     Vector(&'a FixedSizeListArray),
     Vectors(&'a ListArray),
+    Array(&'a ArrayRef, Cells<'a>),
 }
 
 impl<'a> Source<'a> {
@@ -71,6 +72,7 @@ impl<'a> Source<'a> {
             SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
             SqlType::Vector(Some(_)) => Self::Vector(any.downcast_ref()?),
             SqlType::Vector(None) => Self::Vectors(any.downcast_ref()?),
+            SqlType::Array(_) => Self::Array(array, Cells::of(array, sql_type)?),
         })
     }
 
@@ -93,6 +95,7 @@ impl<'a> Source<'a> {
             Self::Uuid(array) => array,
             Self::Vector(array) => array,
             Self::Vectors(array) => array,
+            Self::Array(array, _) => array,
         };
         array.is_null(row)
     }
@@ -200,8 +203,31 @@ impl<'a> ColumnEncoder<'a> {
             }
             Source::Vector(array) => self.vector(writer, &array.value(row))?,
             Source::Vectors(array) => self.vector(writer, &array.value(row))?,
+            Source::Array(_, cells) => self.array(writer, cells.value(row)?)?,
         }
         Ok(true)
+    }
+
+    /// Each element is checked as a column of its type would be.
+    fn array(&self, writer: &mut RowWriter<'_>, array: Value) -> Result<()> {
+        let column = &self.shape.descriptor.columns[self.position];
+        let (Value::Array(mut elements), Some(element)) = (array, column.sql_type.element()) else {
+            return Err(Error::internal(format!("column \"{}\" is no array", column.name)));
+        };
+        for value in &mut elements {
+            match (&mut *value, element) {
+                (Value::Text(text), SqlType::Varchar(limit)) => self.check_length(text, limit)?,
+                (Value::Text(text), SqlType::Char(length)) => {
+                    let checked = aion_catalog::text::parse_char(text, length)
+                        .map_err(|error| error.with_column(column.name.clone()))?;
+                    *text = checked.to_owned();
+                }
+                (Value::Json(text), _) => aion_catalog::text::check_json(text)?,
+                _ => {}
+            }
+        }
+        writer.array(self.position, &elements);
+        Ok(())
     }
 
     fn vector(&self, writer: &mut RowWriter<'_>, components: &ArrayRef) -> Result<()> {

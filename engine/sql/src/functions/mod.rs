@@ -1,6 +1,7 @@
 //! Functions and operators that DataFusion lacks, or does otherwise than PostgreSQL.
 
 mod arithmetic;
+mod array;
 pub mod bits;
 mod branches;
 mod case_type;
@@ -24,6 +25,7 @@ mod vector;
 mod whole_row;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
+pub(crate) use array::{ARRAY_KEY_FUNCTION, settle as settle_arrays};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
 pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
@@ -42,9 +44,9 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Whether a function gives what values are compared by: a document's key, an interval's length.
+/// Whether a function gives what values are compared by: the key of a document or an array, the length of an interval.
 pub(crate) fn is_key(name: &str) -> bool {
-    name == json::KEY_FUNCTION || name == interval::LENGTH_FUNCTION
+    name == json::KEY_FUNCTION || name == ARRAY_KEY_FUNCTION || name == interval::LENGTH_FUNCTION
 }
 
 /// Functions that are added to DataFusion's.
@@ -52,6 +54,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = typed::functions();
     all.extend(vector::functions());
     all.extend(json::functions());
+    all.extend(array::functions());
     all.extend(coalesce::functions());
     all.extend(interval::functions());
     all.extend(type_of::functions());
@@ -72,7 +75,11 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 
 /// Operators that DataFusion plans otherwise: asked before its own.
 pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(json::DocumentOperators), Arc::new(interval::IntervalOperators)]
+    vec![
+        Arc::new(json::DocumentOperators),
+        Arc::new(interval::IntervalOperators),
+        Arc::new(array::ArrayOperators),
+    ]
 }
 
 /// Operators that DataFusion does not plan.
@@ -95,6 +102,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(arithmetic::CheckIntegers),
         Arc::new(text_in::ReadText),
+        Arc::new(array::CastArrays),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
         Arc::new(subquery::Membership),

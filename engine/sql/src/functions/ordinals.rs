@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, Int32Array, Int64Builder, ListArray, ListBuilder, StructArray};
 use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -41,6 +42,10 @@ impl ScalarUDFImpl for Ordinals {
             return exec_err!("ordinals takes a list");
         };
         let array = argument.to_array(args.number_rows)?;
+        let array = match array.data_type() {
+            DataType::LargeList(item) => cast(&array, &DataType::List(item.clone()))?,
+            _ => array,
+        };
         let Some(lists) = array.as_list_opt::<i32>() else {
             return exec_err!("ordinals takes a list, not {}", array.data_type());
         };

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, SqlState};
-use aion_catalog::{SqlType, Value, Zone, text};
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{Array, AsArray, new_empty_array};
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Field, FieldRef};
@@ -31,9 +31,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::interval;
-use super::json;
 use super::time_zone::{literal_zone, session_zone};
+use super::{array, interval, json};
 use crate::error::wrap;
 use crate::session::scalar;
 
@@ -222,7 +221,7 @@ pub fn read_literals(expr: Expr, options: &ConfigOptions) -> Result<Expr> {
 /// The type of the elements of a list that is an array, not a vector.
 fn item_of(data_type: &DataType) -> Option<SqlType> {
     match data_type {
-        DataType::List(item) if *item.data_type() != DataType::Float32 => SqlType::from_field(item).ok(),
+        DataType::List(_) | DataType::LargeList(_) => SqlType::from_arrow(data_type).ok()?.element(),
         _ => None,
     }
 }
@@ -235,19 +234,19 @@ pub fn read_list(data_type: &DataType, text: &str, zone: Zone) -> Result<Option<
     item_of(data_type).map(|item| read_array(item, text, zone)).transpose()
 }
 
+/// Arrays of a type of elements.
+fn array_of(item: SqlType) -> Result<SqlType> {
+    let none = || wrap(Error::unsupported(format!("there are no arrays of {item}")));
+    item.array().ok_or_else(none)
+}
+
 fn read_array(item: SqlType, text: &str, zone: Zone) -> Result<ScalarValue> {
-    let elements = text::parse_array(text).map_err(wrap)?.into_iter().map(|element| {
-        let value = match element {
-            None => Value::Null,
-            Some(element) => Value::text_in_zone(&item, &element, zone).map_err(wrap)?,
-        };
-        scalar(&item, &value).map_err(wrap)
-    });
-    let elements = elements.collect::<Result<Vec<_>>>()?;
-    Ok(ScalarValue::List(ScalarValue::new_list_nullable(
-        &elements,
-        &item.to_arrow(),
-    )))
+    let array_type = array_of(item)?;
+    let value = match item {
+        SqlType::Varchar(Some(_)) | SqlType::Char(_) => array::read_shortened(item, text),
+        _ => Value::text_in_zone(&array_type, text, zone),
+    };
+    scalar(&array_type, &value.map_err(wrap)?).map_err(wrap)
 }
 
 /// Puts [`TextIn`] in the place of casts from text that Arrow would do otherwise than PostgreSQL.
@@ -297,7 +296,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
         return Ok(Transformed::no(expr));
     };
     check_interval(inner, field, schema)?;
-    let item = item_of(field.data_type());
+    let item = SqlType::from_field(field).ok().and_then(SqlType::element);
     let sql_type = match item {
         Some(item) => Ok(item),
         None => SqlType::from_field(field),
@@ -398,14 +397,14 @@ impl ScalarUDFImpl for TextIn {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.is_array {
-            true => DataType::new_list(self.sql_type.to_arrow(), true),
+            true => array_of(self.sql_type)?.to_arrow(),
             false => self.sql_type.to_arrow(),
         })
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         Ok(Arc::new(match self.is_array {
-            true => Field::new(self.name(), self.return_type(&[])?, true),
+            true => array_of(self.sql_type)?.to_field(self.name(), true),
             false => self.sql_type.to_field(self.name(), true),
         }))
     }

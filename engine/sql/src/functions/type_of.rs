@@ -56,7 +56,6 @@ fn type_name(field: &Field) -> String {
         Some(ResultType::Char) => "\"char\"",
         Some(ResultType::Int2Vector) => "int2vector",
         Some(ResultType::OidVector) => "oidvector",
-        Some(ResultType::Array(item)) => return format!("{}[]", item.base_name()),
         None => match (field.data_type(), SqlType::from_field(field)) {
             (DataType::Null, _) => "unknown",
             (DataType::Interval(_), _) => "interval",

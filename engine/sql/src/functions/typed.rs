@@ -1,4 +1,4 @@
-//! Text and arrays as uuid and vector.
+//! Text and arrays as uuid, uuid[] and vector.
 //!
 //! DataFusion knows no cast to these types and refuses one while it plans, so the cast is a function of the type's name: what
 //! `CAST(x AS vector(3))`, `x::uuid` and `uuid '…'` mean, and what a text literal in an INSERT is wrapped in ([`cast_call`]). Its
@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use aion_base::{Error, SqlState};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::types::ElementType;
+use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float32Type};
@@ -17,13 +18,17 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast;
 
+use super::array;
 use crate::error::wrap;
 use crate::parse;
 use crate::session::scalar;
 
 /// Whether a cast to the type is one of the functions here.
 pub fn is_function(sql_type: SqlType) -> bool {
-    matches!(sql_type, SqlType::Uuid | SqlType::Vector(_))
+    matches!(
+        sql_type,
+        SqlType::Uuid | SqlType::Vector(_) | SqlType::Array(ElementType::Uuid)
+    )
 }
 
 /// The call that makes a value of the type out of an expression.
@@ -46,6 +51,7 @@ pub fn cast_call(expr: ast::Expr, sql_type: SqlType) -> aion_base::Result<ast::E
 fn name(sql_type: SqlType) -> &'static str {
     match sql_type {
         SqlType::Uuid => "uuid",
+        SqlType::Array(_) => "uuid_array",
         _ => "vector",
     }
 }
@@ -58,7 +64,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             signature: Signature::any(2, Volatility::Immutable),
         }))
     };
-    vec![function("uuid"), function("vector")]
+    vec![function("uuid"), function("vector"), function("uuid_array")]
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -126,7 +132,12 @@ fn converted(array: &ArrayRef, sql_type: SqlType) -> Result<ArrayRef> {
             let texts = cast(array, &DataType::Utf8)?;
             Box::new(move |row| Value::text_in(&sql_type, texts.as_string::<i32>().value(row)))
         }
-        DataType::List(_) | DataType::FixedSizeList(..) if matches!(sql_type, SqlType::Vector(_)) => {
+        DataType::List(_) if matches!(sql_type, SqlType::Array(_)) => {
+            return array::converted(array, sql_type, Zone::UTC);
+        }
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+            if matches!(sql_type, SqlType::Vector(_)) =>
+        {
             let lists = cast(array, &SqlType::Vector(None).to_arrow())?;
             Box::new(move |row| components(&lists, row, sql_type))
         }

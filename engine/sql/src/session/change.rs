@@ -156,7 +156,7 @@ impl Session {
         let returned = self.collect(&plan, transaction, cancellation, text).await?;
         let returned = returned
             .into_iter()
-            .map(|batch| conform(batch, &schema, self.zone()))
+            .map(|batch| conform(batch, &schema))
             .collect::<Result<Vec<_>>>()?;
         let stream = futures::stream::iter(returned.into_iter().map(Ok));
         Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))

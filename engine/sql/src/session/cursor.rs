@@ -198,8 +198,7 @@ impl Session {
             cancellation,
             inner.statement.text.clone(),
         )?;
-        let zone = self.zone();
-        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema, zone)));
+        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema)));
         Ok((columns, stream.boxed()))
     }
 

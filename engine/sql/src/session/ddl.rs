@@ -11,7 +11,7 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::IndexDescriptor;
 use aion_catalog::objects::{self, Catalog, KeyChange};
-use aion_catalog::{SqlType, Value, Zone};
+use aion_catalog::{SqlType, Value};
 use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
@@ -322,7 +322,7 @@ impl Session {
         let mut rows = ManyRows::new(shape, transaction)?;
         let mut row = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            let mut batch = conform(batch, &schema, Zone::UTC)?;
+            let mut batch = conform(batch, &schema)?;
             if let Some(rules) = &rules {
                 batch = rules.complete(shape, &batch, 0)?;
             }

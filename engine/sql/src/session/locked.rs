@@ -124,12 +124,12 @@ impl Session {
             }
         };
         drop(limit);
-        let (width, zone) = (columns.len(), self.zone());
+        let width = columns.len();
         let conformed = batches.into_iter().map(|batch| {
             let visible: Vec<usize> = (0..width).collect();
             let batch = batch.project(&visible);
             let batch = batch.map_err(|error| Error::internal(format!("a result without its columns: {error}")))?;
-            conform(batch, &schema, zone)
+            conform(batch, &schema)
         });
         let conformed = conformed.collect::<Result<Vec<_>>>()?;
         let stream = futures::stream::iter(conformed.into_iter().map(Ok));

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast;
 use crate::cells::arrow_interval;
 use crate::functions::read_list;
 use crate::system::parameter_casts;
+use crate::table::array_of;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
 pub const PARAMETERS_MAX: usize = 65_535;
@@ -221,6 +222,11 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
         Value::Interval(value) => ScalarValue::IntervalMonthDayNano(Some(arrow_interval(*value)?)),
         Value::Uuid(value) => ScalarValue::FixedSizeBinary(16, Some(value.to_vec())),
         Value::Vector(components) => vector(sql_type, components)?,
+        Value::Array(_) => {
+            let array = array_of(*sql_type, [value])?;
+            ScalarValue::try_from_array(&array, 0)
+                .map_err(|error| Error::internal(format!("no {sql_type}: {error}")))?
+        }
     })
 }
 

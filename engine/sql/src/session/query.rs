@@ -6,8 +6,8 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::objects::{Catalog, table_key};
-use aion_catalog::{SqlType, Value, Zone};
-use datafusion::arrow::array::ArrayRef;
+use aion_catalog::{SqlType, Value};
+use datafusion::arrow::array::{ArrayRef, AsArray, ListArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -162,12 +162,11 @@ impl Session {
         let limit = self.time_limit(&cancellation);
         let schema = result_schema(&columns);
         let batches = run(physical, task, cancellation, text.clone())?;
-        let zone = self.zone();
         let stream = batches.map({
             let schema = schema.clone();
             move |batch| {
                 let _ = &limit; // It ends with the stream.
-                batch.and_then(|batch| conform(batch, &schema, zone))
+                batch.and_then(|batch| conform(batch, &schema))
             }
         });
         Ok(Response::Rows(match observing {
@@ -317,9 +316,8 @@ pub(crate) fn result_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance. Arrays become texts, in
-/// which moments are shown in a zone.
-pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
+/// The batch in the types of its SQL columns: DataFusion has some more, unsigned integers for instance.
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     // What does not fit is a defect of ours, and no NULL.
     let exact = CastOptions {
@@ -330,11 +328,11 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Res
         if column.data_type() == field.data_type() {
             return Ok(column.clone());
         }
-        if *column.data_type() == DataType::LargeBinary && *field.data_type() == DataType::Utf8 {
-            return document_texts(column);
+        if let Some(texts) = documents_shown(column, field.data_type())? {
+            return Ok(texts);
         }
         if let Some(result_type) = ResultType::carried(column.data_type(), field) {
-            return result_type.carry(column, zone);
+            return result_type.carry(column);
         }
         cast_with_options(column, field.data_type(), &exact).map_err(|error| translate(error.into(), ""))
     });
@@ -342,6 +340,25 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef, zone: Zone) -> Res
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| Error::internal(format!("a result does not fit its columns: {error}")))
+}
+
+/// Documents as texts, also those in arrays; None for what holds none, or is to stay as it is.
+fn documents_shown(column: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRef>> {
+    match (column.data_type(), wanted) {
+        (DataType::LargeBinary, DataType::Utf8) => document_texts(column).map(Some),
+        (DataType::List(from), DataType::List(to))
+            if *from.data_type() == DataType::LargeBinary && *to.data_type() == DataType::Utf8 =>
+        {
+            let (_, offsets, values, nulls) = column.as_list::<i32>().clone().into_parts();
+            Ok(Some(Arc::new(ListArray::new(
+                to.clone(),
+                offsets,
+                document_texts(&values)?,
+                nulls,
+            ))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What sqlparser reads and DataFusion would silently ignore.

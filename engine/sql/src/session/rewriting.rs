@@ -122,6 +122,9 @@ pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
         )
     };
     let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
+    if let (S::Array(from), S::Array(to)) = (from, to) {
+        return converts_by_itself(from.sql_type(), to.sql_type());
+    }
     from.base_name() == to.base_name()
         || matches!(to, S::Text | S::Varchar(_) | S::Char(_))
         || matches!((from, to), (S::Json, S::Jsonb) | (S::Jsonb, S::Json))

@@ -182,6 +182,7 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             let data_type = match (sql_type, found) {
                 // The standard knows no such type.
                 (Some(SqlType::Vector(_)), _) => "USER-DEFINED".to_owned(),
+                (Some(SqlType::Array(_)), _) => "ARRAY".to_owned(),
                 (Some(sql_type), _) => sql_type.base_name().to_owned(),
                 (None, Some(found)) if found.item.is_some() => "ARRAY".to_owned(),
                 (None, _) => type_name(column.oid, -1),

@@ -372,7 +372,8 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
                 -1,
                 column.length,
                 column.number,
-                0,
+                // Of an array the dimensions that it was declared with, which are not kept.
+                i32::from(matches!(SqlType::from_oid(column.oid, -1), Some(SqlType::Array(_)))),
                 -1,
                 column.modifier,
                 is_by_value,

@@ -12,8 +12,11 @@
 //! | `ARRAY(SELECT x ... ORDER BY y)` | `(SELECT array_agg(x ORDER BY y) ...)` |
 //! | `ARRAY(SELECT f(x) FROM unnest(a) x)` | `array_transform(a, x -> f(x))` |
 //! | `x AT TIME ZONE z` | `timezone(z, x)` |
+//! | `x = ANY(a)`, `x < ALL(a)`, ... | `array_any_eq(x, a)`, `array_all_lt(x, a)`: of an array, not of a query |
+//! | `a[:n]`, `a[n:]` | `a[1:n]`, `a[n:2147483647]` |
 //! | `x LIKE p ESCAPE '/'` | `x LIKE like_escape(p, '/')`: with a backslash |
 //! | `FROM generate_series(...) AS i`, `FROM unnest(a) AS i` | `... AS i (i)`: the alias names the column, too |
+//! | `FROM unnest(a) WITH ORDINALITY` | `FROM unnest(a, ordinals(a))` |
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
@@ -75,6 +78,25 @@ impl VisitorMut for Rewriter<'_> {
                 let inner = std::mem::replace(&mut **inner, null());
                 *expr = call(bits::NOT, vec![inner]);
             }
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => {
+                if let Some(compared) = compared("any", left, compare_op, right) {
+                    *expr = compared;
+                }
+            }
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => {
+                if let Some(compared) = compared("all", left, compare_op, right) {
+                    *expr = compared;
+                }
+            }
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
                 let replaced = set_returning(function)
@@ -89,14 +111,15 @@ impl VisitorMut for Rewriter<'_> {
             Expr::TypedString(typed) if plain_type(&typed.data_type) == "jsonpath" => {
                 *expr = call("jsonpathin", vec![Expr::Value(typed.value.clone())]);
             }
-            // `(record).field`
-            Expr::CompoundFieldAccess { root, access_chain } if matches!(**root, Expr::Nested(_)) => {
-                if let [ast::AccessExpr::Dot(Expr::Identifier(field))] = &access_chain[..] {
+            Expr::CompoundFieldAccess { root, access_chain } => match (&**root, access_chain.as_slice()) {
+                // `(record).field`
+                (Expr::Nested(_), [ast::AccessExpr::Dot(Expr::Identifier(field))]) => {
                     let field = ast::Value::SingleQuotedString(normalize(field)).with_empty_span();
                     let record = std::mem::replace(&mut **root, null());
                     *expr = call("get_field", vec![record, Expr::Value(field)]);
                 }
-            }
+                _ => access_chain.iter_mut().for_each(bound),
+            },
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let zone = std::mem::replace(&mut **time_zone, null());
                 let time = std::mem::replace(&mut **timestamp, null());
@@ -175,6 +198,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
         documents::relation(factor);
+        number(factor);
         match factor {
             ast::TableFactor::Table {
                 name,
@@ -366,6 +390,35 @@ fn name_column(function: &ast::ObjectName, alias: &mut Option<ast::TableAlias>) 
         at: None,
     });
     name_column_by_alias(alias);
+}
+
+/// `unnest(a) WITH ORDINALITY` as `unnest(a, ordinals(a))`, with names for both columns.
+fn number(factor: &mut ast::TableFactor) {
+    let ast::TableFactor::UNNEST {
+        array_exprs,
+        alias,
+        with_ordinality: is_numbered @ true,
+        ..
+    } = factor
+    else {
+        return;
+    };
+    let [array] = &array_exprs[..] else { return };
+    let ordinals = call("ordinals", vec![array.clone()]);
+    array_exprs.push(ordinals);
+    *is_numbered = false;
+    let alias = alias.get_or_insert_with(|| ast::TableAlias {
+        explicit: true,
+        name: ast::Ident::new("unnest"),
+        columns: Vec::new(),
+        at: None,
+    });
+    let others = [alias.name.clone(), ast::Ident::new("ordinality")].into_iter();
+    let others = others.skip(alias.columns.len());
+    let others: Vec<_> = others
+        .map(|name| ast::TableAliasColumnDef { name, data_type: None })
+        .collect();
+    alias.columns.extend(others);
 }
 
 fn name_column_by_alias(alias: &mut Option<ast::TableAlias>) {
@@ -562,6 +615,39 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
 
 /// `ARRAY(SELECT x FROM ... ORDER BY y)` as the aggregate that it is; None for a query whose rows are not those of its FROM and
 /// WHERE.
+/// `x op ANY(array)` as the function that it is; None beside a query, and for operators that compare nothing.
+fn compared(quantifier: &str, left: &mut Expr, op: &ast::BinaryOperator, right: &mut Expr) -> Option<Expr> {
+    use ast::BinaryOperator as B;
+    let name = match op {
+        B::Eq => "eq",
+        B::NotEq => "ne",
+        B::Lt => "lt",
+        B::LtEq => "le",
+        B::Gt => "gt",
+        B::GtEq => "ge",
+        _ => return None,
+    };
+    if matches!(right, Expr::Subquery(_)) {
+        return None;
+    }
+    let operands = [left, right].map(|operand| std::mem::replace(operand, null()));
+    Some(call(&format!("array_{quantifier}_{name}"), operands.to_vec()))
+}
+
+/// A slice with both its bounds: what is left out is that of the array, which is cut off there anyway.
+fn bound(access: &mut ast::AccessExpr) {
+    let number = |number: &str| Some(Expr::Value(ast::Value::Number(number.to_owned(), false).into()));
+    if let ast::AccessExpr::Subscript(ast::Subscript::Slice {
+        lower_bound,
+        upper_bound,
+        stride: None,
+    }) = access
+    {
+        *lower_bound = lower_bound.take().or_else(|| number("1"));
+        *upper_bound = upper_bound.take().or_else(|| number("2147483647"));
+    }
+}
+
 fn array_of_query(function: &ast::Function) -> Option<Expr> {
     let ast::FunctionArguments::Subquery(query) = &function.args else {
         return None;

@@ -9,7 +9,6 @@ use aion_catalog::types::VECTOR_OID;
 use super::cells::{Cell, Row, row};
 use super::facts::Facts;
 use super::{Definition, oids};
-use crate::response::array_oid;
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new(
@@ -104,10 +103,10 @@ static TYPES: LazyLock<Vec<TypeRow>> = LazyLock::new(|| {
             kind: "b",
             category,
             item: None,
-            array: array_oid(&sql_type),
+            array: sql_type.array_oid(),
         });
         types.push(TypeRow {
-            oid: array_oid(&sql_type),
+            oid: sql_type.array_oid(),
             name: array_name,
             length: -1,
             kind: "b",

@@ -89,7 +89,7 @@ fn comparison(filter: &Expr, conjunct: usize) -> Option<Comparison<'_>> {
     })
 }
 
-/// What is compared: of a document or an interval, whose key is, the document or the interval.
+/// What is compared: of a document, an interval or an array, whose key is, itself.
 fn compared(expr: &Expr) -> &Expr {
     match expr {
         Expr::ScalarFunction(call) if is_key(call.name()) => call.args.first().unwrap_or(expr),
@@ -184,8 +184,10 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         (ScalarValue::Utf8(Some(value)), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => {
             writer.text(value, order)
         }
-        // A document is compared by its key.
-        (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb) => writer.bytes(value, order),
+        // Documents and arrays are compared by their keys.
+        (ScalarValue::Binary(Some(value)), SqlType::Bytea | SqlType::Jsonb | SqlType::Array(_)) => {
+            writer.bytes(value, order)
+        }
         // An interval is compared by its length.
         (ScalarValue::Decimal128(Some(value), _, 0), SqlType::Interval) => writer.i128(*value, order),
         (ScalarValue::FixedSizeBinary(16, Some(value)), SqlType::Uuid) => {

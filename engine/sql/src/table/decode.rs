@@ -8,9 +8,11 @@ use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
     FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
-    IntervalMonthDayNanoBuilder, LargeBinaryBuilder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
+    IntervalMonthDayNanoBuilder, LargeBinaryBuilder, LargeListArray, ListArray, ListBuilder, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
+use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::cells::arrow_interval;
@@ -52,6 +54,15 @@ enum Builder {
     Uuid(FixedSizeBinaryBuilder),
     Vector(FixedSizeListBuilder<Float32Builder>, i32),
     Vectors(ListBuilder<Float32Builder>),
+    Arrays(Box<Lists>),
+}
+
+/// Arrays: their elements, one after another.
+struct Lists {
+    element: SqlType,
+    elements: Builder,
+    lengths: Vec<usize>,
+    is_there: Vec<bool>,
 }
 
 /// Rows that a batch has room for at first, unless the caller knows better.
@@ -94,6 +105,12 @@ impl Builder {
                 )
             }
             SqlType::Vector(None) => Self::Vectors(ListBuilder::with_capacity(Float32Builder::new(), rows)),
+            SqlType::Array(element) => Self::Arrays(Box::new(Lists {
+                element: element.sql_type(),
+                elements: Self::with_capacity(element.sql_type(), rows),
+                lengths: Vec::with_capacity(rows),
+                is_there: Vec::with_capacity(rows),
+            })),
         }
     }
 
@@ -118,6 +135,10 @@ impl Builder {
                 builder.append(false);
             }
             Self::Vectors(builder) => builder.append_null(),
+            Self::Arrays(lists) => {
+                lists.lengths.push(0);
+                lists.is_there.push(false);
+            }
         }
     }
 
@@ -156,6 +177,7 @@ impl Builder {
                 builder.values().extend(row.vector(column)?.map(Some));
                 builder.append(true);
             }
+            Self::Arrays(lists) => lists.append(&row.array(column)?)?,
         }
         Ok(())
     }
@@ -188,6 +210,8 @@ impl Builder {
                 builder.values().append_slice(components);
                 builder.append(true);
             }
+            (Self::Jsonb(builder), Value::Jsonb(value)) => builder.append_value(value.as_bytes()),
+            (Self::Arrays(lists), Value::Array(elements)) => lists.append(elements)?,
             (_, value) => return Err(Error::internal(format!("{value:?} does not belong to the column"))),
         }
         Ok(())
@@ -211,9 +235,47 @@ impl Builder {
             Self::Uuid(builder) => builder,
             Self::Vector(builder, _) => builder,
             Self::Vectors(builder) => builder,
+            Self::Arrays(lists) => return lists.finish(),
         };
         builder.finish()
     }
+}
+
+impl Lists {
+    fn append(&mut self, elements: &[Value]) -> Result<()> {
+        elements
+            .iter()
+            .try_for_each(|element| self.elements.append_value(element))?;
+        self.lengths.push(elements.len());
+        self.is_there.push(true);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let values = self.elements.finish();
+        let item = Arc::new(Field::new_list_field(self.element.to_arrow(), true));
+        let lengths = std::mem::take(&mut self.lengths);
+        let nulls = Some(NullBuffer::from(std::mem::take(&mut self.is_there)));
+        match self.element {
+            SqlType::Real => Arc::new(LargeListArray::new(
+                item,
+                OffsetBuffer::from_lengths(lengths),
+                values,
+                nulls,
+            )),
+            _ => Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls)),
+        }
+    }
+}
+
+/// Values of a type, or NULLs, as an array.
+///
+/// # Errors
+/// Internal, for a value of another type.
+pub fn array_of<'a>(sql_type: SqlType, values: impl IntoIterator<Item = &'a Value>) -> Result<ArrayRef> {
+    let mut builder = Builder::with_capacity(sql_type, 0);
+    values.into_iter().try_for_each(|value| builder.append_value(value))?;
+    Ok(builder.finish())
 }
 
 impl BatchBuilder {

@@ -13,7 +13,7 @@ use aion_catalog::descriptor::{ColumnDescriptor, TableDescriptor};
 use aion_catalog::interval::Interval;
 use aion_catalog::json::Jsonb;
 use aion_catalog::stats::{ColumnStatistics, TableStatistics};
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, array};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use datafusion::logical_expr::expr::InList;
@@ -179,7 +179,7 @@ impl Estimator<'_> {
                 Some((column, self.statistics.and_then(|known| known.column(column.id))))
             }
             Expr::Cast(cast) => self.column(&cast.expr),
-            // A document is compared by its key, an interval by its length.
+            // A document or an array is compared by its key, an interval by its length.
             Expr::ScalarFunction(call) if is_key(call.name()) => self.column(call.args.first()?),
             _ => None,
         }
@@ -200,6 +200,9 @@ fn value_of(literal: &ScalarValue, sql_type: SqlType) -> Option<Value> {
     }
     if let (ScalarValue::Decimal128(Some(length), _, 0), SqlType::Interval) = (literal, sql_type) {
         return Interval::of_length(*length).ok().map(Value::Interval);
+    }
+    if let (ScalarValue::Binary(Some(key)), SqlType::Array(element)) = (literal, sql_type) {
+        return array::of_key(element, key).ok().map(Value::Array);
     }
     let array = canonical(&literal.to_array().ok()?, sql_type).ok()?;
     let mut text = String::new();

@@ -37,7 +37,7 @@ use estimate::Estimator;
 use scan::Filter;
 
 pub(crate) use access::{Access, LOOKUP};
-pub(crate) use decode::BatchBuilder;
+pub(crate) use decode::{BatchBuilder, array_of};
 pub(crate) use formula::{Expression, Formula, Formulas, computed_columns, has_formulas};
 pub(crate) use implied::implied;
 pub(crate) use scan::{ScanExec, ScanId, ScanPlan, StatementContext};

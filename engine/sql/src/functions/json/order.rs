@@ -1,4 +1,4 @@
-//! Documents and intervals compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
+//! Documents, intervals and arrays compared, sorted, grouped, made distinct and joined as PostgreSQL does: by their keys.
 //!
 //! Two documents that are equal may have different bytes, `1.0` and `1.00`, and bytes are in another order. So wherever documents are
 //! compared, their keys (`aion_catalog::json`'s `to_key`) are: [`OrderDocuments`] puts `jsonb_key(x)` in the place of `x` in
@@ -7,6 +7,8 @@
 //! 1. comparisons, BETWEEN, IN, `CASE x WHEN`, and the pairs of a join,
 //! 2. ORDER BY, DISTINCT ON, what windows are cut by and sorted by, and the order within an aggregate,
 //! 3. GROUP BY and DISTINCT, above which the first value of each group stands for it.
+//!
+//! Arrays likewise, by `array_key(x)`: Arrow sorts NULL elements first, and PostgreSQL last.
 //!
 //! It runs once types are settled, and gives columns the names that they had.
 
@@ -33,6 +35,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::super::interval::{self, Way};
 use super::check::concerns;
 use crate::error::wrap;
+use crate::functions::array::{array_key, is_array};
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -61,7 +64,29 @@ fn is_keyed_type(data_type: &DataType) -> bool {
 }
 
 fn is_document(data_type: &DataType) -> bool {
-    *data_type == DataType::LargeBinary
+    *data_type == DataType::LargeBinary || is_array(data_type)
+}
+
+/// Whether a node has to do with arrays: its columns, or what it computes.
+fn concerns_arrays(plan: &LogicalPlan, schema: &DFSchema) -> Result<bool> {
+    if schema.fields().iter().any(|field| is_array(field.data_type())) {
+        return Ok(true);
+    }
+    let mut is_concerned = false;
+    plan.apply_expressions(|expr| {
+        is_concerned |= expr.exists(|expr| {
+            Ok(match expr {
+                Expr::Literal(value, _) => is_array(&value.data_type()),
+                Expr::Cast(cast) => is_array(cast.field.data_type()),
+                Expr::ScalarFunction(_) | Expr::AggregateFunction(_) | Expr::ScalarSubquery(_) => {
+                    expr.get_type(schema).is_ok_and(|data_type| is_array(&data_type))
+                }
+                _ => false,
+            })
+        })?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(is_concerned)
 }
 
 /// Whether a node has to do with intervals: its columns, or what it computes.
@@ -98,7 +123,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             &scan.source.schema(),
         )?);
     }
-    if !concerns(&plan, &schema)? && !has_intervals(&plan, &schema)? {
+    if !concerns(&plan, &schema)? && !has_intervals(&plan, &schema)? && !concerns_arrays(&plan, &schema)? {
         return Ok(Transformed::no(plan));
     }
     let names = NamePreserver::new(&plan);
@@ -224,10 +249,13 @@ fn is_keyed_expr(expr: &Expr, schema: &DFSchema) -> bool {
 
 /// The key of a document as a text, its bytes in hexadecimal: DataFusion has no frames over rows that are sorted by bytes.
 pub fn window_key(expr: Expr) -> Expr {
-    encode().call(vec![key(expr), lit("hex")])
+    encode().call(vec![key(expr, &DataType::LargeBinary), lit("hex")])
 }
 
-fn key(expr: Expr) -> Expr {
+fn key(expr: Expr, data_type: &DataType) -> Expr {
+    if is_array(data_type) {
+        return array_key(expr);
+    }
     ScalarUDF::from(DocumentKey {
         signature: Signature::exact(vec![DataType::LargeBinary], Volatility::Immutable),
     })
@@ -276,7 +304,8 @@ fn check_inner(expr: &Expr, schema: &DFSchema) -> Result<()> {
 fn key_of(expr: Expr, schema: &DFSchema) -> Expr {
     match expr.get_type(schema) {
         Ok(data_type) if interval::is_interval(&data_type) => Way::Length.call(vec![expr]),
-        _ => key(expr),
+        Ok(data_type) => key(expr, &data_type),
+        Err(_) => key(expr, &DataType::LargeBinary),
     }
 }
 
@@ -422,7 +451,7 @@ impl ScalarUDFImpl for DocumentKey {
                 let key = document.as_ref().map(|bytes| JsonbRef::new(bytes).to_key());
                 Ok(ColumnarValue::Scalar(ScalarValue::Binary(key)))
             }
-            Some(ColumnarValue::Array(array)) if is_document(array.data_type()) => {
+            Some(ColumnarValue::Array(array)) if *array.data_type() == DataType::LargeBinary => {
                 let documents = array.as_binary::<i64>();
                 let mut keys = BinaryBuilder::with_capacity(documents.len(), documents.values().len());
                 let mut key = Vec::new();

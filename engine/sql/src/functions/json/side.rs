@@ -56,7 +56,7 @@ impl Side {
             (_, Ok(integer @ (SqlType::SmallInt | SqlType::Integer | SqlType::BigInt))) => {
                 Side::Integer(integer.base_name())
             }
-            (DataType::List(_) | DataType::FixedSizeList(..), Err(_)) => Side::List,
+            (_, Ok(SqlType::Array(_))) | (DataType::List(_) | DataType::FixedSizeList(..), Err(_)) => Side::List,
             (other, _) => Side::Other(type_name(other)),
         }
     }

@@ -37,7 +37,7 @@ impl Values {
                 Ok(Self::Records(array.clone(), parts.collect::<Result<_>>()?))
             }
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
-                if SqlType::from_field(field).is_err() =>
+                if matches!(SqlType::from_field(field), Err(_) | Ok(SqlType::Array(_))) =>
             {
                 let lists = datafusion::arrow::compute::cast(array, &DataType::List(item.clone())).map_err(failed)?;
                 let lists = lists.as_list::<i32>();

@@ -513,14 +513,6 @@ fn length(arguments: &[Cell]) -> Option<i64> {
     }
 }
 
-pub fn upper(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(length(arguments)))
-}
-
-pub fn lower(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(length(arguments).map(|_| 1)))
-}
-
 pub fn subscripts(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let from = arguments.get(2).and_then(Cell::int).unwrap_or(1);
     Ok(Cell::Ints((from..from + length(arguments).unwrap_or(0)).collect()))

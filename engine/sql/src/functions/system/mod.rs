@@ -196,8 +196,6 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         F::new("quote_nullable", &[Text], "text", b::quote_nullable).taking_nulls(),
         F::new("like_escape", &[Text, Text], "text", b::like_escape),
         F::new("array_subscripts", &[List, Int], "int4[]", b::subscripts),
-        F::new("array_upper", &[List, Int], "int4", b::upper),
-        F::new("array_lower", &[List, Int], "int4", b::lower),
         F::new("aion.forget", &[Int], "bool", b::forget).changing(),
     ]
 });
