@@ -233,7 +233,7 @@ mod tests {
             settled(
                 "WITH x (n) AS (SELECT a FROM s), y AS (SELECT n FROM x) UPDATE t SET v = z.n FROM y AS z WHERE t.k = z.n"
             ),
-            "UPDATE t SET v = z.n FROM (SELECT n FROM (SELECT a FROM s) x (n)) AS z WHERE t.k = z.n"
+            "UPDATE t SET v = z.n FROM (SELECT n FROM (SELECT a FROM s) x (n)) z WHERE t.k = z.n"
         );
         assert_eq!(
             settled("WITH x AS (SELECT a FROM s) DELETE FROM t WHERE k IN (SELECT a FROM x)"),

@@ -50,13 +50,14 @@ async def test_values_go_in_and_come_out(connection, _):
         ("uuid", uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
         ("jsonb", '{"a": [1, null]}'),
     ]
-    for sql_type, value in values:
-        await connection.execute(f"CREATE TABLE one (id integer PRIMARY KEY, v {sql_type})")
-        await connection.execute("INSERT INTO one VALUES (1, $1), (2, NULL)", value)
-        rows = await connection.fetch("SELECT v FROM one ORDER BY id")
+    for at, (sql_type, value) in enumerate(values):
+        # A name of its own: statements are kept by their texts.
+        await connection.execute(f"CREATE TABLE one{at} (id integer PRIMARY KEY, v {sql_type})")
+        await connection.execute(f"INSERT INTO one{at} VALUES (1, $1), (2, NULL)", value)
+        rows = await connection.fetch(f"SELECT v FROM one{at} ORDER BY id")
         assert [row["v"] for row in rows] == [value, None], sql_type
-        assert await connection.fetchval("SELECT id FROM one WHERE v = $1", value) == 1, sql_type
-        await connection.execute("DROP TABLE one")
+        assert await connection.fetchval(f"SELECT id FROM one{at} WHERE v = $1", value) == 1, sql_type
+        await connection.execute(f"DROP TABLE one{at}")
 
 
 @with_connection
@@ -99,7 +100,7 @@ async def test_cursors_read_some_rows_at_a_time(connection, _):
         query = "SELECT n::integer AS n FROM generate_series(1, $1::integer) AS s (n)"
         assert [row["n"] async for row in connection.cursor(query, 1000, prefetch=64)] == list(range(1, 1001))
         cursor = await connection.cursor(query, 10)
-        assert await cursor.forward(3) == 3
+        assert len(await cursor.fetch(3)) == 3
         assert (await cursor.fetchrow())["n"] == 4
         assert [row["n"] for row in await cursor.fetch(100)] == [5, 6, 7, 8, 9, 10]
 

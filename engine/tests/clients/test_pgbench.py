@@ -44,6 +44,7 @@ def test_a_script_with_variables(pgbench, connection, tmp_path):
     connection.execute("CREATE TABLE scripted (client integer, n integer, taken integer)")
     script = tmp_path / "script.sql"
     script.write_text(
+        # Transactions are serializable: what counts rows meets who adds them, and is done again.
         "\\set aid random(1, 100000 * :scale)\n"
         "\\set double :aid * 2\n"
         "\\if :aid > 0\n"
@@ -54,7 +55,7 @@ def test_a_script_with_variables(pgbench, connection, tmp_path):
         "SELECT count(*) FROM scripted WHERE n = :double;\n"
         "\\endpipeline\n"
     )
-    pgbench("-n", "-f", str(script), "-M", "extended", "-t", "10", "-c", "2", "-D", "unused=1")
+    pgbench("-n", "-f", str(script), "-M", "extended", "-t", "10", "-c", "2", "-D", "unused=1", "--max-tries", "100")
     assert connection.execute("SELECT count(*), min(n) > 0 FROM scripted WHERE n % 2 = 0").fetchone() == (20, True)
     connection.execute("DROP TABLE scripted")
 

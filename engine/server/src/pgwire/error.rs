@@ -1,15 +1,18 @@
 //! Errors and notices as messages.
 //!
 //! Fields as in PostgreSQL's "Error and Notice Message Fields": S and V severity, C code, M message, D detail, H
-//! hint, P position in characters, s schema, t table, c column, n constraint. A kind of error has no field: clients
+//! hint, P position in characters, s schema, t table, c column, n constraint; R, PostgreSQL's function, for the one that drivers know. A kind of error has no field: clients
 //! act on the code.
 
 use ::pgwire::messages::PgWireBackendMessage;
 use ::pgwire::messages::response::{ErrorResponse, NoticeResponse};
-use aion_base::{Error, ErrorKind};
+use aion_base::{Error, ErrorKind, SqlState};
 
 /// Characters of one field at most; a message may quote a literal of any length.
 const FIELD_CHARS_MAX: usize = 8 * 1024;
+
+/// What a prepared statement says whose result has other columns now. Drivers know it by PostgreSQL's function, and prepare it again.
+const RESULT_CHANGED: &str = "cached plan must not change result type";
 
 /// A statement failed; the session goes on.
 pub(crate) fn error(error: &Error) -> PgWireBackendMessage {
@@ -53,6 +56,9 @@ fn fields(severity: &str, error: &Error) -> Vec<(u8, String)> {
         (b'n', error.constraint()),
     ];
     fields.extend(rest.into_iter().filter_map(|(field, text)| Some((field, clean(text?)))));
+    if error.state() == SqlState::FEATURE_NOT_SUPPORTED && error.message() == RESULT_CHANGED {
+        fields.push((b'R', "RevalidateCachedQuery".to_owned()));
+    }
     fields
 }
 
@@ -71,7 +77,6 @@ pub(crate) fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aion_base::SqlState;
     use bytes::BytesMut;
 
     use super::*;

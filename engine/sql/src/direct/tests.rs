@@ -386,7 +386,7 @@ fn what_only_the_planner_knows_is_left_to_it() {
             "SELECT a FROM t WHERE a >= 1 ORDER BY 1, b",
             "SELECT DISTINCT a FROM t WHERE a >= 1 ORDER BY a",
             "SELECT a, b FROM t ORDER BY a, b LIMIT 1",
-            "SELECT a, b FROM t WHERE a >= 1 ORDER BY a, b FETCH FIRST 1 ROW ONLY",
+            "SELECT a, b FROM t WHERE a >= 1 ORDER BY a, b FETCH FIRST 1 ROW WITH TIES",
             "SELECT a, b FROM t WHERE a >= 1 ORDER BY a, b LIMIT 1 FOR UPDATE",
             "SELECT * FROM f WHERE x >= 0 ORDER BY x",
             "SELECT b, b, a AS b FROM t WHERE a = 1 AND b IN ('one', 'two')",

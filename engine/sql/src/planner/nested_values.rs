@@ -192,21 +192,31 @@ fn has_query(expr: &Expr) -> bool {
 
 fn as_projections(values: Values) -> Result<LogicalPlan, DataFusionError> {
     let Values { schema, values } = values;
-    let (with, without): (Vec<_>, Vec<_>) = values.into_iter().partition(|row| row.iter().any(has_query));
-    let mut parts = Vec::with_capacity(with.len() + 1);
-    if !without.is_empty() {
-        parts.push(LogicalPlan::Values(Values {
+    let mut parts = Vec::new();
+    let mut plain = Vec::new();
+    let rows_of = |values| {
+        LogicalPlan::Values(Values {
             schema: schema.clone(),
-            values: without,
-        }));
-    }
-    for row in with {
+            values,
+        })
+    };
+    for row in values {
+        if !row.iter().any(has_query) {
+            plain.push(row);
+            continue;
+        }
+        if !plain.is_empty() {
+            parts.push(rows_of(std::mem::take(&mut plain)));
+        }
         let items = row.into_iter().zip(schema.fields()).map(|(expr, field)| {
             let typed = expr.cast_to(field.data_type(), &DFSchema::empty())?;
             Ok(typed.alias(field.name()))
         });
         let items: Vec<Expr> = items.collect::<Result<_, DataFusionError>>()?;
         parts.push(LogicalPlanBuilder::empty(true).project(items)?.build()?);
+    }
+    if !plain.is_empty() {
+        parts.push(rows_of(plain));
     }
     let mut parts = parts.into_iter();
     let first = parts.next().map(LogicalPlanBuilder::from);

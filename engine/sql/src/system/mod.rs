@@ -35,6 +35,7 @@ mod rewrite;
 mod roles;
 mod running;
 pub mod sequences;
+mod series;
 mod server;
 mod show;
 mod types;

@@ -285,7 +285,7 @@ async fn flush_writes_an_error_too() {
         ])
         .await;
     let answer = client.next().await.unwrap_or_default();
-    assert!(answer.starts_with("E 42703 "), "{answer}");
+    assert!(answer.starts_with("E 42703@8 "), "{answer}");
     let answer = client.ask(&[sync()]).await;
     assert_eq!(answer, ["Z I"]);
 }
