@@ -78,9 +78,8 @@ impl<'a> Spelled<'a> {
                 nth = end + 1;
                 continue;
             }
-            let skipped = if nth == 1 && self.is(0, "CREATE") && self.is(nth, "UNLOGGED") {
-                1
-            } else if controls && self.is(nth, "DEFERRABLE") {
+            let is_unlogged = nth == 1 && self.is(0, "CREATE") && self.is(nth, "UNLOGGED");
+            let skipped = if is_unlogged || (controls && self.is(nth, "DEFERRABLE")) {
                 1
             } else if controls && self.is(nth, "NOT") && self.is(nth + 1, "DEFERRABLE") {
                 2

@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use aion_base::{Error, Result};
+use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -19,6 +19,7 @@ use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, Relati
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Values};
 use datafusion::sql::sqlparser::ast;
 
+use crate::error::wrap;
 use crate::parse;
 
 /// See the module's header.
@@ -36,10 +37,10 @@ impl NestedValues {
         if matches!(&*source.body, ast::SetExpr::Values(_)) {
             return Ok(None);
         }
-        let mut wrap = Wrap { found: false };
-        match ast::VisitMut::visit(source, &mut wrap) {
+        let mut visitor = Wrap { found: false };
+        match ast::VisitMut::visit(source, &mut visitor) {
             ControlFlow::Break(error) => Err(error),
-            ControlFlow::Continue(()) => Ok(wrap.found.then(|| Self { types: types.to_vec() })),
+            ControlFlow::Continue(()) => Ok(visitor.found.then(|| Self { types: types.to_vec() })),
         }
     }
 
@@ -80,11 +81,11 @@ struct Wrap {
 }
 
 impl Wrap {
-    fn wrap(&mut self, body: &mut ast::SetExpr) -> Result<()> {
+    fn put_in_from(&mut self, body: &mut ast::SetExpr) -> Result<()> {
         match body {
             ast::SetExpr::SetOperation { left, right, .. } => {
-                self.wrap(left)?;
-                self.wrap(right)
+                self.put_in_from(left)?;
+                self.put_in_from(right)
             }
             ast::SetExpr::Values(_) => {
                 self.found = true;
@@ -104,7 +105,7 @@ impl ast::VisitorMut for Wrap {
     type Break = Error;
 
     fn post_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
-        match self.wrap(&mut query.body) {
+        match self.put_in_from(&mut query.body) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -153,7 +154,11 @@ impl RelationPlanner for NestedValues {
             exprs.map(|expr| context.sql_to_expr(expr.clone(), &empty)).collect()
         });
         let mut rows: Vec<Vec<Expr>> = planned.collect::<Result<_, DataFusionError>>()?;
-        let width = rows.iter().map(Vec::len).min().unwrap_or(0);
+        let width = rows.first().map_or(0, Vec::len);
+        if rows.iter().any(|row| row.len() != width) {
+            let message = "VALUES lists must all be the same length";
+            return Err(wrap(Error::invalid(SqlState::SYNTAX_ERROR, message)));
+        }
         for at in 0..width {
             let mut column: Vec<&mut Expr> = rows.iter_mut().filter_map(|row| row.get_mut(at)).collect();
             self.settle(&mut column)?;
