@@ -14,6 +14,7 @@
 //! | uuid | UUID |
 //! | json | what `json.loads` makes of it |
 //! | vector | list of float |
+//! | arrays | list of what the elements are, and None |
 //!
 //! Python's dates end with the year 9999: a later one is DataError, and can be read as text or through Arrow.
 

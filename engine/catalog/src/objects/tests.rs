@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, IndexExpression};
-use crate::types::SqlType;
+use crate::types::{ElementType, SqlType};
 
 fn table(name: &str) -> TableDescriptor {
     let column = |id, name: &str, sql_type| ColumnDescriptor {
@@ -183,6 +183,8 @@ fn the_bytes_are_the_format() {
     // A type that came later, too, also where it is that of a column that is gone.
     table.indexes[0].expressions[0].sql_type = SqlType::Jsonb;
     assert_eq!(descriptor::version_of(&table), 4);
+    table.indexes[0].expressions[0].sql_type = SqlType::Array(ElementType::Text);
+    assert_eq!(descriptor::version_of(&table), 5);
     table.indexes.clear();
     assert_eq!(descriptor::version_of(&table), 2);
     table.columns[1].sql_type = SqlType::Jsonb;

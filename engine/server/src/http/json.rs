@@ -12,8 +12,9 @@
 //! | date, timestamp, timestamp with time zone | a string, `"2024-02-29 12:34:56.7+00"` |
 //! | uuid | a string |
 //! | vector | an array of numbers |
+//! | arrays | an array of what the elements are |
 //!
-//! Parameters go the other way: `null`, booleans, numbers, strings in PostgreSQL's text form, and for a vector or json
+//! Parameters go the other way: `null`, booleans, numbers, strings in PostgreSQL's text form, and for a vector, an array or json
 //! an array or object. A number that needs more digits than a double has goes as a string.
 
 use aion_base::{Error, Result, SqlState};

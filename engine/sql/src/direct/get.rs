@@ -145,7 +145,6 @@ impl OutputBatch<'_> {
     /// # Errors
     /// Internal, if the columns do not fit together.
     pub fn finish(mut self) -> Result<RecordBatch> {
-        // No arrays: of those alone the texts depend on a zone here.
         conform(self.builder.finish()?, self.schema)
     }
 }

@@ -14,7 +14,7 @@ use crate::table::TableShape;
 /// Elements of an IN list, at most: a longer one is the planner's.
 const LIST_MAX: usize = 1_000;
 
-/// Every column of a primary key, compared by `=`, or one of them by `IN`.
+/// Every column of a primary key, compared by `=`, or one of them by `IN` or `= ANY (array)`.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub shape: Arc<TableShape>,
@@ -26,6 +26,8 @@ pub(crate) struct Keys {
 struct Column {
     sql_type: SqlType,
     sources: Vec<Source>,
+    /// The array whose elements it is compared with, where it is one.
+    array: Option<Source>,
 }
 
 /// The keys of one execution.
@@ -59,9 +61,17 @@ impl Keys {
         for position in positions {
             let column = &shape.descriptor.columns[position];
             // As many comparisons as columns: none is named twice when each is found.
-            let (_, operands) = named.iter().find(|(name, _)| *name == column.name)?;
+            let (_, operands, is_array) = named.iter().find(|(name, ..)| *name == column.name)?;
             if !is_key_type(column.sql_type) || operands.len() > LIST_MAX {
                 return None;
+            }
+            if let (true, [array]) = (*is_array, &operands[..]) {
+                columns.push(Column {
+                    sql_type: column.sql_type,
+                    sources: Vec::new(),
+                    array: Some(Source::compile(array, column.sql_type.array()?, parameters)?),
+                });
+                continue;
             }
             let sources = operands
                 .iter()
@@ -69,6 +79,7 @@ impl Keys {
             columns.push(Column {
                 sql_type: column.sql_type,
                 sources: sources.collect::<Option<_>>()?,
+                array: None,
             });
         }
         if columns.iter().filter(|column| column.sources.len() != 1).count() > 1 {
@@ -90,16 +101,30 @@ impl Keys {
 
     /// Puts the only key into `out`.
     pub fn single(&self, values: &[Value], out: &mut Vec<u8>) -> Fit {
-        self.write(0, values, out)
+        self.write(0, None, values, out)
     }
 
     /// All keys.
     pub fn all(&self, values: &[Value]) -> Found {
-        let count = self.columns.iter().map(|column| column.sources.len()).max();
+        let elements = match self.array(values) {
+            None => None,
+            Some(Value::Array(elements)) if elements.len() <= LIST_MAX => Some(elements.as_slice()),
+            Some(Value::Null) => Some(&[][..]),
+            Some(_) => return Found::Unfit,
+        };
+        let count = match elements {
+            Some(elements) => elements.len(),
+            None => self
+                .columns
+                .iter()
+                .map(|column| column.sources.len())
+                .max()
+                .unwrap_or(0),
+        };
         let mut keys = Vec::new();
-        for element in 0..count.unwrap_or(0) {
+        for at in 0..count {
             let mut key = Vec::new();
-            match self.write(element, values, &mut key) {
+            match self.write(at, elements, values, &mut key) {
                 Fit::Written => keys.push(key),
                 Fit::Nowhere => {}
                 Fit::Unfit => return Found::Unfit,
@@ -110,16 +135,23 @@ impl Keys {
         Found::Keys(keys)
     }
 
-    /// The key with this element of the list.
-    fn write(&self, element: usize, values: &[Value], out: &mut Vec<u8>) -> Fit {
+    /// The array that a column is compared with the elements of.
+    fn array<'a>(&'a self, values: &'a [Value]) -> Option<&'a Value> {
+        let array = self.columns.iter().find_map(|column| column.array.as_ref())?;
+        array.value(values)
+    }
+
+    /// The key with this element of the list, or of the array.
+    fn write(&self, at: usize, elements: Option<&[Value]>, values: &[Value], out: &mut Vec<u8>) -> Fit {
         out.clear();
         out.extend_from_slice(&self.prefix);
         for column in &self.columns {
-            let source = match column.sources.as_slice() {
-                [only] => only,
-                list => &list[element],
+            let value = match (column.sources.as_slice(), elements) {
+                ([], Some(elements)) => elements.get(at),
+                ([only], _) => only.value(values),
+                (list, _) => list.get(at).and_then(|source| source.value(values)),
             };
-            let Some(value) = source.value(values) else {
+            let Some(value) = value else {
                 return Fit::Unfit;
             };
             match write_key(value, column.sql_type, out) {
@@ -135,19 +167,21 @@ impl Keys {
 enum Comparison<'a> {
     Equal(&'a ast::Expr, &'a ast::Expr),
     In(&'a ast::Expr, &'a [ast::Expr]),
+    Any(&'a ast::Expr, &'a ast::Expr),
 }
 
 impl<'a> Comparison<'a> {
-    /// The column, and what it is compared with.
-    fn column(&self, target: &Target<'_>) -> Option<(String, Vec<&'a ast::Expr>)> {
+    /// The column, what it is compared with, and whether that is an array.
+    fn column(&self, target: &Target<'_>) -> Option<(String, Vec<&'a ast::Expr>, bool)> {
         match *self {
             Self::Equal(left, right) => match (target.column(left), target.column(right)) {
-                (Some(column), None) => Some((column, vec![right])),
-                (None, Some(column)) => Some((column, vec![left])),
+                (Some(column), None) => Some((column, vec![right], false)),
+                (None, Some(column)) => Some((column, vec![left], false)),
                 _ => None,
             },
-            Self::In(column, list) if !list.is_empty() => Some((target.column(column)?, list.iter().collect())),
+            Self::In(column, list) if !list.is_empty() => Some((target.column(column)?, list.iter().collect(), false)),
             Self::In(..) => None,
+            Self::Any(column, array) => Some((target.column(column)?, vec![array], true)),
         }
     }
 }
@@ -177,6 +211,18 @@ fn conjuncts<'a>(expr: &'a ast::Expr, out: &mut Vec<Comparison<'a>>) -> Option<(
             negated: false,
         } => {
             out.push(Comparison::In(expr, list));
+            Some(())
+        }
+        ast::Expr::AnyOp {
+            left,
+            compare_op: ast::BinaryOperator::Eq,
+            right,
+            ..
+        } => {
+            out.push(match &**right {
+                ast::Expr::Array(array) => Comparison::In(left, &array.elem),
+                array => Comparison::Any(left, array),
+            });
             Some(())
         }
         _ => None,

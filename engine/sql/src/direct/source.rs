@@ -1,8 +1,11 @@
 //! Where a direct statement's values come from.
 
 use aion_base::key::{ColumnOrder, KeyWriter};
+use aion_catalog::types::ElementType;
 use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast;
+
+use crate::planner;
 
 /// A parameter, by its position from 0, or a literal.
 #[derive(Clone, Debug)]
@@ -18,6 +21,16 @@ impl Source {
     pub fn compile(expr: &ast::Expr, sql_type: SqlType, parameters: &mut Parameters<'_>) -> Option<Self> {
         match expr {
             ast::Expr::Nested(inner) => Self::compile(inner, sql_type, parameters),
+            // Drivers write the type of an array beside its parameter.
+            ast::Expr::Cast {
+                kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+                expr: inner,
+                data_type,
+                array: false,
+                format: None,
+            } if matches!(sql_type, SqlType::Array(_)) && planner::sql_type(data_type).ok()? == sql_type => {
+                Self::compile(inner, sql_type, parameters)
+            }
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::Placeholder(name) => parameters.take(name, sql_type).map(Self::Parameter),
                 other => literal(other, false, sql_type).map(Self::Literal),
@@ -56,9 +69,24 @@ fn literal(value: &ast::Value, is_negative: bool, sql_type: SqlType) -> Option<V
         {
             Some(Value::Text(text.clone()))
         }
+        (
+            ast::Value::SingleQuotedString(text),
+            SqlType::Array(
+                ElementType::SmallInt
+                | ElementType::Integer
+                | ElementType::BigInt
+                | ElementType::Text
+                | ElementType::Uuid,
+            ),
+        ) if !is_negative => Value::text_in(&sql_type, text).ok(),
         (ast::Value::Boolean(value), SqlType::Boolean) if !is_negative => Some(Value::Bool(*value)),
         _ => None,
     }
+}
+
+/// Whether keys of integers are found by its elements.
+fn is_integer_array(sql_type: SqlType) -> bool {
+    sql_type.element().is_some_and(is_integer)
 }
 
 pub fn is_integer(sql_type: SqlType) -> bool {
@@ -95,6 +123,7 @@ impl<'a> Parameters<'a> {
             {
                 given
             }
+            Some(given) if is_integer_array(given) && is_integer_array(sql_type) => given,
             Some(_) => return None,
         };
         if self.found.len() <= at {
