@@ -35,7 +35,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, Visi
 use super::series::series_of_parameters;
 use super::{documents, find, lateral, values};
 use crate::dml::normalize;
-use crate::functions::bits;
+use crate::functions::{OR_EMPTY, bits};
 use crate::session::columns::name_of_datafusion;
 
 /// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
@@ -650,7 +650,7 @@ fn array_of_query(function: &ast::Function) -> Option<Expr> {
         }
     }
     select.projection = vec![ast::SelectItem::UnnamedExpr(Expr::Function(aggregate))];
-    Some(Expr::Subquery(query))
+    Some(call(OR_EMPTY, vec![Expr::Subquery(query)]))
 }
 
 /// `ARRAY(SELECT f(x) FROM unnest(a) x)`: the elements of a list, each made into another. A list of an outer row is one that

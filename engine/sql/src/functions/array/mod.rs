@@ -17,6 +17,7 @@ mod cast;
 mod compute;
 mod key;
 mod operators;
+mod or_empty;
 mod resolve;
 
 use std::sync::Arc;
@@ -33,10 +34,15 @@ pub use key::{ARRAY_KEY_FUNCTION, array_key};
 pub use operators::ArrayOperators;
 
 use super::retyped::retyped;
+pub use or_empty::OR_EMPTY;
 
 /// All functions of arrays that can be called by name.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    Kind::ALL.iter().map(|&kind| Arc::new(kind.function())).collect()
+    let computed = Kind::ALL.iter().map(|&kind| kind.function());
+    computed
+        .chain(std::iter::once(or_empty::function()))
+        .map(Arc::new)
+        .collect()
 }
 
 /// Whether a type is that of arrays; a vector is none.
