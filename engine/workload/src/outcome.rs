@@ -93,13 +93,16 @@ pub fn shown(read: Answer) -> String {
     format!("{} rows {:016x}", read.rows, read.checksum)
 }
 
-/// Bytes that this process caused to be written to the disk, as the kernel counts them: those that were cancelled by the removal of a file are taken off.
+/// Where the kernel counts what a process causes to be written.
+pub const COUNTED_IN: &str = "/proc/self/io";
+
+/// Bytes that the process caused to be written to the disk, of what stands in [`COUNTED_IN`]; those that were cancelled by the removal of a file are
+/// taken off.
 ///
 /// # Errors
-/// An IO error; 0A000 where the kernel does not count.
-pub fn written_bytes() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/io").map_err(|error| Error::io("read /proc/self/io", error))?;
-    counted(&text).ok_or_else(|| Error::unsupported("this system's /proc/self/io does not count bytes"))
+/// 0A000 where the kernel does not count.
+pub fn written_bytes(text: &str) -> Result<u64> {
+    counted(text).ok_or_else(|| Error::unsupported(format!("this system's {COUNTED_IN} does not count bytes")))
 }
 
 fn counted(text: &str) -> Option<u64> {

@@ -15,7 +15,7 @@ use aion_base::rng::SeededRng;
 use aion_base::{Error, ErrorKind, Result};
 use aion_catalog::{SqlType, Value};
 use aion_db::{Database, DatabaseOptions, Prepared};
-use aion_workload::outcome::{Written, written_bytes};
+use aion_workload::outcome::{COUNTED_IN, Written, written_bytes};
 use aion_workload::record::{KEY_BYTES, write_key, write_value};
 
 use super::lasting::rested;
@@ -127,7 +127,7 @@ fn on_aion(size: Size, run: &mut Run<'_>) -> Result<(Vec<Written>, u64)> {
     let mut embedded = Embedded::new(&database);
     embedded.script("ALTER SYSTEM SET aion.write_buffer_bytes = '128 MB'")?;
     embedded.script(TABLE)?;
-    let before = written_bytes()?;
+    let before = written_so_far()?;
     let mut written = Vec::new();
     let mut given = 0;
     for (name, sql, operations) in [
@@ -136,14 +136,14 @@ fn on_aion(size: Size, run: &mut Run<'_>) -> Result<(Vec<Written>, u64)> {
     ] {
         write(&database, sql, size, operations, run)?;
         given += operations * Size::RECORD_BYTES;
-        written.push(Written::new(name, given, written_bytes()? - before));
+        written.push(Written::new(name, given, written_so_far()? - before));
         (run.progress)(&format!("written: Aion, {name}, waiting for compactions"));
         embedded.script("CHECKPOINT")?;
         rested(&folder.join("data"))?;
         written.push(Written::new(
             &format!("{name}, compacted"),
             given,
-            written_bytes()? - before,
+            written_so_far()? - before,
         ));
     }
     let prepared = embedded.prepare("SELECT count(*) FROM written")?;
@@ -232,6 +232,13 @@ fn transaction(
         "COMMIT" => Ok(()),
         tag => Err(Error::internal(format!("COMMIT answered {tag}"))),
     }
+}
+
+/// Bytes that this process caused to be written.
+fn written_so_far() -> Result<u64> {
+    let text =
+        std::fs::read_to_string(COUNTED_IN).map_err(|error| Error::io(format_args!("read {COUNTED_IN}"), error))?;
+    written_bytes(&text)
 }
 
 #[cfg(test)]

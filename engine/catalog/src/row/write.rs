@@ -105,7 +105,7 @@ impl<'a> RowWriter<'a> {
     /// Sets an array by its elements, which are of its type or NULL.
     pub fn array(&mut self, column: usize, elements: &[Value]) {
         let SqlType::Array(element) = self.layout.place(column).sql_type else {
-            panic!("column {column} is an array");
+            unreachable!("the caller writes an array into a column of arrays");
         };
         self.begin_variable(column);
         crate::array::write(element, elements, self.out);

@@ -14,7 +14,7 @@ use aion_base::clock::{Clock, SystemClock};
 use aion_base::rng::SeededRng;
 use aion_base::{Error, Result};
 use aion_workload::driver::Measured;
-use aion_workload::outcome::{Outcome, Written, written_bytes};
+use aion_workload::outcome::{COUNTED_IN, Outcome, Written, written_bytes};
 use aion_workload::record::{KEY_BYTES, write_key, write_value};
 use rocksdb::{DB, WaitForCompactOptions, WriteBatch};
 
@@ -108,11 +108,11 @@ fn phase(db: &DB, options: &Options, phase: Phase, given: u64, written: &mut Vec
     };
     write(db, options, phase, count)?;
     let given = given + count * options.record_bytes();
-    written.push(Written::new(name, given, written_bytes()?));
+    written.push(Written::new(name, given, written_so_far()?));
     say("compacting");
     db.flush().map_err(failed)?;
     db.wait_for_compact(&WaitForCompactOptions::default()).map_err(failed)?;
-    written.push(Written::new(&format!("{name}, compacted"), given, written_bytes()?));
+    written.push(Written::new(&format!("{name}, compacted"), given, written_so_far()?));
     Ok(given)
 }
 
@@ -167,6 +167,13 @@ fn write_batches(
         db.write_opt(batch, &synced).map_err(failed)?;
         progress.add(end - first);
     }
+}
+
+/// Bytes that this process caused to be written.
+fn written_so_far() -> Result<u64> {
+    let text =
+        std::fs::read_to_string(COUNTED_IN).map_err(|error| Error::io(format_args!("read {COUNTED_IN}"), error))?;
+    written_bytes(&text)
 }
 
 #[cfg(test)]

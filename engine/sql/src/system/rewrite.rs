@@ -772,7 +772,7 @@ mod tests {
             ("SELECT current_schema", "SELECT current_schema()"),
             (
                 "SELECT ARRAY(SELECT a FROM t ORDER BY 1)",
-                "SELECT (SELECT array_agg(a ORDER BY a) FROM t)",
+                "SELECT array_or_empty((SELECT array_agg(a ORDER BY a) FROM t))",
             ),
             (
                 "SELECT ARRAY(SELECT 'x' || e FROM pg_catalog.unnest(t.a) e) FROM t",
