@@ -606,7 +606,7 @@ impl ContextProvider for Names<'_> {
             .map(|arg| functions::read_literals(arg, self.options()))
             .map(|arg| {
                 simplifier
-                    .coerce(arg?, &schema)
+                    .coerce(functions::settle_array_calls(arg?, &schema)?, &schema)
                     .and_then(|arg| simplifier.simplify(arg))
             })
             .map(|arg| arg.map(widened))

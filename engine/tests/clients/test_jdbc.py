@@ -11,7 +11,6 @@ HERE = pathlib.Path(__file__).parent / "jdbc"
 KNOWN = {
     "result_metadata": "a column of a result does not say which table's it is, so that the driver finds no serial, no table, no NOT NULL",
     "updatable_rows": "the same: it does not know which column to write",
-    "metadata_of_indexes": "an element of an int2vector is counted from 1, not from 0: the driver reads another column's order",
 }
 DRIVER = pathlib.Path("/usr/share/java/postgresql.jar")
 

@@ -25,7 +25,7 @@ mod vector;
 mod whole_row;
 
 pub(crate) use arithmetic::{count_ranks, widen_sums};
-pub(crate) use array::{ARRAY_KEY_FUNCTION, OR_EMPTY, settle as settle_arrays};
+pub(crate) use array::{ARRAY_KEY_FUNCTION, OR_EMPTY, settle as settle_arrays, settle_expr as settle_array_calls};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
 pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
