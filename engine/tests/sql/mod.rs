@@ -10,8 +10,9 @@ mod graph;
 mod intervals;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aion_db::{Database, DatabaseOptions, Mode};
 use aion_server::{ServerLimits, Service, pgwire};
@@ -194,6 +195,27 @@ impl DB for Connection {
     }
 }
 
+/// Scripts that run at once.
+const THREADS: usize = 2;
+
+/// Runs a script on a server of its own.
+fn run_script(file: &Path, (direct_path, mode): (&str, Mode)) -> Result<(), String> {
+    let server = Server::start_in(mode);
+    let connect = || {
+        let connection = Connection {
+            client: server.connect(),
+            runtime: server.runtime.clone(),
+        };
+        let set = format!("SET aion.direct_path = {direct_path}");
+        let set = server.runtime.block_on(connection.client.batch_execute(&set));
+        async { set.map(|()| connection).map_err(Failure::from) }
+    };
+    let mut runner = Runner::new(connect);
+    let done = runner.run_file(file);
+    runner.shutdown();
+    done.map_err(|error| format!("direct path {direct_path}, mode {mode}: {}", error.display(false)))
+}
+
 #[test]
 fn scripts() {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("slt");
@@ -203,7 +225,6 @@ fn scripts() {
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no script in {}", dir.display());
-    let mut failures = Vec::new();
     // With the direct path and without it, and in each mode of the learned parts: the answers are the same.
     let ways = [
         ("on", Mode::Shadow),
@@ -212,27 +233,21 @@ fn scripts() {
         ("off", Mode::Advise),
         ("off", Mode::Auto),
     ];
-    let runs = files.iter().flat_map(|file| ways.map(|way| (file, way)));
-    for (file, (direct_path, mode)) in runs {
-        let server = Server::start_in(mode);
-        let connect = || {
-            let connection = Connection {
-                client: server.connect(),
-                runtime: server.runtime.clone(),
-            };
-            let set = format!("SET aion.direct_path = {direct_path}");
-            let set = server.runtime.block_on(connection.client.batch_execute(&set));
-            async { set.map(|()| connection).map_err(Failure::from) }
-        };
-        let mut runner = Runner::new(connect);
-        if let Err(error) = runner.run_file(file) {
-            failures.push(format!(
-                "direct path {direct_path}, mode {mode}: {}",
-                error.display(false)
-            ));
+    let runs: Vec<_> = files.iter().flat_map(|file| ways.map(|way| (file, way))).collect();
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some((file, way)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(failure) = run_script(file, *way) {
+                        failures.lock().expect("nobody panics with it").push(failure);
+                    }
+                }
+            });
         }
-        runner.shutdown();
-    }
+    });
+    let failures = failures.into_inner().expect("nobody panicked with it");
     assert!(
         failures.is_empty(),
         "{} runs of {} scripts failed:\n{}",

@@ -164,11 +164,13 @@ impl SqlType {
         }
     }
 
-    /// The OID of the arrays of this type (`pg_type.typarray`), 0 where there are none.
+    /// The OID of the arrays of this type (`pg_type.typarray`), 0 where it has none.
     pub const fn array_oid(self) -> u32 {
         match (self, ElementType::of(self)) {
             (_, Some(element)) => element.array_oid(),
             (Self::Vector(_), None) => VECTOR_OID + 1,
+            // PostgreSQL has them; here there are none yet.
+            (Self::Interval, None) => 1187,
             _ => 0,
         }
     }
