@@ -98,7 +98,7 @@ pub fn updates(aion: &Path, run: &mut Run<'_>) -> Result<Report> {
     let served = Served::start(aion, &data)?;
     let mut client = Client::connect(served.port(), "aion")?;
     load(&mut client, "oltp_updates", &file)?;
-    let rows = data.join("rows");
+    let rows = data.join("data");
     let fresh = rested(&rows)?;
     let mut memory = vec![served.resident_bytes()?];
     let mut disk = vec![fresh];
