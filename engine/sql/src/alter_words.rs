@@ -6,6 +6,8 @@
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use crate::parse;
+
 const COLUMN: &str = "aion column";
 const SCHEMA: &str = "aion schema";
 
@@ -21,12 +23,7 @@ pub enum Carried {
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
     const WORDS: [&[u8]; 4] = [b"schema", b"statistics", b"storage", b"compression"];
-    let bytes = text.as_bytes();
-    WORDS.iter().any(|word| {
-        bytes
-            .windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word))
-    })
+    parse::mentions(text, &WORDS)
 }
 
 /// See the module's header. What is no such statement stays as it is.

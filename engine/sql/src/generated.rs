@@ -61,12 +61,7 @@ pub enum Overriding {
 /// Whether a text may hold any of this; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
     const WORDS: [&[u8]; 3] = [b"identity", b"alter", b"overriding"];
-    let bytes = text.as_bytes();
-    WORDS.iter().any(|word| {
-        bytes
-            .windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word))
-    })
+    parse::mentions(text, &WORDS)
 }
 
 /// See the module's header. What is nothing of this stays as it is.

@@ -231,6 +231,16 @@ pub fn tokens(part: &str, text: &str) -> Result<Vec<TokenWithSpan>> {
         .map_err(|error| syntax_error(error.into(), text))
 }
 
+/// Whether one of these words stands anywhere in a text, whatever it means there: to be looked at before the tokens are.
+pub fn mentions(text: &str, words: &[&[u8]]) -> bool {
+    let bytes = text.as_bytes();
+    words.iter().any(|word| {
+        bytes
+            .windows(word.len())
+            .any(|window| window.eq_ignore_ascii_case(word))
+    })
+}
+
 /// Writes numbers with an exponent out in full, or, beyond a numeric's digits, as a double precision.
 ///
 /// DataFusion makes of `1e15` a decimal of scale -15, which its cast to double precision reads back as 999999999999999.9, and

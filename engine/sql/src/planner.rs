@@ -5,8 +5,10 @@
 //!
 //! **Search path.** A name without a schema is looked up in `pg_catalog`, then along the path. `"$user"` stands for a schema of
 //! the role's name, and never for one of the system's: the role `aion` does not thereby see the schema `aion` first, so a user's
-//! table `models` or `statements` is never shadowed.
+//! table `models` or `statements` is never shadowed. The session's schema of temporary objects, where it has one, stands in the path, and is meant by
+//! `pg_temp`; what is in those of other sessions cannot be read.
 
+mod from_function;
 mod nested_values;
 mod over_row;
 
@@ -27,11 +29,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, EmptyRelation, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
@@ -596,21 +596,7 @@ impl ContextProvider for Names<'_> {
                 format!("function {name} does not exist"),
             ))
         })?;
-        let context = SimplifyContext::builder()
-            .with_config_options(self.state.config_options().clone())
-            .build();
-        let simplifier = ExprSimplifier::new(context);
-        let schema = DFSchema::empty();
-        let args: Vec<Expr> = args
-            .into_iter()
-            .map(|arg| functions::read_literals(arg, self.options()))
-            .map(|arg| {
-                simplifier
-                    .coerce(functions::settle_array_calls(arg?, &schema)?, &schema)
-                    .and_then(|arg| simplifier.simplify(arg))
-            })
-            .map(|arg| arg.map(widened))
-            .collect::<Result<_, _>>()?;
+        let args = from_function::computed(args, self.options())?;
         if name == "generate_series"
             && let Some(series) = functions::series(&args).map_err(wrap)?
         {
@@ -688,17 +674,6 @@ impl TypePlanner for SqlTypePlanner {
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }
-    }
-}
-
-/// An integer as a bigint, which functions in FROM ask for.
-fn widened(arg: Expr) -> Expr {
-    match &arg {
-        Expr::Literal(value, _) if value.data_type().is_integer() => match value.cast_to(&DataType::Int64) {
-            Ok(value) => Expr::Literal(value, None),
-            Err(_) => arg,
-        },
-        _ => arg,
     }
 }
 

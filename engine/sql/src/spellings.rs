@@ -7,15 +7,12 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use crate::parse;
+
 /// Whether a text may hold any of them; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
     const WORDS: [&[u8]; 3] = [b"fetch", b"deferrable", b"unlogged"];
-    let bytes = text.as_bytes();
-    WORDS.iter().any(|word| {
-        bytes
-            .windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word))
-    })
+    parse::mentions(text, &WORDS)
 }
 
 /// See the module's header.

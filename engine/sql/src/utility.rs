@@ -105,12 +105,7 @@ pub fn is_mentioned(text: &str) -> bool {
         b"constraints",
         b"comment",
     ];
-    let bytes = text.as_bytes();
-    WORDS.iter().chain(&role::MENTIONS).any(|word| {
-        bytes
-            .windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word))
-    })
+    parse::mentions(text, &WORDS) || parse::mentions(text, &role::MENTIONS)
 }
 
 /// See the module's header. What is no such statement stays as it is. Besides the tokens, the statements that were taken out of them.

@@ -18,6 +18,7 @@
 //! Left out: composite values (`information_schema._pg_expandarray`), oids of databases other than the one that there is, privileges,
 //! the columns that every table of PostgreSQL has (`tableoid`, `xmin`), and the exact types of built-in functions in `pg_proc`.
 
+mod arrays;
 pub mod cells;
 pub mod comments;
 mod constraints;
