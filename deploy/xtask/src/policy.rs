@@ -55,6 +55,7 @@ pub const LAYERS: &[Row] = &[
         folders: &[
             "engine/columnar",
             "engine/cluster",
+            "engine/fuzz",
             "engine/graph",
             "engine/vector",
             "engine/series",

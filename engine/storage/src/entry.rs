@@ -19,6 +19,8 @@
 //! number and the span of the keys that each writes. The spans stand in the commit so that whoever needs to know
 //! what it may have written need not keep the stages. A discard gives stages up whose commit never came.
 
+pub mod fuzz;
+
 use aion_base::id::{Epoch, LogIndex, ShardId, Timestamp, TxnId};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};

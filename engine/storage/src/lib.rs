@@ -17,6 +17,13 @@ mod rows;
 mod store;
 mod window;
 
+#[doc(hidden)]
+pub mod fuzz {
+    //! Doors for `aion-fuzz`: formats that nobody else reads.
+    pub use crate::entry::fuzz::entry;
+    pub use crate::log::fuzz::frames;
+}
+
 pub use commit::{Change, Check, Commit, Isolation, Outcome, Precondition, Reason, Rejection, Write};
 pub use derived::{Derived, RowWrite};
 pub use directory::FORMAT_VERSION;

@@ -356,11 +356,12 @@ impl Store {
         });
         let commit_thread = commit_thread.map_err(spawn_failed)?;
         let flush_thread = std::thread::Builder::new().name("aion-flush".to_owned()).spawn({
-            let flusher = Flusher {
+            let mut flusher = Flusher {
                 shared: shared.clone(),
                 rows: rows.clone(),
                 counters: counters.clone(),
                 interval: options.flush_interval,
+                seen: 0,
             };
             move || flusher.run()
         });

@@ -2,6 +2,7 @@
 
 mod edges;
 mod login;
+mod noise;
 mod notifications;
 mod temporary;
 

@@ -23,9 +23,10 @@ const LOADS_MAX: u64 = 60;
 const ROWS: u64 = 1_000_000;
 const STATEMENT_ROWS: u64 = 100_000;
 const UPDATES: u64 = 10_000_000;
-/// Flushes and compactions have come to rest after so long without a change of the disk.
-const REST: Duration = Duration::from_secs(5);
-const REST_MAX: Duration = Duration::from_secs(120);
+/// Flushes and compactions have come to rest after so long without a change of the disk: each minute what is left is flushed, and in a minute of rest
+/// the first level is merged.
+const REST: Duration = Duration::from_secs(70);
+const REST_MAX: Duration = Duration::from_secs(400);
 
 /// Loads until the log is as long as it gets, kills the server, and takes the time until it is ready again with all rows.
 ///

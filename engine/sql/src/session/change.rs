@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use super::query::{conform, result_schema, run};
 use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, Ran, Returning, Written, plan_change};
+use crate::dml::{self, Change, Ran, Returning, Written};
 use crate::error::translate;
 use crate::observe::Observing;
 use crate::references;
@@ -136,7 +136,7 @@ impl Session {
                 tag: format!("MERGE {count}"),
             });
         }
-        let (change, written, catalog) = match &prepared.statement.ast {
+        let (change, written) = match &prepared.statement.ast {
             ast::Statement::Insert(insert) if insert.on.is_some() => {
                 self.upsert(transaction, prepared, values, cancellation).await?
             }
@@ -150,6 +150,7 @@ impl Session {
         let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
             return Ok(Response::Done { tag });
         };
+        let catalog = self.catalog_of(transaction)?;
         let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
         let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
         let schema = result_schema(&columns);
@@ -169,21 +170,18 @@ impl Session {
         prepared: &Arc<Prepared>,
         values: &[Value],
         cancellation: &Cancellation,
-    ) -> Result<(Change, Written, Arc<Catalog>)> {
+    ) -> Result<(Arc<Change>, Written)> {
         let text = &prepared.statement.text;
         let waiting = self.waiting(cancellation);
         let mut attempts = Attempts::default();
         loop {
-            let catalog = self.catalog_of(transaction)?;
-            let path = self.search_path()?;
-            let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-            let names = self.names(&catalog, &path);
-            let (change, planned) =
-                plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
-            self.depend(&planned, transaction)?;
-            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
+            let template = self.change_template(prepared, transaction)?;
+            let change = &template.change;
+            self.depend(&template.planned, transaction)?;
+            let plan = template.planned.plan.clone();
+            let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
             let source = self.collect(&plan, transaction, cancellation, text).await?;
-            let mut keys = dml::keys(&change, &source)?;
+            let mut keys = dml::keys(change, &source)?;
             keys.sort_unstable();
             let seen = transaction
                 .lock(&keys, change.lock_mode(), Busy::Wait, &waiting)
@@ -193,8 +191,8 @@ impl Session {
                 attempts.again(transaction)?;
                 continue;
             }
-            match dml::run(&change, &source, transaction, &waiting)? {
-                Ran::Written(written) => return Ok((change, written, catalog)),
+            match dml::run(change, &source, transaction, &waiting)? {
+                Ran::Written(written) => return Ok((change.clone(), written)),
                 Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
             }
         }

@@ -147,6 +147,8 @@ pub struct Prepared {
     direct: Mutex<Option<Arc<direct::Compiled>>>,
     /// As the full path planned it last.
     template: Mutex<Option<Arc<template::Template>>>,
+    /// The same of a change.
+    change_template: Mutex<Option<Arc<template::ChangeTemplate>>>,
     /// What an observer knows it by; None within where it cannot be told.
     known: OnceLock<Option<observing::Known>>,
 }
@@ -162,6 +164,7 @@ impl Prepared {
             zone: None,
             direct: Mutex::default(),
             template: Mutex::default(),
+            change_template: Mutex::default(),
             known: OnceLock::new(),
         }
     }

@@ -380,6 +380,7 @@ impl Session {
                 for (_, named) in self.statements.lock().iter() {
                     if let Some(prepared) = &named.prepared {
                         *prepared.template.lock() = None;
+                        *prepared.change_template.lock() = None;
                         *prepared.direct.lock() = None;
                     }
                 }

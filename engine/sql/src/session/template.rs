@@ -1,4 +1,4 @@
-//! The plan of a prepared query, kept from one execution to the next.
+//! The plan of a prepared query or change, kept from one execution to the next.
 //!
 //! What is kept is the plan as it was made of the text, with its names resolved, its parameters open, and before any rule has seen
 //! it. So nothing that is computed while planning lasts longer than one execution: `now()`, what a parameter's value lets the
@@ -21,23 +21,88 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
 use super::direct::Choices;
-use super::{Prepared, Session, columns};
+use super::{Prepared, Session, columns, parameters};
+use crate::dml::{Change, plan_change};
 use crate::planner::Planned;
 use crate::response::Column;
 use crate::table::Table;
 use crate::transaction::Transaction;
 
-/// See the module's header.
+/// The plan of a query: see the module's header.
 #[derive(Debug)]
 pub(super) struct Template {
     pub planned: Planned,
     pub columns: Arc<[Column]>,
+    validity: Validity,
+}
+
+/// The plan of a change: its source, and what it does with it.
+#[derive(Debug)]
+pub(super) struct ChangeTemplate {
+    pub planned: Planned,
+    pub change: Arc<Change>,
+    validity: Validity,
+}
+
+/// What a plan was made for.
+#[derive(Debug)]
+struct Validity {
+    /// None where that cannot be told: it is for one execution.
     generation: Option<Generation>,
     /// The very object: another session, or other settings, have another.
     choices: Arc<Choices>,
 }
 
+impl Validity {
+    fn holds(&self, now: &Self) -> bool {
+        now.generation.is_some() && self.generation == now.generation && Arc::ptr_eq(&self.choices, &now.choices)
+    }
+
+    /// Whether a plan may be kept that was made for this.
+    fn allows(&self, planned: &Planned) -> bool {
+        self.generation.is_some() && reads_tables_only(&planned.plan)
+    }
+}
+
 impl Session {
+    fn validity(&self, transaction: &Transaction) -> Result<Validity> {
+        let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
+        Ok(Validity {
+            generation: transaction.generation()?.filter(|_| !has_changed_catalog),
+            choices: self.choices.clone(),
+        })
+    }
+
+    /// The plan of a prepared change for the catalog as a transaction sees it.
+    ///
+    /// # Errors
+    /// 42xxx with a place.
+    pub(super) fn change_template(
+        &self,
+        prepared: &Prepared,
+        transaction: &Transaction,
+    ) -> Result<Arc<ChangeTemplate>> {
+        let validity = self.validity(transaction)?;
+        let known = prepared.change_template.lock().clone();
+        if let Some(known) = known.filter(|known| known.validity.holds(&validity)) {
+            return Ok(known);
+        }
+        let catalog = self.catalog_of(transaction)?;
+        let path = self.search_path()?;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
+        let names = self.names(&catalog, &path);
+        let statement = &prepared.statement;
+        let (change, planned) = plan_change(names, statement.ast.clone(), parameters::known(&types), &statement.text)?;
+        let is_kept = validity.allows(&planned);
+        let template = Arc::new(ChangeTemplate {
+            planned,
+            change: Arc::new(change),
+            validity,
+        });
+        *prepared.change_template.lock() = is_kept.then(|| template.clone());
+        Ok(template)
+    }
+
     /// The plan of a prepared query for the catalog as a transaction sees it.
     ///
     /// # Errors
@@ -48,25 +113,20 @@ impl Session {
         query: &ast::Query,
         transaction: &Transaction,
     ) -> Result<Arc<Template>> {
-        let has_changed_catalog = self.block.as_ref().is_some_and(|block| block.has_changed_catalog);
-        let generation = transaction.generation()?.filter(|_| !has_changed_catalog);
+        let validity = self.validity(transaction)?;
         let known = prepared.template.lock().clone();
-        let holds = |template: &Arc<Template>| {
-            generation.is_some() && template.generation == generation && Arc::ptr_eq(&template.choices, &self.choices)
-        };
-        if let Some(known) = known.filter(holds) {
+        if let Some(known) = known.filter(|known| known.validity.holds(&validity)) {
             return Ok(known);
         }
         let catalog = self.catalog_of(transaction)?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, &prepared.statement.text, &catalog)?;
+        let is_kept = validity.allows(&planned);
         let template = Arc::new(Template {
             columns: columns::of_query(query, planned.plan.schema().as_arrow())?,
-            generation,
-            choices: self.choices.clone(),
+            validity,
             planned,
         });
-        let is_kept = generation.is_some() && reads_tables_only(&template.planned.plan);
         *prepared.template.lock() = is_kept.then(|| template.clone());
         Ok(template)
     }
@@ -257,6 +317,95 @@ mod tests {
             }
             let nothing = [Value::Null, Value::I64(1)];
             assert_eq!(execute(&mut session, &prepared, &nothing).await.as_deref(), Ok("0"));
+        });
+    }
+
+    fn is_change_kept(prepared: &Prepared) -> bool {
+        prepared.change_template.lock().is_some()
+    }
+
+    /// Each UPDATE and DELETE that had no key in its condition was planned anew each time.
+    #[test]
+    fn a_change_is_planned_once_for_a_table() {
+        deep(async {
+            let engine = engine();
+            let mut session = Session::new(engine.clone(), SessionOptions::default());
+            let mut other = Session::new(engine, SessionOptions::default());
+            run(
+                &mut other,
+                "CREATE TABLE t (k integer PRIMARY KEY, v integer, w integer DEFAULT 7)",
+            )
+            .await;
+            run(
+                &mut other,
+                "INSERT INTO t SELECT i, i FROM generate_series(1, 9) AS s(i)",
+            )
+            .await;
+            let update = prepare(&mut session, "UPDATE t SET v = v + $1 WHERE v > $2").await;
+            for (above, tag) in [(7, "UPDATE 2"), (5, "UPDATE 4"), (99, "UPDATE 0")] {
+                let values = [Value::I32(1), Value::I32(above)];
+                assert_eq!(execute(&mut session, &update, &values).await.as_deref(), Ok(tag));
+                assert!(is_change_kept(&update));
+            }
+            let sums = "SELECT sum(v), sum(w) FROM t";
+            assert_eq!(run(&mut session, sums).await, "51|63");
+            // A column that is added has its default in rows that are inserted from then on, and a condition holds for those that are updated.
+            let insert = prepare(
+                &mut session,
+                "INSERT INTO t (k, v) SELECT k + 100, v FROM t WHERE k = $1",
+            )
+            .await;
+            assert_eq!(
+                execute(&mut session, &insert, &[Value::I32(1)]).await.as_deref(),
+                Ok("INSERT 0 1")
+            );
+            run(
+                &mut other,
+                "ALTER TABLE t ADD COLUMN x integer DEFAULT 5, ADD CHECK (v < 50)",
+            )
+            .await;
+            assert_eq!(
+                execute(&mut session, &insert, &[Value::I32(2)]).await.as_deref(),
+                Ok("INSERT 0 1")
+            );
+            assert_eq!(run(&mut session, "SELECT x FROM t WHERE k = 102").await, "5");
+            let refused = execute(&mut session, &update, &[Value::I32(60), Value::I32(0)]).await;
+            assert!(refused.expect_err("a condition").contains("t_v_check"));
+            run(&mut other, "DROP TABLE t").await;
+            let missing = execute(&mut session, &update, &[Value::I32(1), Value::I32(0)]).await;
+            assert!(missing.expect_err("no table").contains("\"t\" does not exist"));
+        });
+    }
+
+    /// What is computed for each row, or once for each execution, is not part of what is kept.
+    #[test]
+    fn every_change_has_its_own_time_and_numbers() {
+        deep(async {
+            let mut session = Session::new(engine(), SessionOptions::default());
+            run(
+                &mut session,
+                "CREATE TABLE t (k serial PRIMARY KEY, at timestamptz DEFAULT now(), v integer UNIQUE)",
+            )
+            .await;
+            let insert = prepare(&mut session, "INSERT INTO t (v) SELECT $1::integer").await;
+            let upsert = prepare(
+                &mut session,
+                "INSERT INTO t (v) VALUES ($1) ON CONFLICT (v) DO UPDATE SET v = excluded.v + 10 RETURNING k",
+            )
+            .await;
+            for number in 1..=3 {
+                assert!(execute(&mut session, &insert, &[Value::I32(number)]).await.is_ok());
+            }
+            assert_eq!(
+                run(&mut session, "SELECT count(DISTINCT at), max(k) FROM t").await,
+                "3|3"
+            );
+            for number in 1..=3 {
+                let found = execute(&mut session, &upsert, &[Value::I32(number)]).await;
+                assert_eq!(found, Ok(number.to_string()));
+            }
+            assert!(is_change_kept(&insert) && is_change_kept(&upsert));
+            assert_eq!(run(&mut session, "SELECT min(v), max(v) FROM t").await, "11|13");
         });
     }
 }

@@ -22,7 +22,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::change::Attempts;
 use super::{Prepared, Session, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Ran, Written, plan_change};
+use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Ran, Written};
 use crate::error::translate;
 use crate::planner::Planned;
 use crate::transaction::{Busy, Seen, Transaction, Waiting};
@@ -34,25 +34,24 @@ impl Session {
         prepared: &Arc<Prepared>,
         values: &[Value],
         cancellation: &Cancellation,
-    ) -> Result<(Change, Written, Arc<Catalog>)> {
+    ) -> Result<(Arc<Change>, Written)> {
         let text = &prepared.statement.text;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let waiting = self.waiting(cancellation);
         let mut attempts = Attempts::default();
         loop {
             let catalog = self.catalog_of(transaction)?;
-            let path = self.search_path()?;
-            let names = self.names(&catalog, &path);
-            let (change, planned) =
-                plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
+            let template = self.change_template(prepared, transaction)?;
+            let change = &template.change;
             let conflict = change
                 .conflict
                 .as_ref()
                 .ok_or_else(|| Error::internal("an INSERT was planned without its ON CONFLICT"))?;
-            self.depend(&planned, transaction)?;
-            let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
+            self.depend(&template.planned, transaction)?;
+            let plan = template.planned.plan.clone();
+            let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
             let source = self.collect(&plan, transaction, cancellation, text).await?;
-            let proposed = Proposed::look(&change, &conflict.arbiters, &source, transaction)?;
+            let proposed = Proposed::look(change, &conflict.arbiters, &source, transaction)?;
             if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
                 attempts.again(transaction)?;
                 continue;
@@ -61,7 +60,7 @@ impl Session {
                 Some(_) if proposed.existing_keys().is_empty() => Some(Vec::new()),
                 Some(update) => {
                     let (existing, excluded) = proposed.tables(&change.shape)?;
-                    let planned = self.plan_conflict(&change, update, (existing, excluded), &types, &catalog, text)?;
+                    let planned = self.plan_conflict(change, update, (existing, excluded), &types, &catalog, text)?;
                     self.depend(&planned, transaction)?;
                     let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
                     Some(self.collect(&plan, transaction, cancellation, text).await?)
@@ -71,8 +70,8 @@ impl Session {
             let steps = proposed.steps(updated.as_deref())?;
             transaction.note_upsert();
             let updated = updated.as_deref().unwrap_or_default();
-            match dml::run_steps(&change, &steps, updated, transaction, &waiting)? {
-                Ran::Written(written) => return Ok((change, written, catalog)),
+            match dml::run_steps(change, &steps, updated, transaction, &waiting)? {
+                Ran::Written(written) => return Ok((change.clone(), written)),
                 Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
             }
         }

@@ -26,6 +26,7 @@
 //! A node has one log. Later its shards share it, and followers will truncate it.
 
 mod frame;
+pub mod fuzz;
 mod recovery;
 
 use std::collections::VecDeque;

@@ -13,11 +13,11 @@ use super::frame::{self, CLOSED, FRAME_ALIGNMENT, Frame, SEGMENT_HEADER_BYTES, S
 use super::{Log, LogOptions, Position, Segment, damaged, parse_segment_name};
 
 /// What reading one segment found.
-struct Scan {
+pub(super) struct Scan {
     /// Where the first frame that is not an intact entry begins.
-    end: usize,
+    pub(super) end: usize,
     /// The index expected there.
-    next_index: LogIndex,
+    pub(super) next_index: LogIndex,
     /// The segment ends with the mark of a closed log.
     is_closed: bool,
 }
@@ -223,7 +223,11 @@ impl Log {
 }
 
 /// Reads the intact entries at the start of a segment.
-fn scan(bytes: &[u8], header: &SegmentHeader, mut each: impl FnMut(usize, Frame<'_>) -> Result<()>) -> Result<Scan> {
+pub(super) fn scan(
+    bytes: &[u8],
+    header: &SegmentHeader,
+    mut each: impl FnMut(usize, Frame<'_>) -> Result<()>,
+) -> Result<Scan> {
     let mut end = SEGMENT_HEADER_BYTES;
     let mut next_index = header.first_index;
     let mut is_closed = false;
@@ -247,7 +251,7 @@ fn scan(bytes: &[u8], header: &SegmentHeader, mut each: impl FnMut(usize, Frame<
 }
 
 /// The offset of an intact frame or mark behind the scan's end that says the entry missing there was durable.
-fn later_sync(bytes: &[u8], header: &SegmentHeader, scan: &Scan) -> Option<usize> {
+pub(super) fn later_sync(bytes: &[u8], header: &SegmentHeader, scan: &Scan) -> Option<usize> {
     (scan.end..bytes.len()).step_by(FRAME_ALIGNMENT).find(|&offset| {
         frame::decode_frame(&bytes[offset..], header.salt)
             .is_some_and(|frame| frame.header.synced_upto >= scan.next_index)

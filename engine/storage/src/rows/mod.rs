@@ -12,6 +12,7 @@ mod latest;
 pub mod memory;
 mod owned;
 pub mod rocks;
+mod settle;
 pub mod watched;
 
 use std::fmt;
@@ -170,6 +171,15 @@ pub trait Rows: Send + Sync + fmt::Debug {
 
     /// Gives the disk back that keys of these ranges took which no snapshot sees. Takes as long as reading what is there.
     fn compact(&self, ranges: &[KeyRange]);
+
+    /// Brings what is on disk into the form in which it is small and read fast, where that is little work; says whether there was any. For
+    /// times when little is written.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the folder.
+    fn settle(&self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Makes a clone of what is applied in `dir`, which is not there yet: a storage of its own that shares the files that never
     /// change. What is applied meanwhile may or may not be in it.

@@ -27,6 +27,7 @@ use super::ingest;
 use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
 use super::latest::Latest;
 use super::owned::{Db, OwnedIterator, OwnedSnapshot};
+use super::settle::settle;
 use super::{Applied, Batch, Direction, Note, ReadPoint, RisingRows, Rows, Scan, Snapshot, Version};
 use crate::commit::{Reason, Rejection};
 
@@ -51,6 +52,9 @@ pub struct RocksOptions {
 
 /// Memtables that are kept at most.
 const WRITE_BUFFERS_MAX: u8 = 4;
+/// How eagerly blocks of a file that is gone are taken out of the cache: as long as one in twenty of them is found there. RocksDB's authors name this for
+/// their later default.
+const UNCACHE_AGGRESSIVENESS: &str = "300";
 /// Files of level 0 that start a compaction, slow writers down, and stop them: RocksDB's own.
 const LEVEL0_FILES: [u8; 3] = [4, 20, 36];
 
@@ -138,6 +142,10 @@ impl RocksRows {
         family.set_level_compaction_dynamic_level_bytes(true);
         let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
         let db = Db::open_cf_descriptors(&database, dir, families).map_err(|error| failed(dir, "open", &error))?;
+        // Blocks of files that are gone would fill the cache, each of them until a newer one wants its place. The crate has no name for it.
+        let row = db.cf_handle(ROW).expect("opened with every family");
+        db.set_options_cf(&row, &[("uncache_aggressiveness", UNCACHE_AGGRESSIVENESS)])
+            .map_err(|error| failed(dir, "open", &error))?;
         let mut write_options = WriteOptions::default();
         write_options.disable_wal(true);
         // Nothing lies below such a file, so it is taken for one of the lowest level; it is compressed like the others when it is rewritten.
@@ -418,6 +426,10 @@ impl Rows for RocksRows {
                 );
             }
         }
+    }
+
+    fn settle(&self) -> Result<bool> {
+        settle(&self.db, family(&self.db, ROW), ROW, &self.dir)
     }
 
     /// Hard links, and a flush of what is in memory.

@@ -92,6 +92,7 @@ fn suite(rows: &dyn Rows, flush: bool) {
         if flush && rng.chance(1, 10) {
             rows.flush().expect("flushed");
             assert_eq!(rows.durable_applied().expect("readable"), batch.applied);
+            rows.settle().expect("settled");
         }
         let snapshot = rows.snapshot();
         let read_point = ReadPoint {
@@ -409,4 +410,96 @@ fn memory_rows_forget_what_nobody_sees() {
         drop(rows.snapshot());
     }
     assert_eq!(rows.counts(), (2, 2), "keys and versions");
+}
+
+fn write_all(rows: &RocksRows, step: u64) {
+    let keys: Vec<[u8; 8]> = (0..20_000_u64).map(u64::to_be_bytes).collect();
+    // Other bytes in each row, which do not shrink.
+    let mut rng = SeededRng::new(step);
+    let values: Vec<Vec<u8>> = keys
+        .iter()
+        .map(|_| (0..25).flat_map(|_| rng.next_u64().to_be_bytes()).collect())
+        .collect();
+    let batch = Batch {
+        writes: keys
+            .iter()
+            .zip(&values)
+            .map(|(key, value)| RowWrite {
+                key,
+                timestamp: Timestamp(step),
+                value: Some(value),
+            })
+            .collect(),
+        applied: Applied {
+            index: LogIndex(step),
+            ..Applied::default()
+        },
+        ..Batch::default()
+    };
+    rows.apply(&batch).expect("applied");
+    rows.flush().expect("flushed");
+}
+
+fn level0_files(rows: &RocksRows) -> u64 {
+    rows.property(&rocksdb::properties::num_files_at_level(0))
+}
+
+/// After ten updates of each row twice the rows were on disk, and what had been read of files that were gone stayed in memory until the cache was
+/// full: three gigabytes for a table of 24 megabytes.
+#[test]
+fn rows_at_rest_take_their_size_on_disk_and_in_the_cache() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = RocksOptions::default();
+    let rows = RocksRows::open(dir.path(), options).expect("opens");
+    write_all(&rows, 1);
+    assert!(rows.settle().expect("settled"), "all of it lies in level 0");
+    let fresh = rows.disk_bytes().expect("measured");
+    let mut cached = Vec::new();
+    for step in 2..=6 {
+        write_all(&rows, step);
+        assert_eq!(
+            read_all(&*rows.snapshot(), &KeyRange::ALL, Direction::Forward).len(),
+            20_000
+        );
+        if step % 3 == 0 {
+            assert!(rows.settle().expect("settled"));
+            assert!(!rows.settle().expect("settled"), "there is nothing left to do");
+            assert_eq!(level0_files(&rows), 0);
+        }
+        let signals = rows.signals().expect("measured").expect("they say");
+        cached.push(signals.block_cache_used_bytes);
+    }
+    let disk = rows.disk_bytes().expect("measured");
+    assert!(disk < fresh * 11 / 10, "{disk} bytes, {fresh} when they were fresh");
+    let last = cached.last().expect("measured");
+    assert!(*last < fresh * 3 / 2, "cached: {cached:?} bytes of {fresh}");
+    assert_eq!(
+        read_all(&*rows.snapshot(), &KeyRange::ALL, Direction::Backward).len(),
+        20_000
+    );
+}
+
+/// To merge little into much is work for nothing.
+#[test]
+fn a_little_that_is_new_is_left_in_level_0() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rows = RocksRows::open(dir.path(), RocksOptions::default()).expect("opens");
+    write_all(&rows, 1);
+    assert!(rows.settle().expect("settled"));
+    let batch = Batch {
+        writes: vec![RowWrite {
+            key: b"a",
+            timestamp: Timestamp(2),
+            value: Some(b"b"),
+        }],
+        applied: Applied {
+            index: LogIndex(2),
+            ..Applied::default()
+        },
+        ..Batch::default()
+    };
+    rows.apply(&batch).expect("applied");
+    rows.flush().expect("flushed");
+    assert!(!rows.settle().expect("looked at"));
+    assert_eq!(level0_files(&rows), 1);
 }

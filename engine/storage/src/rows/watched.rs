@@ -104,6 +104,10 @@ impl Rows for WatchedRows {
         self.rows.compact(ranges);
     }
 
+    fn settle(&self) -> Result<bool> {
+        self.rows.settle()
+    }
+
     fn clone_to(&self, dir: &Path) -> Result<()> {
         self.rows.clone_to(dir)
     }

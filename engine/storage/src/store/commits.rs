@@ -272,12 +272,31 @@ pub(super) struct Flusher {
     pub(super) rows: Arc<dyn Rows>,
     pub(super) counters: Arc<StoreCounters>,
     pub(super) interval: Duration,
+    /// Bytes of log when nothing had been due for an interval.
+    pub(super) seen: u64,
 }
 
+/// What the flush thread is to do.
+enum Due {
+    Flush,
+    /// And to bring the rows to rest: little was written in an interval.
+    Rest,
+    End,
+}
+
+/// Bytes of log in an interval that are little.
+const LITTLE_BYTES: u64 = 1 << 20;
+
 impl Flusher {
-    pub(super) fn run(&self) {
-        while self.wait() {
-            if let Err(error) = flush_rows(&*self.rows, &self.shared, &self.counters) {
+    pub(super) fn run(&mut self) {
+        loop {
+            let due = self.wait();
+            if matches!(due, Due::End) {
+                return;
+            }
+            if self.shared.unflushed(&self.counters) > 0
+                && let Err(error) = flush_rows(&*self.rows, &self.shared, &self.counters)
+            {
                 // A full disk passes; the log keeps everything meanwhile.
                 if error.state() == SqlState::DISK_FULL {
                     tracing::warn!(%error, "could not flush the rows; trying again");
@@ -286,21 +305,35 @@ impl Flusher {
                     return;
                 }
             }
+            if matches!(due, Due::Rest)
+                && let Err(error) = self.rows.settle()
+            {
+                tracing::warn!(%error, "could not bring the rows to rest; trying again");
+            }
         }
     }
 
-    /// Returns when a flush is due; false when there will be none.
-    fn wait(&self) -> bool {
+    /// Returns when something is to be done.
+    fn wait(&mut self) -> Due {
         let mut state = self.shared.state.lock();
         loop {
             if state.is_closing || state.is_dead {
-                return false;
+                return Due::End;
             }
             let waited = self.shared.flush.wait_for(&mut state, self.interval);
-            let is_due = self.shared.is_flush_due(&self.counters);
-            let is_time = waited.timed_out() && self.shared.unflushed(&self.counters) > 0;
-            if !state.is_closing && !state.is_dead && (is_due || is_time) {
-                return true;
+            if state.is_closing || state.is_dead {
+                return Due::End;
+            }
+            if self.shared.is_flush_due(&self.counters) {
+                return Due::Flush;
+            }
+            if waited.timed_out() {
+                let bytes = self.counters.log_bytes.load(Ordering::Relaxed);
+                let before = std::mem::replace(&mut self.seen, bytes);
+                return match bytes - before <= LITTLE_BYTES {
+                    true => Due::Rest,
+                    false => Due::Flush,
+                };
             }
         }
     }

@@ -251,6 +251,35 @@ fn a_durable_store() {
     assert!(store.outcome(TxnId(1)).is_some());
 }
 
+/// What is left of a burst is merged once little comes any more.
+#[test]
+fn a_store_comes_to_rest() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = StoreOptions {
+        flush_interval: Duration::from_millis(50),
+        ..small()
+    };
+    let store = Store::open(dir.path(), options).expect("opens");
+    for round in 0..3_u8 {
+        let mut change = begin(&store, u128::from(round) + 1);
+        for key in 0..200_u32 {
+            change.write(key.to_be_bytes(), Change::Put(vec![round; 100]));
+        }
+        assert_eq!(reason(&commit(&store, change)), None);
+        store.flush().expect("flushed");
+    }
+    let begun = std::time::Instant::now();
+    // Three files of level 0 are not enough for RocksDB.
+    while store.signals().expect("measured").expect("they say").compacted_bytes == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the first level is never merged"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(get(&store, &7_u32.to_be_bytes()), Some(vec![2; 100]));
+}
+
 #[test]
 fn commit_times_rise_when_the_clock_stands_or_goes_back() {
     let dir = tempfile::tempdir().expect("a directory");
