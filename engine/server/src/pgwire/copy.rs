@@ -1,7 +1,7 @@
 //! COPY between the client and the server.
 //!
-//! **From the client.** CopyInResponse asks for the data; what comes goes to the session as it arrives, so neither a long message
-//! nor a long COPY takes memory. A load that fails, a cancel and a shutdown end it at once: the client is told, and what it
+//! **From the client.** CopyInResponse asks for the data; what comes goes to the session in pieces of about [`PIECE_BYTES`], so neither a long message
+//! nor a long COPY takes memory, and a client that sends each row in a message of its own does not wake the loading thread for each. A load that fails, a cancel and a shutdown end it at once: the client is told, and what it
 //! still sends is dropped.
 //!
 //! **To the client.** CopyOutResponse, then one CopyData message for each line, which is what drivers expect.
@@ -12,7 +12,7 @@ use ::pgwire::messages::PgWireBackendMessage as Message;
 use ::pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use aion_base::{Error, SqlState};
 use aion_db::{CopyDirection, CopyIn, Prepared};
-use bytes::BufMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, End, Failure, attended, shutting_down};
@@ -23,6 +23,9 @@ use crate::service::told_to_stop;
 
 /// Text and CSV; the binary format would be 1.
 const TEXTUAL: i8 = 0;
+
+/// Bytes of a client's data that go to the session at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// How the client's data ended.
 enum Ended {
@@ -82,15 +85,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Passes on what the client sends until it has sent everything.
     async fn receive(&mut self, copy: &mut CopyIn) -> Ended {
+        let mut piece = BytesMut::new();
         loop {
             match self.input.take_copy(&self.limits) {
                 Ok(Some(CopyIncoming::Data(bytes))) => {
-                    if !copy.write(bytes.freeze()).await {
+                    if piece.is_empty() {
+                        piece.reserve(2 * PIECE_BYTES);
+                    }
+                    piece.extend_from_slice(&bytes);
+                    if piece.len() >= PIECE_BYTES && !copy.write(piece.split().freeze()).await {
                         return Ended::Done;
                     }
                     continue;
                 }
-                Ok(Some(CopyIncoming::Done)) => return Ended::Done,
+                Ok(Some(CopyIncoming::Done)) => {
+                    if !piece.is_empty() {
+                        // A load that has stopped says why where it is ended.
+                        copy.write(piece.freeze()).await;
+                    }
+                    return Ended::Done;
+                }
                 Ok(Some(CopyIncoming::Fail(why))) => return Ended::Failed(why),
                 Ok(Some(CopyIncoming::Leave)) => return Ended::End(End::Left),
                 Ok(None) => {}

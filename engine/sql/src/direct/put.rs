@@ -40,7 +40,7 @@ pub(crate) struct Put {
     /// The source's: for UPDATE and DELETE the key, for INSERT and UPDATE all columns, each of which may be NULL here.
     schema: SchemaRef,
     rows: Rows,
-    /// Values go into rows as they are, without a look at more than their types and lengths.
+    /// The values that it gives go into rows as they are, without a look at more than their types and lengths.
     is_plain: bool,
 }
 
@@ -175,8 +175,16 @@ impl Put {
                 kind == ChangeKind::Delete || assigned.iter().any(|(position, _)| keys.contains(position))
             }
         };
-        let sql_types = shape.descriptor.columns.iter().map(|column| column.sql_type);
-        let is_plain = kind != ChangeKind::Delete && sql_types.into_iter().all(is_plain);
+        let takes_plainly = |position: usize| is_plain(shape.descriptor.columns[position].sql_type);
+        let is_plain = match &rows {
+            Rows::New(rows) => rows.iter().all(|row| {
+                let mut sources = row.iter().enumerate();
+                sources.all(|(position, source)| matches!(source, Source::Literal(Value::Null)) || takes_plainly(position))
+            }),
+            Rows::Keyed(_, assigned) => {
+                kind == ChangeKind::Update && assigned.iter().all(|(position, _)| takes_plainly(*position))
+            }
+        };
         Self {
             is_plain,
             change: Change {
@@ -495,9 +503,14 @@ const fn is_plain(sql_type: SqlType) -> bool {
 fn copy(row: &RowReader<'_>, sql_type: SqlType, column: usize, writer: &mut RowWriter<'_>) -> Result<()> {
     match sql_type {
         _ if row.is_null(column) => {}
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytea | SqlType::Jsonb | SqlType::Array(_) => {
-            writer.bytes(column, row.bytes(column)?);
-        }
+        SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::Char(_)
+        | SqlType::Bytea
+        | SqlType::Json
+        | SqlType::Jsonb
+        | SqlType::Vector(_)
+        | SqlType::Array(_) => writer.bytes(column, row.bytes(column)?),
         _ => writer.value(column, &row.value(column)?),
     }
     Ok(())

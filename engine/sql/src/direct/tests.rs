@@ -680,12 +680,13 @@ fn random_statements_answer_the_same_on_both_paths() {
         let (one, two) = (pick(&mut rng, keys.len()), pick(&mut rng, keys.len()));
         let ((first, ones), (second, twos)) = (&keys[one], &keys[two]);
         pair.ok(&format!(
-            "CREATE TABLE t (a {first}, b {second}, v integer, w varchar(2) NOT NULL, PRIMARY KEY (b, a))"
+            "CREATE TABLE t (a {first}, b {second}, v integer, w varchar(2) NOT NULL, c character(3), j json, n numeric(6, 2), x vector(2), \
+             r integer[], PRIMARY KEY (b, a))"
         ));
         let statements = [
             "SELECT * FROM t WHERE a = $1 AND b = $2",
             "SELECT w, a FROM t WHERE b = $2 AND a IN ($1, $3)",
-            "INSERT INTO t VALUES ($1, $2, 1, 'w')",
+            "INSERT INTO t (a, b, v, w) VALUES ($1, $2, 1, 'w')",
             "INSERT INTO t (w, b, a) VALUES ('x', $2, $1), ('y', $3, $1)",
             "UPDATE t SET v = 5, w = 'long' WHERE a = $1 AND b = $2",
             "UPDATE t SET w = 'z' WHERE a IN ($1, $3) AND b = $2",
@@ -695,6 +696,10 @@ fn random_statements_answer_the_same_on_both_paths() {
             "SELECT * FROM t WHERE b = $2 AND a >= $1 AND a < $3 ORDER BY b, a",
             "SELECT v, a FROM t WHERE b = $2 AND a <= $1 ORDER BY a DESC LIMIT 2",
             "SELECT w FROM t WHERE a BETWEEN $1 AND $3 AND b = $2 ORDER BY a",
+            // Columns that are not stored as they come are copied, and are not where they are given.
+            "INSERT INTO t VALUES ($1, $2, 1, 'q', 'ab', '{\"a\": 1}', 1.5, '[1,2]', '{1,NULL}')",
+            "UPDATE t SET v = v + 1 WHERE a = $1 AND b = $2",
+            "UPDATE t SET v = v - 2, c = 'z  ' WHERE a = $1 AND b = $2",
         ];
         // $3 goes with a, but where it stands with b.
         let third_is_b = [3, 8];
