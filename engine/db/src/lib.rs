@@ -16,7 +16,7 @@ use aion_storage::{Direction, Store, StoreOptions};
 
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
-pub use aion_sql::kv;
+pub use aion_sql::{binary, kv};
 pub use aion_sql::{
     Cancellation, Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions,
     LOG_TARGET, LineWriter, ListCells, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared,

@@ -19,6 +19,7 @@
 mod activity;
 mod alter_system;
 mod alter_words;
+pub mod binary;
 mod cancel;
 mod cells;
 mod copy;

@@ -181,6 +181,35 @@ def test_documents_go_in_and_come_out(connection, binary, prepare):
         connection.execute("DROP TABLE docs")
 
 
+# As psycopg names them; the others have the names of EVERY_TYPE.
+COPIED_AS = {"double precision": "float8", "numeric(12,3)": "numeric", "varchar(5)": "varchar"}
+
+
+def test_every_type_is_copied_in_binary(connection):
+    columns = ", ".join(f"c{at} {name}" for at, (name, _) in enumerate(EVERY_TYPE))
+    types = ["integer", *(COPIED_AS.get(name, name) for name, _ in EVERY_TYPE)]
+    rows = [(1, *(value for _, value in EVERY_TYPE)), (2, *(None for _ in EVERY_TYPE))]
+    connection.execute(f"CREATE TABLE copied (id integer, {columns})")
+    try:
+        with connection.cursor() as cursor:
+            with cursor.copy("COPY copied FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+            assert cursor.rowcount == 2
+            assert cursor.execute("SELECT * FROM copied ORDER BY id").fetchall() == rows
+            with cursor.copy("COPY (SELECT * FROM copied ORDER BY id) TO STDOUT (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                assert list(copy.rows()) == rows
+            with pytest.raises(psycopg.errors.InvalidBinaryRepresentation) as caught:
+                with cursor.copy("COPY copied (id) FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.set_types(["bigint"])
+                    copy.write_row([1])
+            assert "COPY copied, line 1, column id" in caught.value.diag.message_detail
+    finally:
+        connection.execute("DROP TABLE copied")
+
+
 def test_documents_are_copied(connection):
     connection.execute("CREATE TABLE docs (id integer, b jsonb, j json)")
     try:

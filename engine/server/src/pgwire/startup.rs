@@ -21,7 +21,7 @@ use aion_base::{Error, Result};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::check::utf8;
+use aion_db::binary::utf8;
 use super::connection::End;
 use super::input::violation;
 
