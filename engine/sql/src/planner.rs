@@ -37,6 +37,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use self::nested_values::NestedValues;
+use crate::cursors::Cursors;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
@@ -66,6 +67,8 @@ pub struct Names<'a> {
     depth: usize,
     /// What plans VALUES within the query of an INSERT.
     relations: Vec<Arc<dyn RelationPlanner>>,
+    /// The cursors that `WHERE CURRENT OF` means; None where a statement is planned and not run.
+    cursors: Option<&'a Cursors>,
 }
 
 /// What names were found to stand for.
@@ -170,6 +173,7 @@ impl<'a> Names<'a> {
             met: Mutex::default(),
             depth: 0,
             relations: Vec::new(),
+            cursors: None,
         }
     }
 
@@ -186,6 +190,23 @@ impl<'a> Names<'a> {
     /// How many views this is planned within.
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// With the cursors of the session that runs the statement.
+    pub fn with_cursors(mut self, cursors: &'a Cursors) -> Self {
+        self.cursors = Some(cursors);
+        self
+    }
+
+    /// The table with the row alone that a cursor is on.
+    ///
+    /// # Errors
+    /// As [`Cursors::current`].
+    pub fn at_cursor(&self, table: Table, cursor: &str) -> Result<Table> {
+        match self.cursors {
+            Some(cursors) => Ok(cursors.current(cursor, table.descriptor()).map(|key| table.only(key))?),
+            None => Ok(table),
+        }
     }
 
     /// What plans and computes expressions.

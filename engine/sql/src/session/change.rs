@@ -177,7 +177,7 @@ impl Session {
             let catalog = self.catalog_of(transaction)?;
             let path = self.search_path()?;
             let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-            let names = self.names(&catalog, &path);
+            let names = self.names(&catalog, &path).with_cursors(&self.cursors);
             let (change, planned) =
                 plan_change(names, prepared.statement.ast.clone(), parameters::known(&types), text)?;
             self.depend(&planned, transaction)?;

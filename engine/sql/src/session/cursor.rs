@@ -3,23 +3,26 @@
 //! What a cursor reads is its query's snapshot and the changes that its transaction had made by then, as if it had been read at once.
 //! Rows that a FETCH asks for forward go to the client while they are made; all else is done before it is answered.
 //!
-//! Left out: `WHERE CURRENT OF`. A cursor FOR UPDATE has read and locked all its rows when it is declared.
+//! A cursor FOR UPDATE has read and locked all its rows when it is declared.
 
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::query::{conform, result_schema, run};
+use super::positioned::{conform_keyed, keyed_schema, visible, with_key};
+use super::query::{result_schema, run};
 use super::statements::now;
 use super::{Prepared, Session, locked};
 use crate::cancel::Cancellation;
-use crate::cursors::{Count, Cursor, CursorRows, Keeping};
+use crate::cursors::{Count, Cursor, CursorRows, Keeping, Positions};
 use crate::dml::normalize;
 use crate::parse::Statement;
 use crate::response::{Column, Response, Rows, Verb};
@@ -143,7 +146,7 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let inner = Arc::new(self.describe_body(statement, Keyword::FOR, &types)?);
         let limit = self.time_limit(&cancellation);
-        let (columns, source) = self.open(&inner, values, &cancellation).await?;
+        let (columns, positions, source) = self.open(&inner, values, &cancellation).await?;
         let pool = &self.engine.state.runtime_env().memory_pool;
         let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
         let schema = result_schema(&columns);
@@ -155,6 +158,7 @@ impl Session {
         let mut cursor = Cursor::new(columns, schema, rows, statement.to_sql(), now());
         cursor.is_binary = declare.binary == Some(true);
         cursor.is_holdable = is_holdable;
+        cursor.positions = positions;
         self.cursors.insert(name, cursor);
         if self.block.is_none() {
             self.cursors.end_transaction(true);
@@ -168,38 +172,44 @@ impl Session {
         inner: &Arc<Prepared>,
         values: &[Value],
         cancellation: &Cancellation,
-    ) -> Result<(
-        Arc<[Column]>,
-        BoxStream<'static, Result<arrow::record_batch::RecordBatch>>,
-    )> {
+    ) -> Result<(Arc<[Column]>, Positions, BoxStream<'static, Result<RecordBatch>>)> {
         let ast::Statement::Query(query) = &inner.statement.ast else {
             return Err(Error::unsupported("DECLARE CURSOR is for a query"));
         };
         if locked::is_locking(query) {
-            let found = self.query_locked(inner, query, values, cancellation.clone()).await?;
-            let Response::Rows(rows) = found else {
-                return Err(Error::internal("a query gives rows"));
-            };
-            let columns = rows.columns().clone();
-            let stream = futures::stream::unfold(rows, async |mut rows| {
-                let batch = rows.next().await.transpose()?;
-                Some((batch, rows))
-            });
-            return Ok((columns, stream.boxed()));
+            let columns = inner.columns.clone();
+            let columns = columns.ok_or_else(|| Error::internal("a query has columns"))?;
+            let (found, tables) = self.rows_locked(inner, query, values, cancellation.clone()).await?;
+            let schema = result_schema(&columns);
+            let keyed = keyed_schema(&schema, tables.len());
+            let found = found.into_iter().map(move |batch| conform_keyed(batch, &schema, &keyed));
+            return Ok((columns, Positions::Locked(tables), futures::stream::iter(found).boxed()));
         }
         // It is read by other statements than this one.
         let cancellation = Cancellation::default();
-        let running = self.start(inner, query, values, &cancellation).await?;
+        let mut positions = Positions::Unknown;
+        let adapt = |plan: LogicalPlan| match with_key(&plan) {
+            Some((keyed, table)) => {
+                positions = Positions::Scanned(table);
+                keyed
+            }
+            None => plan,
+        };
+        let running = self.start_as(inner, query, values, &cancellation, adapt).await?;
         let columns = running.columns;
         let schema = result_schema(&columns);
+        let keyed = match positions {
+            Positions::Scanned(_) => keyed_schema(&schema, 1),
+            _ => schema.clone(),
+        };
         let batches = run(
             running.physical,
             running.task,
             cancellation,
             inner.statement.text.clone(),
         )?;
-        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema)));
-        Ok((columns, stream.boxed()))
+        let stream = batches.map(move |batch| batch.and_then(|batch| conform_keyed(batch, &schema, &keyed)));
+        Ok((columns, positions, stream.boxed()))
     }
 
     pub(super) async fn fetch(&mut self, fetch: &Fetch, cancellation: Cancellation) -> Result<Response> {
@@ -234,10 +244,13 @@ impl Session {
             Err(moved) => return done(format!("MOVE {moved}")),
             Ok(Last::Backward(count)) => {
                 let found = rows.lock().await.backward(count)?;
-                let stream = futures::stream::iter(found.into_iter().map(Ok));
+                let width = columns.len();
+                let found = found.into_iter().map(move |batch| visible(&batch, width));
+                let stream = futures::stream::iter(found);
                 Rows::new(columns, schema, stream, Verb::Fetch)
             }
             Ok(Last::Forward(count)) => {
+                let width = columns.len();
                 let stream = futures::stream::unfold(Some(count), move |left| {
                     let (rows, cancellation) = (rows.clone(), cancellation.clone());
                     let _ = &limit; // It ends with the stream.
@@ -247,7 +260,7 @@ impl Session {
                         match unless_cancelled(&cancellation, next).await.transpose()? {
                             Ok(batch) => {
                                 let left = left.minus(batch.num_rows() as u64);
-                                Some((Ok(batch), Some(left)))
+                                Some((visible(&batch, width), Some(left)))
                             }
                             Err(error) => Some((Err(error), None)),
                         }

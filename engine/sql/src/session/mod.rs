@@ -36,6 +36,7 @@ mod observing;
 mod online;
 mod parameters;
 mod query;
+mod positioned;
 mod recall;
 mod rewriting;
 mod role;

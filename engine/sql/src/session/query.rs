@@ -184,6 +184,18 @@ impl Session {
         cancellation: &Cancellation,
     ) -> Result<Running> {
         let text = &prepared.statement.text;
+    ) -> Result<Running> {
+        self.start_as(prepared, query, values, cancellation, |plan| plan).await
+    }
+
+    /// As [`Session::start`], of a plan that is changed before any rule sees it.
+    pub(super) async fn start_as(
+        &self,
+        prepared: &Prepared,
+        query: &ast::Query,
+        values: &[Value],
+        cancellation: &Cancellation,
+        change: impl FnOnce(LogicalPlan) -> LogicalPlan,
         let transaction = self.transaction(false)?.reading()?;
         let template = self.template(prepared, query, &transaction)?;
         self.depend(&template.planned, &transaction)?;
@@ -198,7 +210,7 @@ impl Session {
             transaction,
             cancellation: cancellation.clone(),
         };
-        let (physical, task) = self.physical(&plan, context, text).await?;
+        let (physical, task) = self.physical(&change(plan), context, text).await?;
         Ok(Running {
             columns: template.columns.clone(),
             physical,
