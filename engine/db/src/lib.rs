@@ -19,7 +19,7 @@ pub use aion_shadow::state::Mode;
 pub use aion_sql::{binary, kv};
 pub use aion_sql::{
     Cancellation, Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions,
-    LOG_TARGET, LineWriter, ListCells, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared,
+    LOG_TARGET, LineWriter, ListCells, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Origin, Prepared,
     Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX,
     TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical, interval_of, quoted, split_name,
 };

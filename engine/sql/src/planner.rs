@@ -41,7 +41,7 @@ use crate::cursors::Cursors;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
-use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS};
+use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, of_view};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
@@ -569,7 +569,7 @@ impl ContextProvider for Names<'_> {
             }
             Object::View(view) => {
                 let planned = views::plan(self, &view).map_err(wrap)?;
-                let plan = self.meet_view(&view, planned);
+                let plan = of_view(self.meet_view(&view, planned), &view.schema, &view.name)?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
             Object::Graph(graph) => Err(wrap(Error::invalid(

@@ -81,6 +81,8 @@ pub(crate) fn describe(columns: &[Column], formats: &[Format]) -> Result<RowDesc
     }
     let fields = columns.iter().enumerate().map(|(at, column)| {
         let format = formats.get(at).copied().unwrap_or_default();
+        // A computed column is of no table: 0.
+        let (relation, number) = column.origin.map_or((0, 0), |origin| (origin.relation, origin.number));
         FieldDescription::new(
             clean(&column.name),
             relation.cast_signed(),

@@ -21,7 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
 use super::direct::Choices;
-use super::{Prepared, Session, columns};
+use super::{Prepared, Session, columns, origins};
 use crate::planner::Planned;
 use crate::response::Column;
 use crate::table::Table;
@@ -60,8 +60,9 @@ impl Session {
         let catalog = self.catalog_of(transaction)?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, &prepared.statement.text, &catalog)?;
+        let columns = columns::of_query(query, planned.plan.schema().as_arrow())?;
         let template = Arc::new(Template {
-            columns: columns::of_query(query, planned.plan.schema().as_arrow())?,
+            columns: columns::with_origins(&columns, origins::of_plan(&planned.plan, None)),
             generation,
             choices: self.choices.clone(),
             planned,
