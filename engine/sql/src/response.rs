@@ -235,9 +235,14 @@ impl Rows {
 
     /// The command tag, once all rows were read.
     pub fn tag(&self) -> String {
+        self.tag_of(self.count)
+    }
+
+    /// The command tag of so many rows.
+    pub fn tag_of(&self, count: u64) -> String {
         match &self.verb {
-            Verb::Select => format!("SELECT {}", self.count),
-            Verb::Fetch => format!("FETCH {}", self.count),
+            Verb::Select => format!("SELECT {count}"),
+            Verb::Fetch => format!("FETCH {count}"),
             Verb::Fixed(tag) => tag.clone(),
         }
     }

@@ -103,6 +103,13 @@ async def test_cursors_read_some_rows_at_a_time(connection, _):
         assert len(await cursor.fetch(3)) == 3
         assert (await cursor.fetchrow())["n"] == 4
         assert [row["n"] for row in await cursor.fetch(100)] == [5, 6, 7, 8, 9, 10]
+        cursor = await connection.cursor(query, 10)
+        assert await cursor.forward(2) == 2
+        assert (await cursor.fetchrow())["n"] == 3
+        assert await cursor.forward(3) == 3
+        assert [row["n"] for row in await cursor.fetch(2)] == [7, 8]
+        assert await cursor.forward(100) == 2
+        assert await cursor.fetchrow() is None
 
 
 @with_connection

@@ -334,3 +334,33 @@ def test_times_are_in_the_zone_of_the_session(server):
                 assert rows.fetchall() == ([] if name == "at" else [(1,), (2,), (3,)])
         finally:
             connection.execute("DROP TABLE moments")
+
+
+def test_columns_say_which_tables_they_are_of(connection):
+    connection.execute("CREATE TABLE origin (id integer PRIMARY KEY, gone integer, v text)")
+    connection.execute("ALTER TABLE origin DROP COLUMN gone")
+    connection.execute("INSERT INTO origin VALUES (1, 'x'), (2, 'y')")
+    try:
+        table = connection.execute("SELECT 'origin'::regclass::oid").fetchone()[0]
+        for path in ["on", "off"]:
+            connection.execute(f"SET aion.direct_path = {path}")
+            for query, expected in [
+                ("SELECT id, v, id + 1 FROM origin WHERE id = %s", [1, 3, 0]),
+                ("SELECT v, id FROM origin WHERE id = %s", [3, 1]),
+                ("SELECT v AS t, id FROM origin WHERE id >= %s ORDER BY id LIMIT 1", [3, 1]),
+                ("SELECT v FROM origin WHERE v <> %s::text FOR UPDATE", [3]),
+                ("UPDATE origin SET v = v WHERE id = %s RETURNING v, id", [3, 1]),
+            ]:
+                # As text with its literals, and as a prepared statement more than once.
+                for prepare in [False, True, True]:
+                    with connection.transaction():
+                        result = connection.execute(query, [1], prepare=prepare).pgresult
+                    found = [(result.ftable(at), result.ftablecol(at)) for at in range(result.nfields)]
+                    assert found == [(table if number else 0, number) for number in expected], query
+        with connection.transaction():
+            connection.execute("DECLARE of_origin CURSOR FOR SELECT v, 1 FROM origin")
+            result = connection.execute("FETCH FROM of_origin").pgresult
+            assert [(result.ftable(at), result.ftablecol(at)) for at in range(2)] == [(table, 3), (0, 0)]
+    finally:
+        connection.execute("RESET aion.direct_path")
+        connection.execute("DROP TABLE origin")

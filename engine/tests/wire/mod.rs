@@ -3,6 +3,7 @@
 mod edges;
 mod login;
 mod notifications;
+mod origins;
 mod temporary;
 
 use std::io::{BufRead, BufReader, Write};

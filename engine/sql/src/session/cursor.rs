@@ -1,4 +1,4 @@
-//! DECLARE, FETCH, MOVE and CLOSE.
+//! DECLARE, FETCH, MOVE and CLOSE, and named portals of the protocol, which are cursors in a transaction block.
 //!
 //! What a cursor reads is its query's snapshot and the changes that its transaction had made by then, as if it had been read at once.
 //! Rows that a FETCH asks for forward go to the client while they are made; all else is done before it is answered.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
@@ -16,11 +17,12 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::Mutex;
 
 use super::positioned::{conform_keyed, keyed_schema, visible, with_key};
 use super::query::{result_schema, run};
 use super::statements::now;
-use super::{Prepared, Session, locked};
+use super::{Prepared, Session, TimeLimit, TransactionStatus, create_as, failed_block, locked};
 use crate::cancel::Cancellation;
 use crate::cursors::{Count, Cursor, CursorRows, Keeping, Positions};
 use crate::dml::normalize;
@@ -147,15 +149,12 @@ impl Session {
         let inner = Arc::new(self.describe_body(statement, Keyword::FOR, &types)?);
         let limit = self.time_limit(&cancellation);
         let (columns, positions, source) = self.open(&inner, values, &cancellation).await?;
-        let pool = &self.engine.state.runtime_env().memory_pool;
-        let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
-        let schema = result_schema(&columns);
-        let mut rows = CursorRows::new(source, keeping, reservation);
+        let mut cursor = self.cursor(columns, source, keeping, statement.to_sql());
         if self.block.is_none() {
-            unless_cancelled(&cancellation, rows.hold()).await?;
+            let rows = cursor.rows.clone();
+            unless_cancelled(&cancellation, async { rows.lock().await.hold().await }).await?;
         }
         drop(limit);
-        let mut cursor = Cursor::new(columns, schema, rows, statement.to_sql(), now());
         cursor.is_binary = declare.binary == Some(true);
         cursor.is_holdable = is_holdable;
         cursor.positions = positions;
@@ -164,6 +163,73 @@ impl Session {
             self.cursors.end_transaction(true);
         }
         done("DECLARE CURSOR")
+    }
+
+    /// Makes a portal of the protocol a cursor, so that FETCH and MOVE see it; it goes forward only. False for what none is made of: it is
+    /// run when it is executed. So is what stands outside of a transaction block, where nobody could fetch of it.
+    ///
+    /// # Errors
+    /// 42P03 and 54000, and those of the query; the block has then failed.
+    pub async fn open_portal(&mut self, name: &str, prepared: &Arc<Prepared>, values: &[Value]) -> Result<bool> {
+        let is_query = matches!(&prepared.statement.ast, ast::Statement::Query(query) if create_as::into(query).is_none());
+        if name.is_empty() || !is_query || self.status() != TransactionStatus::Active {
+            return Ok(false);
+        }
+        let opened = self.opened(name, prepared, values).await;
+        if opened.is_err() {
+            self.fail();
+        }
+        opened.map(|()| true)
+    }
+
+    async fn opened(&mut self, name: &str, prepared: &Arc<Prepared>, values: &[Value]) -> Result<()> {
+        self.cursors.check_new(name)?;
+        self.admit(prepared, values)?;
+        self.take_literals(prepared);
+        let cancellation = self.canceller.begin();
+        let (columns, positions, source) = self.open(prepared, values, &cancellation).await?;
+        let mut cursor = self.cursor(columns, source, Keeping::None, prepared.statement.to_sql());
+        cursor.positions = positions;
+        self.cursors.insert(name.to_owned(), cursor);
+        Ok(())
+    }
+
+    /// The next rows of a portal that is a cursor, or of a cursor, all of them or so many.
+    ///
+    /// # Errors
+    /// 34000 where it was closed; 25P02.
+    pub fn execute_portal(&mut self, name: &str, count: Option<u64>) -> Result<Rows> {
+        if self.status() == TransactionStatus::Failed {
+            return Err(failed_block());
+        }
+        let cursor = self.cursors.get(name).map_err(|_| {
+            let message = format!("portal \"{name}\" does not exist");
+            Error::not_found(SqlState::INVALID_CURSOR_NAME, message)
+        })?;
+        let is_binary = cursor.is_binary;
+        let (rows, columns, schema) = (cursor.rows.clone(), cursor.columns.clone(), cursor.schema.clone());
+        let cancellation = self.canceller.begin();
+        let limit = self.time_limit(&cancellation);
+        let count = count.map_or(Count::All, Count::Of);
+        let mut rows = forward(rows, (columns, schema), count, cancellation, limit, Verb::Select);
+        rows.set_binary(is_binary);
+        rows.set_zone(self.zone());
+        Ok(rows)
+    }
+
+    /// A cursor before its first row.
+    fn cursor(
+        &self,
+        columns: Arc<[Column]>,
+        source: BoxStream<'static, Result<RecordBatch>>,
+        keeping: Keeping,
+        text: String,
+    ) -> Cursor {
+        let pool = &self.engine.state.runtime_env().memory_pool;
+        let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
+        let schema = result_schema(&columns);
+        let rows = CursorRows::new(source, keeping, reservation);
+        Cursor::new(columns, schema, rows, text, now())
     }
 
     /// The rows of a query, to be read whenever somebody wants them.
@@ -249,25 +315,7 @@ impl Session {
                 let stream = futures::stream::iter(found);
                 Rows::new(columns, schema, stream, Verb::Fetch)
             }
-            Ok(Last::Forward(count)) => {
-                let width = columns.len();
-                let stream = futures::stream::unfold(Some(count), move |left| {
-                    let (rows, cancellation) = (rows.clone(), cancellation.clone());
-                    let _ = &limit; // It ends with the stream.
-                    async move {
-                        let left = left?;
-                        let next = async { rows.lock().await.forward(left).await };
-                        match unless_cancelled(&cancellation, next).await.transpose()? {
-                            Ok(batch) => {
-                                let left = left.minus(batch.num_rows() as u64);
-                                Some((visible(&batch, width), Some(left)))
-                            }
-                            Err(error) => Some((Err(error), None)),
-                        }
-                    }
-                });
-                Rows::new(columns, schema, stream, Verb::Fetch)
-            }
+            Ok(Last::Forward(count)) => forward(rows, (columns, schema), count, cancellation, limit, Verb::Fetch),
         };
         fetched.set_binary(is_binary);
         Ok(Response::Rows(fetched))
@@ -299,6 +347,34 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The next rows of a cursor, as they are asked for.
+fn forward(
+    rows: Arc<Mutex<CursorRows>>,
+    (columns, schema): (Arc<[Column]>, SchemaRef),
+    count: Count,
+    cancellation: Cancellation,
+    limit: Option<TimeLimit>,
+    verb: Verb,
+) -> Rows {
+    let width = columns.len();
+    let stream = futures::stream::unfold(Some(count), move |left| {
+        let (rows, cancellation) = (rows.clone(), cancellation.clone());
+        let _ = &limit; // It ends with the stream.
+        async move {
+            let left = left?;
+            let next = async { rows.lock().await.forward(left).await };
+            match unless_cancelled(&cancellation, next).await.transpose()? {
+                Ok(batch) => {
+                    let left = left.minus(batch.num_rows() as u64);
+                    Some((visible(&batch, width), Some(left)))
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        }
+    });
+    Rows::new(columns, schema, stream, verb)
 }
 
 /// Brings a cursor to where the rows are that a direction means.

@@ -499,10 +499,7 @@ impl Session {
             ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
         );
         match self.status() == TransactionStatus::Failed && !ends_block {
-            true => Err(Error::invalid(
-                SqlState::IN_FAILED_SQL_TRANSACTION,
-                "current transaction is aborted, commands ignored until end of transaction block",
-            )),
+            true => Err(failed_block()),
             false => Ok(()),
         }
     }
@@ -689,6 +686,14 @@ impl Session {
         });
         Some(TimeLimit(task))
     }
+}
+
+/// What a block answers that has failed.
+fn failed_block() -> Error {
+    Error::invalid(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 /// Ends the task that waits for the end of a statement's time.
