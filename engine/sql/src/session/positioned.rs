@@ -6,6 +6,8 @@
 //! **Left out.** PostgreSQL finds the row as well where an index gives the order of an ORDER BY, which its planner decides: here that is
 //! refused. A row whose key was changed, or that was deleted and inserted again, is looked for by the key it had.
 
+use std::sync::Arc;
+
 use aion_base::id::TableId;
 use aion_base::{Error, Result};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -22,7 +24,8 @@ use crate::table::{KEY_COLUMN, Table};
 
 /// A plan that gives the rows of one table, with their keys behind its columns; None for any other.
 pub(super) fn with_key(plan: &LogicalPlan) -> Option<(LogicalPlan, TableId)> {
-    let below = |input: &LogicalPlan| with_key(input).map(|(input, table)| (input.into(), table));
+    let below =
+        |input: &LogicalPlan| -> Option<(Arc<LogicalPlan>, TableId)> { with_key(input).map(|(input, table)| (input.into(), table)) };
     match plan {
         LogicalPlan::Projection(projection) => {
             let (input, table) = with_key(&projection.input)?;
@@ -61,7 +64,7 @@ fn scan_with_key(scan: &TableScan) -> Option<(LogicalPlan, TableId)> {
         columns.push(key);
         columns
     });
-    let keyed = provider_as_source(std::sync::Arc::new(table.keyed()));
+    let keyed = provider_as_source(Arc::new(table.keyed()));
     let plan = LogicalPlanBuilder::scan_with_filters(scan.table_name.clone(), keyed, projection, scan.filters.clone());
     Some((plan.ok()?.build().ok()?, table.descriptor().id))
 }
