@@ -42,19 +42,37 @@ fn a_file_of_postgres_comes_in_and_goes_out_to_the_byte() {
     bench
         .run(&format!("COPY kinds TO '{back}' WITH (FORMAT 'binary')"))
         .expect("written");
-    assert_eq!(std::fs::read(&back).expect("there").escape_ascii().to_string(), FIXTURE.escape_ascii().to_string());
+    assert_eq!(
+        std::fs::read(&back).expect("there").escape_ascii().to_string(),
+        FIXTURE.escape_ascii().to_string()
+    );
     // Columns in another order, and what is no table.
     let some = bench.path("some");
-    bench.run(&format!("COPY kinds (t, id) TO '{some}' BINARY")).expect("written");
-    bench.run("CREATE TABLE other (a bigint, b text DEFAULT 'd', c int DEFAULT 7)").expect("made");
-    bench.run(&format!("COPY other (b, a) FROM '{some}' BINARY")).expect("loaded");
-    assert_eq!(bench.run("SELECT a, b, c FROM other WHERE a = 3"), Ok(vec!["3|x|7".into()]));
+    bench
+        .run(&format!("COPY kinds (t, id) TO '{some}' BINARY"))
+        .expect("written");
+    bench
+        .run("CREATE TABLE other (a bigint, b text DEFAULT 'd', c int DEFAULT 7)")
+        .expect("made");
+    bench
+        .run(&format!("COPY other (b, a) FROM '{some}' BINARY"))
+        .expect("loaded");
+    assert_eq!(
+        bench.run("SELECT a, b, c FROM other WHERE a = 3"),
+        Ok(vec!["3|x|7".into()])
+    );
     let query = bench.path("query");
     bench
-        .run(&format!("COPY (SELECT 1::bigint, 'pg_class'::regclass::oid, 'n'::name) TO '{query}' (FORMAT binary)"))
+        .run(&format!(
+            "COPY (SELECT 1::bigint, 'pg_class'::regclass::oid, 'n'::name) TO '{query}' (FORMAT binary)"
+        ))
         .expect("written");
     let found = std::fs::read(&query).expect("there");
-    assert!(found.ends_with(b"\0\0\0\x04\0\0\x04\xeb\0\0\0\x01n\xff\xff"), "{}", found.escape_ascii());
+    assert!(
+        found.ends_with(b"\0\0\0\x04\0\0\x04\xeb\0\0\0\x01n\xff\xff"),
+        "{}",
+        found.escape_ascii()
+    );
 }
 
 fn load(bench: &Bench, statement: &str, data: &[u8]) -> Result<u64, Complaint> {
@@ -95,25 +113,105 @@ fn what_is_wrong_is_told_and_nothing_is_loaded() {
         (vec![], "22P04", "COPY file signature not recognized", ""),
         (HEAD[..7].to_vec(), "22P04", "COPY file signature not recognized", ""),
         (vec![b'x'; 30], "22P04", "COPY file signature not recognized", ""),
-        (HEAD[..11].to_vec(), "22P04", "invalid COPY file header (missing flags)", ""),
-        (flags(&[0, 1, 0, 0]), "22P04", "invalid COPY file header (WITH OIDS)", ""),
-        (flags(&[0, 4, 0, 0]), "22P04", "unrecognized critical flags in COPY file header", ""),
+        (
+            HEAD[..11].to_vec(),
+            "22P04",
+            "invalid COPY file header (missing flags)",
+            "",
+        ),
+        (
+            flags(&[0, 1, 0, 0]),
+            "22P04",
+            "invalid COPY file header (WITH OIDS)",
+            "",
+        ),
+        (
+            flags(&[0, 4, 0, 0]),
+            "22P04",
+            "unrecognized critical flags in COPY file header",
+            "",
+        ),
         (flags(&[0; 4]), "22P04", "invalid COPY file header (missing length)", ""),
-        (flags(&[0, 0, 0, 0, 255, 255, 255, 255]), "22P04", "invalid COPY file header (missing length)", ""),
-        (flags(&[0, 0, 0, 0, 0, 0, 0, 5, 1]), "22P04", "invalid COPY file header (wrong length)", ""),
-        (with_head(b"\xff\xffx"), "22P04", "received copy data after EOF marker", line),
-        (with_head(&tuple(&[Some(one)])), "22P04", "row field count is 1, expected 2", line),
-        (with_head(b"\xff\xfe"), "22P04", "row field count is -2, expected 2", line),
-        (with_head(&row[..row.len() - 1]), "22P04", "unexpected EOF in COPY data", s),
+        (
+            flags(&[0, 0, 0, 0, 255, 255, 255, 255]),
+            "22P04",
+            "invalid COPY file header (missing length)",
+            "",
+        ),
+        (
+            flags(&[0, 0, 0, 0, 0, 0, 0, 5, 1]),
+            "22P04",
+            "invalid COPY file header (wrong length)",
+            "",
+        ),
+        (
+            with_head(b"\xff\xffx"),
+            "22P04",
+            "received copy data after EOF marker",
+            line,
+        ),
+        (
+            with_head(&tuple(&[Some(one)])),
+            "22P04",
+            "row field count is 1, expected 2",
+            line,
+        ),
+        (
+            with_head(b"\xff\xfe"),
+            "22P04",
+            "row field count is -2, expected 2",
+            line,
+        ),
+        (
+            with_head(&row[..row.len() - 1]),
+            "22P04",
+            "unexpected EOF in COPY data",
+            s,
+        ),
         (with_head(&row[..8]), "22P04", "unexpected EOF in COPY data", id),
         (with_head(b"\0\x02\xff\xff\xff\xfe"), "22P04", "invalid field size", id),
-        (with_head(&tuple(&[Some(&[0, 0, 1]), None])), "22P03", "incorrect binary data format", id),
-        (with_head(&tuple(&[Some(&[0; 8]), None])), "22P03", "incorrect binary data format", id),
-        (with_head(b"\0\x02\x10\0\0\0"), "54000", "the record on line 1 is longer than 16777216 bytes", id),
-        (with_head(&tuple(&[Some(one), Some(b"\xff")])), "22021", "invalid byte sequence for encoding \"UTF8\": 0xff", s),
-        (with_head(&tuple(&[Some(one), Some(b"a\0")])), "22021", "invalid byte sequence for encoding \"UTF8\": 0x00", s),
-        (with_head(&tuple(&[Some(one), Some(b"abcdef")])), "22001", "value too long for type character varying(5)", s),
-        (with_head(&[&row[..], &row].concat()), "23505", "duplicate key value violates unique constraint \"t_pkey\"", "Key (id)=(1) already exists.\nCOPY t, line 2"),
+        (
+            with_head(&tuple(&[Some(&[0, 0, 1]), None])),
+            "22P03",
+            "incorrect binary data format",
+            id,
+        ),
+        (
+            with_head(&tuple(&[Some(&[0; 8]), None])),
+            "22P03",
+            "incorrect binary data format",
+            id,
+        ),
+        (
+            with_head(b"\0\x02\x10\0\0\0"),
+            "54000",
+            "the record on line 1 is longer than 16777216 bytes",
+            id,
+        ),
+        (
+            with_head(&tuple(&[Some(one), Some(b"\xff")])),
+            "22021",
+            "invalid byte sequence for encoding \"UTF8\": 0xff",
+            s,
+        ),
+        (
+            with_head(&tuple(&[Some(one), Some(b"a\0")])),
+            "22021",
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+            s,
+        ),
+        (
+            with_head(&tuple(&[Some(one), Some(b"abcdef")])),
+            "22001",
+            "value too long for type character varying(5)",
+            s,
+        ),
+        (
+            with_head(&[&row[..], &row].concat()),
+            "23505",
+            "duplicate key value violates unique constraint \"t_pkey\"",
+            "Key (id)=(1) already exists.\nCOPY t, line 2",
+        ),
     ];
     for (data, state, message, detail) in wrong {
         let found = load(&bench, "COPY t FROM STDIN (FORMAT binary)", &data).expect_err(message);
@@ -126,10 +224,19 @@ fn what_is_wrong_is_told_and_nothing_is_loaded() {
 
     // No trailer, an extension, and no rows are no errors.
     assert_eq!(load(&bench, "COPY t FROM STDIN BINARY", &with_head(&row)), Ok(1));
-    let extended = [&HEAD[..11], &[0, 0, 255, 255, 0, 0, 0, 2, 7, 7], &tuple(&[Some(&[0; 4]), None])[..], &[255, 255]].concat();
+    let extended = [
+        &HEAD[..11],
+        &[0, 0, 255, 255, 0, 0, 0, 2, 7, 7],
+        &tuple(&[Some(&[0; 4]), None])[..],
+        &[255, 255],
+    ]
+    .concat();
     assert_eq!(load(&bench, "COPY t FROM STDIN BINARY", &extended), Ok(1));
     assert_eq!(load(&bench, "COPY t FROM STDIN BINARY", &with_head(b"\xff\xff")), Ok(0));
-    assert_eq!(bench.run("SELECT * FROM t ORDER BY id"), Ok(vec!["0|NULL".into(), "1|a".into()]));
+    assert_eq!(
+        bench.run("SELECT * FROM t ORDER BY id"),
+        Ok(vec!["0|NULL".into(), "1|a".into()])
+    );
 }
 
 /// More than the transaction holds goes into a storage of its own, as with text; defaults, checks and indexes are met.
@@ -146,7 +253,10 @@ fn many_rows_load_as_text_does() {
         data.extend_from_slice(&tuple(&[Some(&id.to_be_bytes()), Some(text.as_bytes())]));
     }
     data.extend_from_slice(&[255, 255]);
-    assert_eq!(load(&bench, "COPY t FROM STDIN (FORMAT binary)", &data), Ok(COUNT as u64));
+    assert_eq!(
+        load(&bench, "COPY t FROM STDIN (FORMAT binary)", &data),
+        Ok(COUNT as u64)
+    );
     assert_eq!(
         bench.run("SELECT count(*), sum(id), min(s), count(DISTINCT s) FROM t"),
         Ok(vec!["200000|19999900000|a text of some length, the 0th|200000".into()])
@@ -154,7 +264,10 @@ fn many_rows_load_as_text_does() {
     let error = load(&bench, "COPY checked (id, s) FROM STDIN (FORMAT binary)", &data).expect_err("the check");
     assert_eq!(error.state, "23514");
     let few = [&data[..HEAD.len()], &data[HEAD.len()..][..2 + 4 + 4 + 4 + 29]].concat();
-    assert_eq!(load(&bench, "COPY checked (id, s) FROM STDIN (FORMAT binary)", &few), Ok(1));
+    assert_eq!(
+        load(&bench, "COPY checked (id, s) FROM STDIN (FORMAT binary)", &few),
+        Ok(1)
+    );
     assert_eq!(
         bench.run("SELECT id, s, d, g FROM checked"),
         Ok(vec!["0|a text of some length, the 0th|3|0".into()])

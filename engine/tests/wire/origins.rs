@@ -16,7 +16,10 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT v, id AS number FROM oa WHERE id IN (1, 2)", "oa.3 oa.1"),
     ("SELECT id, v FROM oa WHERE id > 0 ORDER BY id LIMIT 1", "oa.1 oa.3"),
     ("SELECT id::text, v::varchar FROM oa", "- -"),
-    ("SELECT a.id, b.id, w FROM oa a LEFT JOIN ob b ON a.id = b.id", "oa.1 ob.1 ob.2"),
+    (
+        "SELECT a.id, b.id, w FROM oa a LEFT JOIN ob b ON a.id = b.id",
+        "oa.1 ob.1 ob.2",
+    ),
     ("SELECT id, v, w FROM oa JOIN ob USING (id)", "oa.1 oa.3 ob.2"),
     ("SELECT * FROM oa NATURAL JOIN ob", "oa.1 oa.3 oa.4 ob.2"),
     ("SELECT v, count(*), max(id) FROM oa GROUP BY v", "oa.3 - -"),
@@ -34,14 +37,26 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT (SELECT v FROM oa WHERE id = 1), 1, (v) FROM oa", "- - oa.3"),
     ("SELECT relname FROM pg_class", "pg_class.2"),
     ("SELECT v, row_number() OVER () FROM oa", "oa.3 -"),
-    ("SELECT lower(v), coalesce(v, ''), CASE WHEN id = 1 THEN v END FROM oa", "- - -"),
-    ("SELECT id, v FROM oa WHERE v = 'x' AND id IN (SELECT id FROM ob) FOR UPDATE", "oa.1 oa.3"),
-    ("SELECT id FROM oa WHERE EXISTS (SELECT 1 FROM ob WHERE ob.id = oa.id)", "oa.1"),
+    (
+        "SELECT lower(v), coalesce(v, ''), CASE WHEN id = 1 THEN v END FROM oa",
+        "- - -",
+    ),
+    (
+        "SELECT id, v FROM oa WHERE v = 'x' AND id IN (SELECT id FROM ob) FOR UPDATE",
+        "oa.1 oa.3",
+    ),
+    (
+        "SELECT id FROM oa WHERE EXISTS (SELECT 1 FROM ob WHERE ob.id = oa.id)",
+        "oa.1",
+    ),
     ("SELECT v FROM oa ORDER BY id", "oa.3"),
     ("SELECT id, id FROM oa", "oa.1 oa.1"),
     ("SELECT v, x FROM oa, generate_series(1, 2) AS s(x)", "oa.3 -"),
     ("VALUES (1)", "-"),
-    ("INSERT INTO oa VALUES (10, 'z', 1) RETURNING id, v || '', v", "oa.1 - oa.3"),
+    (
+        "INSERT INTO oa VALUES (10, 'z', 1) RETURNING id, v || '', v",
+        "oa.1 - oa.3",
+    ),
     ("UPDATE oa SET v = 'q' WHERE id = 10 RETURNING *", "oa.1 oa.3 oa.4"),
     ("DELETE FROM oa WHERE id = 10 RETURNING n, id AS x", "oa.4 oa.1"),
 ];

@@ -133,7 +133,9 @@ impl<'a, R: Read> TupleReader<'a, R> {
         if self.fill(&mut signature)? < signature.len() || signature != *SIGNATURE {
             return Err(bad("COPY file signature not recognized"));
         }
-        let flags = self.number()?.ok_or_else(|| bad("invalid COPY file header (missing flags)"))?;
+        let flags = self
+            .number()?
+            .ok_or_else(|| bad("invalid COPY file header (missing flags)"))?;
         let flags = u32::from_be_bytes(flags);
         if flags & FLAG_OIDS != 0 {
             return Err(bad("invalid COPY file header (WITH OIDS)"));
@@ -141,7 +143,10 @@ impl<'a, R: Read> TupleReader<'a, R> {
         if flags >> 16 != 0 {
             return Err(bad("unrecognized critical flags in COPY file header"));
         }
-        let length = self.number()?.map(i32::from_be_bytes).and_then(|length| u64::try_from(length).ok());
+        let length = self
+            .number()?
+            .map(i32::from_be_bytes)
+            .and_then(|length| u64::try_from(length).ok());
         let length = length.ok_or_else(|| bad("invalid COPY file header (missing length)"))?;
         let passed = std::io::copy(&mut (&mut self.input).take(length), &mut std::io::sink()).map_err(read_error)?;
         match passed == length {

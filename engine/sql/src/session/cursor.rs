@@ -171,7 +171,8 @@ impl Session {
     /// # Errors
     /// 42P03 and 54000, and those of the query; the block has then failed.
     pub async fn open_portal(&mut self, name: &str, prepared: &Arc<Prepared>, values: &[Value]) -> Result<bool> {
-        let is_query = matches!(&prepared.statement.ast, ast::Statement::Query(query) if create_as::into(query).is_none());
+        let is_query =
+            matches!(&prepared.statement.ast, ast::Statement::Query(query) if create_as::into(query).is_none());
         if name.is_empty() || !is_query || self.status() != TransactionStatus::Active {
             return Ok(false);
         }
@@ -248,7 +249,9 @@ impl Session {
             let (found, tables) = self.rows_locked(inner, query, values, cancellation.clone()).await?;
             let schema = result_schema(&columns);
             let keyed = keyed_schema(&schema, tables.len());
-            let found = found.into_iter().map(move |batch| conform_keyed(batch, &schema, &keyed));
+            let found = found
+                .into_iter()
+                .map(move |batch| conform_keyed(batch, &schema, &keyed));
             return Ok((columns, Positions::Locked(tables), futures::stream::iter(found).boxed()));
         }
         // It is read by other statements than this one.

@@ -24,8 +24,9 @@ use crate::table::{KEY_COLUMN, Table};
 
 /// A plan that gives the rows of one table, with their keys behind its columns; None for any other.
 pub(super) fn with_key(plan: &LogicalPlan) -> Option<(LogicalPlan, TableId)> {
-    let below =
-        |input: &LogicalPlan| -> Option<(Arc<LogicalPlan>, TableId)> { with_key(input).map(|(input, table)| (input.into(), table)) };
+    let below = |input: &LogicalPlan| -> Option<(Arc<LogicalPlan>, TableId)> {
+        with_key(input).map(|(input, table)| (input.into(), table))
+    };
     match plan {
         LogicalPlan::Projection(projection) => {
             let (input, table) = with_key(&projection.input)?;
@@ -85,7 +86,9 @@ fn joins(condition: &Expr) -> bool {
 /// The schema of a result with so many keys behind it.
 pub(super) fn keyed_schema(schema: &SchemaRef, keys: usize) -> SchemaRef {
     let keys = (0..keys).map(|at| Field::new(format!("{KEY_COLUMN} {at}"), DataType::Binary, true).into());
-    SchemaRef::new(Schema::new(schema.fields().iter().cloned().chain(keys).collect::<Vec<_>>()))
+    SchemaRef::new(Schema::new(
+        schema.fields().iter().cloned().chain(keys).collect::<Vec<_>>(),
+    ))
 }
 
 /// As [`conform`], with what stands behind the columns.
@@ -94,7 +97,11 @@ pub(super) fn keyed_schema(schema: &SchemaRef, keys: usize) -> SchemaRef {
 /// As that one.
 pub(super) fn conform_keyed(batch: RecordBatch, schema: &SchemaRef, keyed: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();
-    let keys = batch.columns().get(schema.fields().len()..).unwrap_or_default().to_vec();
+    let keys = batch
+        .columns()
+        .get(schema.fields().len()..)
+        .unwrap_or_default()
+        .to_vec();
     let mut columns = conform(batch, schema)?.columns().to_vec();
     columns.extend(keys);
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -19,8 +19,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
-use super::direct::set_zones;
 use super::change::returned_columns;
+use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
 use crate::cancel::Cancellation;
 use crate::cells::document_texts;

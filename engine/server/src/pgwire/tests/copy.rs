@@ -170,7 +170,12 @@ async fn binary_is_announced_and_sent_as_postgres_does_it() {
     let tuple = b"\0\x02\0\0\0\x04\0\0\0\x01\0\0\0\x03one";
     client.send(&[query("COPY t FROM STDIN (FORMAT binary)")]).await;
     assert_eq!(client.next().await.as_deref(), Some("G 2 format 1 [1, 1]"));
-    let all = [&head[..], &tuple[..], b"\0\x02\0\0\0\x04\0\0\0\x02\xff\xff\xff\xff\xff\xff"].concat();
+    let all = [
+        &head[..],
+        &tuple[..],
+        b"\0\x02\0\0\0\x04\0\0\0\x02\xff\xff\xff\xff\xff\xff",
+    ]
+    .concat();
     let pieces: Vec<u8> = all.chunks(7).flat_map(|piece| message(b'd', piece)).collect();
     client.raw(&[pieces, done()].concat()).await;
     assert_eq!(client.until_ready().await, ["C COPY 2", "Z I"]);

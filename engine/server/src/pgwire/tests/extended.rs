@@ -212,7 +212,10 @@ async fn a_portal_is_a_cursor() {
     assert_eq!(answer, ["D 5", "C SELECT 1", "C SELECT 0", "Z T"]);
     client.query("SAVEPOINT s").await;
     let answer = client.query("FETCH BACKWARD 1 FROM p").await;
-    assert!(answer[0].starts_with("E 55000 cursor can only scan forward"), "{answer:?}");
+    assert!(
+        answer[0].starts_with("E 55000 cursor can only scan forward"),
+        "{answer:?}"
+    );
     client.query("ROLLBACK TO s").await;
     let answer = client.query("DECLARE p CURSOR FOR SELECT 1").await;
     assert_eq!(answer, ["E 42P03 cursor \"p\" already exists", "Z E"]);
