@@ -8,6 +8,7 @@
 //! table `models` or `statements` is never shadowed. The session's schema of temporary objects, where it has one, stands in the path, and is meant by
 //! `pg_temp`; what is in those of other sessions cannot be read.
 
+mod at_cursor;
 mod from_function;
 mod nested_values;
 mod over_row;
@@ -190,23 +191,6 @@ impl<'a> Names<'a> {
     /// How many views this is planned within.
     pub fn depth(&self) -> usize {
         self.depth
-    }
-
-    /// With the cursors of the session that runs the statement.
-    pub fn with_cursors(mut self, cursors: &'a Cursors) -> Self {
-        self.cursors = Some(cursors);
-        self
-    }
-
-    /// The table with the row alone that a cursor is on.
-    ///
-    /// # Errors
-    /// As [`Cursors::current`].
-    pub fn at_cursor(&self, table: Table, cursor: &str) -> Result<Table> {
-        match self.cursors {
-            Some(cursors) => Ok(cursors.current(cursor, table.descriptor()).map(|key| table.only(key))?),
-            None => Ok(table),
-        }
     }
 
     /// What plans and computes expressions.
