@@ -15,7 +15,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT v FROM oa WHERE id = 1", "oa.3"),
     ("SELECT v, id AS number FROM oa WHERE id IN (1, 2)", "oa.3 oa.1"),
     ("SELECT id, v FROM oa WHERE id > 0 ORDER BY id LIMIT 1", "oa.1 oa.3"),
-    ("SELECT id::text, v::varchar FROM oa", "- -"),
+    ("SELECT id::text, id::int, v::varchar FROM oa", "- oa.1 -"),
     (
         "SELECT a.id, b.id, w FROM oa a LEFT JOIN ob b ON a.id = b.id",
         "oa.1 ob.1 ob.2",

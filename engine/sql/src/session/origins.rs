@@ -6,6 +6,7 @@
 //!
 //! It is read off the plan as it was made of the text, before any rule has seen it.
 
+use aion_catalog::SqlType;
 use aion_catalog::descriptor::TableDescriptor;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{DefaultTableSource, MemTable};
@@ -84,6 +85,17 @@ fn of_expr(expr: &Expr, input: &LogicalPlan, target: Option<&TableDescriptor>) -
     match expr {
         Expr::Alias(alias) => of_expr(&alias.expr, input, target),
         Expr::Column(column) => of_column(input, place(input, column)?, target),
+        Expr::Cast(cast) => match &*cast.expr {
+            Expr::Column(column) => {
+                let at = place(input, column)?;
+                let (is, becomes) = (input.schema().field(at), &cast.field);
+                let (is, becomes) = (SqlType::from_field(is).ok()?, SqlType::from_field(becomes).ok()?);
+                // A cast to what it is already is none.
+                let same = is == becomes || is.oid() == becomes.oid() && becomes.type_modifier() == -1;
+                if same { of_column(input, at, target) } else { None }
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
