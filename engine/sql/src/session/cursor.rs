@@ -200,13 +200,13 @@ impl Session {
     /// # Errors
     /// 34000 where it was closed; 25P02.
     pub fn execute_portal(&mut self, name: &str, count: Option<u64>) -> Result<Rows> {
-        if self.status() == TransactionStatus::Failed {
-            return Err(failed_block());
-        }
         let cursor = self.cursors.get(name).map_err(|_| {
             let message = format!("portal \"{name}\" does not exist");
             Error::not_found(SqlState::INVALID_CURSOR_NAME, message)
         })?;
+        if self.status() == TransactionStatus::Failed {
+            return Err(failed_block());
+        }
         let is_binary = cursor.is_binary;
         let (rows, columns, schema) = (cursor.rows.clone(), cursor.columns.clone(), cursor.schema.clone());
         let cancellation = self.canceller.begin();
