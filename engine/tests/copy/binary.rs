@@ -263,7 +263,7 @@ fn many_rows_load_as_text_does() {
     );
     let error = load(&bench, "COPY checked (id, s) FROM STDIN (FORMAT binary)", &data).expect_err("the check");
     assert_eq!(error.state, "23514");
-    let few = [&data[..HEAD.len()], &data[HEAD.len()..][..2 + 4 + 4 + 4 + 29]].concat();
+    let few = [&data[..HEAD.len()], &data[HEAD.len()..][..2 + 4 + 4 + 4 + 30]].concat();
     assert_eq!(
         load(&bench, "COPY checked (id, s) FROM STDIN (FORMAT binary)", &few),
         Ok(1)

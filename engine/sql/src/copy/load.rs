@@ -10,7 +10,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, Result};
 use aion_catalog::Zone;
 use aion_catalog::row::RowWriter;
 use datafusion::arrow::record_batch::RecordBatch;
