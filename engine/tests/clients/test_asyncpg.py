@@ -157,10 +157,10 @@ async def test_copy_of_texts(connection, _):
 
 @with_connection
 async def test_copy_of_records(connection, _):
-    await connection.execute("CREATE TABLE records (a integer, b text, c timestamptz, d numeric(8,2), e integer[])")
+    await connection.execute("CREATE TABLE records (a integer, b text, c timestamptz, d numeric(8,2))")
     moment = datetime.datetime(2024, 1, 31, 12, tzinfo=UTC)
-    records = [(at, f"row {at}", moment, decimal.Decimal("12.50"), [at, None]) for at in range(5_000)]
-    records.append((None, None, None, None, None))
+    records = [(at, f"row {at}", moment, decimal.Decimal("12.50")) for at in range(5_000)]
+    records.append((None, None, None, None))
     assert await connection.copy_records_to_table("records", records=records) == "COPY 5001"
     rows = await connection.fetch("SELECT * FROM records ORDER BY a NULLS LAST")
     assert [tuple(row) for row in rows] == records
@@ -175,7 +175,7 @@ async def test_copy_of_records(connection, _):
         for at in range(0, len(out), 1_000):
             yield bytes(out[at : at + 1_000])
 
-    await connection.execute("CREATE TABLE again (a integer, b text, c timestamptz, d numeric(8,2), e integer[])")
+    await connection.execute("CREATE TABLE again (a integer, b text, c timestamptz, d numeric(8,2))")
     assert await connection.copy_to_table("again", source=pieces(), format="binary") == "COPY 5001"
     assert await connection.fetchval("SELECT count(*) FROM (SELECT * FROM again EXCEPT SELECT * FROM records) s") == 0
     await connection.execute("DROP TABLE records")

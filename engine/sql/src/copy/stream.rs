@@ -212,10 +212,13 @@ impl CopyOut {
                 self.next_row = next;
                 return Ok(Some(&self.lines));
             }
+            // A stream of rows is not asked again once it has ended.
+            if self.is_ended {
+                return Ok(None);
+            }
             let Some(batch) = self.rows.next().await? else {
-                if !std::mem::replace(&mut self.is_ended, true) {
-                    self.writer.end(bytes);
-                }
+                self.is_ended = true;
+                self.writer.end(bytes);
                 if bytes.is_empty() {
                     return Ok(None);
                 }
