@@ -204,7 +204,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let prepared = portal.prepared.clone();
         let mut open = match state {
             State::Open(open) => open,
-            State::Cursor => return self.execute_cursor(name, wanted).await,
+            State::Cursor => {
+                portal.state = State::Cursor;
+                return self.execute_cursor(name, wanted).await;
+            }
             State::Over => {
                 return Err(Error::invalid(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -240,13 +243,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     async fn execute_cursor(&mut self, name: &str, wanted: usize) -> Result<(), Failure> {
         let count = (wanted < usize::MAX).then_some(wanted as u64);
         let rows = self.session.execute_portal(name, count)?;
-        let formats = match self.portals.get_mut(name) {
+        let formats = match self.portals.get(name) {
             Some(portal) => {
                 let columns = columns(&portal.prepared);
                 if columns.is_none_or(|columns| !same_types(columns, rows.columns())) {
                     return Err(result_changed().into());
                 }
-                portal.state = State::Cursor;
                 Arc::clone(&portal.formats)
             }
             None => {

@@ -189,7 +189,7 @@ impl Session {
         self.take_literals(prepared);
         let cancellation = self.canceller.begin();
         let (columns, positions, source) = self.open(prepared, values, &cancellation).await?;
-        let mut cursor = self.cursor(columns, source, Keeping::None, prepared.statement.to_sql());
+        let mut cursor = self.cursor(columns, source, Keeping::None, prepared.statement.text.to_string());
         cursor.positions = positions;
         self.cursors.insert(name.to_owned(), cursor);
         Ok(())

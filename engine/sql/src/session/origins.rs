@@ -10,7 +10,7 @@ use aion_catalog::SqlType;
 use aion_catalog::descriptor::TableDescriptor;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{DefaultTableSource, MemTable};
-use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, SubqueryAlias, TableScan};
+use datafusion::logical_expr::{Distinct, Expr, Join, JoinConstraint, JoinType, LogicalPlan, SubqueryAlias, TableScan};
 
 use crate::response::Origin;
 use crate::system::{self, SystemTable};
@@ -66,6 +66,8 @@ fn of_column(plan: &LogicalPlan, at: usize, target: Option<&TableDescriptor>) ->
         LogicalPlan::Join(join) => {
             let left = join.left.schema().fields().len();
             match join.join_type {
+                // Of columns that USING joins it is the right one here, or neither: the plan does not tell how it was named.
+                JoinType::Right | JoinType::Full if is_using(join, at) => None,
                 JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full if at < left => {
                     of_column(&join.left, at, target)
                 }
@@ -79,6 +81,15 @@ fn of_column(plan: &LogicalPlan, at: usize, target: Option<&TableDescriptor>) ->
         LogicalPlan::TableScan(scan) => of_scan(scan, at, target),
         _ => None,
     }
+}
+
+/// Whether a column of the left side is one of USING or of a NATURAL join.
+fn is_using(join: &Join, at: usize) -> bool {
+    join.join_constraint == JoinConstraint::Using
+        && join.on.iter().any(|(left, _)| match left {
+            Expr::Column(column) => place(&join.left, column) == Some(at),
+            _ => false,
+        })
 }
 
 fn of_expr(expr: &Expr, input: &LogicalPlan, target: Option<&TableDescriptor>) -> Option<Origin> {
