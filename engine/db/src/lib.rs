@@ -16,13 +16,13 @@ use aion_storage::{Direction, Store, StoreOptions};
 
 pub use aion_base::recommendation;
 pub use aion_shadow::state::Mode;
-pub use aion_sql::kv;
 pub use aion_sql::{
     Cancellation, Canceller, Cells, Column, CopyDirection, CopyIn, CopyLines, CopyOut, Effect, EngineOptions,
-    LOG_TARGET, LineWriter, ListCells, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Prepared,
+    LOG_TARGET, LineWriter, ListCells, LocalTable, NESTING_MAX, Named, NamedStatement, Notification, Origin, Prepared,
     Response, ResultType, Rows, SERVER_VERSION, STATEMENTS_MAX, Session, SessionOptions, Statement, TEXT_BYTES_MAX,
     TransactionStatus, Verb, WRITE_SET_BYTES_MAX, backup_extras, canonical, interval_of, quoted, split_name,
 };
+pub use aion_sql::{binary, kv};
 pub use text::append_rows;
 
 /// Choices of a database.

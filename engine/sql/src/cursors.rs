@@ -8,14 +8,18 @@
 //! only, as PostgreSQL's does where its plan cannot go backward. A holdable one takes what is left of its rows into memory when its
 //! transaction commits, since they are those of that transaction's snapshot.
 //!
+//! **The row that it stands on** is kept until it goes on, so that `WHERE CURRENT OF` finds its key there.
+//!
 //! **Places** move as PostgreSQL's portals do (`PortalRunFetch`), with their corner cases at both ends.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
-use arrow::array::UInt64Array;
+use aion_catalog::descriptor::TableDescriptor;
+use arrow::array::{Array, AsArray, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -69,6 +73,44 @@ pub enum Keeping {
     All,
 }
 
+/// Whose rows a cursor's rows are: what `WHERE CURRENT OF` may change. Their keys stand behind the columns, one for each table.
+#[derive(Clone, Debug, Default)]
+pub enum Positions {
+    /// Nobody's, or it cannot be told.
+    #[default]
+    Unknown,
+    /// Those of one table, which is read as it lies.
+    Scanned(TableId),
+    /// Those of tables that are locked, FOR UPDATE or FOR SHARE.
+    Locked(Vec<TableId>),
+}
+
+impl Positions {
+    /// The place of a table's keys behind the columns.
+    fn place(&self, cursor: &str, table: &TableDescriptor) -> Result<usize> {
+        let refuse = |what: String| Err(Error::invalid(SqlState::INVALID_CURSOR_STATE, what));
+        let name = &table.name;
+        let Self::Locked(tables) = self else {
+            return match self {
+                Self::Scanned(scanned) if *scanned == table.id => Ok(0),
+                _ => refuse(format!(
+                    "cursor \"{cursor}\" is not a simply updatable scan of table \"{name}\""
+                )),
+            };
+        };
+        let mut places = tables.iter().enumerate().filter(|(_, id)| **id == table.id);
+        match (places.next(), places.next()) {
+            (Some((place, _)), None) => Ok(place),
+            (None, _) => refuse(format!(
+                "cursor \"{cursor}\" does not have a FOR UPDATE/SHARE reference to table \"{name}\""
+            )),
+            (Some(_), Some(_)) => refuse(format!(
+                "cursor \"{cursor}\" has multiple FOR UPDATE/SHARE references to table \"{name}\""
+            )),
+        }
+    }
+}
+
 /// A cursor, as the session knows it.
 #[derive(Debug)]
 pub struct Cursor {
@@ -83,6 +125,7 @@ pub struct Cursor {
     pub declared_at: i64,
     /// Shared with a result that is still being read.
     pub rows: Arc<Mutex<CursorRows>>,
+    pub positions: Positions,
     /// Counts the cursors of the session, for savepoints.
     serial: u64,
     /// The transaction that declared it has committed.
@@ -101,6 +144,7 @@ impl Cursor {
             text,
             declared_at,
             rows: Arc::new(Mutex::new(rows)),
+            positions: Positions::Unknown,
             serial: 0,
             is_held: false,
         }
@@ -132,6 +176,28 @@ impl Cursors {
     /// 34000.
     pub fn get(&self, name: &str) -> Result<&Cursor> {
         self.by_name.get(name).ok_or_else(|| unknown(name))
+    }
+
+    /// The key of the table's row that a cursor is on; None where that is a row without one of this table, as of the other side of an
+    /// outer join.
+    ///
+    /// # Errors
+    /// 34000 for no cursor; 24000 for one that is on no row, or whose rows are not the table's.
+    pub fn current(&self, name: &str, table: &TableDescriptor) -> Result<Option<Vec<u8>>> {
+        let cursor = self.get(name)?;
+        let refuse = |what: String| Error::invalid(SqlState::INVALID_CURSOR_STATE, what);
+        if cursor.is_held {
+            return Err(refuse(format!("cursor \"{name}\" is held from a previous transaction")));
+        }
+        let place = cursor.positions.place(name, table)?;
+        let rows = cursor
+            .rows
+            .try_lock()
+            .map_err(|_| Error::internal(format!("cursor \"{name}\" is being read")))?;
+        match rows.is_on_row() {
+            true => rows.current(cursor.columns.len() + place),
+            false => Err(refuse(format!("cursor \"{name}\" is not positioned on a row"))),
+        }
     }
 
     /// That there is none of that name, and room for one.
@@ -281,6 +347,25 @@ impl CursorRows {
     /// Whether it stands on a row.
     pub fn is_on_row(&self) -> bool {
         !self.at_start && !self.at_end
+    }
+
+    /// The bytes of a column of the row that it stands on.
+    ///
+    /// # Errors
+    /// Internal, where it stands on none, or has no such column.
+    fn current(&self, column: usize) -> Result<Option<Vec<u8>>> {
+        let mut begin = self.first;
+        for batch in &self.kept {
+            let end = begin + batch.num_rows() as u64;
+            if (begin..end).contains(&(self.position.wrapping_sub(1))) {
+                let row = (self.position - 1 - begin) as usize;
+                let keys = batch.columns().get(column).and_then(|keys| keys.as_binary_opt::<i32>());
+                let keys = keys.ok_or_else(|| Error::internal("a cursor's rows have no keys"))?;
+                return Ok(keys.is_valid(row).then(|| keys.value(row).to_vec()));
+            }
+            begin = end;
+        }
+        Err(Error::internal("the row that a cursor stands on is gone"))
     }
 
     /// Takes the next batch out of the source; false where there is none.

@@ -2,14 +2,20 @@
 //!
 //! `a IS DISTINCT FROM b AND c` is `(a IS DISTINCT FROM b) AND c`; sqlparser takes all that follows for the right side.
 //!
+//! `WHERE CURRENT OF c` is the expression [`CURRENT_OF`] of `c`, which stands by itself there, and nowhere else.
+//!
 //! Everything else is what [`PostgreSqlDialect`] says, method by method: one that a later version of it adds has to be added here.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, Ident};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// The prefix of a cursor's name in the place of a condition.
+pub const CURRENT_OF: &str = "CURRENT OF";
 
 const KNOWN: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -71,6 +77,27 @@ impl Dialect for Postgres {
         supports_comment_optimizer_hint() -> bool;
     }
 
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if !is_keyword(&parser.peek_token_ref().token, Keyword::CURRENT)
+            || !is_keyword(&parser.get_current_token().token, Keyword::WHERE)
+            || !parser.parse_keywords(&[Keyword::CURRENT, Keyword::OF])
+        {
+            return None;
+        }
+        Some(parser.parse_identifier().and_then(|cursor| {
+            let next = parser.peek_token();
+            match &next.token {
+                Token::EOF | Token::SemiColon | Token::RParen => {}
+                token if is_keyword(token, Keyword::RETURNING) => {}
+                _ => return parser.expected("end of statement", next),
+            }
+            Ok(Expr::Prefixed {
+                prefix: Ident::new(CURRENT_OF),
+                value: Box::new(Expr::Identifier(cursor)),
+            })
+        }))
+    }
+
     fn parse_infix(&self, parser: &mut Parser<'_>, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
         let is_distinct = parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]);
         if !is_distinct && !parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
@@ -82,6 +109,21 @@ impl Dialect for Postgres {
             true => Expr::IsDistinctFrom(left, Box::new(right)),
             false => Expr::IsNotDistinctFrom(left, Box::new(right)),
         }))
+    }
+}
+
+fn is_keyword(token: &Token, keyword: Keyword) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.keyword == keyword)
+}
+
+/// The cursor of `WHERE CURRENT OF cursor`.
+pub fn current_of(condition: &Expr) -> Option<&Ident> {
+    match condition {
+        Expr::Prefixed { prefix, value } if prefix.value == CURRENT_OF => match &**value {
+            Expr::Identifier(cursor) => Some(cursor),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -19,6 +19,7 @@
 mod activity;
 mod alter_system;
 mod alter_words;
+pub mod binary;
 mod cancel;
 mod cells;
 mod copy;
@@ -66,7 +67,7 @@ pub use engine::{Engine, EngineOptions};
 pub use named::Named;
 pub use notifications::Notification;
 pub use parse::{NESTING_MAX, STATEMENTS_MAX, Statement, TEXT_BYTES_MAX};
-pub use response::{Column, Response, ResultType, Rows, Verb};
+pub use response::{Column, Origin, Response, ResultType, Rows, Verb};
 pub use session::{
     Effect, HypotheticalIndex, LOG_TARGET, LocalTable, NamedStatement, PhysicalChange, Prepared, Session,
     SessionOptions, TransactionStatus, WhatIf, backup_extras,

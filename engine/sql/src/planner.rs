@@ -8,6 +8,7 @@
 //! table `models` or `statements` is never shadowed. The session's schema of temporary objects, where it has one, stands in the path, and is meant by
 //! `pg_temp`; what is in those of other sessions cannot be read.
 
+mod at_cursor;
 mod from_function;
 mod nested_values;
 mod over_row;
@@ -37,10 +38,11 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use self::nested_values::NestedValues;
+use crate::cursors::Cursors;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
-use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS};
+use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, of_view};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
@@ -66,6 +68,8 @@ pub struct Names<'a> {
     depth: usize,
     /// What plans VALUES within the query of an INSERT.
     relations: Vec<Arc<dyn RelationPlanner>>,
+    /// The cursors that `WHERE CURRENT OF` means; None where a statement is planned and not run.
+    cursors: Option<&'a Cursors>,
 }
 
 /// What names were found to stand for.
@@ -170,6 +174,7 @@ impl<'a> Names<'a> {
             met: Mutex::default(),
             depth: 0,
             relations: Vec::new(),
+            cursors: None,
         }
     }
 
@@ -548,7 +553,7 @@ impl ContextProvider for Names<'_> {
             }
             Object::View(view) => {
                 let planned = views::plan(self, &view).map_err(wrap)?;
-                let plan = self.meet_view(&view, planned);
+                let plan = of_view(self.meet_view(&view, planned), &view.schema, &view.name)?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
             Object::Graph(graph) => Err(wrap(Error::invalid(

@@ -17,6 +17,15 @@ pub use result_type::ResultType;
 
 mod result_type;
 
+/// The column of a table or a view that a column of a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The OID of the table or view.
+    pub relation: u32,
+    /// The column's number in it, from 1: `pg_attribute.attnum`.
+    pub number: i16,
+}
+
 /// A column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -26,6 +35,8 @@ pub struct Column {
     pub sql_type: SqlType,
     /// The type that clients are told of, where only results have it; the values are then those of `sql_type`.
     pub result_type: Option<ResultType>,
+    /// What it is a column of; None for what is computed.
+    pub origin: Option<Origin>,
 }
 
 impl Column {
@@ -35,6 +46,7 @@ impl Column {
             name: name.into(),
             sql_type,
             result_type: None,
+            origin: None,
         }
     }
 
@@ -223,9 +235,14 @@ impl Rows {
 
     /// The command tag, once all rows were read.
     pub fn tag(&self) -> String {
+        self.tag_of(self.count)
+    }
+
+    /// The command tag of so many rows.
+    pub fn tag_of(&self, count: u64) -> String {
         match &self.verb {
-            Verb::Select => format!("SELECT {}", self.count),
-            Verb::Fetch => format!("FETCH {}", self.count),
+            Verb::Select => format!("SELECT {count}"),
+            Verb::Fetch => format!("FETCH {count}"),
             Verb::Fixed(tag) => tag.clone(),
         }
     }

@@ -103,6 +103,13 @@ async def test_cursors_read_some_rows_at_a_time(connection, _):
         assert len(await cursor.fetch(3)) == 3
         assert (await cursor.fetchrow())["n"] == 4
         assert [row["n"] for row in await cursor.fetch(100)] == [5, 6, 7, 8, 9, 10]
+        cursor = await connection.cursor(query, 10)
+        assert await cursor.forward(2) == 2
+        assert (await cursor.fetchrow())["n"] == 3
+        assert await cursor.forward(3) == 3
+        assert [row["n"] for row in await cursor.fetch(2)] == [7, 8]
+        assert await cursor.forward(100) == 2
+        assert await cursor.fetchrow() is None
 
 
 @with_connection
@@ -146,6 +153,33 @@ async def test_copy_of_texts(connection, _):
     assert await connection.copy_from_query("SELECT * FROM copied ORDER BY a", output=collect, format="csv") == "COPY 2"
     assert bytes(out) == b"1,one\n2,\n"
     await connection.execute("DROP TABLE copied")
+
+
+@with_connection
+async def test_copy_of_records(connection, _):
+    await connection.execute("CREATE TABLE records (a integer, b text, c timestamptz, d numeric(8,2))")
+    moment = datetime.datetime(2024, 1, 31, 12, tzinfo=UTC)
+    records = [(at, f"row {at}", moment, decimal.Decimal("12.50")) for at in range(5_000)]
+    records.append((None, None, None, None))
+    assert await connection.copy_records_to_table("records", records=records) == "COPY 5001"
+    rows = await connection.fetch("SELECT * FROM records ORDER BY a NULLS LAST")
+    assert [tuple(row) for row in rows] == records
+    out = bytearray()
+
+    async def collect(data):
+        out.extend(data)
+
+    assert await connection.copy_from_table("records", output=collect, format="binary") == "COPY 5001"
+
+    async def pieces():
+        for at in range(0, len(out), 1_000):
+            yield bytes(out[at : at + 1_000])
+
+    await connection.execute("CREATE TABLE again (a integer, b text, c timestamptz, d numeric(8,2))")
+    assert await connection.copy_to_table("again", source=pieces(), format="binary") == "COPY 5001"
+    assert await connection.fetchval("SELECT count(*) FROM (SELECT * FROM again EXCEPT SELECT * FROM records) s") == 0
+    await connection.execute("DROP TABLE records")
+    await connection.execute("DROP TABLE again")
 
 
 @with_connection

@@ -8,10 +8,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent / "jdbc"
 # What fails, and why. One that passes is to be taken from here.
-KNOWN = {
-    "result_metadata": "a column of a result does not say which table's it is, so that the driver finds no serial, no table, no NOT NULL",
-    "updatable_rows": "the same: it does not know which column to write",
-}
+KNOWN = {}
 DRIVER = pathlib.Path("/usr/share/java/postgresql.jar")
 
 

@@ -181,6 +181,35 @@ def test_documents_go_in_and_come_out(connection, binary, prepare):
         connection.execute("DROP TABLE docs")
 
 
+# As psycopg names them; the others have the names of EVERY_TYPE.
+COPIED_AS = {"double precision": "float8", "numeric(12,3)": "numeric", "varchar(5)": "varchar"}
+
+
+def test_every_type_is_copied_in_binary(connection):
+    columns = ", ".join(f"c{at} {name}" for at, (name, _) in enumerate(EVERY_TYPE))
+    types = ["integer", *(COPIED_AS.get(name, name) for name, _ in EVERY_TYPE)]
+    rows = [(1, *(value for _, value in EVERY_TYPE)), (2, *(None for _ in EVERY_TYPE))]
+    connection.execute(f"CREATE TABLE copied (id integer, {columns})")
+    try:
+        with connection.cursor() as cursor:
+            with cursor.copy("COPY copied FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+            assert cursor.rowcount == 2
+            assert cursor.execute("SELECT * FROM copied ORDER BY id").fetchall() == rows
+            with cursor.copy("COPY (SELECT * FROM copied ORDER BY id) TO STDOUT (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                assert list(copy.rows()) == rows
+            with pytest.raises(psycopg.errors.InvalidBinaryRepresentation) as caught:
+                with cursor.copy("COPY copied (id) FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.set_types(["bigint"])
+                    copy.write_row([1])
+            assert "COPY copied, line 1, column id" in caught.value.diag.message_detail
+    finally:
+        connection.execute("DROP TABLE copied")
+
+
 def test_documents_are_copied(connection):
     connection.execute("CREATE TABLE docs (id integer, b jsonb, j json)")
     try:
@@ -305,3 +334,33 @@ def test_times_are_in_the_zone_of_the_session(server):
                 assert rows.fetchall() == ([] if name == "at" else [(1,), (2,), (3,)])
         finally:
             connection.execute("DROP TABLE moments")
+
+
+def test_columns_say_which_tables_they_are_of(connection):
+    connection.execute("CREATE TABLE origin (id integer PRIMARY KEY, gone integer, v text)")
+    connection.execute("ALTER TABLE origin DROP COLUMN gone")
+    connection.execute("INSERT INTO origin VALUES (1, 'x'), (2, 'y')")
+    try:
+        table = connection.execute("SELECT 'origin'::regclass::oid").fetchone()[0]
+        for path in ["on", "off"]:
+            connection.execute(f"SET aion.direct_path = {path}")
+            for query, expected in [
+                ("SELECT id, v, id + 1 FROM origin WHERE id = %s", [1, 3, 0]),
+                ("SELECT v, id FROM origin WHERE id = %s", [3, 1]),
+                ("SELECT v AS t, id FROM origin WHERE id >= %s ORDER BY id LIMIT 1", [3, 1]),
+                ("SELECT v FROM origin WHERE v <> %s::text FOR UPDATE", [3]),
+                ("UPDATE origin SET v = v WHERE id = %s RETURNING v, id", [3, 1]),
+            ]:
+                # As text with its literals, and as a prepared statement more than once.
+                for prepare in [False, True, True]:
+                    with connection.transaction():
+                        result = connection.execute(query, [1], prepare=prepare).pgresult
+                    found = [(result.ftable(at), result.ftablecol(at)) for at in range(result.nfields)]
+                    assert found == [(table if number else 0, number) for number in expected], query
+        with connection.transaction():
+            connection.execute("DECLARE of_origin CURSOR FOR SELECT v, 1 FROM origin")
+            result = connection.execute("FETCH FROM of_origin").pgresult
+            assert [(result.ftable(at), result.ftablecol(at)) for at in range(2)] == [(table, 3), (0, 0)]
+    finally:
+        connection.execute("RESET aion.direct_path")
+        connection.execute("DROP TABLE origin")

@@ -143,7 +143,7 @@ fn files_that_cannot_be_used() {
     assert_eq!(state("COPY t FROM 'relative'".to_owned()), "42602");
     assert_eq!(state("COPY t TO '/dev/null'".to_owned()), "42809");
     assert_eq!(state("COPY t FROM STDIN (FORMAT parquet)".to_owned()), "0A000");
-    assert_eq!(state(format!("COPY t FROM '{missing}' (FORMAT binary)")), "0A000");
+    assert_eq!(state(format!("COPY t FROM '{missing}' (FORMAT binary)")), "58P01");
     assert_eq!(state(format!("COPY nowhere TO '{missing}'")), "42P01");
     assert_eq!(state(format!("COPY t (id, no) TO '{missing}'")), "42703");
     assert_eq!(state("COPY t TO PROGRAM 'cat'".to_owned()), "0A000");

@@ -1,5 +1,6 @@
 //! COPY through real clients: files and streams, what is wrong with them, and loads that are interrupted.
 
+mod binary;
 mod errors;
 mod files;
 mod flights;

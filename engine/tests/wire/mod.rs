@@ -4,6 +4,7 @@ mod edges;
 mod login;
 mod noise;
 mod notifications;
+mod origins;
 mod temporary;
 
 use std::io::{BufRead, BufReader, Write};

@@ -8,7 +8,8 @@
 //! Errors concern the one message; the boundaries between messages are intact, so the session goes on.
 
 use ::pgwire::messages::{DecodeContext, PgWireFrontendMessage, ProtocolVersion};
-use aion_base::{Error, Result, SqlState};
+use aion_base::{Error, Result};
+use aion_db::binary::utf8;
 use bytes::BytesMut;
 
 use super::input::violation;
@@ -118,32 +119,11 @@ fn short() -> Error {
     violation("insufficient data left in message")
 }
 
-/// The bytes as text.
-///
-/// # Errors
-/// 22021 with the bytes that are at fault, as PostgreSQL says it.
-pub(crate) fn utf8(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let rest = &bytes[error.valid_up_to()..];
-        // As many bytes as the first one promises, or as there are.
-        let length = match rest.first() {
-            Some(0xc0..=0xdf) => 2,
-            Some(0xe0..=0xef) => 3,
-            Some(0xf0..=0xf7) => 4,
-            _ => 1,
-        };
-        let shown: Vec<String> = rest.iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
-        Error::invalid(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use ::pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Flush, Parse, Sync};
     use ::pgwire::messages::simplequery::Query;
+    use aion_base::SqlState;
     use bytes::Bytes;
     use proptest::prelude::*;
 

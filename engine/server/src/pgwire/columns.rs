@@ -1,11 +1,11 @@
-//! Values of a result as PostgreSQL's protocol sends them.
+//! Values of a result as PostgreSQL's protocol sends them: their text form, and how long they are. Their binary form is
+//! `aion_db::binary`'s.
 
 use aion_catalog::SqlType;
-use aion_db::{Cells, interval_of};
-use bytes::{BufMut, BytesMut};
+use aion_db::Cells;
+use bytes::BytesMut;
 
 use super::rows::Format;
-use super::{arrays, binary};
 
 /// Appends the text form of a value that is not NULL.
 pub(crate) fn put_text(cells: &Cells<'_>, row: usize, scratch: &mut String, out: &mut BytesMut) {
@@ -16,42 +16,6 @@ pub(crate) fn put_text(cells: &Cells<'_>, row: usize, scratch: &mut String, out:
     scratch.clear();
     cells.write_text(row, scratch);
     out.extend_from_slice(scratch.as_bytes());
-}
-
-/// Appends the binary form of a value that is not NULL.
-pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
-    match cells {
-        Cells::Null => {}
-        Cells::Boolean(array) => out.put_u8(array.value(row).into()),
-        Cells::SmallInt(array) => out.put_i16(array.value(row)),
-        Cells::Integer(array) => out.put_i32(array.value(row)),
-        Cells::Jsonb(_) | Cells::JsonbText(_) => {
-            out.put_u8(binary::JSONB_VERSION);
-            let mut text = String::new();
-            cells.write_text(row, &mut text);
-            out.extend_from_slice(text.as_bytes());
-        }
-        Cells::BigInt(array) => out.put_i64(array.value(row)),
-        Cells::Real(array) => out.put_f32(array.value(row)),
-        Cells::Double(array) => out.put_f64(array.value(row)),
-        Cells::Numeric(array, scale) => binary::put_numeric(array.value(row), *scale, out),
-        Cells::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
-        Cells::Padded(..) => {
-            let mut text = String::new();
-            cells.write_text(row, &mut text);
-            out.extend_from_slice(text.as_bytes());
-        }
-        Cells::LargeText(array) => out.extend_from_slice(array.value(row).as_bytes()),
-        Cells::TextView(array) => out.extend_from_slice(array.value(row).as_bytes()),
-        Cells::Bytea(array) => out.extend_from_slice(array.value(row)),
-        Cells::ByteaView(array) => out.extend_from_slice(array.value(row)),
-        Cells::FixedBytea(array) | Cells::Uuid(array) => out.extend_from_slice(array.value(row)),
-        Cells::Date(array) => binary::put_date(array.value(row), out),
-        Cells::Timestamp(array) | Cells::TimestampTz(array, _) => binary::put_timestamp(array.value(row), out),
-        Cells::Interval(array) => binary::put_interval(interval_of(array.value(row)), out),
-        Cells::FixedVector(..) | Cells::Vector(..) => binary::put_vector(cells.elements(row), out),
-        Cells::Array(lists) => arrays::put_array(lists, row, out),
-    }
 }
 
 /// Bytes that the value takes, where that can be many: a row is refused before it is built.

@@ -235,7 +235,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 self.extended(done)
             }
             PgWireFrontendMessage::Bind(bind) => {
-                let done = self.bind(bind, size).map_err(Failure::from);
+                let done = self.bind(bind, size).await;
                 self.extended(done)
             }
             PgWireFrontendMessage::Describe(describe) => {

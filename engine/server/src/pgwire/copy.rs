@@ -4,7 +4,7 @@
 //! nor a long COPY takes memory, and a client that sends each row in a message of its own does not wake the loading thread for each. A load that fails, a cancel and a shutdown end it at once: the client is told, and what it
 //! still sends is dropped.
 //!
-//! **To the client.** CopyOutResponse, then one CopyData message for each line, which is what drivers expect.
+//! **To the client.** CopyOutResponse, then one CopyData message for each line or tuple, which is what drivers expect.
 
 use std::pin::pin;
 
@@ -21,8 +21,10 @@ use super::input::CopyIncoming;
 use super::simple::Completion;
 use crate::service::told_to_stop;
 
-/// Text and CSV; the binary format would be 1.
-const TEXTUAL: i8 = 0;
+/// What the messages call the formats: text and CSV are 0.
+fn format_code(is_binary: bool) -> i8 {
+    is_binary.into()
+}
 
 /// Bytes of a client's data that go to the session at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -49,11 +51,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     async fn copy_in(&mut self, prepared: &Prepared) -> Result<Completion, Failure> {
         let mut copy = self.session.copy_in(prepared).await?;
         self.send_notices();
-        let columns = copy.column_count();
+        let (columns, format) = (copy.column_count(), format_code(copy.is_binary()));
         self.output.send(&Message::CopyInResponse(CopyInResponse::new(
-            TEXTUAL,
+            format,
             columns as i16,
-            vec![TEXTUAL.into(); columns],
+            vec![format.into(); columns],
         )));
         let ended = match self.output.flush().await {
             Ok(()) => self.receive(&mut copy).await,
@@ -133,11 +135,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             ..
         } = self;
         let mut copy = attended(input, canceller, pin!(session.copy_out(prepared))).await?;
-        let columns = copy.column_count();
+        let (columns, format) = (copy.column_count(), format_code(copy.is_binary()));
         output.send(&Message::CopyOutResponse(CopyOutResponse::new(
-            TEXTUAL,
+            format,
             columns as i16,
-            vec![TEXTUAL.into(); columns],
+            vec![format.into(); columns],
         )));
         while let Some(lines) = attended(input, canceller, pin!(copy.next())).await? {
             for line in lines.iter() {

@@ -45,6 +45,8 @@ pub(crate) struct Portal {
 enum State {
     /// Bound.
     Ready(Vec<Value>),
+    /// A cursor of the session, of the portal's name: FETCH and MOVE see it.
+    Cursor,
     /// Some rows were sent.
     Open(Box<Open>),
     /// Run to the end, or failed.
@@ -105,16 +107,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// Gives a statement its parameters; `size` is that of the message.
-    pub(super) fn bind(&mut self, bind: Bind, size: usize) -> Result<()> {
+    pub(super) async fn bind(&mut self, bind: Bind, size: usize) -> Result<(), Failure> {
         let portal_name = bind.portal_name.unwrap_or_default();
         let statement_name = bind.statement_name.unwrap_or_default();
         let prepared = self.session.statement(&statement_name)?.prepared.clone();
-        let is_taken = self.portals.contains(&portal_name) || self.session.cursor_columns(&portal_name).is_some();
+        // One that is a cursor may have been closed as one.
+        let portal = self.portals.get(&portal_name);
+        let is_taken = portal.is_some_and(|portal| !matches!(portal.state, State::Cursor))
+            || self.session.cursor_columns(&portal_name).is_some();
         if !portal_name.is_empty() && is_taken {
             return Err(Error::invalid(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{portal_name}\" already exists"),
-            ));
+            )
+            .into());
         }
         let values = parameters::values(
             &statement_name,
@@ -135,10 +141,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             // The codes concern no columns; PostgreSQL does not mind.
             None => Vec::new(),
         };
+        let is_cursor = match &prepared {
+            Some(statement) if !portal_name.is_empty() => {
+                let Self {
+                    input,
+                    canceller,
+                    session,
+                    ..
+                } = self;
+                let opening = session.open_portal(&portal_name, statement, &values);
+                attended(input, canceller, pin!(opening)).await?
+            }
+            _ => false,
+        };
         let portal = Portal {
             prepared,
             formats: formats.into(),
-            state: State::Ready(values),
+            state: match is_cursor {
+                true => State::Cursor,
+                false => State::Ready(values),
+            },
         };
         self.portals.insert(portal_name, portal, size)?;
         self.output.send(&Message::BindComplete(BindComplete::new()));
@@ -173,12 +195,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             .ok()
             .filter(|rows| *rows > 0)
             .unwrap_or(usize::MAX);
-        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        let Some(portal) = self.portals.get_mut(name) else {
+            // What SQL declares is a portal, too.
+            return self.execute_cursor(name, wanted).await;
+        };
         // Over, unless it is put back below.
         let state = std::mem::replace(&mut portal.state, State::Over);
         let prepared = portal.prepared.clone();
         let mut open = match state {
             State::Open(open) => open,
+            State::Cursor => {
+                portal.state = State::Cursor;
+                return self.execute_cursor(name, wanted).await;
+            }
             State::Over => {
                 return Err(Error::invalid(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -206,6 +235,34 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         // At its end it answers no rows to a further Execute, as in PostgreSQL.
         if let Some(portal) = self.portals.get_mut(name) {
             portal.state = State::Open(open);
+        }
+        Ok(())
+    }
+
+    /// Sends the next rows of a portal that is a cursor, or of a cursor that SQL has declared.
+    async fn execute_cursor(&mut self, name: &str, wanted: usize) -> Result<(), Failure> {
+        let count = (wanted < usize::MAX).then_some(wanted as u64);
+        let rows = self.session.execute_portal(name, count)?;
+        let formats = match self.portals.get(name) {
+            Some(portal) => {
+                let columns = columns(&portal.prepared);
+                if columns.is_none_or(|columns| !same_types(columns, rows.columns())) {
+                    return Err(result_changed().into());
+                }
+                Arc::clone(&portal.formats)
+            }
+            None => {
+                let format = if rows.is_binary() { Format::Binary } else { Format::Text };
+                vec![format; rows.columns().len()].into()
+            }
+        };
+        let timed = self.metrics.statement(Edge::Pgwire);
+        let mut open = Open::new(rows, formats, timed);
+        if self.stream(&mut open, wanted).await? {
+            self.complete(Completion::Tag(open.tag()));
+        } else {
+            self.send_notices();
+            self.output.send(&Message::PortalSuspended(PortalSuspended::new()));
         }
         Ok(())
     }
@@ -272,7 +329,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let name = close.name.as_deref().unwrap_or_default();
         if close.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
             self.session.forget_statement(name);
-        } else if self.portals.remove(name).is_none() {
+        } else {
+            // A portal may be a cursor, and what SQL declared is one.
+            self.portals.remove(name);
             self.session.close_cursor(name);
         }
         self.output.send(&Message::CloseComplete(CloseComplete::new()));

@@ -13,12 +13,10 @@
 //! **Guarantees.** No input makes it panic. One write per Sync, Flush or Query, unless the answer is long.
 //! Everything has a limit ([`ServerLimits`]). Neither texts of statements nor parameters nor secrets are logged.
 //!
-//! **Left out.** Methods other than SCRAM, TLS without asking first, COPY in the binary format, function calls, notifications, replication.
+//! **Left out.** Methods other than SCRAM, TLS without asking first, function calls, notifications, replication.
 //!
 //! Follows "Frontend/Backend Protocol" of PostgreSQL 15 and protocol 3.2 of 18.
 
-mod arrays;
-mod binary;
 mod cancel;
 mod check;
 mod columns;

@@ -2,12 +2,11 @@
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value, Zone, text};
+use aion_db::binary::{self, utf8};
 use bytes::Bytes;
 
-use super::check::utf8;
 use super::input::violation;
 use super::rows::Format;
-use super::{arrays, binary};
 
 /// What a client's OID says of a parameter; None where it leaves the type to us.
 ///
@@ -70,59 +69,13 @@ fn value(number: usize, sql_type: SqlType, format: Format, bytes: Option<&[u8]>,
     };
     match format {
         Format::Text => Value::text_in_zone(&sql_type, text::parse_text(utf8(bytes)?)?, zone),
-        Format::Binary => from_binary(sql_type, bytes)?.ok_or_else(|| {
+        Format::Binary => binary::take_value(sql_type, bytes)?.ok_or_else(|| {
             Error::invalid(
                 SqlState::INVALID_BINARY_REPRESENTATION,
                 format!("incorrect binary data format in bind parameter {number} of type {sql_type}"),
             )
         }),
     }
-}
-
-/// A value from its binary form; None for bytes that are no value of the type.
-fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
-    Ok(match sql_type {
-        SqlType::Boolean => binary::take_bool(bytes).map(Value::Bool),
-        SqlType::SmallInt => binary::take_i16(bytes).map(Value::I16),
-        SqlType::Integer => binary::take_i32(bytes).map(Value::I32),
-        SqlType::BigInt => binary::take_i64(bytes).map(Value::I64),
-        SqlType::Real => binary::take_f32(bytes).map(Value::F32),
-        SqlType::Double => binary::take_f64(bytes).map(Value::F64),
-        SqlType::Date => binary::take_date(bytes).map(Value::Date),
-        SqlType::Timestamp | SqlType::TimestampTz => binary::take_timestamp(bytes).map(Value::Timestamp),
-        SqlType::Interval => binary::take_interval(bytes).map(Value::Interval),
-        SqlType::Uuid => binary::take_uuid(bytes).map(Value::Uuid),
-        SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),
-        // Their binary form is their text.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
-            Some(Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?)?)
-        }
-        SqlType::Jsonb => match bytes.split_first() {
-            Some((&binary::JSONB_VERSION, text)) => Some(Value::text_in(&sql_type, text::parse_text(utf8(text)?)?)?),
-            Some((version, _)) => {
-                return Err(Error::invalid(
-                    SqlState::INTERNAL_ERROR,
-                    format!("unsupported jsonb version number {version}"),
-                ));
-            }
-            None => None,
-        },
-        // Rounded to the scale, and refused beyond the precision, where its text is.
-        SqlType::Numeric { .. } => match binary::take_numeric(bytes) {
-            Some(text) => Some(Value::text_in(&sql_type, &text)?),
-            None => None,
-        },
-        SqlType::Vector(dimensions) => match (binary::take_vector(bytes), dimensions) {
-            (Some(elements), Some(expected)) if elements.len() != usize::from(expected) => {
-                return Err(Error::invalid(
-                    SqlState::DATA_EXCEPTION,
-                    format!("expected {expected} dimensions, not {}", elements.len()),
-                ));
-            }
-            (elements, _) => elements.map(Value::Vector),
-        },
-        SqlType::Array(element) => arrays::take_array(element, bytes, from_binary)?,
-    })
 }
 
 #[cfg(test)]

@@ -9,12 +9,11 @@
 
 use ::pgwire::messages::data::{FieldDescription, RowDescription};
 use aion_base::{Error, Result, SqlState};
-use aion_db::{Cells, Column, canonical};
+use aion_db::{Cells, Column, binary, canonical};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 
-use super::arrays;
 use super::error::clean;
 use super::input::violation;
 
@@ -82,10 +81,12 @@ pub(crate) fn describe(columns: &[Column], formats: &[Format]) -> Result<RowDesc
     }
     let fields = columns.iter().enumerate().map(|(at, column)| {
         let format = formats.get(at).copied().unwrap_or_default();
+        // A computed column is of no table: 0.
+        let (relation, number) = column.origin.map_or((0, 0), |origin| (origin.relation, origin.number));
         FieldDescription::new(
             clean(&column.name),
-            0,
-            0,
+            relation.cast_signed(),
+            number,
             column.oid(),
             column.type_length(),
             column.type_modifier(),
@@ -202,10 +203,7 @@ fn put_row(
         out.put_i32(0);
         match format {
             Format::Text => super::columns::put_text(cell, row, scratch, out),
-            Format::Binary => match columns[at].result_type {
-                Some(result_type) => arrays::put_binary(result_type, cell, row, out)?,
-                None => super::columns::put_binary(cell, row, out),
-            },
+            Format::Binary => binary::put(&columns[at], cell, row, out)?,
         }
         fill_length(out, value, 4);
     }

@@ -21,9 +21,9 @@ use aion_base::{Error, Result};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::check::utf8;
 use super::connection::End;
 use super::input::violation;
+use aion_db::binary::utf8;
 
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;

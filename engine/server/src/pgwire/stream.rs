@@ -18,6 +18,8 @@ pub(super) struct Open {
     formats: Arc<[Format]>,
     batch: Option<Batch>,
     ended: bool,
+    /// Rows that were sent since it was last asked for some.
+    sent: u64,
     /// Until it is known how the statement ended.
     timed: Option<Timed>,
 }
@@ -31,13 +33,14 @@ impl Open {
             formats,
             batch: None,
             ended: false,
+            sent: 0,
             timed: Some(timed),
         }
     }
 
-    /// The command tag, once all rows were sent.
+    /// The command tag, once all rows were sent: as in PostgreSQL it counts those that were sent last.
     pub(super) fn tag(&self) -> String {
-        self.rows.tag()
+        self.rows.tag_of(self.sent)
     }
 }
 
@@ -59,6 +62,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     async fn put_rows(&mut self, open: &mut Open, wanted: usize) -> Result<bool, Failure> {
         let mut wanted = wanted;
+        open.sent = 0;
         loop {
             while let Some(batch) = open.batch.as_mut().filter(|batch| batch.remaining() > 0) {
                 if wanted == 0 {
@@ -76,6 +80,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     timed.rows(put);
                 }
                 wanted -= put;
+                open.sent += put as u64;
                 self.output.flush_if_full().await?;
             }
             open.batch = None;

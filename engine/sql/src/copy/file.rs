@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::options::{CopyOptions, Format};
 use super::parquet::ParquetSink;
-use super::write::{LineBatch, LineWriter};
+use super::write::{LineBatch, Writer};
 use crate::response::Column;
 
 /// Bytes gathered before they are written.
@@ -160,7 +160,7 @@ pub fn write(
 
 /// The file in its format.
 enum Sink {
-    Lines(BufWriter<File>, LineWriter, Vec<u8>),
+    Lines(BufWriter<File>, Writer, Vec<u8>),
     Parquet(Box<ParquetSink<BufWriter<File>>>),
 }
 
@@ -169,11 +169,9 @@ impl Sink {
         if options.format == Format::Parquet {
             return Ok(Self::Parquet(Box::new(ParquetSink::new(out, schema)?)));
         }
-        let writer = LineWriter::new(options.clone());
+        let writer = Writer::new(options.clone());
         let mut lines = Vec::new();
-        if options.has_header {
-            writer.header(columns, &mut lines);
-        }
+        writer.begin(columns, &mut lines);
         Ok(Self::Lines(out, writer, lines))
     }
 
@@ -184,7 +182,7 @@ impl Sink {
                 let batch = LineBatch::new(batch, columns)?;
                 let mut row = 0;
                 while row < batch.rows() {
-                    row = writer.rows(&batch, row, BUFFER_BYTES, lines, |_| {});
+                    row = writer.rows(&batch, row, BUFFER_BYTES, lines, |_| {})?;
                     out.write_all(lines).map_err(failed)?;
                     lines.clear();
                 }
@@ -196,7 +194,8 @@ impl Sink {
     fn finish(self) -> Result<BufWriter<File>> {
         match self {
             Self::Parquet(sink) => sink.finish(),
-            Self::Lines(mut out, _, lines) => {
+            Self::Lines(mut out, mut writer, mut lines) => {
+                writer.end(&mut lines);
                 out.write_all(&lines).map_err(failed)?;
                 Ok(out)
             }

@@ -1,4 +1,4 @@
-//! Data into a table: text and CSV row by row, Parquet batch by batch.
+//! Data into a table: text, CSV and binary row by row, Parquet batch by batch.
 //!
 //! 1. Each record becomes the bytes of a row: fields by their column's type, columns that are not in the data by their DEFAULT, or
 //!    NULL.
@@ -10,15 +10,15 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use aion_base::{Error, Result, SqlState};
-use aion_catalog::json::Jsonb;
+use aion_base::{Error, Result};
+use aion_catalog::Zone;
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, Value, Zone, text};
 use datafusion::arrow::record_batch::RecordBatch;
 
 use super::defaults::Defaults;
-use super::options::CopyOptions;
-use super::record::{Record, RecordReader};
+use super::fields::{Fields, TextFields};
+use super::options::{CopyOptions, Format};
+use super::tuples::TupleReader;
 use crate::cancel::Cancellation;
 use crate::dml::{ColumnEncoder, ManyRows, Outgrown, RowEncoder, RowRules, null_violation, unchecked_schema};
 use crate::references::{Referring, Ties};
@@ -57,12 +57,15 @@ pub struct Load {
 }
 
 impl Load {
-    /// Loads text or CSV; answers the number of rows. All or nothing.
+    /// Loads text, CSV or binary; answers the number of rows. All or nothing.
     ///
     /// # Errors
     /// 22P04, 22P02, 22021 and what else the data may be, with line and column; 23505 for a duplicate key.
     pub fn records(&self, input: impl Read, options: &CopyOptions) -> Result<u64> {
-        self.all_or_nothing(|| Records::new(self)?.load(input, options))
+        self.all_or_nothing(|| match options.format {
+            Format::Binary => Records::new(self)?.load(TupleReader::new(self, input)?),
+            _ => Records::new(self)?.load(TextFields::new(self, input, options)?),
+        })
     }
 
     /// Loads Parquet; answers the number of rows. All or nothing.
@@ -180,8 +183,6 @@ struct Records<'a> {
     /// The defaults of the rows to come.
     batch: RecordBatch,
     next_in_batch: usize,
-    scratch: Vec<u8>,
-    vector: Vec<f32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -207,40 +208,32 @@ impl<'a> Records<'a> {
             sources: sources.collect(),
             batch: load.defaults.rows(ROWS_PER_CHECK)?,
             next_in_batch: 0,
-            scratch: Vec::new(),
-            vector: Vec::new(),
         })
     }
 
-    fn load(mut self, input: impl Read, options: &CopyOptions) -> Result<u64> {
+    fn load(mut self, mut fields: impl Fields) -> Result<u64> {
         let load = self.load;
-        let mut reader = RecordReader::new(input, options);
         let mut rows = load.writes()?;
-        let mut record = Record::default();
         let mut row = Vec::new();
-        if options.has_header && !reader.read(&mut record)? {
-            return Ok(0);
-        }
         let mut count = 0;
         let mut checked = load.rules.as_ref().map(|rules| (rules, load.builder()));
         // What is computed of rows is computed of many at a time: they are written then.
         let is_computed = load.rules.as_ref().is_some_and(|rules| rules.has_generated());
-        let check =
-            |checked: &mut Option<(&Arc<RowRules>, BatchBuilder)>, written: &mut Written<'_>, record: &Record| {
-                match checked {
-                    Some((_, rows)) if is_computed && rows.len() > 0 => {
-                        write_batch(load, written, &rows.finish()?, &up_to_line(record))
-                    }
-                    Some((rules, rows)) if rows.len() > 0 => rules
-                        .check(&load.shape, &rows.finish()?, 0)
-                        .map_err(|error| load.context(error, &up_to_line(record), None, None)),
-                    _ => Ok(()),
+        let check = |checked: &mut Option<(&Arc<RowRules>, BatchBuilder)>, written: &mut Written<'_>, line: u64| {
+            match checked {
+                Some((_, rows)) if is_computed && rows.len() > 0 => {
+                    write_batch(load, written, &rows.finish()?, &up_to_line(line))
                 }
-            };
-        while reader.read(&mut record)? {
+                Some((rules, rows)) if rows.len() > 0 => rules
+                    .check(&load.shape, &rows.finish()?, 0)
+                    .map_err(|error| load.context(error, &up_to_line(line), None, None)),
+                _ => Ok(()),
+            }
+        };
+        while fields.next()? {
             if self.next_in_batch == ROWS_PER_CHECK {
                 load.check_cancelled()?;
-                check(&mut checked, &mut rows, &record)?;
+                check(&mut checked, &mut rows, fields.line())?;
                 load.cancellation.note_rows(count);
                 if load.defaults.differ() {
                     self.batch = load.defaults.rows(ROWS_PER_CHECK)?;
@@ -248,58 +241,47 @@ impl<'a> Records<'a> {
                 self.next_in_batch = 0;
             }
             row.clear();
-            self.encode(&record, &mut row)?;
+            self.encode(&mut fields, &mut row)?;
             if let Some((_, rows)) = &mut checked {
                 rows.push(&load.shape.layout, &[], &row)?;
             }
             if !is_computed {
                 rows.insert(&row)
-                    .map_err(|error| load.context(error, &at_line(&record), None, None))?;
+                    .map_err(|error| load.context(error, &at_line(fields.line()), None, None))?;
             }
             self.next_in_batch += 1;
             count += 1;
         }
         load.check_cancelled()?;
-        check(&mut checked, &mut rows, &record)?;
+        check(&mut checked, &mut rows, fields.line())?;
         rows.finish()?;
         Ok(count)
     }
 
     /// Appends the bytes of the record's row.
-    fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+    fn encode(&mut self, fields: &mut impl Fields, out: &mut Vec<u8>) -> Result<()> {
         let load = self.load;
-        check_count(load, record)?;
         let mut writer = RowWriter::new(&load.shape.layout, out);
         for (position, column) in load.shape.descriptor.columns.iter().enumerate() {
-            let value = match self.sources[position] {
-                Source::Field(field) => record.field(field),
+            let is_there = match self.sources[position] {
+                Source::Field(field) => {
+                    let put = fields.put(field, &mut writer, position, column.sql_type);
+                    put.map_err(|error| {
+                        let value = fields.shown(field);
+                        load.context(error, &at_line(fields.line()), Some(&column.name), value)
+                    })?
+                }
                 Source::Default(place) => {
                     let encoder = ColumnEncoder::new(&load.shape, position, self.batch.column(place))?;
-                    if encoder.put(self.next_in_batch, &mut writer)? {
-                        continue;
-                    }
-                    Ok(None)
+                    encoder.put(self.next_in_batch, &mut writer)?
                 }
-                Source::Null => Ok(None),
+                Source::Null => false,
             };
-            let value = value.map_err(|error| load.context(error, &at_line(record), Some(&column.name), None))?;
-            let Some(value) = value else {
-                if column.is_nullable || column.generated.is_some() {
-                    continue;
-                }
-                let error = null_violation(&load.shape, position);
-                return Err(load.context(error, &at_line(record), Some(&column.name), None));
-            };
-            let put = put(
-                &mut writer,
-                position,
-                column.sql_type,
-                value,
-                &mut self.scratch,
-                &mut self.vector,
-                load.zone,
-            );
-            put.map_err(|error| load.context(error, &at_line(record), Some(&column.name), Some(value)))?;
+            if is_there || column.is_nullable || column.generated.is_some() {
+                continue;
+            }
+            let error = null_violation(&load.shape, position);
+            return Err(load.context(error, &at_line(fields.line()), Some(&column.name), None));
         }
         writer.finish();
         Ok(())
@@ -307,75 +289,13 @@ impl<'a> Records<'a> {
 }
 
 /// Rows are checked some at a time.
-fn up_to_line(record: &Record) -> String {
-    format!("up to line {}", record.line())
+fn up_to_line(line: u64) -> String {
+    format!("up to line {line}")
 }
 
-fn at_line(record: &Record) -> String {
-    format!("line {}", record.line())
-}
-
-fn check_count(load: &Load, record: &Record) -> Result<()> {
-    if record.len() == load.columns.len() {
-        return Ok(());
-    }
-    let message = match load.columns.get(record.len()) {
-        Some(&missing) => {
-            let missing = &load.shape.descriptor.columns[missing].name;
-            format!("missing data for column \"{missing}\"")
-        }
-        None => "extra data after last expected column".to_owned(),
-    };
-    let error = Error::invalid(SqlState::BAD_COPY_FILE_FORMAT, message);
-    Err(load.context(error, &at_line(record), None, None))
-}
-
-/// Writes a field by its column's type.
-fn put(
-    writer: &mut RowWriter<'_>,
-    position: usize,
-    sql_type: SqlType,
-    value: &str,
-    scratch: &mut Vec<u8>,
-    vector: &mut Vec<f32>,
-    zone: Zone,
-) -> Result<()> {
-    match sql_type {
-        SqlType::Boolean => writer.bool(position, text::parse_bool(value)?),
-        SqlType::SmallInt => writer.i16(position, text::parse_i16(value)?),
-        SqlType::Integer => writer.i32(position, text::parse_i32(value)?),
-        SqlType::BigInt => writer.i64(position, text::parse_i64(value)?),
-        SqlType::Real => writer.f32(position, text::parse_f32(value)?),
-        SqlType::Double => writer.f64(position, text::parse_f64(value)?),
-        SqlType::Numeric { scale, .. } => {
-            writer.i128(position, text::parse_decimal(value, sql_type.precision(), scale)?);
-        }
-        SqlType::Text => writer.bytes(position, text::parse_text(value)?.as_bytes()),
-        SqlType::Varchar(limit) => writer.bytes(position, text::parse_varchar(value, limit)?.as_bytes()),
-        SqlType::Char(length) => writer.bytes(position, text::parse_char(value, length)?.as_bytes()),
-        SqlType::Json => {
-            text::check_json(value)?;
-            writer.bytes(position, value.as_bytes());
-        }
-        SqlType::Bytea => {
-            scratch.clear();
-            text::parse_bytea(value, scratch)?;
-            writer.bytes(position, scratch);
-        }
-        SqlType::Jsonb => writer.bytes(position, Jsonb::parse(value)?.as_bytes()),
-        SqlType::Date => writer.i32(position, text::parse_date(value)?),
-        SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
-        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
-        SqlType::Interval => writer.interval(position, text::parse_interval(value)?.in_nanos_range()?),
-        SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
-        SqlType::Vector(dimensions) => {
-            vector.clear();
-            text::parse_vector(value, dimensions, |component| vector.push(component))?;
-            writer.vector(position, vector);
-        }
-        SqlType::Array(_) => writer.value(position, &Value::text_in_zone(&sql_type, value, zone)?),
-    }
-    Ok(())
+/// A record's place.
+pub fn at_line(line: u64) -> String {
+    format!("line {line}")
 }
 
 /// Writes the rows of a batch that has all columns of the table; `place` says which batch it is.

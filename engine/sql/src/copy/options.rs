@@ -10,6 +10,8 @@ pub enum Format {
     Text,
     /// RFC 4180, with PostgreSQL's reading of quotes.
     Csv,
+    /// PostgreSQL's tuples of values in their binary form.
+    Binary,
     /// Columns in row groups; files only.
     Parquet,
 }
@@ -47,7 +49,7 @@ impl CopyOptions {
     pub fn of(format: Format) -> Self {
         let (delimiter, null) = match format {
             Format::Text => (b'\t', "\\N"),
-            Format::Csv | Format::Parquet => (b',', ""),
+            Format::Csv | Format::Binary | Format::Parquet => (b',', ""),
         };
         Self {
             format,
@@ -101,7 +103,7 @@ impl Given {
             ast::CopyLegacyOption::Header => set(&mut self.has_header, true, "header"),
             ast::CopyLegacyOption::Delimiter(character) => set(&mut self.delimiter, *character, "delimiter"),
             ast::CopyLegacyOption::Null(text) => set(&mut self.null, text.clone(), "null"),
-            ast::CopyLegacyOption::Binary => format("binary").map(drop),
+            ast::CopyLegacyOption::Binary => set(&mut self.format, Format::Binary, "format"),
             other => Err(
                 Error::unsupported(format!("COPY option {other} without parentheses is not there"))
                     .with_hint("Write COPY t FROM '/path/file' (FORMAT csv, HEADER true)."),
@@ -112,6 +114,9 @@ impl Given {
     fn finish(self) -> Result<CopyOptions> {
         let mut found = CopyOptions::of(self.format.unwrap_or(Format::Text));
         found.has_header = self.has_header.unwrap_or(false);
+        if found.format == Format::Binary {
+            self.check_binary(&found)?;
+        }
         if found.format != Format::Csv && (self.quote.is_some() || self.escape.is_some()) {
             return Err(invalid("COPY quote and escape are for FORMAT csv only"));
         }
@@ -119,6 +124,9 @@ impl Given {
             if self.has_header.is_some() || self.delimiter.is_some() || self.null.is_some() {
                 return Err(invalid("COPY header, delimiter and null are not for FORMAT parquet"));
             }
+            return Ok(found);
+        }
+        if found.format == Format::Binary {
             return Ok(found);
         }
         if let Some(delimiter) = self.delimiter {
@@ -136,6 +144,20 @@ impl Given {
         }
         found.check()?;
         Ok(found)
+    }
+
+    /// What is said of lines says nothing of tuples.
+    fn check_binary(&self, found: &CopyOptions) -> Result<()> {
+        for (is_given, name) in [(self.delimiter.is_some(), "DELIMITER"), (self.null.is_some(), "NULL")] {
+            if is_given {
+                let message = format!("cannot specify {name} in BINARY mode");
+                return Err(Error::invalid(SqlState::SYNTAX_ERROR, message));
+            }
+        }
+        match found.has_header {
+            true => Err(Error::unsupported("cannot specify HEADER in BINARY mode")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -178,12 +200,9 @@ fn format(name: &str) -> Result<Format> {
         "text" => Ok(Format::Text),
         "csv" => Ok(Format::Csv),
         "parquet" => Ok(Format::Parquet),
-        "binary" => {
-            Err(Error::unsupported("COPY in FORMAT binary is not there").with_hint("Use text, csv or parquet."))
-        }
-        _ => {
-            Err(invalid(format!("COPY format \"{name}\" not recognized")).with_hint("There are text, csv and parquet."))
-        }
+        "binary" => Ok(Format::Binary),
+        _ => Err(invalid(format!("COPY format \"{name}\" not recognized"))
+            .with_hint("There are text, csv, binary and parquet.")),
     }
 }
 
@@ -232,13 +251,16 @@ mod tests {
         assert_eq!(options("(FORMAT csv, HEADER, DELIMITER ';')").expect("new"), expected);
         assert_eq!(options("DELIMITER ';' CSV HEADER").expect("old"), expected);
         assert_eq!(options("").expect("none"), CopyOptions::of(Format::Text));
+        assert_eq!(options("BINARY").expect("old"), CopyOptions::of(Format::Binary));
         assert_eq!(options("(FORMAT csv, QUOTE '|')").expect("quote").escape, b'|');
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         for (text, state) in [
-            ("(FORMAT binary)", "0A000"),
+            ("(FORMAT binary, DELIMITER ',')", "42601"),
+            ("BINARY NULL 'x'", "42601"),
+            ("(FORMAT binary, HEADER)", "0A000"),
             ("(FORMAT xml)", "22023"),
             ("(FORMAT csv, FORMAT csv)", "42601"),
             ("(FORMAT csv, DELIMITER '\"')", "22023"),

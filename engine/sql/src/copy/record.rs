@@ -14,10 +14,10 @@ use aion_base::{Error, Result, SqlState};
 use super::options::{CopyOptions, Format};
 
 /// Bytes of one record, at most: what storage takes as a row, and some.
-const RECORD_BYTES_MAX: usize = 16 << 20;
+pub(super) const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes read at once.
-const BUFFER_BYTES: usize = 1 << 20;
+pub(super) const BUFFER_BYTES: usize = 1 << 20;
 
 /// One record: its fields, and where it begins.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl<R: Read> RecordReader<R> {
         record.line = self.line;
         match self.format {
             Format::Text => self.split_text(record),
-            Format::Csv | Format::Parquet => self.split_csv(record).map(|()| true),
+            _ => self.split_csv(record).map(|()| true),
         }
     }
 
@@ -261,20 +261,22 @@ impl<R: Read> RecordReader<R> {
         limited.read_until(b'\n', bytes).map_err(read_error)?;
         self.line += 1;
         if bytes.len() > RECORD_BYTES_MAX {
-            return Err(Error::exhausted(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!(
-                    "the record on line {} is longer than {RECORD_BYTES_MAX} bytes",
-                    self.line
-                ),
-            ));
+            return Err(too_long(self.line));
         }
         Ok(bytes.len() > before)
     }
 }
 
+/// The error for a record of more than [`RECORD_BYTES_MAX`].
+pub(super) fn too_long(line: u64) -> Error {
+    Error::exhausted(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("the record on line {line} is longer than {RECORD_BYTES_MAX} bytes"),
+    )
+}
+
 /// An error of the input: one of ours, such as a cancellation, comes back as it was.
-fn read_error(error: std::io::Error) -> Error {
+pub(super) fn read_error(error: std::io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours,
         Err(error) => Error::io("read the data of COPY", error),

@@ -4,7 +4,7 @@
 //! two lies a queue of [`PIECES_MAX`] pieces: an edge that is faster than the load waits. The data takes effect when the edge
 //! says that it is complete, and not before.
 //!
-//! **Out.** The edge asks for lines ([`CopyOut::next`]) and gets some thousand bytes at a time; a client that reads slowly makes
+//! **Out.** The edge asks for lines, or tuples ([`CopyOut::next`]), and gets some thousand bytes at a time; a client that reads slowly makes
 //! the query wait.
 
 use std::io::{self, Read};
@@ -14,8 +14,8 @@ use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::options::CopyOptions;
-use super::write::{LineBatch, LineWriter};
+use super::options::{CopyOptions, Format};
+use super::write::{LineBatch, Writer};
 use crate::cancel::Cancellation;
 use crate::response::Rows;
 
@@ -52,6 +52,7 @@ pub struct CopyIn {
     pub(crate) transaction: std::sync::Arc<crate::transaction::Transaction>,
     pub(crate) outgrown: Option<crate::dml::Outgrown>,
     pub(crate) column_count: usize,
+    pub(crate) is_binary: bool,
     /// The statement's time; it ends with this.
     pub(crate) _limit: Option<crate::session::TimeLimit>,
     /// Where slow statements are logged.
@@ -62,6 +63,11 @@ impl CopyIn {
     /// The number of columns of the data.
     pub fn column_count(&self) -> usize {
         self.column_count
+    }
+
+    /// Whether the data is PostgreSQL's binary format, and no text.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
     }
 
     /// Passes bytes on, cut anywhere; waits while too many are on their way. False when the load has stopped:
@@ -132,8 +138,10 @@ fn given_up() -> Error {
 #[derive(Debug)]
 pub struct CopyOut {
     rows: Rows,
-    writer: LineWriter,
-    has_header: bool,
+    writer: Writer,
+    is_binary: bool,
+    is_begun: bool,
+    is_ended: bool,
     batch: Option<LineBatch>,
     next_row: usize,
     count: u64,
@@ -160,8 +168,10 @@ impl CopyOut {
     pub(crate) fn new(rows: Rows, options: CopyOptions) -> Self {
         Self {
             rows,
-            has_header: options.has_header,
-            writer: LineWriter::new(options),
+            is_binary: options.format == Format::Binary,
+            is_begun: false,
+            is_ended: false,
+            writer: Writer::new(options),
             batch: None,
             next_row: 0,
             count: 0,
@@ -174,6 +184,11 @@ impl CopyOut {
         self.rows.columns().len()
     }
 
+    /// Whether the data is PostgreSQL's binary format, and no text.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
+    }
+
     /// The next lines; None at the end.
     ///
     /// # Errors
@@ -181,23 +196,34 @@ impl CopyOut {
     pub async fn next(&mut self) -> Result<Option<&CopyLines>> {
         self.lines.bytes.clear();
         self.lines.ends.clear();
-        if std::mem::take(&mut self.has_header) {
-            self.writer.header(self.rows.columns(), &mut self.lines.bytes);
-            self.lines.ends.push(self.lines.bytes.len());
-            return Ok(Some(&self.lines));
+        let CopyLines { bytes, ends } = &mut self.lines;
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.writer.begin(self.rows.columns(), bytes);
+            if !bytes.is_empty() {
+                ends.push(bytes.len());
+                return Ok(Some(&self.lines));
+            }
         }
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.next_row < batch.rows()) {
-                let CopyLines { bytes, ends } = &mut self.lines;
-                let next = self
-                    .writer
-                    .rows(batch, self.next_row, CHUNK_BYTES, bytes, |end| ends.push(end));
+                let ended = |end| ends.push(end);
+                let next = self.writer.rows(batch, self.next_row, CHUNK_BYTES, bytes, ended)?;
                 self.count += (next - self.next_row) as u64;
                 self.next_row = next;
                 return Ok(Some(&self.lines));
             }
-            let Some(batch) = self.rows.next().await? else {
+            // A stream of rows is not asked again once it has ended.
+            if self.is_ended {
                 return Ok(None);
+            }
+            let Some(batch) = self.rows.next().await? else {
+                self.is_ended = true;
+                self.writer.end(bytes);
+                if bytes.is_empty() {
+                    return Ok(None);
+                }
+                ends.push(bytes.len());
+                return Ok(Some(&self.lines));
             };
             self.batch = Some(LineBatch::new(&batch, self.rows.columns())?);
             self.next_row = 0;

@@ -1,12 +1,67 @@
-//! Rows as lines of text or CSV, as PostgreSQL's COPY TO writes them.
+//! Rows as PostgreSQL's COPY TO writes them: as lines of text or CSV here, as tuples in `tuples`.
 
 use aion_base::Result;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 
 use super::options::{CopyOptions, Format};
+use super::tuples::TupleWriter;
 use crate::cells::{Cells, canonical};
 use crate::response::Column;
+
+/// Writes rows in any format but Parquet. A *line* is what it makes of one of them, or of what stands before and after them.
+#[derive(Debug)]
+pub enum Writer {
+    /// Text and CSV.
+    Lines(LineWriter),
+    /// Binary.
+    Tuples(TupleWriter),
+}
+
+impl Writer {
+    /// A writer in the format of `options`.
+    pub fn new(options: CopyOptions) -> Self {
+        match options.format {
+            Format::Binary => Self::Tuples(TupleWriter::default()),
+            _ => Self::Lines(LineWriter::new(options)),
+        }
+    }
+
+    /// Appends rows from `first` on, until `out` has `bytes_full` bytes; calls `ended` with the length of `out` after each. Answers
+    /// the row to go on with.
+    ///
+    /// # Errors
+    /// 54000 for a tuple that is too long; the rows before it have been appended.
+    pub fn rows(
+        &mut self,
+        batch: &LineBatch,
+        first: usize,
+        bytes_full: usize,
+        out: &mut Vec<u8>,
+        ended: impl FnMut(usize),
+    ) -> Result<usize> {
+        match self {
+            Self::Lines(lines) => Ok(lines.rows(batch, first, bytes_full, out, ended)),
+            Self::Tuples(tuples) => tuples.rows(batch, first, bytes_full, out, ended),
+        }
+    }
+
+    /// Appends the line that stands before all rows, where the options ask for one.
+    pub fn begin(&self, columns: &[Column], out: &mut Vec<u8>) {
+        if let Self::Lines(lines) = self
+            && lines.options.has_header
+        {
+            lines.header(columns, out);
+        }
+    }
+
+    /// Appends what stands behind all rows, once.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if let Self::Tuples(tuples) = self {
+            tuples.end(out);
+        }
+    }
+}
 
 /// Writes rows as lines.
 #[derive(Debug)]
@@ -40,6 +95,17 @@ impl LineBatch {
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The columns, and the cells of each.
+    pub(super) fn cells(&self) -> Vec<(&Column, Cells<'_>)> {
+        let cells = self
+            .columns
+            .iter()
+            .filter_map(|(array, column)| Some((column, Cells::of(array, column.sql_type)?)));
+        let cells: Vec<_> = cells.collect();
+        assert_eq!(cells.len(), self.columns.len(), "the arrays are canonical");
+        cells
     }
 }
 
@@ -85,15 +151,10 @@ impl LineWriter {
         out: &mut Vec<u8>,
         mut ended: impl FnMut(usize),
     ) -> usize {
-        let cells: Vec<Cells<'_>> = batch
-            .columns
-            .iter()
-            .filter_map(|(array, column)| Cells::of(array, column.sql_type))
-            .collect();
-        assert_eq!(cells.len(), batch.columns.len(), "the arrays are canonical");
+        let cells = batch.cells();
         let mut row = first;
         while row < batch.rows && out.len() < bytes_full {
-            for (at, cell) in cells.iter().enumerate() {
+            for (at, (_, cell)) in cells.iter().enumerate() {
                 self.separate(at, out);
                 if cell.is_null(row) {
                     out.extend_from_slice(self.options.null.as_bytes());
@@ -123,7 +184,7 @@ impl LineWriter {
     fn field(&self, text: &str, is_alone: bool, out: &mut Vec<u8>) {
         match self.options.format {
             Format::Text => self.escaped(text, out),
-            Format::Csv | Format::Parquet => self.quoted(text, is_alone, out),
+            _ => self.quoted(text, is_alone, out),
         }
     }
 

@@ -12,7 +12,7 @@ use super::keys::Keys;
 use super::shape::{Select, Target, identifier};
 use super::source::Parameters;
 use crate::response::Column;
-use crate::session::{columns, conform, result_schema};
+use crate::session::{columns, conform, origins, result_schema};
 use crate::table::{BatchBuilder, TableShape};
 
 /// A SELECT of columns of rows by their keys.
@@ -97,6 +97,8 @@ impl Output {
         }
         let read: SchemaRef = Arc::new(Schema::new(fields));
         let columns = columns::of_query(query, &read).ok()?;
+        let origins = projection.iter().map(|&at| origins::of_table(&shape.descriptor, at));
+        let columns = columns::with_origins(&columns, origins);
         Some(Self {
             schema: result_schema(&columns),
             read,

@@ -179,7 +179,8 @@ impl Put {
         let is_plain = match &rows {
             Rows::New(rows) => rows.iter().all(|row| {
                 let mut sources = row.iter().enumerate();
-                sources.all(|(position, source)| matches!(source, Source::Literal(Value::Null)) || takes_plainly(position))
+                sources
+                    .all(|(position, source)| matches!(source, Source::Literal(Value::Null)) || takes_plainly(position))
             }),
             Rows::Keyed(_, assigned) => {
                 kind == ChangeKind::Update && assigned.iter().all(|(position, _)| takes_plainly(*position))

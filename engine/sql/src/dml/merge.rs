@@ -75,7 +75,7 @@ pub fn plan_merge(
     text: &str,
 ) -> Result<(Merge, Planned)> {
     refuse(merge.output.is_some(), "OUTPUT")?;
-    let (shape, target, alias) = target_item(&mut names, merge.table, text)?;
+    let (shape, target, alias) = target_item(&mut names, merge.table, None, text)?;
     check_source_name(&merge.source, &alias)?;
     let mut clauses = Vec::new();
     for clause in merge.clauses {

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::conflict::OnConflict;
 use super::rules::RowRules;
 use super::{assignment, identity};
+use crate::dialect::current_of;
 use crate::functions::{cast_call, is_function};
 use crate::parse;
 use crate::planner::{Names, Planned, note_parameter};
@@ -295,7 +296,8 @@ fn plan_update(
         "ORDER BY and LIMIT in UPDATE",
     )?;
     refuse(!update.table.joins.is_empty(), "a join as the target of UPDATE")?;
-    let (shape, target_item, alias) = target_item(&mut names, update.table.relation, text)?;
+    let (cursor, selection) = cursor_or_condition(update.selection);
+    let (shape, target_item, alias) = target_item(&mut names, update.table.relation, cursor.as_deref(), text)?;
     let assigned = assigned(&shape, update.assignments, text)?;
     let is_assigned = |position: usize| assigned[position].is_some();
     let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
@@ -309,7 +311,7 @@ fn plan_update(
     }
     let returning = update.returning.map(|items| Returning { items, alias });
     let rules = names.row_rules(&shape)?;
-    let planned = names.plan(select(projection, from, update.selection)?, types, text)?;
+    let planned = names.plan(select(projection, from, selection)?, types, text)?;
     assignment::check_update(&planned.plan, &shape.descriptor.columns)?;
     Ok((
         Change {
@@ -439,13 +441,14 @@ fn plan_delete(
         return Err(Error::unsupported("DELETE has one target"));
     };
     refuse(!table.joins.is_empty(), "a join as the target of DELETE")?;
-    let (shape, target_item, alias) = target_item(&mut names, table.relation, text)?;
+    let (cursor, selection) = cursor_or_condition(delete.selection);
+    let (shape, target_item, alias) = target_item(&mut names, table.relation, cursor.as_deref(), text)?;
     let mut from = vec![target_item];
     from.extend(delete.using.unwrap_or_default());
     let projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
     let returning = delete.returning.map(|items| Returning { items, alias });
     let ties = Ties::of(&names, &shape, Touched::Deleted)?;
-    let planned = names.plan(select(projection, from, delete.selection)?, types, text)?;
+    let planned = names.plan(select(projection, from, selection)?, types, text)?;
     Ok((
         Change {
             kind: ChangeKind::Delete,
@@ -499,10 +502,20 @@ fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<T
     }
 }
 
-/// The target as an item of FROM under its reserved name, and the name that the statement knows it by.
+/// The cursor of `WHERE CURRENT OF`, or else the condition.
+fn cursor_or_condition(selection: Option<ast::Expr>) -> (Option<String>, Option<ast::Expr>) {
+    match selection.as_ref().and_then(current_of) {
+        Some(cursor) => (Some(normalize(cursor)), None),
+        None => (None, selection),
+    }
+}
+
+/// The target as an item of FROM under its reserved name, and the name that the statement knows it by. Of its rows the one that a
+/// `cursor` is on, where there is one.
 pub(super) fn target_item(
     names: &mut Names<'_>,
     factor: ast::TableFactor,
+    cursor: Option<&str>,
     text: &str,
 ) -> Result<(Arc<TableShape>, ast::TableWithJoins, ast::Ident)> {
     let ast::TableFactor::Table {
@@ -515,7 +528,12 @@ pub(super) fn target_item(
         return Err(Error::unsupported("the target of a change is a table by its name"));
     };
     let shape = target(names, &name, text)?;
-    names.bind(TARGET, Arc::new(Table::with_key(shape.clone())));
+    let table = Table::with_key(shape.clone());
+    let table = match cursor {
+        Some(cursor) => names.at_cursor(table, cursor)?,
+        None => table,
+    };
+    names.bind(TARGET, Arc::new(table));
     let alias = match alias {
         Some(alias) if !alias.columns.is_empty() => {
             return Err(Error::unsupported("the target's alias names no columns"));

@@ -14,13 +14,13 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use super::query::{conform, result_schema, run};
-use super::{Prepared, Session, columns, parameters};
+use super::{Prepared, Session, columns, origins, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{self, Change, Ran, Returning, Written};
 use crate::error::translate;
 use crate::observe::Observing;
 use crate::references;
-use crate::response::{Response, Rows, Verb};
+use crate::response::{Column, Response, Rows, Verb};
 use crate::table::StatementContext;
 use crate::transaction::{Busy, Seen, Transaction, Waiting};
 
@@ -80,6 +80,16 @@ impl Attempts {
             false => Err(overtaken()),
         }
     }
+}
+
+/// The columns of a RETURNING list that is planned.
+///
+/// # Errors
+/// 0A000 for a type that has no SQL name.
+pub(super) fn returned_columns(change: &Change, returning: &Returning, plan: &LogicalPlan) -> Result<Arc<[Column]>> {
+    let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
+    let origins = origins::of_plan(plan, Some(&change.shape.descriptor));
+    Ok(columns::with_origins(&columns, origins))
 }
 
 impl Session {
@@ -152,7 +162,7 @@ impl Session {
         };
         let catalog = self.catalog_of(transaction)?;
         let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
-        let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
+        let columns = returned_columns(&change, returning, &plan)?;
         let schema = result_schema(&columns);
         let returned = self.collect(&plan, transaction, cancellation, text).await?;
         let returned = returned

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast;
 
 use crate::dml::normalize;
-use crate::response::{Column, ResultType};
+use crate::response::{Column, Origin, ResultType};
 
 /// The columns of a query whose plan has this schema.
 ///
@@ -44,7 +44,18 @@ fn with_names(names: Option<Vec<Option<String>>>, schema: &Schema) -> Result<Arc
             name,
             sql_type,
             result_type,
+            origin: None,
         })
+    });
+    columns.collect()
+}
+
+/// The columns with what each of them is a column of.
+pub fn with_origins(columns: &[Column], origins: impl IntoIterator<Item = Option<Origin>>) -> Arc<[Column]> {
+    let columns = columns.iter().zip(origins);
+    let columns = columns.map(|(column, origin)| Column {
+        origin,
+        ..column.clone()
     });
     columns.collect()
 }

@@ -119,7 +119,7 @@ impl Session {
             let file = copy::open(&path)?;
             match options.format {
                 Format::Parquet => load.parquet(file),
-                Format::Text | Format::Csv => load.records(file, &options),
+                _ => load.records(file, &options),
             }
         });
         let count = joined(loading.await)?;
@@ -286,6 +286,7 @@ impl Session {
         let transaction = self.transaction(true)?;
         let load = self.load(&copy, &transaction, cancellation.clone())?;
         let column_count = load.columns.len();
+        let is_binary = copy.options.format == Format::Binary;
         let outgrown = load.outgrown.clone();
         let (pieces, receiver) = mpsc::channel(PIECES_MAX);
         let loading = tokio::task::spawn_blocking({
@@ -299,6 +300,7 @@ impl Session {
             transaction,
             outgrown,
             column_count,
+            is_binary,
             _limit: limit,
             timed: timed.map(Box::new),
         })

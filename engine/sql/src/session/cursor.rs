@@ -1,25 +1,30 @@
-//! DECLARE, FETCH, MOVE and CLOSE.
+//! DECLARE, FETCH, MOVE and CLOSE, and named portals of the protocol, which are cursors in a transaction block.
 //!
 //! What a cursor reads is its query's snapshot and the changes that its transaction had made by then, as if it had been read at once.
 //! Rows that a FETCH asks for forward go to the client while they are made; all else is done before it is answered.
 //!
-//! Left out: `WHERE CURRENT OF`. A cursor FOR UPDATE has read and locked all its rows when it is declared.
+//! A cursor FOR UPDATE has read and locked all its rows when it is declared.
 
 use std::sync::Arc;
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::Mutex;
 
-use super::query::{conform, result_schema, run};
+use super::positioned::{conform_keyed, keyed_schema, visible, with_key};
+use super::query::{result_schema, run};
 use super::statements::now;
-use super::{Prepared, Session, locked};
+use super::{Prepared, Session, TimeLimit, TransactionStatus, create_as, failed_block, locked};
 use crate::cancel::Cancellation;
-use crate::cursors::{Count, Cursor, CursorRows, Keeping};
+use crate::cursors::{Count, Cursor, CursorRows, Keeping, Positions};
 use crate::dml::normalize;
 use crate::parse::Statement;
 use crate::response::{Column, Response, Rows, Verb};
@@ -143,23 +148,89 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let inner = Arc::new(self.describe_body(statement, Keyword::FOR, &types)?);
         let limit = self.time_limit(&cancellation);
-        let (columns, source) = self.open(&inner, values, &cancellation).await?;
-        let pool = &self.engine.state.runtime_env().memory_pool;
-        let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
-        let schema = result_schema(&columns);
-        let mut rows = CursorRows::new(source, keeping, reservation);
+        let (columns, positions, source) = self.open(&inner, values, &cancellation).await?;
+        let mut cursor = self.cursor(columns, source, keeping, statement.to_sql());
         if self.block.is_none() {
-            unless_cancelled(&cancellation, rows.hold()).await?;
+            let rows = cursor.rows.clone();
+            unless_cancelled(&cancellation, async { rows.lock().await.hold().await }).await?;
         }
         drop(limit);
-        let mut cursor = Cursor::new(columns, schema, rows, statement.to_sql(), now());
         cursor.is_binary = declare.binary == Some(true);
         cursor.is_holdable = is_holdable;
+        cursor.positions = positions;
         self.cursors.insert(name, cursor);
         if self.block.is_none() {
             self.cursors.end_transaction(true);
         }
         done("DECLARE CURSOR")
+    }
+
+    /// Makes a portal of the protocol a cursor, so that FETCH and MOVE see it; it goes forward only. False for what none is made of: it is
+    /// run when it is executed. So is what stands outside of a transaction block, where nobody could fetch of it.
+    ///
+    /// # Errors
+    /// 42P03 and 54000, and those of the query; the block has then failed.
+    pub async fn open_portal(&mut self, name: &str, prepared: &Arc<Prepared>, values: &[Value]) -> Result<bool> {
+        let is_query =
+            matches!(&prepared.statement.ast, ast::Statement::Query(query) if create_as::into(query).is_none());
+        if name.is_empty() || !is_query || self.status() != TransactionStatus::Active {
+            return Ok(false);
+        }
+        let opened = self.opened(name, prepared, values).await;
+        if opened.is_err() {
+            self.fail();
+        }
+        opened.map(|()| true)
+    }
+
+    async fn opened(&mut self, name: &str, prepared: &Arc<Prepared>, values: &[Value]) -> Result<()> {
+        self.cursors.check_new(name)?;
+        self.admit(prepared, values)?;
+        self.take_literals(prepared);
+        let cancellation = self.canceller.begin();
+        let (columns, positions, source) = self.open(prepared, values, &cancellation).await?;
+        let mut cursor = self.cursor(columns, source, Keeping::None, prepared.statement.text.to_string());
+        cursor.positions = positions;
+        self.cursors.insert(name.to_owned(), cursor);
+        Ok(())
+    }
+
+    /// The next rows of a portal that is a cursor, or of a cursor, all of them or so many.
+    ///
+    /// # Errors
+    /// 34000 where it was closed; 25P02.
+    pub fn execute_portal(&mut self, name: &str, count: Option<u64>) -> Result<Rows> {
+        let cursor = self.cursors.get(name).map_err(|_| {
+            let message = format!("portal \"{name}\" does not exist");
+            Error::not_found(SqlState::INVALID_CURSOR_NAME, message)
+        })?;
+        if self.status() == TransactionStatus::Failed {
+            return Err(failed_block());
+        }
+        let is_binary = cursor.is_binary;
+        let (rows, columns, schema) = (cursor.rows.clone(), cursor.columns.clone(), cursor.schema.clone());
+        let cancellation = self.canceller.begin();
+        let limit = self.time_limit(&cancellation);
+        let count = count.map_or(Count::All, Count::Of);
+        let mut rows = forward(rows, (columns, schema), count, cancellation, limit, Verb::Select);
+        rows.set_binary(is_binary);
+        rows.set_zone(self.zone());
+        Ok(rows)
+    }
+
+    /// A cursor before its first row.
+    fn cursor(
+        &self,
+        columns: Arc<[Column]>,
+        source: BoxStream<'static, Result<RecordBatch>>,
+        keeping: Keeping,
+        text: String,
+    ) -> Cursor {
+        let pool = &self.engine.state.runtime_env().memory_pool;
+        let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
+        let schema = result_schema(&columns);
+        let rows = CursorRows::new(source, keeping, reservation);
+        Cursor::new(columns, schema, rows, text, now())
     }
 
     /// The rows of a query, to be read whenever somebody wants them.
@@ -168,38 +239,46 @@ impl Session {
         inner: &Arc<Prepared>,
         values: &[Value],
         cancellation: &Cancellation,
-    ) -> Result<(
-        Arc<[Column]>,
-        BoxStream<'static, Result<arrow::record_batch::RecordBatch>>,
-    )> {
+    ) -> Result<(Arc<[Column]>, Positions, BoxStream<'static, Result<RecordBatch>>)> {
         let ast::Statement::Query(query) = &inner.statement.ast else {
             return Err(Error::unsupported("DECLARE CURSOR is for a query"));
         };
         if locked::is_locking(query) {
-            let found = self.query_locked(inner, query, values, cancellation.clone()).await?;
-            let Response::Rows(rows) = found else {
-                return Err(Error::internal("a query gives rows"));
-            };
-            let columns = rows.columns().clone();
-            let stream = futures::stream::unfold(rows, async |mut rows| {
-                let batch = rows.next().await.transpose()?;
-                Some((batch, rows))
-            });
-            return Ok((columns, stream.boxed()));
+            let columns = inner.columns.clone();
+            let columns = columns.ok_or_else(|| Error::internal("a query has columns"))?;
+            let (found, tables) = self.rows_locked(inner, query, values, cancellation.clone()).await?;
+            let schema = result_schema(&columns);
+            let keyed = keyed_schema(&schema, tables.len());
+            let found = found
+                .into_iter()
+                .map(move |batch| conform_keyed(batch, &schema, &keyed));
+            return Ok((columns, Positions::Locked(tables), futures::stream::iter(found).boxed()));
         }
         // It is read by other statements than this one.
         let cancellation = Cancellation::default();
-        let running = self.start(inner, query, values, &cancellation).await?;
+        let mut positions = Positions::Unknown;
+        let adapt = |plan: LogicalPlan| match with_key(&plan) {
+            Some((keyed, table)) => {
+                positions = Positions::Scanned(table);
+                keyed
+            }
+            None => plan,
+        };
+        let running = self.start_as(inner, query, values, &cancellation, adapt).await?;
         let columns = running.columns;
         let schema = result_schema(&columns);
+        let keyed = match positions {
+            Positions::Scanned(_) => keyed_schema(&schema, 1),
+            _ => schema.clone(),
+        };
         let batches = run(
             running.physical,
             running.task,
             cancellation,
             inner.statement.text.clone(),
         )?;
-        let stream = batches.map(move |batch| batch.and_then(|batch| conform(batch, &schema)));
-        Ok((columns, stream.boxed()))
+        let stream = batches.map(move |batch| batch.and_then(|batch| conform_keyed(batch, &schema, &keyed)));
+        Ok((columns, positions, stream.boxed()))
     }
 
     pub(super) async fn fetch(&mut self, fetch: &Fetch, cancellation: Cancellation) -> Result<Response> {
@@ -234,27 +313,12 @@ impl Session {
             Err(moved) => return done(format!("MOVE {moved}")),
             Ok(Last::Backward(count)) => {
                 let found = rows.lock().await.backward(count)?;
-                let stream = futures::stream::iter(found.into_iter().map(Ok));
+                let width = columns.len();
+                let found = found.into_iter().map(move |batch| visible(&batch, width));
+                let stream = futures::stream::iter(found);
                 Rows::new(columns, schema, stream, Verb::Fetch)
             }
-            Ok(Last::Forward(count)) => {
-                let stream = futures::stream::unfold(Some(count), move |left| {
-                    let (rows, cancellation) = (rows.clone(), cancellation.clone());
-                    let _ = &limit; // It ends with the stream.
-                    async move {
-                        let left = left?;
-                        let next = async { rows.lock().await.forward(left).await };
-                        match unless_cancelled(&cancellation, next).await.transpose()? {
-                            Ok(batch) => {
-                                let left = left.minus(batch.num_rows() as u64);
-                                Some((Ok(batch), Some(left)))
-                            }
-                            Err(error) => Some((Err(error), None)),
-                        }
-                    }
-                });
-                Rows::new(columns, schema, stream, Verb::Fetch)
-            }
+            Ok(Last::Forward(count)) => forward(rows, (columns, schema), count, cancellation, limit, Verb::Fetch),
         };
         fetched.set_binary(is_binary);
         Ok(Response::Rows(fetched))
@@ -286,6 +350,34 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The next rows of a cursor, as they are asked for.
+fn forward(
+    rows: Arc<Mutex<CursorRows>>,
+    (columns, schema): (Arc<[Column]>, SchemaRef),
+    count: Count,
+    cancellation: Cancellation,
+    limit: Option<TimeLimit>,
+    verb: Verb,
+) -> Rows {
+    let width = columns.len();
+    let stream = futures::stream::unfold(Some(count), move |left| {
+        let (rows, cancellation) = (rows.clone(), cancellation.clone());
+        let _ = &limit; // It ends with the stream.
+        async move {
+            let left = left?;
+            let next = async { rows.lock().await.forward(left).await };
+            match unless_cancelled(&cancellation, next).await.transpose()? {
+                Ok(batch) => {
+                    let left = left.minus(batch.num_rows() as u64);
+                    Some((visible(&batch, width), Some(left)))
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        }
+    });
+    Rows::new(columns, schema, stream, verb)
 }
 
 /// Brings a cursor to where the rows are that a direction means.

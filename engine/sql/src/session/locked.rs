@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
 use aion_catalog::objects::{Catalog, Object};
@@ -55,6 +56,8 @@ struct Locking {
     query: ast::Query,
     /// One for each key column, behind the query's own.
     modes: Vec<(LockMode, Policy)>,
+    /// Whose keys they are.
+    tables: Vec<TableId>,
     /// Rows that are left out, and given, after the locked ones were skipped.
     offset: usize,
     limit: Option<usize>,
@@ -107,33 +110,38 @@ impl Session {
         values: &[Value],
         cancellation: Cancellation,
     ) -> Result<Response> {
-        let limit = self.time_limit(&cancellation);
-        let transaction = self.transaction(true)?;
         let columns = prepared.columns.clone();
         let columns = columns.ok_or_else(|| Error::internal("a query has columns"))?;
         let schema = result_schema(&columns);
+        let (batches, _) = self.rows_locked(prepared, query, values, cancellation).await?;
+        // The keys are left out.
+        let conformed = batches.into_iter().map(|batch| conform(batch, &schema));
+        let conformed = conformed.collect::<Result<Vec<_>>>()?;
+        let stream = futures::stream::iter(conformed.into_iter().map(Ok));
+        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Select)))
+    }
+
+    /// The rows that a query locks, with their keys behind the columns, and whose keys those are.
+    pub(super) async fn rows_locked(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        query: &ast::Query,
+        values: &[Value],
+        cancellation: Cancellation,
+    ) -> Result<(Vec<RecordBatch>, Vec<TableId>)> {
+        let _limit = self.time_limit(&cancellation);
+        let transaction = self.transaction(true)?;
         let mut attempt = 1;
-        let batches = loop {
+        loop {
             let found = self
                 .find_and_lock(prepared, query, values, &transaction, &cancellation)
                 .await?;
             match found {
-                Some(batches) => break batches,
+                Some(found) => return Ok(found),
                 None if attempt < ATTEMPTS_MAX && transaction.restart_statement()? => attempt += 1,
                 None => return Err(super::change::overtaken()),
             }
-        };
-        drop(limit);
-        let width = columns.len();
-        let conformed = batches.into_iter().map(|batch| {
-            let visible: Vec<usize> = (0..width).collect();
-            let batch = batch.project(&visible);
-            let batch = batch.map_err(|error| Error::internal(format!("a result without its columns: {error}")))?;
-            conform(batch, &schema)
-        });
-        let conformed = conformed.collect::<Result<Vec<_>>>()?;
-        let stream = futures::stream::iter(conformed.into_iter().map(Ok));
-        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Select)))
+        }
     }
 
     /// The rows, locked; None where some were changed before.
@@ -144,7 +152,7 @@ impl Session {
         values: &[Value],
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
-    ) -> Result<Option<Vec<RecordBatch>>> {
+    ) -> Result<Option<(Vec<RecordBatch>, Vec<TableId>)>> {
         let text = &prepared.statement.text;
         let catalog = self.catalog_of(transaction)?;
         let (planned, locking) = self.plan_locking(query, prepared, values, &catalog)?;
@@ -197,7 +205,7 @@ impl Session {
             let batch = filter_record_batch(&batch, &BooleanArray::from(given));
             kept.push(batch.map_err(|error| Error::internal(format!("rows cannot be left out: {error}")))?);
         }
-        Ok((!has_changed).then_some(kept))
+        Ok((!has_changed).then_some((kept, locking.tables)))
     }
 
     fn plan_locking(
@@ -255,6 +263,7 @@ fn rewrite(query: &ast::Query, names: &mut Names<'_>, values: &[Value], text: &s
         ));
     };
     let mut modes = Vec::new();
+    let mut tables = Vec::new();
     let mut keys = Vec::new();
     let mut found = Vec::new();
     let mut stars = Vec::new();
@@ -302,6 +311,7 @@ fn rewrite(query: &ast::Query, names: &mut Names<'_>, values: &[Value], text: &s
         *factor = item;
         stars.push((alias.clone(), Some(shape)));
         modes.push((clause.mode, clause.policy));
+        tables.push(table.id);
         keys.push(ast::SelectItem::ExprWithAlias {
             expr: ast::Expr::CompoundIdentifier(vec![alias, ast::Ident::with_quote('"', KEY_COLUMN)]),
             alias: ast::Ident::with_quote('"', format!("aion key {}", modes.len())),
@@ -326,6 +336,7 @@ fn rewrite(query: &ast::Query, names: &mut Names<'_>, values: &[Value], text: &s
     Ok(Locking {
         query: rewritten,
         modes,
+        tables,
         offset,
         limit,
     })

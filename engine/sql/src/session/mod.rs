@@ -34,7 +34,9 @@ mod merge;
 mod numbered;
 mod observing;
 mod online;
+pub(crate) mod origins;
 mod parameters;
+mod positioned;
 mod query;
 mod recall;
 mod rewriting;
@@ -84,6 +86,7 @@ pub use local::LocalTable;
 use local::LocalTables;
 pub(crate) use observing::KnownTexts;
 pub(crate) use online::take_away_unfinished;
+pub(crate) use origins::of_view;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{conform, refuse_clauses, result_schema};
 pub(crate) use rewriting::converts_by_itself;
@@ -499,10 +502,7 @@ impl Session {
             ast::Statement::Commit { .. } | ast::Statement::Rollback { .. }
         );
         match self.status() == TransactionStatus::Failed && !ends_block {
-            true => Err(Error::invalid(
-                SqlState::IN_FAILED_SQL_TRANSACTION,
-                "current transaction is aborted, commands ignored until end of transaction block",
-            )),
+            true => Err(failed_block()),
             false => Ok(()),
         }
     }
@@ -689,6 +689,14 @@ impl Session {
         });
         Some(TimeLimit(task))
     }
+}
+
+/// What a block answers that has failed.
+fn failed_block() -> Error {
+    Error::invalid(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 /// Ends the task that waits for the end of a statement's time.

@@ -19,8 +19,9 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
+use super::change::returned_columns;
 use super::direct::set_zones;
-use super::{Prepared, Session, columns, create_as, locked, parameters};
+use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
 use crate::cancel::Cancellation;
 use crate::cells::document_texts;
 use crate::dml::{plan_change, plan_merge};
@@ -73,9 +74,10 @@ impl Session {
                 let query = &locked::without_locks(query);
                 let planned = self.plan_query(query, given, &statement.text, &catalog)?;
                 let schema = planned.plan.schema().as_arrow();
+                let columns = columns::of_query(query, schema)?;
                 (
                     parameters::types(&planned.plan, given)?,
-                    Some(columns::of_query(query, schema)?),
+                    Some(columns::with_origins(&columns, origins::of_plan(&planned.plan, None))),
                 )
             }
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
@@ -87,7 +89,7 @@ impl Session {
                 let columns = match &change.returning {
                     Some(returning) => {
                         let plan = self.plan_returning(&change, returning, None, &catalog, &statement.text)?;
-                        Some(columns::of_items(&returning.items, plan.schema().as_arrow())?)
+                        Some(returned_columns(&change, returning, &plan)?)
                     }
                     None => None,
                 };
@@ -183,6 +185,18 @@ impl Session {
         values: &[Value],
         cancellation: &Cancellation,
     ) -> Result<Running> {
+        self.start_as(prepared, query, values, cancellation, |plan| plan).await
+    }
+
+    /// As [`Session::start`], of a plan that is changed before any rule sees it.
+    pub(super) async fn start_as(
+        &self,
+        prepared: &Prepared,
+        query: &ast::Query,
+        values: &[Value],
+        cancellation: &Cancellation,
+        change: impl FnOnce(LogicalPlan) -> LogicalPlan,
+    ) -> Result<Running> {
         let text = &prepared.statement.text;
         let transaction = self.transaction(false)?.reading()?;
         let template = self.template(prepared, query, &transaction)?;
@@ -198,7 +212,7 @@ impl Session {
             transaction,
             cancellation: cancellation.clone(),
         };
-        let (physical, task) = self.physical(&plan, context, text).await?;
+        let (physical, task) = self.physical(&change(plan), context, text).await?;
         Ok(Running {
             columns: template.columns.clone(),
             physical,

@@ -21,7 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
 use super::direct::Choices;
-use super::{Prepared, Session, columns, parameters};
+use super::{Prepared, Session, columns, origins, parameters};
 use crate::dml::{Change, plan_change};
 use crate::planner::Planned;
 use crate::response::Column;
@@ -90,7 +90,7 @@ impl Session {
         let catalog = self.catalog_of(transaction)?;
         let path = self.search_path()?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-        let names = self.names(&catalog, &path);
+        let names = self.names(&catalog, &path).with_cursors(&self.cursors);
         let statement = &prepared.statement;
         let (change, planned) = plan_change(names, statement.ast.clone(), parameters::known(&types), &statement.text)?;
         let is_kept = validity.allows(&planned);
@@ -122,8 +122,9 @@ impl Session {
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let planned = self.plan_query(query, &types, &prepared.statement.text, &catalog)?;
         let is_kept = validity.allows(&planned);
+        let columns = columns::of_query(query, planned.plan.schema().as_arrow())?;
         let template = Arc::new(Template {
-            columns: columns::of_query(query, planned.plan.schema().as_arrow())?,
+            columns: columns::with_origins(&columns, origins::of_plan(&planned.plan, None)),
             validity,
             planned,
         });
@@ -138,7 +139,9 @@ fn reads_tables_only(plan: &LogicalPlan) -> bool {
     let walked = plan.apply_with_subqueries(|plan| {
         if let LogicalPlan::TableScan(scan) = plan {
             let source = scan.source.downcast_ref::<DefaultTableSource>();
-            reads_other |= !source.is_some_and(|source| source.table_provider.is::<Table>());
+            let table = source.and_then(|source| source.table_provider.downcast_ref::<Table>());
+            // The row that a cursor is on is another one each time.
+            reads_other |= table.is_none_or(Table::is_of_some_rows);
         }
         reads_other |= matches!(plan, LogicalPlan::Extension(_));
         Ok(match reads_other {

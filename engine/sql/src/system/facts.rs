@@ -324,7 +324,7 @@ impl Relations {
             }
         }
         for view in catalog.views() {
-            let oid = oids::hashed("view", &view.schema, &view.name);
+            let oid = oids::view(&view.schema, &view.name);
             add(oid, &view.schema, &view.name, RelationKind::View(view.clone()));
         }
         for graph in catalog.graphs() {

@@ -59,6 +59,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::error::wrap;
 use cells::Row;
 pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, split_name};
+pub use oids::{table as oid_of_table, view as oid_of_view};
 pub use rewrite::{parameter_casts, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;
 pub use server::function_oid;
@@ -212,6 +213,11 @@ impl SystemTable {
             schema: cells::schema(definition.columns),
             facts,
         }
+    }
+
+    /// Its oid.
+    pub fn oid(&self) -> u32 {
+        self.definition.oid()
     }
 }
 

@@ -43,6 +43,11 @@ pub fn table(id: TableId) -> u32 {
     slot(id, 0)
 }
 
+/// A view's oid.
+pub fn view(schema: &str, name: &str) -> u32 {
+    hashed("view", schema, name)
+}
+
 /// The oid of the index that a table's primary key is.
 pub fn primary_key(id: TableId) -> u32 {
     slot(id, 1)

@@ -19,8 +19,9 @@ mod scan;
 use std::sync::{Arc, OnceLock};
 
 use aion_base::Error;
+use aion_base::key::KeyWriter;
 use aion_catalog::descriptor::{IndexDescriptor, TableDescriptor};
-use aion_catalog::keys::TableKeys;
+use aion_catalog::keys::{ROWS, TableKeys};
 use aion_catalog::row::RowLayout;
 use aion_catalog::stats::TableStatistics;
 use aion_storage::Direction;
@@ -113,6 +114,8 @@ pub(crate) struct Table {
     schema: SchemaRef,
     defaults: Vec<Option<Expr>>,
     statistics: Option<Arc<TableStatistics>>,
+    /// The keys of the only rows that are read; None for all.
+    only: Option<Arc<[Arc<[u8]>]>>,
 }
 
 impl Table {
@@ -123,6 +126,7 @@ impl Table {
             shape,
             defaults,
             statistics: None,
+            only: None,
         }
     }
 
@@ -139,6 +143,7 @@ impl Table {
             shape,
             defaults,
             statistics: None,
+            only: None,
         }
     }
 
@@ -149,6 +154,7 @@ impl Table {
             shape,
             defaults: Vec::new(),
             statistics: None,
+            only: None,
         }
     }
 }
@@ -192,7 +198,10 @@ impl TableProvider for Table {
         needed.extend(filter.iter().flat_map(|filter| filter.columns.iter().copied()));
         let conjuncts: Vec<&Expr> = filters.iter().flat_map(split_conjunction).collect();
         let estimator = self.estimator();
-        let (access, cost) = Access::choose(&self.shape, &needed, &conjuncts, &estimator);
+        let (access, cost) = match &self.only {
+            Some(keys) => (Access::Keys { keys: keys.clone() }, LOOKUP),
+            None => Access::choose(&self.shape, &needed, &conjuncts, &estimator),
+        };
         let whole = self.statistics.as_ref().map(|known| known.rows.max(1) as f64);
         let rows = estimator.rows() * estimator.selectivity(conjuncts.iter().copied());
         let statistics = estimator.statistics_of(&self.shape, &projection, rows, limit);
@@ -215,6 +224,30 @@ impl TableProvider for Table {
 }
 
 impl Table {
+    /// What the table is.
+    pub fn descriptor(&self) -> &Arc<TableDescriptor> {
+        &self.shape.descriptor
+    }
+
+    /// The same table, with the column [`KEY_COLUMN`].
+    pub fn keyed(&self) -> Self {
+        Self::with_key(self.shape.clone()).with_statistics(self.statistics.clone())
+    }
+
+    /// Whether [`Table::only`] some of its rows are read.
+    pub fn is_of_some_rows(&self) -> bool {
+        self.only.is_some()
+    }
+
+    /// The row of that key alone; none at all for one that is of another table, or of its rows before a TRUNCATE.
+    pub fn only(mut self, key: Option<Vec<u8>>) -> Self {
+        let mut prefix = Vec::new();
+        KeyWriter::new(&mut prefix).table(self.shape.descriptor.storage, ROWS);
+        let keys = key.into_iter().filter(|key| key.starts_with(&prefix));
+        self.only = Some(keys.map(Arc::from).collect());
+        self
+    }
+
     /// What ANALYZE knows of it.
     pub fn with_statistics(mut self, statistics: Option<Arc<TableStatistics>>) -> Self {
         self.statistics = statistics;

@@ -319,11 +319,19 @@ fn line(message: PgWireBackendMessage) -> String {
             format!("D {}", values.join(" "))
         }
         M::NoData(_) => "n".to_owned(),
-        M::CopyInResponse(response) => format!("G {}", response.columns),
-        M::CopyOutResponse(response) => format!("H {}", response.columns),
+        M::CopyInResponse(response) => format!("G {}", copied(response.format, &response.column_formats)),
+        M::CopyOutResponse(response) => format!("H {}", copied(response.format, &response.column_formats)),
         M::CopyData(data) => format!("d {}", data.data.escape_ascii()),
         M::CopyDone(_) => "c".to_owned(),
         other => format!("{other:?}"),
+    }
+}
+
+/// The columns of a COPY, and their formats where they are not all text.
+fn copied(format: i8, columns: &[i16]) -> String {
+    match format {
+        0 if columns.iter().all(|&column| column == 0) => columns.len().to_string(),
+        _ => format!("{} format {format} {columns:?}", columns.len()),
     }
 }
 

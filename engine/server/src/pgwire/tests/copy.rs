@@ -161,3 +161,46 @@ async fn several_statements_of_one_text_copy_one_after_another() {
         ["G 2", "C COPY 1", "T count", "D 1", "C SELECT 1", "Z I"]
     );
 }
+
+/// What drivers expect: the head and the first tuple are one message, as PostgreSQL sends them.
+#[tokio::test]
+async fn binary_is_announced_and_sent_as_postgres_does_it() {
+    let (_server, mut client) = start().await;
+    let head = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+    let tuple = b"\0\x02\0\0\0\x04\0\0\0\x01\0\0\0\x03one";
+    client.send(&[query("COPY t FROM STDIN (FORMAT binary)")]).await;
+    assert_eq!(client.next().await.as_deref(), Some("G 2 format 1 [1, 1]"));
+    let all = [
+        &head[..],
+        &tuple[..],
+        b"\0\x02\0\0\0\x04\0\0\0\x02\xff\xff\xff\xff\xff\xff",
+    ]
+    .concat();
+    let pieces: Vec<u8> = all.chunks(7).flat_map(|piece| message(b'd', piece)).collect();
+    client.raw(&[pieces, done()].concat()).await;
+    assert_eq!(client.until_ready().await, ["C COPY 2", "Z I"]);
+
+    let text = "COPY (SELECT id, s FROM t ORDER BY id) TO STDOUT (FORMAT binary)";
+    client.send(&[query(text)]).await;
+    let head = "PGCOPY\\n\\xff\\r\\n\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00";
+    let number = |number: u8| format!("\\x00\\x02\\x00\\x00\\x00\\x04\\x00\\x00\\x00\\x{number:02x}");
+    assert_eq!(
+        client.until_ready().await,
+        [
+            "H 2 format 1 [1, 1]".to_owned(),
+            format!("d {head}{}\\x00\\x00\\x00\\x03one", number(1)),
+            format!("d {}\\xff\\xff\\xff\\xff", number(2)),
+            "d \\xff\\xff".to_owned(),
+            "c".to_owned(),
+            "C COPY 2".to_owned(),
+            "Z I".to_owned(),
+        ]
+    );
+    client
+        .send(&[query("COPY (SELECT 1 WHERE false) TO STDOUT BINARY")])
+        .await;
+    assert_eq!(
+        client.until_ready().await[1..3],
+        [format!("d {head}\\xff\\xff"), "c".to_owned()]
+    );
+}

@@ -168,8 +168,8 @@ async fn a_portal_is_read_in_pieces() {
             "D 4",
             "s",
             "D 5",
-            "C SELECT 5",
-            "C SELECT 5",
+            "C SELECT 1",
+            "C SELECT 0",
             "Z I"
         ]
     );
@@ -189,11 +189,59 @@ async fn a_portal_is_read_in_pieces() {
         .ask(&[bind("p", "s", &[]), execute("p", 4), sync(), execute("p", 4), sync()])
         .await;
     assert_eq!(answer, ["2", "D 1", "D 2", "D 3", "D 4", "s", "Z T"]);
-    assert_eq!(client.until_ready().await, ["D 5", "C SELECT 5", "Z T"]);
+    assert_eq!(client.until_ready().await, ["D 5", "C SELECT 1", "Z T"]);
     let answer = client
         .ask(&[close(b'P', "p"), close(b'P', "p"), execute("p", 0), sync()])
         .await;
     assert_eq!(answer, ["3", "3", "E 34000 portal \"p\" does not exist", "Z E"]);
+}
+
+/// Answers of PostgreSQL 15.
+#[tokio::test]
+async fn a_portal_is_a_cursor() {
+    let server = Server::new(ServerLimits::default()).await;
+    let mut client = server.client().await;
+    client.ask(&[parse("s", SERIES, &[]), sync()]).await;
+    client.query("BEGIN").await;
+    let answer = client.ask(&[bind("p", "s", &[]), execute("p", 2), sync()]).await;
+    assert_eq!(answer, ["2", "D 1", "D 2", "s", "Z T"]);
+    assert_eq!(client.query("MOVE 1 FROM p").await, ["C MOVE 1", "Z T"]);
+    let answer = client.query("FETCH 1 FROM p").await;
+    assert_eq!(answer[1..], ["D 4", "C FETCH 1", "Z T"]);
+    let answer = client.ask(&[execute("p", 2), execute("p", 0), sync()]).await;
+    assert_eq!(answer, ["D 5", "C SELECT 1", "C SELECT 0", "Z T"]);
+    client.query("SAVEPOINT s").await;
+    let answer = client.query("FETCH BACKWARD 1 FROM p").await;
+    assert!(
+        answer[0].starts_with("E 55000 cursor can only scan forward"),
+        "{answer:?}"
+    );
+    client.query("ROLLBACK TO s").await;
+    let answer = client.query("DECLARE p CURSOR FOR SELECT 1").await;
+    assert_eq!(answer, ["E 42P03 cursor \"p\" already exists", "Z E"]);
+    client.query("ROLLBACK TO s").await;
+    assert_eq!(client.query("CLOSE p").await, ["C CLOSE CURSOR", "Z T"]);
+    let answer = client.ask(&[execute("p", 0), sync()]).await;
+    assert_eq!(answer, ["E 34000 portal \"p\" does not exist", "Z E"]);
+    client.query("ROLLBACK TO s").await;
+    let answer = client.ask(&[bind("p", "s", &[]), execute("p", 1), sync()]).await;
+    assert_eq!(answer, ["2", "D 1", "s", "Z T"]);
+    client.ask(&[close(b'P', "p"), sync()]).await;
+    let answer = client.query("FETCH p").await;
+    assert_eq!(answer, ["E 34000 cursor \"p\" does not exist", "Z E"]);
+    client.query("ROLLBACK").await;
+
+    // Bound, and fetched before it is executed; what SQL declares is executed.
+    client.query("BEGIN").await;
+    client.ask(&[bind("p", "s", &[]), sync()]).await;
+    let answer = client.query("FETCH ALL FROM p").await;
+    assert_eq!(answer[1..], ["D 1", "D 2", "D 3", "D 4", "D 5", "C FETCH 5", "Z T"]);
+    assert_eq!(client.ask(&[execute("p", 0), sync()]).await, ["C SELECT 0", "Z T"]);
+    client.query(&format!("DECLARE d CURSOR FOR {SERIES}")).await;
+    assert_eq!(client.ask(&[execute("d", 1), sync()]).await, ["D 1", "s", "Z T"]);
+    client.query("COMMIT").await;
+    let answer = client.query("FETCH p").await;
+    assert_eq!(answer, ["E 34000 cursor \"p\" does not exist", "Z I"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! PostgreSQL's binary form of values, both ways.
+//! The binary forms of single values, both ways.
 //!
 //! The `put_` functions append what PostgreSQL's `_send` functions give, the `take_` functions read what its `_recv`
 //! functions accept. Integers are big endian. Dates and times count from 2000-01-01, ours from 1970-01-01. `numeric`
@@ -19,7 +19,7 @@ use aion_catalog::interval::Interval;
 use bytes::{BufMut, BytesMut};
 
 /// What the binary form of a jsonb begins with; its text follows.
-pub(super) const JSONB_VERSION: u8 = 1;
+pub const JSONB_VERSION: u8 = 1;
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
@@ -37,7 +37,7 @@ const NUMERIC_DIGITS: usize = 4;
 const NUMERIC_SIDE_MAX: usize = 10;
 
 /// Appends a `date`, given in days since 1970-01-01. The two ends stand for infinity and stay.
-pub(crate) fn put_date(days: i32, out: &mut BytesMut) {
+pub fn put_date(days: i32, out: &mut BytesMut) {
     out.put_i32(match days {
         i32::MIN | i32::MAX => days,
         _ => days.saturating_sub(EPOCH_DAYS),
@@ -45,7 +45,7 @@ pub(crate) fn put_date(days: i32, out: &mut BytesMut) {
 }
 
 /// Appends a `timestamp`, given in microseconds since 1970-01-01. The two ends stand for infinity and stay.
-pub(crate) fn put_timestamp(micros: i64, out: &mut BytesMut) {
+pub fn put_timestamp(micros: i64, out: &mut BytesMut) {
     out.put_i64(match micros {
         i64::MIN | i64::MAX => micros,
         _ => micros.saturating_sub(EPOCH_MICROS),
@@ -53,14 +53,14 @@ pub(crate) fn put_timestamp(micros: i64, out: &mut BytesMut) {
 }
 
 /// Appends an `interval`: microseconds, days, months.
-pub(crate) fn put_interval(interval: Interval, out: &mut BytesMut) {
+pub fn put_interval(interval: Interval, out: &mut BytesMut) {
     out.put_i64(interval.micros);
     out.put_i32(interval.days);
     out.put_i32(interval.months);
 }
 
 /// Appends a `numeric`, given as an integer and the power of ten that it is divided by.
-pub(crate) fn put_numeric(unscaled: i128, scale: i8, out: &mut BytesMut) {
+pub fn put_numeric(unscaled: i128, scale: i8, out: &mut BytesMut) {
     let scale = usize::try_from(scale).unwrap_or(0);
     // Digits of base 10,000, lowest first.
     let mut digits = [0u16; 2 * NUMERIC_SIDE_MAX + 1];
@@ -109,7 +109,7 @@ pub(crate) fn put_numeric(unscaled: i128, scale: i8, out: &mut BytesMut) {
 }
 
 /// Appends a `vector`; its length is that of the slice.
-pub(crate) fn put_vector(elements: &[f32], out: &mut BytesMut) {
+pub fn put_vector(elements: &[f32], out: &mut BytesMut) {
     // At most 16,000: the type's limit.
     out.put_u16(elements.len() as u16);
     out.put_u16(0);
@@ -120,51 +120,51 @@ pub(crate) fn put_vector(elements: &[f32], out: &mut BytesMut) {
 }
 
 /// Reads a `boolean`.
-pub(crate) fn take_bool(bytes: &[u8]) -> Option<bool> {
+pub fn take_bool(bytes: &[u8]) -> Option<bool> {
     <[u8; 1]>::try_from(bytes).ok().map(|[byte]| byte != 0)
 }
 
 /// Reads a `smallint`.
-pub(crate) fn take_i16(bytes: &[u8]) -> Option<i16> {
+pub fn take_i16(bytes: &[u8]) -> Option<i16> {
     bytes.try_into().ok().map(i16::from_be_bytes)
 }
 
 /// Reads an `integer`.
-pub(crate) fn take_i32(bytes: &[u8]) -> Option<i32> {
+pub fn take_i32(bytes: &[u8]) -> Option<i32> {
     bytes.try_into().ok().map(i32::from_be_bytes)
 }
 
 /// Reads a `bigint`.
-pub(crate) fn take_i64(bytes: &[u8]) -> Option<i64> {
+pub fn take_i64(bytes: &[u8]) -> Option<i64> {
     bytes.try_into().ok().map(i64::from_be_bytes)
 }
 
 /// Reads a `real`.
-pub(crate) fn take_f32(bytes: &[u8]) -> Option<f32> {
+pub fn take_f32(bytes: &[u8]) -> Option<f32> {
     bytes.try_into().ok().map(f32::from_be_bytes)
 }
 
 /// Reads a `double precision`.
-pub(crate) fn take_f64(bytes: &[u8]) -> Option<f64> {
+pub fn take_f64(bytes: &[u8]) -> Option<f64> {
     bytes.try_into().ok().map(f64::from_be_bytes)
 }
 
 /// Reads a `date` as days since 1970-01-01; None also beyond what an i32 of such days holds, and for infinity.
-pub(crate) fn take_date(bytes: &[u8]) -> Option<i32> {
+pub fn take_date(bytes: &[u8]) -> Option<i32> {
     take_i32(bytes)
         .filter(|days| *days > i32::MIN && *days < i32::MAX)?
         .checked_add(EPOCH_DAYS)
 }
 
 /// Reads a `timestamp` as microseconds since 1970-01-01; None also beyond what an i64 of those holds, and for infinity.
-pub(crate) fn take_timestamp(bytes: &[u8]) -> Option<i64> {
+pub fn take_timestamp(bytes: &[u8]) -> Option<i64> {
     take_i64(bytes)
         .filter(|micros| *micros > i64::MIN && *micros < i64::MAX)?
         .checked_add(EPOCH_MICROS)
 }
 
 /// Reads an `interval`; None also beyond the time that one has here.
-pub(crate) fn take_interval(bytes: &[u8]) -> Option<Interval> {
+pub fn take_interval(bytes: &[u8]) -> Option<Interval> {
     let (micros, rest) = bytes.split_first_chunk::<8>()?;
     let (days, months) = rest.split_first_chunk::<4>()?;
     let interval = Interval {
@@ -176,12 +176,12 @@ pub(crate) fn take_interval(bytes: &[u8]) -> Option<Interval> {
 }
 
 /// Reads a `uuid`.
-pub(crate) fn take_uuid(bytes: &[u8]) -> Option<[u8; 16]> {
+pub fn take_uuid(bytes: &[u8]) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
 
 /// Reads a `numeric` into its text form, which the catalog reads at the scale that is wanted.
-pub(crate) fn take_numeric(bytes: &[u8]) -> Option<String> {
+pub fn take_numeric(bytes: &[u8]) -> Option<String> {
     let (header, digits) = bytes.split_first_chunk::<8>()?;
     let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (count, weight, sign, scale) = (field(0), field(2) as i16, field(4), field(6));
@@ -223,7 +223,7 @@ pub(crate) fn take_numeric(bytes: &[u8]) -> Option<String> {
 }
 
 /// Reads a `vector` of finite elements.
-pub(crate) fn take_vector(bytes: &[u8]) -> Option<Vec<f32>> {
+pub fn take_vector(bytes: &[u8]) -> Option<Vec<f32>> {
     let (header, rest) = bytes.split_first_chunk::<4>()?;
     let [high, low, 0, 0] = *header else { return None };
     let count = usize::from(u16::from_be_bytes([high, low]));

@@ -11,18 +11,19 @@
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::types::ElementType;
 use aion_catalog::{SqlType, Value};
-use aion_db::{Cells, ListCells, ResultType};
 use bytes::{BufMut, BytesMut};
 
 #[cfg(test)]
-use super::binary;
-use super::columns;
+use super::forms;
+use super::put_cell;
+use crate::cells::{Cells, ListCells};
+use crate::response::ResultType;
 
 /// Appends the binary form of a value that is not NULL.
 ///
 /// # Errors
 /// XX000 where the engine's text of an array does not read back.
-pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize, out: &mut BytesMut) -> Result<()> {
+pub fn put_result(result_type: ResultType, cells: &Cells<'_>, row: usize, out: &mut BytesMut) -> Result<()> {
     let written = || {
         cells
             .as_str(row)
@@ -34,7 +35,7 @@ pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize,
             out.put_u32(oid);
         }
         (ResultType::Oid, _) => return Err(Error::internal("an oid comes as a bigint")),
-        (ResultType::Name | ResultType::Char, _) => columns::put_binary(cells, row, out),
+        (ResultType::Name | ResultType::Char, _) => put_cell(cells, row, out),
         (ResultType::Int2Vector, _) => put_numbers(&spaced(written()?), 21, out)?,
         (ResultType::OidVector, _) => put_numbers(&spaced(written()?), 26, out)?,
     }
@@ -42,7 +43,7 @@ pub(super) fn put_binary(result_type: ResultType, cells: &Cells<'_>, row: usize,
 }
 
 /// Appends the binary form of an array that is not NULL.
-pub(super) fn put_array(lists: &ListCells<'_>, row: usize, out: &mut BytesMut) {
+pub fn put_array(lists: &ListCells<'_>, row: usize, out: &mut BytesMut) {
     let (range, elements) = (lists.range(row), &lists.elements);
     let has_nulls = range.clone().any(|at| elements.is_null(at));
     put_head(range.len(), has_nulls, lists.element.oid(), 1, out);
@@ -53,7 +54,7 @@ pub(super) fn put_array(lists: &ListCells<'_>, row: usize, out: &mut BytesMut) {
         }
         let length = out.len();
         out.put_i32(0);
-        columns::put_binary(elements, at, out);
+        put_cell(elements, at, out);
         // A row has no more than 1 GiB.
         let written = (out.len() - length - 4) as i32;
         out[length..length + 4].copy_from_slice(&written.to_be_bytes());
@@ -99,7 +100,7 @@ fn spaced(text: &str) -> Vec<&str> {
 ///
 /// # Errors
 /// 42804 for elements of another type, 0A000 for several dimensions, 54000 for too many of them, and the errors of `read`.
-pub(super) fn take_array(
+pub fn take_array(
     element: ElementType,
     bytes: &[u8],
     read: impl Fn(SqlType, &[u8]) -> Result<Option<Value>>,
@@ -174,7 +175,6 @@ fn is_text(oid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aion_db::Cells;
     use arrow::array::{Array, ArrayRef, Int32Array, ListBuilder};
 
     use super::*;
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(out, expected);
         let read = |sql_type: SqlType, bytes: &[u8]| {
             assert_eq!(sql_type, SqlType::Integer);
-            Ok(binary::take_i32(bytes).map(Value::I32))
+            Ok(forms::take_i32(bytes).map(Value::I32))
         };
         let back = take_array(ElementType::Integer, &out, read).expect("an array");
         assert_eq!(back, Some(Value::Array(vec![Value::I32(7), Value::Null])));
