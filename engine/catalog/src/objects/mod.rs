@@ -12,6 +12,7 @@
 //! table 0, index 5   | schema text | name text   -> descriptor of a sequence
 //! table 0, index 6   | first key bytes           -> end of the range: keys of nobody, to be cleared away; no part of the version
 //! table 0, index 7   | name text                 -> a role: a secret, which `aion-security` reads and writes
+//! table 0, index 8   | schema text | name text   -> descriptor of an enum; tables name it by its id
 //! table 0, index 10                              -> u64 LE: version, raised by every DDL
 //! table 0, index 11                              -> u32 LE: next table id
 //!
@@ -25,7 +26,8 @@
 //! two, which come with the roles that need them. A [`Catalog`] knows no roles: they are read by themselves, and change its version
 //! so that whoever remembers them notices.
 //!
-//! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too.
+//! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too. Those of types are in
+//! another, in which each table and view has a type of its name.
 //! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
 //! `public` and in schemas of their own only.
 
@@ -37,7 +39,9 @@ use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 
+use crate::SqlType;
 use crate::descriptor::{self, GraphDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor, check_name};
+use crate::enumeration::{EnumDescriptor, EnumType};
 use crate::row::RowLayout;
 
 /// The table id under which the catalog lies.
@@ -70,6 +74,7 @@ const SCHEMAS: IndexId = IndexId(4);
 const SEQUENCES: IndexId = IndexId(5);
 const RETIRED: IndexId = IndexId(6);
 const ROLES: IndexId = IndexId(7);
+const ENUMS: IndexId = IndexId(8);
 const VERSION: IndexId = IndexId(10);
 const NEXT_TABLE: IndexId = IndexId(11);
 
@@ -94,6 +99,7 @@ pub struct Catalog {
     views: BTreeMap<QualifiedName, Arc<ViewDescriptor>>,
     graphs: BTreeMap<QualifiedName, Arc<GraphDescriptor>>,
     sequences: BTreeMap<QualifiedName, Arc<SequenceDescriptor>>,
+    enums: BTreeMap<QualifiedName, EnumType>,
     schemas: Vec<String>,
 }
 
@@ -107,6 +113,7 @@ impl Default for Catalog {
             views: BTreeMap::new(),
             graphs: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            enums: BTreeMap::new(),
             schemas: Vec::new(),
         }
     }
@@ -170,6 +177,11 @@ pub fn graph_key(schema: &str, name: &str) -> Vec<u8> {
 /// The key of a sequence's descriptor.
 pub fn sequence_key(schema: &str, name: &str) -> Vec<u8> {
     name_key(SEQUENCES, schema, Some(name))
+}
+
+/// The key of an enum's descriptor.
+pub fn enum_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(ENUMS, schema, Some(name))
 }
 
 /// The key of a schema that a user made.
@@ -288,6 +300,7 @@ impl Catalog {
         for (key, value) in entries {
             catalog.add(key.as_ref(), value.as_ref())?;
         }
+        catalog.settle()?;
         Ok(catalog)
     }
 
@@ -306,8 +319,6 @@ impl Catalog {
                 if table.storage == TableId(0) {
                     table.storage = table.id;
                 }
-                // Whoever reads its rows relies on this.
-                RowLayout::of(&table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;
                 self.tables.insert(name, Arc::new(table));
             }
             VIEWS => {
@@ -319,6 +330,11 @@ impl Catalog {
                 let name = (text()?, text()?);
                 let graph: GraphDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
                 self.graphs.insert(name, Arc::new(graph));
+            }
+            ENUMS => {
+                let name = (text()?, text()?);
+                let found: EnumDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
+                self.enums.insert(name, EnumType::of(&found)?);
             }
             SCHEMAS => self.schemas.push(text()?),
             SEQUENCES => {
@@ -342,6 +358,30 @@ impl Catalog {
                     "the catalog holds a key of unknown kind {other}"
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Gives the types that users made, which tables name by their ids, to the tables.
+    fn settle(&mut self) -> Result<()> {
+        let by_id: BTreeMap<u32, EnumType> = self.enums.values().map(|of| (of.id(), *of)).collect();
+        for (name, table) in &mut self.tables {
+            if !by_id.is_empty() {
+                let table = Arc::make_mut(table);
+                for sql_type in table.value_types_mut() {
+                    // That of a column that is gone may be gone, too: how wide its values are is known without.
+                    if let Some(of) = sql_type.made().and_then(|of| by_id.get(&of.id())) {
+                        *sql_type = sql_type.remade(*of);
+                    }
+                }
+            }
+            let missing = table.columns.iter().filter_map(|column| column.sql_type.made());
+            if let Some(of) = missing.into_iter().find(|of| !by_id.contains_key(&of.id())) {
+                let id = of.id();
+                return Err(Error::corrupt(format!("the table {}: there is no type of id {id}", name.1)));
+            }
+            // Whoever reads its rows relies on this.
+            RowLayout::of(table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;
         }
         Ok(())
     }
@@ -397,6 +437,30 @@ impl Catalog {
     /// The sequence of that name.
     pub fn sequence(&self, schema: &str, name: &str) -> Option<&Arc<SequenceDescriptor>> {
         self.sequences.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// All enums, by schema and name.
+    pub fn enums(&self) -> impl Iterator<Item = EnumType> {
+        self.enums.values().copied()
+    }
+
+    /// The enum of that name.
+    pub fn enum_type(&self, schema: &str, name: &str) -> Option<EnumType> {
+        self.enums.get(&(schema.to_owned(), name.to_owned())).copied()
+    }
+
+    /// The enum, or array of one, that has an OID.
+    pub fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
+        self.enums().find_map(|of| match oid {
+            _ if of.oid() == oid => Some(SqlType::Enum(of)),
+            _ if of.array_oid() == oid => SqlType::Enum(of).array(),
+            _ => None,
+        })
+    }
+
+    /// The tables that have a column of a type that a user made.
+    pub fn tables_with(&self, of: EnumType) -> impl Iterator<Item = &Arc<TableDescriptor>> {
+        self.tables().filter(move |table| table.has_type(of.id()))
     }
 
     /// The table of that id.
@@ -483,7 +547,7 @@ impl Catalog {
     /// under its id.
     ///
     /// # Errors
-    /// 42P07 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
+    /// 42P07 for a name that is taken, 42710 for that of a type, 3F000 and 42501 for the schema, 42602 and 42622 for names.
     pub fn create_table(&self, mut table: TableDescriptor) -> Result<(Arc<TableDescriptor>, Vec<KeyChange>)> {
         self.check_new(&table.schema, &table.name, "table")?;
         if table.columns.len() > COLUMNS_MAX {
@@ -587,6 +651,62 @@ impl Catalog {
         ]
     }
 
+    /// The changes that create an enum. It comes without an id.
+    ///
+    /// # Errors
+    /// 42710 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
+    pub fn create_enum(&self, mut made: EnumDescriptor) -> Result<Vec<KeyChange>> {
+        self.check_new_type(&made.schema, &made.name)?;
+        let (id, next) = self.next_id(0)?;
+        made.id = id;
+        let key = enum_key(&made.schema, &made.name);
+        Ok(vec![next, put(key, &made), self.next_version()])
+    }
+
+    /// The changes that give an enum another descriptor, which may have another name.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_enum`].
+    pub fn alter_enum(&self, before: EnumType, made: &EnumDescriptor) -> Result<Vec<KeyChange>> {
+        let (old, new) = (before.descriptor(), (&made.schema, &made.name));
+        let mut changes = Vec::new();
+        if (&old.schema, &old.name) != new {
+            self.check_new_type(&made.schema, &made.name)?;
+            changes.push(KeyChange {
+                key: enum_key(&old.schema, &old.name),
+                value: None,
+            });
+        }
+        changes.push(put(enum_key(&made.schema, &made.name), made));
+        changes.push(self.next_version());
+        Ok(changes)
+    }
+
+    /// The changes that remove an enum. What uses it is the caller's.
+    pub fn drop_enum(&self, of: EnumType) -> Vec<KeyChange> {
+        let descriptor = of.descriptor();
+        vec![
+            KeyChange {
+                key: enum_key(&descriptor.schema, &descriptor.name),
+                value: None,
+            },
+            self.next_version(),
+        ]
+    }
+
+    /// Whether a user may create a type of that name.
+    ///
+    /// # Errors
+    /// As [`Catalog::create_enum`].
+    fn check_new_type(&self, schema: &str, name: &str) -> Result<()> {
+        self.check_place(schema, name, "type")?;
+        let of_relation = matches!(self.object(schema, name), Some(Object::Table(_) | Object::View(_)));
+        match of_relation || self.enum_type(schema, name).is_some() {
+            true => Err(type_exists(name)),
+            false => Ok(()),
+        }
+    }
+
     /// The changes that create a view.
     ///
     /// # Errors
@@ -684,6 +804,25 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::create_table`].
     pub fn check_new(&self, schema: &str, name: &str, kind: &str) -> Result<()> {
+        self.check_place(schema, name, kind)?;
+        if self.has_relation(schema, name) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            )
+            .with_schema(schema)
+            .with_table(name));
+        }
+        if matches!(kind, "table" | "view") && self.enum_type(schema, name).is_some() {
+            return Err(type_exists(name).with_hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, schema: &str, name: &str, kind: &str) -> Result<()> {
         check_name(name, kind)?;
         if SYSTEM_SCHEMAS.contains(&schema) {
             return Err(Error::denied(
@@ -698,15 +837,6 @@ impl Catalog {
                 format!("schema \"{schema}\" does not exist"),
             ));
         }
-        if self.has_relation(schema, name) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists"),
-            )
-            .with_schema(schema)
-            .with_table(name));
-        }
         Ok(())
     }
 
@@ -716,6 +846,14 @@ impl Catalog {
             value: Some((self.version + 1).to_le_bytes().to_vec()),
         }
     }
+}
+
+fn type_exists(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        SqlState::DUPLICATE_OBJECT,
+        format!("type \"{name}\" already exists"),
+    )
 }
 
 fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {

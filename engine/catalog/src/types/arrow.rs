@@ -14,11 +14,16 @@
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
 //! | real[], other arrays | LargeList(Float32), List(the element's) |
+//! | an enum | Timestamp(s, the type's word): the position of the label |
 //!
 //! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
 //! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
 //! What comes from outside as LargeBinary is a bytea, and is made one where it comes in; what goes out is text
 //! ([`SqlType::to_outer_field`]).
+//!
+//! An enum needs a type that compares as the integers it holds, and that says which enum it is: again a mark would get lost, and of Arrow's
+//! types the zone of a timestamp alone is a free text that comes through all operators. No other type here is of seconds. What would take
+//! it for a time, casts and arithmetic, is refused where types are settled. What goes out is the label.
 //!
 //! A list of Float32 is a vector, so that the array of them is the only LargeList. Arrays have one dimension here: a nested List has
 //! a depth that its type states, which PostgreSQL's arrays do not. What has more is refused where it is read ([`crate::array`]).
@@ -32,6 +37,8 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result};
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+
+use crate::enumeration::EnumType;
 
 use super::{ElementType, NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
 
@@ -67,6 +74,7 @@ impl SqlType {
                 }
             }
             Self::Array(element) => list_of(*element, element.sql_type().to_arrow()),
+            Self::Enum(of) => DataType::Timestamp(TimeUnit::Second, Some(of.word().clone())),
         }
     }
 
@@ -94,11 +102,11 @@ impl SqlType {
         }
     }
 
-    /// A field of this type for what leaves the engine: a jsonb as its text.
+    /// A field of this type for what leaves the engine: a jsonb as its text, an enum as its label.
     pub fn to_outer_field(&self, name: impl Into<String>, nullable: bool) -> Field {
         let outer = match self {
-            Self::Jsonb => DataType::Utf8,
-            Self::Array(ElementType::Jsonb) => list_of(ElementType::Jsonb, DataType::Utf8),
+            Self::Jsonb | Self::Enum(_) => DataType::Utf8,
+            Self::Array(element @ (ElementType::Jsonb | ElementType::Enum(_))) => list_of(*element, DataType::Utf8),
             _ => return self.to_field(name, nullable),
         };
         Field::new(name, outer, nullable)
@@ -121,6 +129,11 @@ impl SqlType {
 
     /// The SQL type of an Arrow type; 0A000 if it has none.
     pub fn from_arrow(data_type: &DataType) -> Result<Self> {
+        if let DataType::Timestamp(TimeUnit::Second, Some(word)) = data_type
+            && let Some(of) = EnumType::of_word(word)
+        {
+            return Ok(Self::Enum(of));
+        }
         Ok(match data_type {
             DataType::Boolean => Self::Boolean,
             DataType::Int8 | DataType::UInt8 | DataType::Int16 => Self::SmallInt,
