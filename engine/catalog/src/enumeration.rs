@@ -244,8 +244,10 @@ struct Known {
     /// The type's name alone.
     name: &'static str,
     array_name: &'static str,
+    /// `pg_type.typname` of its arrays.
+    array_type_name: &'static str,
     /// As PostgreSQL's messages write it: with its schema where that is not `public`.
-    shown: String,
+    shown: &'static str,
     qualified: String,
     word: Arc<str>,
     descriptor: EnumDescriptor,
@@ -266,16 +268,18 @@ impl Known {
         let qualified = format!("{}.{}", quoted(&descriptor.schema), quoted(&descriptor.name));
         let mut by_text: Vec<u32> = (0_u32..).take(descriptor.labels.len()).collect();
         by_text.sort_by(|&one, &other| descriptor.labels[one as usize].text.cmp(&descriptor.labels[other as usize].text));
+        let shown = match descriptor.schema.as_str() {
+            PUBLIC | "" => quoted(&descriptor.name),
+            _ => qualified.clone(),
+        };
         Self {
             index,
             oid: oid(descriptor.id, 0),
             array_oid: oid(descriptor.id, 1),
             name: Box::leak(descriptor.name.clone().into_boxed_str()),
-            array_name: Box::leak(format!("{}[]", descriptor.name).into_boxed_str()),
-            shown: match descriptor.schema.as_str() {
-                PUBLIC | "" => quoted(&descriptor.name),
-                _ => qualified.clone(),
-            },
+            array_name: Box::leak(format!("{shown}[]").into_boxed_str()),
+            array_type_name: Box::leak(format!("_{}", descriptor.name).into_boxed_str()),
+            shown: Box::leak(shown.into_boxed_str()),
             qualified,
             word: format!("{WORD}{index}").into(),
             by_text,
@@ -366,9 +370,19 @@ impl EnumType {
         self.0.name
     }
 
-    /// The name of arrays of it.
+    /// Its name as messages write it.
+    pub const fn shown(self) -> &'static str {
+        self.0.shown
+    }
+
+    /// The name of arrays of it, as messages write it.
     pub const fn array_name(self) -> &'static str {
         self.0.array_name
+    }
+
+    /// PostgreSQL's internal name of arrays of it.
+    pub const fn array_type_name(self) -> &'static str {
+        self.0.array_type_name
     }
 
     /// Its name as SQL writes it, with its schema in any case.
@@ -440,7 +454,7 @@ fn quoted(name: &str) -> String {
 
 impl fmt::Display for EnumType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.shown)
+        f.write_str(self.0.shown)
     }
 }
 

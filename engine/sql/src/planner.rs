@@ -9,6 +9,7 @@
 //! `pg_temp`; what is in those of other sessions cannot be read.
 
 mod from_function;
+mod made_types;
 mod nested_values;
 mod over_row;
 
@@ -37,6 +38,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use self::nested_values::NestedValues;
+pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
@@ -395,6 +397,7 @@ impl<'a> Names<'a> {
             let mut expr = parse::parse_expression(text).map_err(wrap)?;
             parse::write_out_exponents(&mut expr);
             system::rewrite_expression(&mut expr, &|name| self.is_aggregate(name));
+            self.settle_types(&mut expr);
             settle_casts(&mut expr, &mut Vec::new()).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
@@ -418,6 +421,7 @@ impl<'a> Names<'a> {
         graph::expand(&self, &mut statement, text)?;
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         set_operations::count_rows(&mut statement);
+        self.settle_types(&mut statement);
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
         if let ast::Statement::Insert(insert) = &mut statement

@@ -122,7 +122,7 @@ impl SqlType {
             Self::Jsonb => "jsonb",
             Self::Vector(_) => "vector",
             Self::Array(element) => element.array_name(),
-            Self::Enum(of) => of.name(),
+            Self::Enum(of) => of.shown(),
         }
     }
 

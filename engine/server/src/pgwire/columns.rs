@@ -36,7 +36,7 @@ pub(crate) fn put_binary(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::Double(array) => out.put_f64(array.value(row)),
         Cells::Numeric(array, scale) => binary::put_numeric(array.value(row), *scale, out),
         Cells::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
-        Cells::Padded(..) => {
+        Cells::Padded(..) | Cells::Enum(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);
             out.extend_from_slice(text.as_bytes());

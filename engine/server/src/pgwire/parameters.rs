@@ -9,7 +9,7 @@ use super::input::violation;
 use super::rows::Format;
 use super::{arrays, binary};
 
-/// What a client's OID says of a parameter; None where it leaves the type to us.
+/// What a client's OID says of a parameter; None where it leaves the type to us. Of types that users made the catalog knows.
 ///
 /// Types that PostgreSQL has, that are not here and whose values are plain text in both forms read as `text`.
 ///
@@ -94,7 +94,7 @@ fn from_binary(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Uuid => binary::take_uuid(bytes).map(Value::Uuid),
         SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),
         // Their binary form is their text.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Enum(_) => {
             Some(Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?)?)
         }
         SqlType::Jsonb => match bytes.split_first() {

@@ -8,13 +8,13 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::ColumnDescriptor;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::at;
 use crate::error::translate;
+use crate::functions::is_open_expr;
 
 /// Types that are assigned to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub fn check_source(source: &LogicalPlan) -> Result<()> {
     };
     for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
         if let Ok(to) = SqlType::from_field(field) {
-            check_cast(expr, projection.input.schema(), field.name(), to)?;
+            check_cast(expr, &projection.input, field.name(), to)?;
         }
     }
     Ok(())
@@ -141,21 +141,28 @@ pub fn check_update(plan: &LogicalPlan, columns: &[ColumnDescriptor]) -> Result<
         return Ok(());
     };
     for (expr, column) in projection.expr.iter().skip(1).zip(columns) {
-        check_cast(expr, projection.input.schema(), &column.name, column.sql_type)?;
+        check_cast(expr, &projection.input, &column.name, column.sql_type)?;
     }
     Ok(())
 }
 
-fn check_cast(expr: &Expr, schema: &DFSchema, column: &str, to: SqlType) -> Result<()> {
+fn check_cast(expr: &Expr, input: &LogicalPlan, column: &str, to: SqlType) -> Result<()> {
     let Expr::Cast(Cast { expr: inner, .. }) = expr.clone().unalias() else {
         return Ok(());
     };
-    let from = match inner.get_type(schema) {
+    let from = match inner.get_type(input.schema()) {
         Ok(DataType::Null) | Err(_) => return Ok(()),
         Ok(from) => SqlType::from_arrow(&from),
     };
     match from {
         Ok(from) if is_refused(class(from), class(to)) => Err(mismatch(column, to, from.base_name())),
+        // A text is no label by itself.
+        Ok(from) if to.made().is_some() && from != to && !is_open_expr(&inner, input) => {
+            Err(mismatch(column, to, from.base_name()))
+        }
+        Ok(from) if matches!(from, SqlType::Enum(_)) && class(to) != Class::Text && from != to => {
+            Err(mismatch(column, to, from.base_name()))
+        }
         _ => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use crate::cells::{Cells, canonical};
 use crate::dml::{assigned_type, at, normalize, reference, select};
 use crate::named::Named;
 use crate::parse::{self, Statement};
-use crate::planner::{BeyondRow, sql_type};
+use crate::planner::{BeyondRow, find_type, settle_type, sql_type};
 use crate::response::{Column, Response};
 
 /// Prepared statements of a session, where no edge says otherwise, and the bytes of their texts.
@@ -201,7 +201,7 @@ impl Session {
         }
         let types = data_types.iter().map(|data_type| match data_type.to_string().as_str() {
             "unknown" => Ok(None),
-            _ => sql_type(data_type).map(Some),
+            _ => self.type_named(data_type).map(Some),
         });
         let types = types.collect::<Result<Vec<_>>>()?;
         let prepared = self.describe_body(statement, Keyword::AS, &types)?;
@@ -214,6 +214,14 @@ impl Session {
         };
         self.statements.lock().insert(name, Arc::new(named), bytes)?;
         done("PREPARE")
+    }
+
+    /// The type that is named, which may be one that a user made.
+    fn type_named(&self, data_type: &ast::DataType) -> Result<SqlType> {
+        let (catalog, path) = (self.catalog()?, self.search_path()?);
+        let mut settled = data_type.clone();
+        settle_type(&mut settled, &mut |name| find_type(&catalog, &path, name));
+        sql_type(&settled)
     }
 
     /// Plans the statement within a statement, behind a word of it.
@@ -322,7 +330,7 @@ impl Session {
                     error.with_hint("You will need to rewrite or cast the expression."),
                 ));
             }
-            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {})", assigned_type(*sql_type)))?;
+            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {})", assigned_type(*sql_type).qualified()))?;
             if let ast::Expr::Cast { expr, .. } = &mut cast {
                 **expr = expression.clone();
             }

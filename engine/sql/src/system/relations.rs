@@ -373,7 +373,7 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
                 column.length,
                 column.number,
                 // Of an array the dimensions that it was declared with, which are not kept.
-                i32::from(matches!(SqlType::from_oid(column.oid, -1), Some(SqlType::Array(_)))),
+                i32::from(matches!(facts.sql_type(column.oid, -1), Some(SqlType::Array(_)))),
                 -1,
                 column.modifier,
                 is_by_value,

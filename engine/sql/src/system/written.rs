@@ -519,7 +519,14 @@ fn type_name(data_type: &ast::DataType) -> String {
     let name = data_type.to_string().to_ascii_lowercase();
     match name.parse::<SqlType>() {
         Ok(sql_type) => sql_type.to_string(),
-        Err(_) => name,
+        Err(_) => match data_type {
+            ast::DataType::Custom(name, _) => {
+                let parts = name.0.iter().filter_map(ast::ObjectNamePart::as_ident);
+                let parts = parts.map(|part| quoted(&normalize(part)));
+                parts.collect::<Vec<_>>().join(".")
+            }
+            _ => name,
+        },
     }
 }
 

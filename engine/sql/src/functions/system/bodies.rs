@@ -13,7 +13,7 @@ use crate::system::cells::Cell;
 use crate::system::comments;
 use crate::system::definitions;
 use crate::system::written::{self, Form};
-use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};
+use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name};
 
 pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(format!(
@@ -190,12 +190,12 @@ pub fn encoding(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
     }))
 }
 
-pub fn format_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+pub fn format_type(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let Some(oid) = arguments.first().and_then(Cell::oid) else {
         return Ok(Cell::Null);
     };
     let modifier = arguments.get(1).and_then(Cell::int).unwrap_or(-1);
-    Ok(Cell::from(system::type_name(
+    Ok(Cell::from(facts.type_name(
         oid,
         i32::try_from(modifier).unwrap_or(-1),
     )))
@@ -326,12 +326,15 @@ pub fn relation_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 
 pub fn type_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let oid = match arguments.first() {
-        Some(Cell::Text(name)) => system::type_oid(name),
+        Some(Cell::Text(name)) => facts.type_oid(name),
         other => other.and_then(Cell::oid),
     };
     let is_of_public =
         |oid: u32| (aion_catalog::types::VECTOR_OID..=aion_catalog::types::VECTOR_OID + 1).contains(&oid);
-    Ok(Cell::from(oid.and_then(type_of).map(|found| {
+    if let Some(of) = oid.and_then(|oid| facts.catalog.type_of_oid(oid)).and_then(|sql_type| sql_type.made()) {
+        return Ok(Cell::from(facts.is_type_visible(of)));
+    }
+    Ok(Cell::from(oid.and_then(|oid| facts.type_of(oid)).map(|found| {
         !is_of_public(found.oid) || facts.path().any(|schema| schema == "public")
     })))
 }
@@ -349,10 +352,9 @@ pub fn to_relation(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     ))
 }
 
-pub fn to_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(
-        arguments.first().and_then(Cell::text).and_then(system::type_oid),
-    ))
+pub fn to_type(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let name = arguments.first().and_then(Cell::text);
+    Ok(Cell::from(name.and_then(|name| facts.type_oid(name))))
 }
 
 pub fn to_schema(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
@@ -397,12 +399,12 @@ pub fn relation_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(name_of(relation_oid(facts, arguments)?, find))
 }
 
-pub fn type_oid(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", system::type_oid)
+pub fn type_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", |name| facts.type_oid(name))
 }
 
 pub fn type_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    let find = |oid| type_of(oid).map(|found| system::type_name(found.oid, -1));
+    let find = |oid| facts.type_of(oid).map(|found| facts.type_name(found.oid, -1));
     Ok(name_of(type_oid(facts, arguments)?, find))
 }
 
