@@ -45,6 +45,9 @@ use super::{ElementType, NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
 /// The key of the field metadata that names the SQL type.
 pub const TYPE_METADATA_KEY: &str = "aion.type";
 
+/// The key of the field metadata that has the word of the enum whose labels a field of texts holds: what left the engine may come back.
+const ENUM_METADATA_KEY: &str = "aion.enum";
+
 const UUID_BYTES: i32 = 16;
 
 impl SqlType {
@@ -109,16 +112,29 @@ impl SqlType {
             Self::Array(element @ (ElementType::Jsonb | ElementType::Enum(_))) => list_of(*element, DataType::Utf8),
             _ => return self.to_field(name, nullable),
         };
-        Field::new(name, outer, nullable)
-            .with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
+        let mut marks = HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]);
+        if let Some(of) = self.made() {
+            marks.insert(ENUM_METADATA_KEY.to_owned(), of.word().to_string());
+        }
+        Field::new(name, outer, nullable).with_metadata(marks)
     }
 
-    /// The SQL type of a field that comes from outside: of bytes a bytea, whatever their layout, and of the text of a jsonb a jsonb.
+    /// The SQL type of a field that comes from outside: of bytes a bytea, whatever their layout, of the text of a jsonb a jsonb, and of
+    /// the labels of an enum that.
     ///
     /// # Errors
     /// As [`SqlType::from_field`].
     pub fn from_outer_field(field: &Field) -> Result<Self> {
         let mark = field.metadata().get(TYPE_METADATA_KEY).map(String::as_str);
+        let word = field.metadata().get(ENUM_METADATA_KEY);
+        if let Some(of) = word.and_then(|word| EnumType::of_word(word))
+            && matches!(
+                field.data_type(),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            )
+        {
+            return Ok(Self::Enum(of));
+        }
         match field.data_type() {
             DataType::LargeBinary => Ok(Self::Bytea),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if mark == Some("jsonb") => Ok(Self::Jsonb),

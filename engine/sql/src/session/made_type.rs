@@ -97,7 +97,7 @@ impl Session {
                     ..descriptor.clone()
                 };
                 definition.changes = catalog.alter_enum(of, &after).map_err(place)?;
-                let replacement = EnumType::of(&after)?.shown();
+                let replacement = EnumType::of(&after)?.qualified();
                 self.rename_type(of, replacement, catalog, &mut definition)?;
             }
         }
@@ -276,11 +276,11 @@ impl Session {
                 names_type(&mut expr, &mut |name| {
                     let is_it = find_type(catalog, &path, name) == Some(of);
                     if is_it {
-                        places.push(name.span());
+                        places.push((name.span(), replacement.to_owned()));
                     }
                     is_it
                 });
-                if let Some(new) = replaced(text, places, replacement)? {
+                if let Some(new) = replaced(text, places)? {
                     *text = new;
                     is_changed = true;
                 }
@@ -295,11 +295,11 @@ impl Session {
             names_type(&mut query, &mut |name| {
                 let is_it = find_type(catalog, &view.search_path, name) == Some(of);
                 if is_it {
-                    places.push(name.span());
+                    places.push((name.span(), replacement.to_owned()));
                 }
                 is_it
             });
-            if let Some(new) = replaced(&view.query, places, replacement)? {
+            if let Some(new) = replaced(&view.query, places)? {
                 let mut renamed = ViewDescriptor::clone(view);
                 renamed.query = new;
                 definition.changes.extend(catalog.create_view(&renamed, true)?);
@@ -452,19 +452,44 @@ fn texts_mut(table: &mut TableDescriptor) -> impl Iterator<Item = &mut String> {
         .chain(indexes.flat_map(aion_catalog::descriptor::IndexDescriptor::texts_mut))
 }
 
+/// An expression in which each name of a type has its schema, so that it means the same along any search path.
+///
+/// # Errors
+/// 42601 for a text that is none.
+pub(super) fn qualify(text: &mut String, catalog: &Catalog, path: &[String]) -> Result<()> {
+    if catalog.enums().next().is_none() {
+        return Ok(());
+    }
+    let mut expr = parse::parse_expression(text)?;
+    let mut places = Vec::new();
+    names_type(&mut expr, &mut |name| {
+        let found = find_type(catalog, path, name);
+        if let Some(of) = found {
+            places.push((name.span(), of.qualified().to_owned()));
+        }
+        found.is_some()
+    });
+    // What has no place of its own is a word of SQL's, and found along the path.
+    places.retain(|(span, _)| *span != Span::empty());
+    if let Some(qualified) = replaced(text, places)? {
+        *text = qualified;
+    }
+    Ok(())
+}
+
 /// A text with something else at some places; None where there are none.
-fn replaced(text: &str, mut places: Vec<Span>, replacement: &str) -> Result<Option<String>> {
+fn replaced(text: &str, mut places: Vec<(Span, String)>) -> Result<Option<String>> {
     if places.is_empty() {
         return Ok(None);
     }
-    places.sort_by_key(|span| span.start);
+    places.sort_by_key(|(span, _)| span.start);
     let (mut rewritten, mut done) = (String::new(), Location::new(1, 1));
-    for span in places {
+    for (span, replacement) in places {
         if span == Span::empty() {
             return Err(Error::unsupported("a type whose name is a word of SQL's is not renamed where a text names it"));
         }
         rewritten.push_str(parse::slice(text, Span::new(done, span.start)));
-        rewritten.push_str(replacement);
+        rewritten.push_str(&replacement);
         done = span.end;
     }
     rewritten.push_str(parse::slice(text, Span::new(done, Location::new(u64::MAX, 1))));

@@ -100,6 +100,19 @@ impl Facts {
         name
     }
 
+    /// An expression as it was written, in which the types that users made have their schemas, without these where the search path finds
+    /// the type.
+    pub fn shortened(&self, written: String) -> String {
+        let mut shown = written;
+        for of in self.catalog.enums().filter(|of| self.is_type_visible(*of)) {
+            let long = format!("::{}", of.qualified());
+            if shown.contains(&long) {
+                shown = without_schema(&shown, &long, &quoted(of.name()));
+            }
+        }
+        shown
+    }
+
     /// The OID of a type by any of its names.
     pub fn type_oid(&self, name: &str) -> Option<u32> {
         if let Some(oid) = oid_of(name) {
@@ -122,5 +135,38 @@ impl Facts {
             _ => return None,
         };
         Some(if is_array { array } else { oid }).filter(|&oid| oid != 0)
+    }
+}
+
+/// A text with a short name of a type in the place of a long one, where that does not go on.
+fn without_schema(text: &str, long: &str, short: &str) -> String {
+    let mut shortened = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(long) {
+        shortened.push_str(before);
+        let goes_on = behind.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '$' | '.'));
+        match goes_on {
+            true => shortened.push_str(long),
+            false => {
+                shortened.push_str("::");
+                shortened.push_str(short);
+            }
+        }
+        rest = behind;
+    }
+    shortened.push_str(rest);
+    shortened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_are_left_out_where_a_name_ends() {
+        let shown = |text: &str| without_schema(text, "::public.mood", "mood");
+        assert_eq!(shown("('a'::public.mood = m)"), "('a'::mood = m)");
+        assert_eq!(shown("'a'::public.mood2"), "'a'::public.mood2");
+        assert_eq!(shown("'a'::public.mood"), "'a'::mood");
     }
 }

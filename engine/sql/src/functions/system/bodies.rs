@@ -243,7 +243,8 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let form = form(arguments.get(2));
     let place = arguments.get(1).and_then(Cell::int).unwrap_or(0);
     if let Some(place) = usize::try_from(place).ok().filter(|&place| place > 0) {
-        return Ok(Cell::from(system::index_column_name(relation, place, form)));
+        let name = system::index_column_name(relation, place, form);
+        return Ok(Cell::from(name.map(|name| facts.shortened(name))));
     }
     // For reading, the schema is left out where the search path finds the table.
     let is_visible = match &relation.kind {
@@ -252,11 +253,8 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
             .is_some_and(|table| facts.is_visible(table)),
         _ => false,
     };
-    Ok(Cell::from(system::index_definition(
-        relation,
-        !(form == Form::Pretty && is_visible),
-        form,
-    )))
+    let definition = system::index_definition(relation, !(form == Form::Pretty && is_visible), form);
+    Ok(Cell::from(definition.map(|definition| facts.shortened(definition))))
 }
 
 pub fn constraint_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
