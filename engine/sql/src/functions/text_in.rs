@@ -323,10 +323,11 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
     if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
         return Ok(Transformed::no(expr));
     }
-    if sql_type == SqlType::TimestampTz
+    if matches!(sql_type, SqlType::TimestampTz | SqlType::Enum(_))
         && let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &**inner
     {
-        // The moment is that of the zone in which it was written, whatever the session's is when it is computed.
+        // The moment is that of the zone in which it was written, whatever the session's is when it is computed; a label is one when it is
+        // written.
         let read = match item {
             Some(item) => read_array(item, text, zone)?,
             None => {
@@ -337,7 +338,8 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
         return Ok(Transformed::yes(Expr::Literal(read, None)));
     }
     let volatility = match sql_type {
-        SqlType::TimestampTz => Volatility::Stable,
+        // Labels may get other texts.
+        SqlType::TimestampTz | SqlType::Enum(_) => Volatility::Stable,
         _ => Volatility::Immutable,
     };
     Ok(match inner.get_type(schema) {

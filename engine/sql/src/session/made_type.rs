@@ -14,7 +14,7 @@
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{TableDescriptor, ViewDescriptor};
 use aion_catalog::enumeration::{EnumDescriptor, EnumType, Place};
-use aion_catalog::objects::{Catalog, KeyChange, Object, SYSTEM_SCHEMAS, table_key};
+use aion_catalog::objects::{Catalog, KeyChange, Object, table_key};
 use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
@@ -114,17 +114,12 @@ impl Session {
     ) -> Result<Definition> {
         let mut definition = Definition::new("DROP TYPE", Vec::new());
         let mut types = Vec::new();
-        let path = self.search_path()?;
         for name in names {
             let place = |error| at(error, name.span(), text);
             match self.existing_type(name, catalog) {
                 Ok(of) if types.contains(&of) => {}
                 Ok(of) => types.push(of),
-                Err(error)
-                    if if_exists
-                        && error.state() == SqlState::UNDEFINED_OBJECT
-                        && find_type(catalog, &path, name).is_none() =>
-                {
+                Err(error) if if_exists && error.state() == SqlState::UNDEFINED_OBJECT => {
                     let notice = format!("{}, skipping", error.message());
                     definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
                 }
@@ -222,17 +217,11 @@ impl Session {
     /// The type of a name.
     ///
     /// # Errors
-    /// 42704 for one that is not there, 42809 for one that no user made.
+    /// 42704 for one that is not there, or that no user made.
     fn existing_type(&self, name: &ast::ObjectName, catalog: &Catalog) -> Result<EnumType> {
         let path = self.search_path()?;
         if let Some(of) = find_type(catalog, &path, name) {
             return Ok(of);
-        }
-        if let Ok(built_in) = name.to_string().parse::<SqlType>() {
-            return Err(Error::invalid(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("{built_in} is not an enum"),
-            ));
         }
         let shown: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
         Err(Error::not_found(

@@ -539,7 +539,7 @@ fn indexes_view(facts: &Facts) -> Result<Vec<Row>> {
             table.name.as_str(),
             relation.name.as_str(),
             Cell::Null,
-            index_definition(relation, true, Form::Full),
+            index_definition(relation, true, Form::Full).map(|definition| facts.shortened(definition)),
         ])
     });
     Ok(indexes.collect())

@@ -58,13 +58,12 @@ impl Ends {
             types.all(|data_type| is_open(data_type) || enum_of(data_type) == Some(of))
         };
         found.filter(|&of| fits(of)).ok_or_else(|| {
-            if types.iter().all(is_open) {
-                return wrap(Error::invalid(
-                    SqlState::DATATYPE_MISMATCH,
-                    "could not determine polymorphic type because input has type unknown",
-                ));
-            }
-            let names: Vec<String> = types.iter().map(type_name).collect();
+            // A literal has no type of its own.
+            let name = |data_type: &DataType| match is_open(data_type) {
+                true => "unknown".to_owned(),
+                false => type_name(data_type),
+            };
+            let names: Vec<String> = types.iter().map(name).collect();
             let message = format!("function {}({}) does not exist", self.name(), names.join(", "));
             wrap(Error::not_found(SqlState::UNDEFINED_FUNCTION, message).with_hint(
                 "No function matches the given name and argument types. You might need to add explicit type casts.",

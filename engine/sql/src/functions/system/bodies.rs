@@ -211,12 +211,13 @@ pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 /// Expressions are kept as their text, in all parentheses.
-pub fn expression(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+pub fn expression(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let text = arguments.first().and_then(Cell::text);
-    Ok(Cell::from(text.map(|text| match form(arguments.get(2)) {
+    let shown = text.map(|text| match form(arguments.get(2)) {
         Form::Pretty if text.starts_with('(') => written::expression(text, None, Form::Pretty),
         _ => text.to_owned(),
-    })))
+    });
+    Ok(Cell::from(shown.map(|shown| facts.shortened(shown))))
 }
 
 fn form(is_pretty: Option<&Cell>) -> Form {
