@@ -98,8 +98,9 @@ impl EnumDescriptor {
                 return Err(Error::new(
                     ErrorKind::Conflict,
                     SqlState::UNIQUE_VIOLATION,
-                    format!("enum label \"{text}\" is there twice"),
-                ));
+                    "duplicate key value violates unique constraint \"pg_enum_typid_label_index\"",
+                )
+                .with_detail(format!("The label \"{text}\" is there twice.")));
             }
             made.check_room()?;
             made.labels.push(Label {
@@ -198,7 +199,6 @@ impl EnumDescriptor {
 
 impl Label {
     /// `pg_enum.enumsortorder`: from 1 on, with fractions for what was put between.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "PostgreSQL's is a float")]
     pub fn sort_order(&self) -> f32 {
         (self.position as f64 / STEP as f64 + 1.0) as f32
     }

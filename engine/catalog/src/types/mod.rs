@@ -302,7 +302,7 @@ impl fmt::Display for SqlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Array(element) => return write!(f, "{}[]", element.sql_type()),
-            Self::Enum(of) => return of.fmt(f),
+            Self::Enum(of) => return fmt::Display::fmt(of, f),
             _ => {}
         }
         f.write_str(self.base_name())?;

@@ -161,7 +161,7 @@ impl Session {
                 match altered.iter_mut().find(|(there, _)| there.id == table.id) {
                     Some((_, there)) => there.extend(columns),
                     None if columns.is_empty() => {}
-                    None => altered.push((table, columns)),
+                    None => altered.push((&**table, columns)),
                 }
             }
             let named_by = self.texts_with(of, catalog)?;

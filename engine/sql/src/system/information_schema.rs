@@ -178,7 +178,7 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             let position = column.number;
             let sql_type = facts.sql_type(column.oid, column.modifier);
             let found = facts.type_of(column.oid);
-            let data_type = match (sql_type, found) {
+            let data_type = match (sql_type, &found) {
                 // The standard knows no such type.
                 (Some(SqlType::Vector(_) | SqlType::Enum(_)), _) => "USER-DEFINED".to_owned(),
                 (Some(SqlType::Array(_)), _) => "ARRAY".to_owned(),
