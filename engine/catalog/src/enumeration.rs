@@ -267,7 +267,11 @@ impl Known {
     fn new(index: usize, descriptor: &EnumDescriptor) -> Self {
         let qualified = format!("{}.{}", quoted(&descriptor.schema), quoted(&descriptor.name));
         let mut by_text: Vec<u32> = (0_u32..).take(descriptor.labels.len()).collect();
-        by_text.sort_by(|&one, &other| descriptor.labels[one as usize].text.cmp(&descriptor.labels[other as usize].text));
+        by_text.sort_by(|&one, &other| {
+            descriptor.labels[one as usize]
+                .text
+                .cmp(&descriptor.labels[other as usize].text)
+        });
         let shown = match descriptor.schema.as_str() {
             PUBLIC | "" => quoted(&descriptor.name),
             _ => qualified.clone(),
@@ -403,7 +407,10 @@ impl EnumType {
     /// The position of a label.
     pub fn find(self, text: &str) -> Option<i64> {
         let labels = self.labels();
-        let found = self.0.by_text.binary_search_by(|&at| labels[at as usize].text.as_str().cmp(text));
+        let found = self
+            .0
+            .by_text
+            .binary_search_by(|&at| labels[at as usize].text.as_str().cmp(text));
         Some(labels[self.0.by_text[found.ok()?] as usize].position)
     }
 
@@ -530,10 +537,16 @@ mod tests {
         let first = mood(&["sad", "ok"]);
         let state = |error: Error| error.state().as_str().to_owned();
         assert_eq!(state(first.with_label("ok", Place::End).expect_err("there")), "42710");
-        assert_eq!(state(first.with_label("x", Place::After("y")).expect_err("no y")), "22023");
+        assert_eq!(
+            state(first.with_label("x", Place::After("y")).expect_err("no y")),
+            "22023"
+        );
         assert_eq!(state(first.with_renamed("y", "x").expect_err("no y")), "22023");
         assert_eq!(state(first.with_renamed("sad", "ok").expect_err("there")), "42710");
-        assert_eq!(state(first.with_label(&"x".repeat(64), Place::End).expect_err("long")), "42602");
+        assert_eq!(
+            state(first.with_label(&"x".repeat(64), Place::End).expect_err("long")),
+            "42602"
+        );
         let twice = EnumDescriptor::new("public", "t", &["a".to_owned(), "a".to_owned()]);
         assert_eq!(state(twice.expect_err("twice")), "23505");
     }

@@ -20,7 +20,8 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType, TimestampSecondType,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    TimestampSecondType,
 };
 
 mod list;
@@ -276,7 +277,10 @@ pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
 /// Internal, for what holds none.
 pub fn labels(values: &dyn Array, of: EnumType) -> Result<ArrayRef> {
     let Some(values) = values.as_primitive_opt::<TimestampSecondType>() else {
-        return Err(Error::internal(format!("values of {of} came as {}", values.data_type())));
+        return Err(Error::internal(format!(
+            "values of {of} came as {}",
+            values.data_type()
+        )));
     };
     let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 8);
     let mut text = String::new();

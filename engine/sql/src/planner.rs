@@ -38,7 +38,6 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use self::nested_values::NestedValues;
-pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
@@ -46,6 +45,7 @@ use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
+pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
 
 /// What a statement's names mean.
 pub struct Names<'a> {

@@ -265,10 +265,19 @@ const ANSWERS_ENUMS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("SELECT id FROM felt WHERE m = 'so so'", &[&["4"]]),
-    ("SELECT id FROM felt WHERE m > 'sad' AND m < 'happy' ORDER BY m DESC", &[&["3"], &["4"]]),
-    ("SELECT id FROM felt WHERE l = 'low' ORDER BY id", &[&["1"], &["4"], &["5"]]),
+    (
+        "SELECT id FROM felt WHERE m > 'sad' AND m < 'happy' ORDER BY m DESC",
+        &[&["3"], &["4"]],
+    ),
+    (
+        "SELECT id FROM felt WHERE l = 'low' ORDER BY id",
+        &[&["1"], &["4"], &["5"]],
+    ),
     ("SELECT * FROM good", &[&["1", "happy"]]),
-    ("SELECT enum_range(NULL, 'happy'::feeling)::text", &[&["{worst,sad,\"so so\",ok,happy}"]]),
+    (
+        "SELECT enum_range(NULL, 'happy'::feeling)::text",
+        &[&["{worst,sad,\"so so\",ok,happy}"]],
+    ),
     ("SELECT oid FROM pg_type WHERE typname = 'feeling'", &[&["16384"]]),
 ];
 
@@ -399,7 +408,10 @@ fn enums_of_format_1_are_read_and_go_on() {
         }
         client.query("ALTER TYPE feeling ADD VALUE IF NOT EXISTS 'best'", &[]);
         client.query("INSERT INTO felt (m) VALUES ('best')", &[]);
-        assert_eq!(client.query("SELECT max(m), min(m) FROM felt", &[]), [["best", "worst"]]);
+        assert_eq!(
+            client.query("SELECT max(m), min(m) FROM felt", &[]),
+            [["best", "worst"]]
+        );
         client.query("DELETE FROM felt WHERE m = 'best'", &[]);
         client.query("ALTER TYPE feeling RENAME VALUE 'best' TO 'unused'", &[]);
         client.query("ALTER TYPE feeling RENAME VALUE 'unused' TO 'best'", &[]);

@@ -47,7 +47,9 @@ async fn connect(port: u16) -> Client {
 }
 
 async fn oid(client: &Client) -> u32 {
-    let row = client.query_one("SELECT oid FROM pg_type WHERE typname = 'mood'", &[]).await;
+    let row = client
+        .query_one("SELECT oid FROM pg_type WHERE typname = 'mood'", &[])
+        .await;
     row.expect("a type").get(0)
 }
 
@@ -76,7 +78,10 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
     assert!(first >= 16_384, "{first} is among PostgreSQL's own");
 
     // ParameterDescription and RowDescription.
-    let by_label = client.prepare("SELECT m, ms, id FROM t WHERE m = $1").await.expect("planned");
+    let by_label = client
+        .prepare("SELECT m, ms, id FROM t WHERE m = $1")
+        .await
+        .expect("planned");
     assert_eq!(by_label.params()[0].oid(), first);
     assert_eq!(labels(&by_label.params()[0]), ["sad", "ok", "happy"]);
     assert_eq!(by_label.columns()[0].type_().oid(), first);
@@ -90,7 +95,10 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
         row.get::<_, Vec<Option<Label>>>(1),
         [Some(label("sad")), None, Some(label("ok"))]
     );
-    let error = client.query_one(&by_label, &[&label("angry")]).await.expect_err("no label");
+    let error = client
+        .query_one(&by_label, &[&label("angry")])
+        .await
+        .expect_err("no label");
     let error = error.as_db_error().expect("the server's");
     assert_eq!(
         (error.code().code(), error.message()),
@@ -106,7 +114,10 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
         .get(0);
     let of_array = Type::new("_mood".into(), array, Kind::Array(of_type.clone()), "public".into());
     let typed = client
-        .prepare_typed("SELECT $1, $1 > 'sad', $2, id FROM t WHERE m = ANY($2)", &[of_type, of_array])
+        .prepare_typed(
+            "SELECT $1, $1 > 'sad', $2, id FROM t WHERE m = ANY($2)",
+            &[of_type, of_array],
+        )
         .await
         .expect("planned");
     assert_eq!([typed.params()[0].oid(), typed.params()[1].oid()], [first, array]);
@@ -114,17 +125,32 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
         .query_one(&typed, &[&label("ok"), &vec![label("happy"), label("ok")]])
         .await
         .expect("a row");
-    assert_eq!((row.get::<_, Label>(0), row.get::<_, bool>(1), row.get::<_, i32>(3)), (label("ok"), true, 1));
+    assert_eq!(
+        (row.get::<_, Label>(0), row.get::<_, bool>(1), row.get::<_, i32>(3)),
+        (label("ok"), true, 1)
+    );
     assert_eq!(row.get::<_, Vec<Label>>(2), [label("happy"), label("ok")]);
-    let insert = client.prepare("INSERT INTO t VALUES ($1, $2, $3)").await.expect("planned");
+    let insert = client
+        .prepare("INSERT INTO t VALUES ($1, $2, $3)")
+        .await
+        .expect("planned");
     let ms = vec![Some(label("ok")), None];
-    client.execute(&insert, &[&4, &label("ok"), &ms]).await.expect("written");
+    client
+        .execute(&insert, &[&4, &label("ok"), &ms])
+        .await
+        .expect("written");
     let unknown = Type::new("other".into(), 999_999, Kind::Simple, "public".into());
-    let error = client.prepare_typed("SELECT $1", &[unknown]).await.expect_err("no type");
+    let error = client
+        .prepare_typed("SELECT $1", &[unknown])
+        .await
+        .expect_err("no type");
     assert_eq!(error.code().expect("a state").code(), "42704");
 
     // Another state of the type: what was prepared goes on, and knows the new label.
-    client.batch_execute("ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok'").await.expect("added");
+    client
+        .batch_execute("ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok'")
+        .await
+        .expect("added");
     client
         .execute(&insert, &[&5, &label("meh"), &None::<Vec<Label>>])
         .await
@@ -135,9 +161,18 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
     let mut server = Process::start(&data, &[]);
     let client = connect(server.port).await;
     assert_eq!(oid(&client).await, first, "it stays");
-    let all = client.prepare("SELECT m FROM t WHERE m IS NOT NULL ORDER BY m").await.expect("planned");
+    let all = client
+        .prepare("SELECT m FROM t WHERE m IS NOT NULL ORDER BY m")
+        .await
+        .expect("planned");
     assert_eq!(labels(all.columns()[0].type_()), ["sad", "meh", "ok", "happy"]);
-    let found: Vec<Label> = client.query(&all, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect();
+    let found: Vec<Label> = client
+        .query(&all, &[])
+        .await
+        .expect("rows")
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     assert_eq!(found, ["sad", "meh", "ok", "happy"].map(label));
     client
         .batch_execute("ALTER TYPE mood RENAME VALUE 'meh' TO 'so so'; ALTER TYPE mood RENAME TO feeling; ALTER TYPE feeling RENAME TO mood")
@@ -149,7 +184,9 @@ async fn an_enum_has_an_oid_of_its_own_and_labels_in_both_forms() {
     let server = Process::start(&data, &[]);
     let client = connect(server.port).await;
     assert_eq!(oid(&client).await, first);
-    let found = client.query_one("SELECT array_agg(m::text ORDER BY m) FROM t WHERE m < 'happy'", &[]).await;
+    let found = client
+        .query_one("SELECT array_agg(m::text ORDER BY m) FROM t WHERE m < 'happy'", &[])
+        .await;
     assert_eq!(found.expect("a row").get::<_, Vec<String>>(0), ["sad", "so so", "ok"]);
 }
 

@@ -378,7 +378,10 @@ impl Catalog {
             let missing = table.columns.iter().filter_map(|column| column.sql_type.made());
             if let Some(of) = missing.into_iter().find(|of| !by_id.contains_key(&of.id())) {
                 let id = of.id();
-                return Err(Error::corrupt(format!("the table {}: there is no type of id {id}", name.1)));
+                return Err(Error::corrupt(format!(
+                    "the table {}: there is no type of id {id}",
+                    name.1
+                )));
             }
             // Whoever reads its rows relies on this.
             RowLayout::of(table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;

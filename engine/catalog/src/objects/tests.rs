@@ -358,7 +358,11 @@ fn the_bytes_of_enums_are_the_format() {
     assert_eq!(str::from_utf8(&keys.0[&key]).expect("JSON"), expected);
     let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, "000000000008017075626c69630000016d6f6f640000");
-    assert_eq!((of.oid(), of.array_oid()), (17_408, 17_409), "frozen, too: clients keep them");
+    assert_eq!(
+        (of.oid(), of.array_oid()),
+        (17_408, 17_409),
+        "frozen, too: clients keep them"
+    );
 
     let mut with = TableDescriptor::clone(catalog.table(PUBLIC, "t").expect("there"));
     with.columns[1].sql_type = SqlType::Enum(of);
@@ -399,7 +403,10 @@ fn enums_come_and_go_and_tables_have_their_newest_labels() {
                 .expect_err("a table's"),
             "42710",
         ),
-        (catalog.check_new(PUBLIC, "mood", "table").expect_err("a type's"), "42710"),
+        (
+            catalog.check_new(PUBLIC, "mood", "table").expect_err("a type's"),
+            "42710",
+        ),
     ] {
         assert_eq!(error.state().as_str(), state, "{error}");
     }
@@ -413,7 +420,11 @@ fn enums_come_and_go_and_tables_have_their_newest_labels() {
     let now = catalog.enum_type(PUBLIC, "feeling").expect("there");
     assert!(catalog.enum_type(PUBLIC, "mood").is_none() && now.oid() == of.oid());
     let table = catalog.table(PUBLIC, "t").expect("there");
-    assert_eq!(table.columns[1].sql_type, SqlType::Enum(now), "the table knows the name and the labels");
+    assert_eq!(
+        table.columns[1].sql_type,
+        SqlType::Enum(now),
+        "the table knows the name and the labels"
+    );
 
     // A table without its type is no table.
     let mut without = Keys(keys.0.clone());

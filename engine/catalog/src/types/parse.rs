@@ -60,7 +60,9 @@ impl FromStr for SqlType {
             (name, _) if name == "interval" || name.starts_with("interval ") => Err(Error::unsupported(format!(
                 "type {text}: an interval has all its fields, and the only precision is 6, microseconds"
             ))),
-            (word, []) if EnumType::of_word(word).is_some() => Ok(EnumType::of_word(word).map_or(Self::Text, Self::Enum)),
+            (word, []) if EnumType::of_word(word).is_some() => {
+                Ok(EnumType::of_word(word).map_or(Self::Text, Self::Enum))
+            }
             ("uuid", _) => plain(Self::Uuid),
             ("json", _) => plain(Self::Json),
             ("jsonb", _) => plain(Self::Jsonb),

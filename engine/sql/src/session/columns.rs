@@ -139,7 +139,12 @@ fn type_name(data_type: &ast::DataType) -> String {
     let Ok(sql_type) = name.parse::<SqlType>() else {
         // A type that a user made is called by its name, without its schema.
         return match data_type {
-            ast::DataType::Custom(name, _) => name.0.last().and_then(ast::ObjectNamePart::as_ident).map(normalize).unwrap_or_default(),
+            ast::DataType::Custom(name, _) => name
+                .0
+                .last()
+                .and_then(ast::ObjectNamePart::as_ident)
+                .map(normalize)
+                .unwrap_or_default(),
             _ => name,
         };
     };

@@ -157,7 +157,11 @@ impl Session {
                 let is_of = |sql_type: SqlType| sql_type.made().is_some_and(|made| made.id() == of.id());
                 let columns = table.columns.iter().filter(|column| is_of(column.sql_type));
                 let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
-                users.extend(columns.iter().map(|column| format!("column {column} of table {}", table.name)));
+                users.extend(
+                    columns
+                        .iter()
+                        .map(|column| format!("column {column} of table {}", table.name)),
+                );
                 match altered.iter_mut().find(|(there, _)| there.id == table.id) {
                     Some((_, there)) => there.extend(columns),
                     None if columns.is_empty() => {}
@@ -165,7 +169,10 @@ impl Session {
                 }
             }
             let named_by = self.texts_with(of, catalog)?;
-            for (table, what) in named_by.into_iter().filter(|(table, _)| !goes(&table.schema, &table.name)) {
+            for (table, what) in named_by
+                .into_iter()
+                .filter(|(table, _)| !goes(&table.schema, &table.name))
+            {
                 let is_taken = altered.iter().any(|(there, _)| there.id == table.id);
                 if !is_taken {
                     return Err(in_the_way(of, &[what], "drop").with_hint("Drop that first."));
@@ -180,8 +187,9 @@ impl Session {
                 }
             }
             if !is_cascade && !users.is_empty() {
-                return Err(in_the_way(of, &users, "drop")
-                    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+                return Err(
+                    in_the_way(of, &users, "drop").with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+                );
             }
             let columns = users.iter().filter(|user| user.starts_with("column "));
             for column in columns {
@@ -191,14 +199,17 @@ impl Session {
         }
         views.define(catalog, definition);
         for (table, columns) in &altered {
-            let operations = columns.iter().map(|column| format!("DROP COLUMN {} CASCADE", quoted(column)));
+            let operations = columns
+                .iter()
+                .map(|column| format!("DROP COLUMN {} CASCADE", quoted(column)));
             let text = format!(
                 "ALTER TABLE {}.{} {}",
                 quoted(&table.schema),
                 quoted(&table.name),
                 operations.collect::<Vec<_>>().join(", ")
             );
-            let Some(ast::Statement::AlterTable(alter)) = parse::parse(&text)?.pop().map(|statement| statement.ast) else {
+            let Some(ast::Statement::AlterTable(alter)) = parse::parse(&text)?.pop().map(|statement| statement.ast)
+            else {
                 return Err(Error::internal("an ALTER TABLE is one"));
             };
             let mut taken = self.alter_table(&alter, catalog, &text)?;
@@ -223,7 +234,12 @@ impl Session {
         if let Some(of) = find_type(catalog, &path, name) {
             return Ok(of);
         }
-        let shown: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalize).collect();
+        let shown: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(normalize)
+            .collect();
         Err(Error::not_found(
             SqlState::UNDEFINED_OBJECT,
             format!("type \"{}\" does not exist", shown.join(".")),
@@ -254,7 +270,13 @@ impl Session {
     }
 
     /// Gives a type's new name to the texts that name it.
-    fn rename_type(&self, of: EnumType, replacement: &str, catalog: &Catalog, definition: &mut Definition) -> Result<()> {
+    fn rename_type(
+        &self,
+        of: EnumType,
+        replacement: &str,
+        catalog: &Catalog,
+        definition: &mut Definition,
+    ) -> Result<()> {
         let path = self.search_path()?;
         for table in catalog.tables() {
             let mut renamed = TableDescriptor::clone(table);
@@ -385,9 +407,7 @@ fn has_literal(node: &impl ast::Visit, wanted: &str) -> bool {
         ast::Expr::Value(value) if matches!(&value.value, ast::Value::SingleQuotedString(text) if text == wanted) => {
             ControlFlow::Break(())
         }
-        ast::Expr::TypedString(typed)
-            if matches!(&typed.value.value, ast::Value::SingleQuotedString(text) if text == wanted) =>
-        {
+        ast::Expr::TypedString(typed) if matches!(&typed.value.value, ast::Value::SingleQuotedString(text) if text == wanted) => {
             ControlFlow::Break(())
         }
         _ => ControlFlow::Continue(()),
@@ -475,7 +495,9 @@ fn replaced(text: &str, mut places: Vec<(Span, String)>) -> Result<Option<String
     let (mut rewritten, mut done) = (String::new(), Location::new(1, 1));
     for (span, replacement) in places {
         if span == Span::empty() {
-            return Err(Error::unsupported("a type whose name is a word of SQL's is not renamed where a text names it"));
+            return Err(Error::unsupported(
+                "a type whose name is a word of SQL's is not renamed where a text names it",
+            ));
         }
         rewritten.push_str(parse::slice(text, Span::new(done, span.start)));
         rewritten.push_str(&replacement);
@@ -491,14 +513,20 @@ fn label(ident: &ast::Ident) -> Result<String> {
         Some('\'') => Ok(ident.value.clone()),
         _ => Err(Error::invalid(
             SqlState::SYNTAX_ERROR,
-            format!("syntax error at or near \"{}\": a label is a text in quotes", ident.value),
+            format!(
+                "syntax error at or near \"{}\": a label is a text in quotes",
+                ident.value
+            ),
         )),
     }
 }
 
 fn in_the_way(of: EnumType, users: &[String], what: &str) -> Error {
     let message = format!("cannot {what} type {of} because other objects depend on it");
-    let details: Vec<String> = users.iter().map(|user| format!("{user} depends on type {of}")).collect();
+    let details: Vec<String> = users
+        .iter()
+        .map(|user| format!("{user} depends on type {of}"))
+        .collect();
     Error::invalid(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).with_detail(details.join("\n"))
 }
 

@@ -5,11 +5,11 @@ use aion_catalog::SqlType;
 use aion_catalog::objects::is_temporary;
 use aion_security::role::BOOTSTRAP_NAME;
 
+use super::Definition;
 use super::cells::{Cell, Row, row};
 use super::facts::{Facts, Relation, RelationKind};
 use super::relations::{Attribute, columns_of};
 use super::sequences::of_identity;
-use super::Definition;
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new("information_schema_catalog_name", 0, "catalog_name name", catalog_name)

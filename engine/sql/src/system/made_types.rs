@@ -21,12 +21,7 @@ fn labels(facts: &Facts) -> Result<Vec<Row>> {
     for of in facts.catalog.enums() {
         for label in of.labels() {
             let oid = oids::hashed("label", &of.oid().to_string(), &label.position.to_string());
-            rows.push(row![
-                oid,
-                of.oid(),
-                f64::from(label.sort_order()),
-                label.text.as_str()
-            ]);
+            rows.push(row![oid, of.oid(), f64::from(label.sort_order()), label.text.as_str()]);
         }
     }
     Ok(rows)
@@ -124,7 +119,10 @@ impl Facts {
         };
         let parts = split_name(bare)?;
         let named = |schema: &str, name: &str| {
-            let own = self.catalog.enum_type(schema, name).map(|of| [of.oid(), of.array_oid()]);
+            let own = self
+                .catalog
+                .enum_type(schema, name)
+                .map(|of| [of.oid(), of.array_oid()]);
             let array = name.strip_prefix('_');
             let of_array = || array.and_then(|name| self.catalog.enum_type(schema, name));
             own.or_else(|| of_array().map(|of| [of.array_oid(), 0]))

@@ -141,7 +141,8 @@ fn range(args: &ScalarFunctionArgs, of: EnumType, result: SqlType) -> Result<Col
     let rows = if bounds.is_empty() { 1 } else { args.number_rows };
     let values = (0..rows).map(|row| {
         let (low, high) = (bound(0, row), bound(1, row));
-        let is_within = |position: i64| low.is_none_or(|low| position >= low) && high.is_none_or(|high| position <= high);
+        let is_within =
+            |position: i64| low.is_none_or(|low| position >= low) && high.is_none_or(|high| position <= high);
         let labels = of.labels().iter().filter(|label| is_within(label.position));
         Value::Array(labels.map(|label| Value::Enum(label.position)).collect())
     });

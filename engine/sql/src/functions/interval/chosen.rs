@@ -44,7 +44,9 @@ impl ScalarUDFImpl for Chosen {
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let of_enum = given.iter().find(|given| enum_of(given).is_some());
         if let Some(own) = of_enum
-            && given.iter().all(|given| given == own || given.is_null() || given.is_string())
+            && given
+                .iter()
+                .all(|given| given == own || given.is_null() || given.is_string())
         {
             return Ok(vec![own.clone(); given.len()]);
         }

@@ -24,8 +24,8 @@ mod plain;
 mod side;
 mod values;
 
-pub use cast::{kept_json, literal_as_json, read as read_cast, settle as settle_cast};
 pub use call::{no_function, type_name};
+pub use cast::{kept_json, literal_as_json, read as read_cast, settle as settle_cast};
 pub use check::{CheckDocuments, alike};
 pub use operators::{DocumentOperators, no_operator, settled};
 pub use order::{KEY_FUNCTION, OrderDocuments};

@@ -195,10 +195,7 @@ pub fn format_type(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
         return Ok(Cell::Null);
     };
     let modifier = arguments.get(1).and_then(Cell::int).unwrap_or(-1);
-    Ok(Cell::from(facts.type_name(
-        oid,
-        i32::try_from(modifier).unwrap_or(-1),
-    )))
+    Ok(Cell::from(facts.type_name(oid, i32::try_from(modifier).unwrap_or(-1))))
 }
 
 pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
@@ -330,7 +327,10 @@ pub fn type_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     };
     let is_of_public =
         |oid: u32| (aion_catalog::types::VECTOR_OID..=aion_catalog::types::VECTOR_OID + 1).contains(&oid);
-    if let Some(of) = oid.and_then(|oid| facts.catalog.type_of_oid(oid)).and_then(|sql_type| sql_type.made()) {
+    if let Some(of) = oid
+        .and_then(|oid| facts.catalog.type_of_oid(oid))
+        .and_then(|sql_type| sql_type.made())
+    {
         return Ok(Cell::from(facts.is_type_visible(of)));
     }
     Ok(Cell::from(oid.and_then(|oid| facts.type_of(oid)).map(|found| {
@@ -399,7 +399,9 @@ pub fn relation_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 pub fn type_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", |name| facts.type_oid(name))
+    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", |name| {
+        facts.type_oid(name)
+    })
 }
 
 pub fn type_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
