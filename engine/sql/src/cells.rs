@@ -16,12 +16,12 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     IntervalMonthDayNanoArray, LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray,
-    StringBuilder, StringViewArray, TimestampMicrosecondArray, TimestampSecondArray,
+    StringBuilder, StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
-    TimestampSecondType,
+    TimestampNanosecondType,
 };
 
 mod list;
@@ -98,7 +98,7 @@ pub enum Cells<'a> {
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
     Interval(&'a IntervalMonthDayNanoArray),
     /// The positions of labels.
-    Enum(&'a TimestampSecondArray, EnumType),
+    Enum(&'a TimestampNanosecondArray, EnumType),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
     Array(ListCells<'a>),
@@ -141,10 +141,10 @@ impl<'a> Cells<'a> {
             (S::Interval, DataType::Interval(IntervalUnit::MonthDayNano)) => {
                 Self::Interval(array.as_primitive::<IntervalMonthDayNanoType>())
             }
-            (S::Enum(of), DataType::Timestamp(TimeUnit::Second, Some(word))) => {
+            (S::Enum(of), DataType::Timestamp(TimeUnit::Nanosecond, Some(word))) => {
                 // As the type was when the array was made.
                 let of = EnumType::of_word(word).unwrap_or(of);
-                Self::Enum(array.as_primitive::<TimestampSecondType>(), of)
+                Self::Enum(array.as_primitive::<TimestampNanosecondType>(), of)
             }
             (S::Vector(_), DataType::FixedSizeList(..)) => {
                 let lists = array.as_fixed_size_list();
@@ -276,7 +276,7 @@ pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
 /// # Errors
 /// Internal, for what holds none.
 pub fn labels(values: &dyn Array, of: EnumType) -> Result<ArrayRef> {
-    let Some(values) = values.as_primitive_opt::<TimestampSecondType>() else {
+    let Some(values) = values.as_primitive_opt::<TimestampNanosecondType>() else {
         return Err(Error::internal(format!(
             "values of {of} came as {}",
             values.data_type()
@@ -306,7 +306,7 @@ pub fn values_of_labels(texts: &dyn Array, of: EnumType) -> Result<ArrayRef> {
         .map_err(|error| Error::internal(format!("texts came as {}: {error}", texts.data_type())))?;
     let positions = texts.as_string::<i32>().iter();
     let positions = positions.map(|text| text.map(|text| of.text_in(text)).transpose());
-    let positions: TimestampSecondArray = positions.collect::<Result<_>>()?;
+    let positions: TimestampNanosecondArray = positions.collect::<Result<_>>()?;
     Ok(Arc::new(positions.with_timezone(of.word().clone())))
 }
 

@@ -14,7 +14,7 @@
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
 //! | real[], other arrays | LargeList(Float32), List(the element's) |
-//! | an enum | Timestamp(s, the type's word): the position of the label |
+//! | an enum | Timestamp(ns, the type's word): the position of the label |
 //!
 //! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
 //! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
@@ -22,8 +22,8 @@
 //! ([`SqlType::to_outer_field`]).
 //!
 //! An enum needs a type that compares as the integers it holds, and that says which enum it is: again a mark would get lost, and of Arrow's
-//! types the zone of a timestamp alone is a free text that comes through all operators. No other type here is of seconds. What would take
-//! it for a time, casts and arithmetic, is refused where types are settled. What goes out is the label.
+//! types the zone of a timestamp alone is a free text that comes through all operators. Of nanoseconds, since that is what DataFusion makes of
+//! any timestamp beside a text. What would take it for a time, casts and arithmetic, is refused where types are settled. What goes out is the label.
 //!
 //! A list of Float32 is a vector, so that the array of them is the only LargeList. Arrays have one dimension here: a nested List has
 //! a depth that its type states, which PostgreSQL's arrays do not. What has more is refused where it is read ([`crate::array`]).
@@ -77,7 +77,7 @@ impl SqlType {
                 }
             }
             Self::Array(element) => list_of(*element, element.sql_type().to_arrow()),
-            Self::Enum(of) => DataType::Timestamp(TimeUnit::Second, Some(of.word().clone())),
+            Self::Enum(of) => DataType::Timestamp(TimeUnit::Nanosecond, Some(of.word().clone())),
         }
     }
 
@@ -145,7 +145,7 @@ impl SqlType {
 
     /// The SQL type of an Arrow type; 0A000 if it has none.
     pub fn from_arrow(data_type: &DataType) -> Result<Self> {
-        if let DataType::Timestamp(TimeUnit::Second, Some(word)) = data_type
+        if let DataType::Timestamp(_, Some(word)) = data_type
             && let Some(of) = EnumType::of_word(word)
         {
             return Ok(Self::Enum(of));

@@ -6,7 +6,7 @@ use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
     FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampSecondArray,
+    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -44,7 +44,7 @@ enum Source<'a> {
     Timestamp(&'a TimestampMicrosecondArray),
     Interval(&'a IntervalMonthDayNanoArray),
     Uuid(&'a FixedSizeBinaryArray),
-    Enum(&'a TimestampSecondArray),
+    Enum(&'a TimestampNanosecondArray),
     Vector(&'a FixedSizeListArray),
     Vectors(&'a ListArray),
     Array(&'a ArrayRef, Cells<'a>),

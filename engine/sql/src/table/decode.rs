@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
     FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
     IntervalMonthDayNanoBuilder, LargeBinaryBuilder, LargeListArray, ListArray, ListBuilder, StringBuilder,
-    TimestampMicrosecondBuilder, TimestampSecondBuilder,
+    TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
@@ -52,7 +52,7 @@ enum Builder {
     Timestamp(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
-    Enum(TimestampSecondBuilder),
+    Enum(TimestampNanosecondBuilder),
     Vector(FixedSizeListBuilder<Float32Builder>, i32),
     Vectors(ListBuilder<Float32Builder>),
     Arrays(Box<Lists>),
@@ -97,7 +97,7 @@ impl Builder {
             SqlType::Interval => Self::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
             SqlType::Enum(_) => {
-                Self::Enum(TimestampSecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
+                Self::Enum(TimestampNanosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
             }
             SqlType::Vector(Some(dimensions)) => {
                 let components = (rows * usize::from(dimensions)).min(COMPONENTS_MAX);

@@ -6,7 +6,7 @@ use aion_base::{Error, SqlState};
 use aion_catalog::enumeration::EnumType;
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::datatypes::{DataType, TimestampSecondType};
+use datafusion::arrow::datatypes::{DataType, TimestampNanosecondType};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
@@ -135,7 +135,7 @@ fn range(args: &ScalarFunctionArgs, of: EnumType, result: SqlType) -> Result<Col
     };
     let bound = |at: usize, row: usize| {
         let positions: Option<&ArrayRef> = bounds.get(at);
-        let positions = positions?.as_primitive::<TimestampSecondType>();
+        let positions = positions?.as_primitive::<TimestampNanosecondType>();
         positions.is_valid(row).then(|| positions.value(row))
     };
     let rows = if bounds.is_empty() { 1 } else { args.number_rows };
