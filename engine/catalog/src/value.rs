@@ -416,6 +416,7 @@ mod tests {
             Value::Decimal(unscaled, _) => writer.i128(*unscaled, order),
             Value::Text(text) => writer.text(text, order),
             Value::Bytes(bytes) => writer.bytes(bytes, order),
+            Value::Enum(value) => writer.i64(*value, order),
             Value::Interval(interval) => writer.i128(interval.length(), order),
             Value::Uuid(uuid) => writer.uuid(uuid, order),
             Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),

@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use super::Session;
-use super::ddl::{Definition, single_name};
+use super::ddl::Definition;
 use super::drop::Going;
 use super::rewriting::quoted;
 use crate::dml::{at, normalize};

@@ -41,8 +41,9 @@ impl ExprPlanner for EnumOperators {
             (Side::Enum(_), Side::Open | Side::Text(_)) if op == B::StringConcat => (cast(one, DataType::Utf8), other),
             (Side::Open | Side::Text(_), Side::Enum(_)) if op == B::StringConcat => (one, cast(other, DataType::Utf8)),
             _ => {
-                for side in [&one, &other] {
-                    match side.get_type(schema) {
+                let types = [one.get_type(schema), other.get_type(schema)];
+                for found in types {
+                    match found {
                         // A column that is to be found elsewhere.
                         Err(error @ DataFusionError::SchemaError(..)) => return Err(error),
                         Err(_) => {
