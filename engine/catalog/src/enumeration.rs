@@ -19,6 +19,10 @@
 //! moment is kept in a list of the process, which only grows: one entry for each state that a type was seen in. Two states of one type
 //! are different words with the same OID and positions, so that a value that was read by the one is a value of the other.
 //!
+//! **Zones.** In columns a type is the zone of a timestamp (`types::arrow`). Arrow looks for the time in a zone when it shows a list, so the zone is
+//! an offset, of a form that nobody writes: its minutes are 60 to 99. There are 3,680 of these. A state beyond has its word for a zone, and no
+//! arrays.
+//!
 //! **Bytes.** `descriptor::encode` of [`EnumDescriptor`]. In rows a position is an i64 LE, in keys an i64 in order.
 //!
 //! Left out: taking a label away, which PostgreSQL does not do either.
@@ -43,6 +47,8 @@ pub const LABEL_BYTES_MAX: usize = 63;
 const KNOWN_MAX: usize = 1 << 20;
 /// What the name of a type begins with where it stands for an entry of the list: no name that a person writes does.
 const WORD: &str = "enum#";
+/// States of types that have a zone which Arrow takes for one; see [`zone_of`].
+const ZONES: usize = 4 * 23 * 40;
 /// What the stored name of a type begins with.
 const STORED: &str = "enum ";
 
@@ -250,6 +256,7 @@ struct Known {
     shown: &'static str,
     qualified: String,
     word: Arc<str>,
+    zone: Arc<str>,
     descriptor: EnumDescriptor,
     /// Places of labels, by their texts.
     by_text: Vec<u32>,
@@ -286,6 +293,7 @@ impl Known {
             shown: Box::leak(shown.into_boxed_str()),
             qualified,
             word: format!("{WORD}{index}").into(),
+            zone: zone_of(index).unwrap_or_else(|| format!("{WORD}{index}")).into(),
             by_text,
             descriptor: descriptor.clone(),
         }
@@ -330,6 +338,24 @@ impl EnumType {
             name: format!("{STORED}{id}"),
             labels: Vec::new(),
         })
+    }
+
+    /// The type that a zone stands for, see [`EnumType::zone`].
+    pub fn of_zone(zone: &str) -> Option<Self> {
+        match index_of(zone) {
+            Some(index) => read().all.get(index).copied().map(Self),
+            None => Self::of_word(zone),
+        }
+    }
+
+    /// The zone that stands for it in this process, of a timestamp.
+    pub fn zone(self) -> &'static Arc<str> {
+        &self.0.zone
+    }
+
+    /// Whether there are arrays of it.
+    pub const fn has_arrays(self) -> bool {
+        self.0.index < ZONES
     }
 
     /// The type that a word stands for, see [`EnumType::word`].
@@ -442,6 +468,32 @@ impl EnumType {
             None => out.push_str(&format!("<{position}>")),
         }
     }
+}
+
+/// The zone of a state: `+00:60`, `-00:60`, `+0060`, `-0060`, `+00:61` and so on.
+fn zone_of(index: usize) -> Option<String> {
+    let (form, place) = (index % 4, index / 4);
+    let sign = if form % 2 == 0 { '+' } else { '-' };
+    let colon = if form < 2 { ":" } else { "" };
+    let (hours, minutes) = (place / 40, 60 + place % 40);
+    (index < ZONES).then(|| format!("{sign}{hours:02}{colon}{minutes}"))
+}
+
+/// The state that a zone stands for.
+fn index_of(zone: &str) -> Option<usize> {
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 0,
+        b'-' => 1,
+        _ => return None,
+    };
+    let (hours, minutes, colon) = match zone.len() {
+        6 if zone.as_bytes()[3] == b':' => (zone.get(1..3)?, zone.get(4..)?, 0),
+        5 => (zone.get(1..3)?, zone.get(3..)?, 2),
+        _ => return None,
+    };
+    let (hours, minutes): (usize, usize) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let is_ours = hours < 23 && (60..100).contains(&minutes);
+    is_ours.then(|| (hours * 40 + minutes - 60) * 4 + sign + colon)
 }
 
 fn read() -> std::sync::RwLockReadGuard<'static, Registry> {
@@ -567,6 +619,22 @@ mod tests {
         assert_eq!(one.label(1), None);
         let stored = EnumType::of_stored(&one.stored()).expect("a type").expect("known");
         assert_eq!(stored.id(), one.id());
+    }
+
+    #[test]
+    fn zones_are_told_apart() {
+        for index in 0..ZONES {
+            let zone = zone_of(index).expect("one of them");
+            assert_eq!(index_of(&zone), Some(index), "{zone}");
+        }
+        assert_eq!(zone_of(ZONES), None);
+        for other in [
+            "UTC", "+00:00", "+02:00", "-0330", "+23:60", "", "+", "enum#1", "+1:60", "+ä60",
+        ] {
+            assert_eq!(index_of(other), None, "{other}");
+        }
+        let one = EnumType::of(&mood(&["a"])).expect("known");
+        assert_eq!(EnumType::of_zone(one.zone()), Some(one));
     }
 
     proptest! {

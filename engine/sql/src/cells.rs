@@ -141,9 +141,9 @@ impl<'a> Cells<'a> {
             (S::Interval, DataType::Interval(IntervalUnit::MonthDayNano)) => {
                 Self::Interval(array.as_primitive::<IntervalMonthDayNanoType>())
             }
-            (S::Enum(of), DataType::Timestamp(TimeUnit::Nanosecond, Some(word))) => {
+            (S::Enum(of), DataType::Timestamp(TimeUnit::Nanosecond, Some(zone))) => {
                 // As the type was when the array was made.
-                let of = EnumType::of_word(word).unwrap_or(of);
+                let of = EnumType::of_zone(zone).unwrap_or(of);
                 Self::Enum(array.as_primitive::<TimestampNanosecondType>(), of)
             }
             (S::Vector(_), DataType::FixedSizeList(..)) => {
@@ -307,7 +307,7 @@ pub fn values_of_labels(texts: &dyn Array, of: EnumType) -> Result<ArrayRef> {
     let positions = texts.as_string::<i32>().iter();
     let positions = positions.map(|text| text.map(|text| of.text_in(text)).transpose());
     let positions: TimestampNanosecondArray = positions.collect::<Result<_>>()?;
-    Ok(Arc::new(positions.with_timezone(of.word().clone())))
+    Ok(Arc::new(positions.with_timezone(of.zone().clone())))
 }
 
 /// Intervals as their texts.

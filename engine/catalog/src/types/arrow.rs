@@ -14,7 +14,7 @@
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
 //! | real[], other arrays | LargeList(Float32), List(the element's) |
-//! | an enum | Timestamp(ns, the type's word): the position of the label |
+//! | an enum | Timestamp(ns, the type's zone): the position of the label |
 //!
 //! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
 //! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
@@ -77,7 +77,7 @@ impl SqlType {
                 }
             }
             Self::Array(element) => list_of(*element, element.sql_type().to_arrow()),
-            Self::Enum(of) => DataType::Timestamp(TimeUnit::Nanosecond, Some(of.word().clone())),
+            Self::Enum(of) => DataType::Timestamp(TimeUnit::Nanosecond, Some(of.zone().clone())),
         }
     }
 
@@ -145,8 +145,8 @@ impl SqlType {
 
     /// The SQL type of an Arrow type; 0A000 if it has none.
     pub fn from_arrow(data_type: &DataType) -> Result<Self> {
-        if let DataType::Timestamp(_, Some(word)) = data_type
-            && let Some(of) = EnumType::of_word(word)
+        if let DataType::Timestamp(_, Some(zone)) = data_type
+            && let Some(of) = EnumType::of_zone(zone)
         {
             return Ok(Self::Enum(of));
         }

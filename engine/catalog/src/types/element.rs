@@ -51,7 +51,7 @@ impl ElementType {
             SqlType::Uuid => Self::Uuid,
             SqlType::Json => Self::Json,
             SqlType::Jsonb => Self::Jsonb,
-            SqlType::Enum(of) => Self::Enum(of),
+            SqlType::Enum(of) if of.has_arrays() => Self::Enum(of),
             _ => return None,
         })
     }

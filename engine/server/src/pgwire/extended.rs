@@ -127,9 +127,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 format!("cursor \"{portal_name}\" already exists"),
             ));
         }
+        let types = self.session.newest_types(parameter_types(&prepared))?;
         let values = parameters::values(
             &statement_name,
-            parameter_types(&prepared),
+            &types,
             &bind.parameter_format_codes,
             &bind.parameters,
             self.session.zone(),

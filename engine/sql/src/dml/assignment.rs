@@ -8,6 +8,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::ColumnDescriptor;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion::sql::sqlparser::ast::{self, Spanned};
@@ -127,6 +128,9 @@ pub fn check_source(source: &LogicalPlan) -> Result<()> {
     for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
         if let Ok(to) = SqlType::from_field(field) {
             check_cast(expr, &projection.input, field.name(), to)?;
+            if matches!(to, SqlType::Enum(_)) {
+                check_values(expr, &projection.input, field.name(), to)?;
+            }
         }
     }
     Ok(())
@@ -142,6 +146,27 @@ pub fn check_update(plan: &LogicalPlan, columns: &[ColumnDescriptor]) -> Result<
     };
     for (expr, column) in projection.expr.iter().skip(1).zip(columns) {
         check_cast(expr, &projection.input, &column.name, column.sql_type)?;
+    }
+    Ok(())
+}
+
+/// As [`check_cast`], for an enum in the rows of VALUES, which are cast where they stand. What is a text there may be cast by the user.
+fn check_values(expr: &Expr, input: &LogicalPlan, column: &str, to: SqlType) -> Result<()> {
+    let (LogicalPlan::Values(values), Expr::Column(name)) = (input, expr.clone().unalias()) else {
+        return Ok(());
+    };
+    let Some(at) = input.schema().maybe_index_of_column(&name) else {
+        return Ok(());
+    };
+    for value in values.values.iter().filter_map(|row| row.get(at)) {
+        if let Expr::Cast(Cast { expr: inner, .. }) = value
+            && let Ok(found) = inner.get_type(&DFSchema::empty())
+            && let Ok(from) = SqlType::from_arrow(&found)
+            && class(from) != Class::Text
+            && from != to
+        {
+            return Err(mismatch(column, to, from.base_name()));
+        }
     }
     Ok(())
 }

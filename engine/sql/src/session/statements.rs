@@ -3,6 +3,7 @@
 //! All of them have one namespace, which is the session's and no part of a transaction. What a PREPARE prepares is a text of its own,
 //! so that it runs, and is observed, as if a client had sent it by itself.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -216,6 +217,22 @@ impl Session {
         done("PREPARE")
     }
 
+    /// The types of parameters, of which those that users made may have other labels than when the statement was prepared.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn newest_types<'t>(&self, types: &'t [SqlType]) -> Result<Cow<'t, [SqlType]>> {
+        if types.iter().all(|sql_type| sql_type.made().is_none()) {
+            return Ok(Cow::Borrowed(types));
+        }
+        let catalog = self.catalog()?;
+        let newest = |sql_type: &SqlType| match sql_type.made() {
+            Some(_) => catalog.type_of_oid(sql_type.oid()).unwrap_or(*sql_type),
+            None => *sql_type,
+        };
+        Ok(types.iter().map(newest).collect())
+    }
+
     /// The type that is named, which may be one that a user made.
     fn type_named(&self, data_type: &ast::DataType) -> Result<SqlType> {
         let (catalog, path) = (self.catalog()?, self.search_path()?);
@@ -274,7 +291,8 @@ impl Session {
             )
             .with_detail(format!("Expected {wanted} parameters but got {}.", arguments.len())));
         }
-        let literals = arguments.iter().zip(&prepared.parameters);
+        let types = self.newest_types(&prepared.parameters)?;
+        let literals = arguments.iter().zip(types.iter());
         let zone = self.zone();
         let literals = literals.map(|(argument, sql_type)| literal(argument, *sql_type, zone));
         let values = match literals.collect::<Option<Vec<_>>>() {

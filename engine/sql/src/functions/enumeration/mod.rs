@@ -1,6 +1,6 @@
 //! Enums in SQL: what is asked of their values, and what is not done with them.
 //!
-//! A value is the position of its label, as nanoseconds of a timestamp whose zone is the type's word (`aion_catalog::types`). So DataFusion
+//! A value is the position of its label, as nanoseconds of a timestamp whose zone is the type's (`aion_catalog::types`). So DataFusion
 //! compares, sorts, groups, joins and takes extremes of them as of any number, and all that there is to do here is about types:
 //!
 //! 1. [`operators`] types what stands beside an enum when an expression is planned, and refuses operators that there are not (42883).
@@ -26,7 +26,7 @@ use datafusion::arrow::datatypes::DataType;
 /// The enum that a type is.
 pub fn enum_of(data_type: &DataType) -> Option<EnumType> {
     match data_type {
-        DataType::Timestamp(_, Some(word)) => EnumType::of_word(word),
+        DataType::Timestamp(_, Some(zone)) => EnumType::of_zone(zone),
         _ => None,
     }
 }
