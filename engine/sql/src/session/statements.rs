@@ -297,7 +297,7 @@ impl Session {
         let literals = literals.map(|(argument, sql_type)| literal(argument, *sql_type, zone));
         let values = match literals.collect::<Option<Vec<_>>>() {
             Some(values) => values,
-            None => self.evaluate(arguments, &prepared.parameters, text).await?,
+            None => self.evaluate(arguments, &types, text).await?,
         };
         Ok((prepared, values))
     }
