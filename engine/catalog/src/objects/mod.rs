@@ -31,6 +31,8 @@
 //! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
 //! `public` and in schemas of their own only.
 
+mod enums;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,10 +41,8 @@ use aion_base::key::{ColumnOrder, KeyReader, KeyWriter};
 use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 
-use crate::SqlType;
 use crate::descriptor::{self, GraphDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor, check_name};
 use crate::enumeration::{EnumDescriptor, EnumType};
-use crate::row::RowLayout;
 
 /// The table id under which the catalog lies.
 pub const CATALOG_TABLE: TableId = TableId(0);
@@ -362,33 +362,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// Gives the types that users made, which tables name by their ids, to the tables.
-    fn settle(&mut self) -> Result<()> {
-        let by_id: BTreeMap<u32, EnumType> = self.enums.values().map(|of| (of.id(), *of)).collect();
-        for (name, table) in &mut self.tables {
-            if !by_id.is_empty() {
-                let table = Arc::make_mut(table);
-                for sql_type in table.value_types_mut() {
-                    // That of a column that is gone may be gone, too: how wide its values are is known without.
-                    if let Some(of) = sql_type.made().and_then(|of| by_id.get(&of.id())) {
-                        *sql_type = sql_type.remade(*of);
-                    }
-                }
-            }
-            let missing = table.columns.iter().filter_map(|column| column.sql_type.made());
-            if let Some(of) = missing.into_iter().find(|of| !by_id.contains_key(&of.id())) {
-                let id = of.id();
-                return Err(Error::corrupt(format!(
-                    "the table {}: there is no type of id {id}",
-                    name.1
-                )));
-            }
-            // Whoever reads its rows relies on this.
-            RowLayout::of(table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;
-        }
-        Ok(())
-    }
-
     /// Raised by every DDL.
     pub fn version(&self) -> u64 {
         self.version
@@ -440,30 +413,6 @@ impl Catalog {
     /// The sequence of that name.
     pub fn sequence(&self, schema: &str, name: &str) -> Option<&Arc<SequenceDescriptor>> {
         self.sequences.get(&(schema.to_owned(), name.to_owned()))
-    }
-
-    /// All enums, by schema and name.
-    pub fn enums(&self) -> impl Iterator<Item = EnumType> {
-        self.enums.values().copied()
-    }
-
-    /// The enum of that name.
-    pub fn enum_type(&self, schema: &str, name: &str) -> Option<EnumType> {
-        self.enums.get(&(schema.to_owned(), name.to_owned())).copied()
-    }
-
-    /// The enum, or array of one, that has an OID.
-    pub fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
-        self.enums().find_map(|of| match oid {
-            _ if of.oid() == oid => Some(SqlType::Enum(of)),
-            _ if of.array_oid() == oid => SqlType::Enum(of).array(),
-            _ => None,
-        })
-    }
-
-    /// The tables that have a column of a type that a user made.
-    pub fn tables_with(&self, of: EnumType) -> impl Iterator<Item = &Arc<TableDescriptor>> {
-        self.tables().filter(move |table| table.has_type(of.id()))
     }
 
     /// The table of that id.
@@ -654,62 +603,6 @@ impl Catalog {
         ]
     }
 
-    /// The changes that create an enum. It comes without an id.
-    ///
-    /// # Errors
-    /// 42710 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
-    pub fn create_enum(&self, mut made: EnumDescriptor) -> Result<Vec<KeyChange>> {
-        self.check_new_type(&made.schema, &made.name)?;
-        let (id, next) = self.next_id(0)?;
-        made.id = id;
-        let key = enum_key(&made.schema, &made.name);
-        Ok(vec![next, put(key, &made), self.next_version()])
-    }
-
-    /// The changes that give an enum another descriptor, which may have another name.
-    ///
-    /// # Errors
-    /// As [`Catalog::create_enum`].
-    pub fn alter_enum(&self, before: EnumType, made: &EnumDescriptor) -> Result<Vec<KeyChange>> {
-        let (old, new) = (before.descriptor(), (&made.schema, &made.name));
-        let mut changes = Vec::new();
-        if (&old.schema, &old.name) != new {
-            self.check_new_type(&made.schema, &made.name)?;
-            changes.push(KeyChange {
-                key: enum_key(&old.schema, &old.name),
-                value: None,
-            });
-        }
-        changes.push(put(enum_key(&made.schema, &made.name), made));
-        changes.push(self.next_version());
-        Ok(changes)
-    }
-
-    /// The changes that remove an enum. What uses it is the caller's.
-    pub fn drop_enum(&self, of: EnumType) -> Vec<KeyChange> {
-        let descriptor = of.descriptor();
-        vec![
-            KeyChange {
-                key: enum_key(&descriptor.schema, &descriptor.name),
-                value: None,
-            },
-            self.next_version(),
-        ]
-    }
-
-    /// Whether a user may create a type of that name.
-    ///
-    /// # Errors
-    /// As [`Catalog::create_enum`].
-    fn check_new_type(&self, schema: &str, name: &str) -> Result<()> {
-        self.check_place(schema, name, "type")?;
-        let of_relation = matches!(self.object(schema, name), Some(Object::Table(_) | Object::View(_)));
-        match of_relation || self.enum_type(schema, name).is_some() {
-            true => Err(type_exists(name)),
-            false => Ok(()),
-        }
-    }
-
     /// The changes that create a view.
     ///
     /// # Errors
@@ -818,7 +711,7 @@ impl Catalog {
             .with_table(name));
         }
         if matches!(kind, "table" | "view") && self.enum_type(schema, name).is_some() {
-            return Err(type_exists(name).with_hint(
+            return Err(enums::type_exists(name).with_hint(
                 "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type.",
             ));
         }
@@ -849,14 +742,6 @@ impl Catalog {
             value: Some((self.version + 1).to_le_bytes().to_vec()),
         }
     }
-}
-
-fn type_exists(name: &str) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        SqlState::DUPLICATE_OBJECT,
-        format!("type \"{name}\" already exists"),
-    )
 }
 
 fn put(key: Vec<u8>, descriptor: &impl serde::Serialize) -> KeyChange {
