@@ -127,14 +127,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 format!("cursor \"{portal_name}\" already exists"),
             ));
         }
-        let types = self.session.newest_types(parameter_types(&prepared))?;
-        let values = parameters::values(
-            &statement_name,
-            &types,
-            &bind.parameter_format_codes,
-            &bind.parameters,
-            self.session.zone(),
-        )?;
+        let values = {
+            let types = self.session.newest_types(parameter_types(&prepared))?;
+            parameters::values(
+                &statement_name,
+                &types,
+                &bind.parameter_format_codes,
+                &bind.parameters,
+                self.session.zone(),
+            )?
+        };
         let codes = &bind.result_column_format_codes;
         let formats = match columns(&prepared) {
             Some(columns) => Format::expand(codes, columns.len(), || {

@@ -4,13 +4,15 @@
 //! 2. What names a type or a label by its text follows: the texts of defaults, conditions, indexes and views get a type's new name, a default
 //!    that is nothing but a label, and the value of an added column, get a label's. A text that has the label elsewhere is in the way (2BP01):
 //!    it may mean another type's, or none.
-//! 3. DROP TYPE ... CASCADE takes the columns of the type along, each as ALTER TABLE would, and the views whose texts name it.
+//! 3. DROP TYPE ... CASCADE takes the columns of the type along, each as ALTER TABLE would, and the views, defaults, conditions and indexes
+//!    whose texts name it.
 //!
 //! A label that was added may be used at once, where PostgreSQL waits for the commit: rows and labels become visible together here.
 //!
-//! **Left out.** Composite types, ranges, domains, SET SCHEMA. Texts in columns of other types that name the type are in the way of DROP,
-//! also with CASCADE.
+//! **Left out.** Composite types, ranges, domains, SET SCHEMA. A generated column of another type whose text names the type is in the way of
+//! DROP, also with CASCADE.
 
+use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{TableDescriptor, ViewDescriptor};
 use aion_catalog::enumeration::{EnumDescriptor, EnumType, Place};
@@ -169,13 +171,10 @@ impl Session {
                 }
             }
             let named_by = self.texts_with(of, catalog)?;
-            for (table, what) in named_by
-                .into_iter()
-                .filter(|(table, _)| !goes(&table.schema, &table.name))
-            {
-                let is_taken = altered.iter().any(|(there, _)| there.id == table.id);
-                if !is_taken {
-                    return Err(in_the_way(of, &[what], "drop").with_hint("Drop that first."));
+            let named_by = named_by.into_iter();
+            for (_, what) in named_by.filter(|(table, _)| !goes(&table.schema, &table.name)) {
+                if !users.contains(&what) {
+                    users.push(what);
                 }
             }
             for view in catalog.views().filter(|view| !goes(&view.schema, &view.name)) {
@@ -198,6 +197,18 @@ impl Session {
             }
         }
         views.define(catalog, definition);
+        let mut known = catalog.clone();
+        for table in catalog.tables().filter(|table| !goes(&table.schema, &table.name)) {
+            let (bare, ranges) = self.without_texts(table, types, catalog)?;
+            if bare == **table {
+                continue;
+            }
+            known = known.with_table(table, bare.clone());
+            ranges.into_iter().for_each(|range| definition.retire(range));
+            if !altered.iter().any(|(there, _)| there.id == table.id) {
+                definition.changes.extend(catalog.alter_table(bare).1);
+            }
+        }
         for (table, columns) in &altered {
             let operations = columns
                 .iter()
@@ -212,7 +223,7 @@ impl Session {
             else {
                 return Err(Error::internal("an ALTER TABLE is one"));
             };
-            let mut taken = self.alter_table(&alter, catalog, &text)?;
+            let mut taken = self.alter_table(&alter, &known, &text)?;
             // Each of the others loses its own columns, and with them its foreign keys to this one.
             let others = altered.iter().filter(|(other, _)| other.id != table.id);
             let others: Vec<Vec<u8>> = others.map(|(other, _)| table_key(&other.schema, &other.name)).collect();
@@ -223,6 +234,62 @@ impl Session {
             definition.changes.extend(catalog.drop_enum(of));
         }
         Ok(())
+    }
+
+    /// A table without what names types in its texts and goes with these: defaults, conditions, indexes. And the ranges of the indexes.
+    ///
+    /// # Errors
+    /// 2BP01 for a column of another type that is generated with one of them.
+    fn without_texts(
+        &self,
+        table: &TableDescriptor,
+        types: &[EnumType],
+        catalog: &Catalog,
+    ) -> Result<(TableDescriptor, Vec<KeyRange>)> {
+        let path = self.search_path()?;
+        let named = |text: &String| -> Result<Option<EnumType>> {
+            let mut found = None;
+            names_type(&mut parse::parse_expression(text)?, &mut |name| {
+                let of = find_type(catalog, &path, name).filter(|of| types.contains(of));
+                found = found.or(of);
+                of.is_some()
+            });
+            Ok(found)
+        };
+        let mut bare = table.clone();
+        for column in &mut bare.columns {
+            if let Some(text) = &column.default
+                && named(text)?.is_some()
+            {
+                column.default = None;
+            }
+            // One of such a type goes itself.
+            let goes = column.sql_type.made().is_some_and(|of| types.contains(&of));
+            if let Some(text) = &column.generated
+                && let Some(of) = named(text)?
+                && !goes
+            {
+                let user = format!("column {} of table {}", column.name, table.name);
+                return Err(in_the_way(of, &[user], "drop").with_hint("Drop that first."));
+            }
+        }
+        for check in std::mem::take(&mut bare.checks) {
+            if named(&check.expression)?.is_none() {
+                bare.checks.push(check);
+            }
+        }
+        let mut ranges = Vec::new();
+        for index in std::mem::take(&mut bare.indexes) {
+            let mut is_named = false;
+            for text in index.texts() {
+                is_named |= named(text)?.is_some();
+            }
+            match is_named {
+                true => ranges.push(KeyRange::index(bare.storage, index.id)),
+                false => bare.indexes.push(index),
+            }
+        }
+        Ok((bare, ranges))
     }
 
     /// The type of a name.
