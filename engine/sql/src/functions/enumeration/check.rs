@@ -1,11 +1,11 @@
 //! What is not done with enums, refused before DataFusion would do it with timestamps: see the module's header.
 
 use aion_base::{Error, SqlState};
-use aion_catalog::SqlType;
+use aion_catalog::{SqlType, Value};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Cast, InSubquery, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -15,6 +15,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::enum_of;
 use crate::error::wrap;
 use crate::functions::json::{Side, alike, no_function, no_operator};
+use crate::session::scalar;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -31,13 +32,14 @@ impl AnalyzerRule for CheckEnums {
 }
 
 /// Functions that take a value of any type, and do not look into it.
-const TAKE_ANY: [&str; 14] = [
+const TAKE_ANY: [&str; 15] = [
     "coalesce",
     "nullif",
     "greatest",
     "least",
     "make_array",
     "named_struct",
+    "struct",
     "pg_typeof",
     "whole_row",
     "text_in",
@@ -158,6 +160,14 @@ fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             for item in &list.list {
                 compared("=", &list.expr, item, schema)?;
             }
+            let mut filled = list.clone();
+            let mut is_filled = false;
+            for item in &mut filled.list {
+                is_filled |= fill_row(&filled.expr, item, schema)?;
+            }
+            if is_filled {
+                return Ok(Transformed::yes(Expr::InList(filled)));
+            }
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
@@ -183,6 +193,30 @@ fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => {}
     }
     Ok(Transformed::no(expr))
+}
+
+/// Reads the literals of one row that stand beside enums of another.
+///
+/// # Errors
+/// 22P02 for a literal that is no label.
+pub fn fill_row(typed: &Expr, row: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    let (Expr::ScalarFunction(typed), Expr::ScalarFunction(row)) = (typed, row) else {
+        return Ok(false);
+    };
+    let mut is_filled = false;
+    if typed.name() == "struct" && row.name() == "struct" && typed.args.len() == row.args.len() {
+        for (beside, part) in typed.args.iter().zip(&mut row.args) {
+            if let (Side::Enum(of), Expr::Literal(ScalarValue::Utf8(Some(text)), None)) =
+                (Side::of(beside, schema), &*part)
+            {
+                let position = of.text_in(text).map_err(wrap)?;
+                let value = scalar(&SqlType::Enum(of), &Value::Enum(position)).map_err(wrap)?;
+                *part = Expr::Literal(value, None);
+                is_filled = true;
+            }
+        }
+    }
+    Ok(is_filled)
 }
 
 fn liked(like: &Like, op: &str, schema: &DFSchema) -> Result<()> {

@@ -7,6 +7,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::check::fill_row;
 use crate::functions::json::{Side, no_operator, settled};
 
 /// Plans them; asked before DataFusion's own planners.
@@ -19,6 +20,10 @@ impl ExprPlanner for EnumOperators {
         if matches!(expr.op, B::And | B::Or) {
             return Ok(PlannerResult::Original(expr));
         }
+        let mut expr = expr;
+        let RawBinaryExpr { left, right, .. } = &mut expr;
+        fill_row(left, right, schema)?;
+        fill_row(right, left, schema)?;
         let (left, right) = (Side::of(&expr.left, schema), Side::of(&expr.right, schema));
         let of = match (&left, &right) {
             (Side::Enum(of), _) | (_, Side::Enum(of)) => *of,
