@@ -206,14 +206,16 @@ pub fn fill_row(typed: &Expr, row: &mut Expr, schema: &DFSchema) -> Result<bool>
     let mut is_filled = false;
     if typed.name() == "struct" && row.name() == "struct" && typed.args.len() == row.args.len() {
         for (beside, part) in typed.args.iter().zip(&mut row.args) {
-            if let (Side::Enum(of), Expr::Literal(ScalarValue::Utf8(Some(text)), None)) =
-                (Side::of(beside, schema), &*part)
-            {
-                let position = of.text_in(text).map_err(wrap)?;
-                let value = scalar(&SqlType::Enum(of), &Value::Enum(position)).map_err(wrap)?;
-                *part = Expr::Literal(value, None);
-                is_filled = true;
-            }
+            let Side::Enum(of) = Side::of(beside, schema) else {
+                continue;
+            };
+            let Expr::Literal(ScalarValue::Utf8(Some(text)), None) = &*part else {
+                continue;
+            };
+            let position = of.text_in(text).map_err(wrap)?;
+            let value = scalar(&SqlType::Enum(of), &Value::Enum(position)).map_err(wrap)?;
+            *part = Expr::Literal(value, None);
+            is_filled = true;
         }
     }
     Ok(is_filled)
