@@ -77,7 +77,7 @@ pub fn value(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
         SqlType::Double => float(given, sql_type).map(Value::F64),
         SqlType::Real => Ok(Value::F32(narrow(float(given, sql_type)?, given, sql_type)?)),
         SqlType::Numeric { .. } => numeric(given, sql_type),
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => match given.cast::<PyString>() {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Enum(_) => match given.cast::<PyString>() {
             Ok(text) => Ok(Value::text_in(sql_type, &text.to_cow()?)?),
             Err(_) => Err(mismatch(
                 given,

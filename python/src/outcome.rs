@@ -57,7 +57,7 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
             cells.write_text(row, &mut text);
             kinds(py)?.decimal.bind(py).call1((text,))
         }
-        Cells::Padded(..) => {
+        Cells::Padded(..) | Cells::Enum(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);
             text.into_bound_py_any(py)

@@ -1,7 +1,7 @@
 //! What a table is, as types and as bytes.
 //!
 //! - [`types`]: SQL types with PostgreSQL's names, and as Arrow's. [`text`] and [`value`]: their values as PostgreSQL writes them.
-//! - [`array`]: arrays in rows and keys.
+//! - [`array`]: arrays in rows and keys. [`enumeration`]: the types that users make of labels.
 //! - [`json`]: the values of `jsonb`, its functions and its path language.
 //! - [`zone`]: time zones. [`interval`]: the values of `interval` and what is reckoned with them.
 //! - [`row`] and [`keys`]: a row's bytes, its key, and its entries in indexes.
@@ -14,6 +14,7 @@
 
 pub mod array;
 pub mod descriptor;
+pub mod enumeration;
 pub mod interval;
 pub mod json;
 pub mod keys;

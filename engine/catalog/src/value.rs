@@ -55,6 +55,8 @@ pub enum Value {
     Jsonb(Jsonb),
     /// `vector`
     Vector(Vec<f32>),
+    /// An enum's value: the position of its label.
+    Enum(i64),
     /// An array of one dimension: its elements, of the element's type or NULL.
     Array(Vec<Value>),
 }
@@ -107,6 +109,7 @@ impl Value {
                 text::parse_vector(text, dimensions, |element| elements.push(element))?;
                 Self::Vector(elements)
             }
+            SqlType::Enum(of) => Self::Enum(of.text_in(text)?),
             SqlType::Array(element) => {
                 let element = element.sql_type();
                 let read = |text: &str| Self::text_in_zone(&element, text, zone);
@@ -137,6 +140,10 @@ impl Value {
             Self::Interval(interval) => text::write_interval(*interval, out),
             Self::Uuid(uuid) => text::write_uuid(uuid, out),
             Self::Vector(elements) => text::write_vector(elements.iter().copied(), out),
+            Self::Enum(position) => match sql_type {
+                SqlType::Enum(of) => of.text_out(*position, out),
+                _ => text::write_integer(*position, out),
+            },
             Self::Array(elements) => write_array(elements, sql_type, out),
         }
     }
@@ -165,6 +172,7 @@ impl Value {
             | (Self::Uuid(_), SqlType::Uuid)
             | (Self::Json(_), SqlType::Json)
             | (Self::Jsonb(_), SqlType::Jsonb)
+            | (Self::Enum(_), SqlType::Enum(_))
             | (Self::Vector(_), SqlType::Vector(None)) => true,
             (Self::Decimal(_, scale), SqlType::Numeric { scale: declared, .. }) => scale == declared,
             (Self::Array(elements), SqlType::Array(element)) => {
@@ -183,7 +191,9 @@ impl Value {
             (Self::Bool(one), Self::Bool(two)) => one.cmp(two),
             (Self::I16(one), Self::I16(two)) => one.cmp(two),
             (Self::I32(one), Self::I32(two)) | (Self::Date(one), Self::Date(two)) => one.cmp(two),
-            (Self::I64(one), Self::I64(two)) | (Self::Timestamp(one), Self::Timestamp(two)) => one.cmp(two),
+            (Self::I64(one), Self::I64(two))
+            | (Self::Timestamp(one), Self::Timestamp(two))
+            | (Self::Enum(one), Self::Enum(two)) => one.cmp(two),
             (Self::F32(one), Self::F32(two)) => compare_floats((*one).into(), (*two).into()),
             (Self::F64(one), Self::F64(two)) => compare_floats(*one, *two),
             (Self::Decimal(one, scale), Self::Decimal(two, other_scale)) => {
@@ -206,7 +216,7 @@ impl Value {
             Self::Bool(_) => 1,
             Self::I16(_) => 2,
             Self::I32(_) | Self::F32(_) | Self::Date(_) => 4,
-            Self::I64(_) | Self::F64(_) | Self::Timestamp(_) => 8,
+            Self::I64(_) | Self::F64(_) | Self::Timestamp(_) | Self::Enum(_) => 8,
             Self::Decimal(..) | Self::Uuid(_) | Self::Interval(_) => 16,
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
@@ -406,6 +416,7 @@ mod tests {
             Value::Decimal(unscaled, _) => writer.i128(*unscaled, order),
             Value::Text(text) => writer.text(text, order),
             Value::Bytes(bytes) => writer.bytes(bytes, order),
+            Value::Enum(value) => writer.i64(*value, order),
             Value::Interval(interval) => writer.i128(interval.length(), order),
             Value::Uuid(uuid) => writer.uuid(uuid, order),
             Value::Jsonb(document) => writer.bytes(&document.as_ref().to_key(), order),

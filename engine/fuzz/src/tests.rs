@@ -30,6 +30,7 @@ fn value(sql_type: SqlType, rng: &mut SeededRng) -> Value {
         SqlType::Uuid => format!("{:032x}", rng.next_u128()),
         SqlType::Json | SqlType::Jsonb => format!("{{\"a\": [{number}, null, \"x\"], \"b\": {{}}}}"),
         SqlType::Vector(_) => format!("[{}, 2.5]", number % 1000),
+        SqlType::Enum(_) => return Value::Null,
         SqlType::Array(element) => match value(element.sql_type(), rng) {
             Value::Null => "{}".to_owned(),
             element => return Value::Array(vec![element.clone(), Value::Null, element]),

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
+use aion_catalog::enumeration::EnumType;
 use aion_catalog::interval::Interval;
 use aion_catalog::json::{Jsonb, JsonbRef};
 use aion_catalog::{SqlType, Zone, text};
@@ -15,11 +16,12 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     IntervalMonthDayNanoArray, LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray,
-    StringBuilder, StringViewArray, TimestampMicrosecondArray,
+    StringBuilder, StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType,
 };
 
 mod list;
@@ -95,6 +97,8 @@ pub enum Cells<'a> {
     Timestamp(&'a TimestampMicrosecondArray),
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
     Interval(&'a IntervalMonthDayNanoArray),
+    /// The positions of labels.
+    Enum(&'a TimestampNanosecondArray, EnumType),
     FixedVector(&'a FixedSizeListArray, &'a Float32Array),
     Vector(&'a ListArray, &'a Float32Array),
     Array(ListCells<'a>),
@@ -116,7 +120,8 @@ impl<'a> Cells<'a> {
                 Self::Numeric(array.as_primitive::<Decimal128Type>(), *scale)
             }
             (S::Char(_), DataType::Utf8) => Self::Padded(array.as_string(), sql_type),
-            (S::Text | S::Varchar(_) | S::Json, DataType::Utf8) => Self::Text(array.as_string()),
+            // What goes out of an enum is the label.
+            (S::Text | S::Varchar(_) | S::Json | S::Enum(_), DataType::Utf8) => Self::Text(array.as_string()),
             (S::Text | S::Varchar(_) | S::Json, DataType::LargeUtf8) => Self::LargeText(array.as_string()),
             (S::Text | S::Varchar(_) | S::Json, DataType::Utf8View) => Self::TextView(array.as_string_view()),
             (S::Bytea, DataType::Binary) => Self::Bytea(array.as_binary()),
@@ -135,6 +140,11 @@ impl<'a> Cells<'a> {
             }
             (S::Interval, DataType::Interval(IntervalUnit::MonthDayNano)) => {
                 Self::Interval(array.as_primitive::<IntervalMonthDayNanoType>())
+            }
+            (S::Enum(of), DataType::Timestamp(TimeUnit::Nanosecond, Some(zone))) => {
+                // As the type was when the array was made.
+                let of = EnumType::of_zone(zone).unwrap_or(of);
+                Self::Enum(array.as_primitive::<TimestampNanosecondType>(), of)
             }
             (S::Vector(_), DataType::FixedSizeList(..)) => {
                 let lists = array.as_fixed_size_list();
@@ -170,6 +180,7 @@ impl<'a> Cells<'a> {
             Self::Date(array) => array.is_null(row),
             Self::Timestamp(array) | Self::TimestampTz(array, _) => array.is_null(row),
             Self::Interval(array) => array.is_null(row),
+            Self::Enum(array, _) => array.is_null(row),
             Self::FixedVector(array, _) => array.is_null(row),
             Self::Vector(array, _) => array.is_null(row),
             Self::Array(lists) => lists.is_null(row),
@@ -204,6 +215,7 @@ impl<'a> Cells<'a> {
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
             Self::Interval(array) => text::write_interval(interval_of(array.value(row)), out),
+            Self::Enum(array, of) => of.text_out(array.value(row), out),
             Self::FixedVector(..) | Self::Vector(..) => text::write_vector(self.elements(row).iter().copied(), out),
             Self::Array(lists) => lists.write_text(row, out),
         }
@@ -257,6 +269,45 @@ pub fn document_texts(documents: &dyn Array) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// The labels of an enum's values.
+///
+/// # Errors
+/// Internal, for what holds none.
+pub fn labels(values: &dyn Array, of: EnumType) -> Result<ArrayRef> {
+    let Some(values) = values.as_primitive_opt::<TimestampNanosecondType>() else {
+        return Err(Error::internal(format!(
+            "values of {of} came as {}",
+            values.data_type()
+        )));
+    };
+    let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 8);
+    let mut text = String::new();
+    for value in values {
+        match value {
+            None => texts.append_null(),
+            Some(position) => {
+                text.clear();
+                of.text_out(position, &mut text);
+                texts.append_value(&text);
+            }
+        }
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+/// Labels as the values of an enum that they are.
+///
+/// # Errors
+/// 22P02, for a text that is none.
+pub fn values_of_labels(texts: &dyn Array, of: EnumType) -> Result<ArrayRef> {
+    let texts = datafusion::arrow::compute::cast(texts, &DataType::Utf8)
+        .map_err(|error| Error::internal(format!("texts came as {}: {error}", texts.data_type())))?;
+    let positions = texts.as_string::<i32>().iter();
+    let positions = positions.map(|text| text.map(|text| of.text_in(text)).transpose());
+    let positions: TimestampNanosecondArray = positions.collect::<Result<_>>()?;
+    Ok(Arc::new(positions.with_timezone(of.zone().clone())))
 }
 
 /// Intervals as their texts.

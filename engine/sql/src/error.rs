@@ -6,6 +6,7 @@
 
 use aion_base::{Error, ErrorKind, SqlState};
 use aion_catalog::SqlType;
+use aion_catalog::enumeration::EnumType;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError, Span};
@@ -147,6 +148,9 @@ fn schema(error: &SchemaError) -> Error {
 
 fn planning(message: &str) -> Error {
     let line = first_line(message);
+    if let Some(error) = no_function_of_enum(&line) {
+        return error;
+    }
     if let Some(error) = missing_operator(&line) {
         return error;
     }
@@ -183,6 +187,29 @@ fn planning(message: &str) -> Error {
         ErrorKind::Invalid
     };
     Error::new(kind, state, line)
+}
+
+/// 42883 for an enum that is given to a function which takes none; None where it is not that.
+fn no_function_of_enum(line: &str) -> Option<Error> {
+    const FRONT: &str = "Timestamp(ns, \"";
+    let (_, rest) = line.split_once(FRONT)?;
+    let (zone, _) = rest.split_once("\")")?;
+    let of = EnumType::of_zone(zone)?;
+    let (_, rest) = line.split_once("unction '")?;
+    let (name, _) = rest.split_once('\'')?;
+    let shown = line
+        .split_once("argument types '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    let call = match shown {
+        Some((call, _)) => call.replace(&format!("{FRONT}{zone}\")"), of.shown()),
+        None => format!("{name}({of})"),
+    };
+    let message = format!("function {call} does not exist");
+    Some(
+        Error::not_found(SqlState::UNDEFINED_FUNCTION, message).with_hint(
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        ),
+    )
 }
 
 fn division_by_zero() -> Error {

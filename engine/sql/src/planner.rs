@@ -10,6 +10,7 @@
 
 mod at_cursor;
 mod from_function;
+mod made_types;
 mod nested_values;
 mod over_row;
 
@@ -46,6 +47,7 @@ use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, of_view};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
+pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
 
 /// What a statement's names mean.
 pub struct Names<'a> {
@@ -400,6 +402,7 @@ impl<'a> Names<'a> {
             let mut expr = parse::parse_expression(text).map_err(wrap)?;
             parse::write_out_exponents(&mut expr);
             system::rewrite_expression(&mut expr, &|name| self.is_aggregate(name));
+            self.settle_types(&mut expr);
             settle_casts(&mut expr, &mut Vec::new()).map_err(wrap)?;
             planner.sql_to_expr(expr, &DFSchema::empty(), &mut PlannerContext::new())
         };
@@ -423,6 +426,7 @@ impl<'a> Names<'a> {
         graph::expand(&self, &mut statement, text)?;
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         set_operations::count_rows(&mut statement);
+        self.settle_types(&mut statement);
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));
         if let ast::Statement::Insert(insert) = &mut statement
@@ -676,6 +680,8 @@ impl TypePlanner for SqlTypePlanner {
         }
         match name.parse::<SqlType>() {
             Ok(sql_type) => Ok(Some(Arc::new(sql_type.to_field("", true)))),
+            // A name that is none of a type.
+            Err(error) if matches!(sql_type, ast::DataType::Custom(..)) => Err(wrap(error)),
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }

@@ -40,6 +40,7 @@ impl Literal {
             (Self::Integer(number), SqlType::Integer) => i32::try_from(number).ok().map(Value::I32),
             (Self::Integer(number), SqlType::BigInt) => Some(Value::I64(number)),
             (Self::Text(text), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => Some(Value::Text(text)),
+            (Self::Text(text), SqlType::Enum(of)) => of.find(&text).map(Value::Enum),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 //! the log and the rows below. `fixtures/format-1-sql.tar.gz` has tables of every type, indexes, a graph, a view, statistics and a saved
 //! vector index, with descriptors of version 1. `fixtures/format-1-tables-2.tar.gz` has what came with version 2: altered and truncated
 //! tables, constraints, sequences, identity columns, comments, a role. `fixtures/format-1-documents.tar.gz` has json and jsonb: in rows, in
-//! keys of each kind of index, and as values of columns that were added.
+//! keys of each kind of index, and as values of columns that were added. `fixtures/format-1-enums.tar.gz` has enums, and tables of version 6.
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use crate::nearest::Client;
 
 const FIXTURE: &str = "fixtures/format-1-sql.tar.gz";
 const TABLES_2: &str = "fixtures/format-1-tables-2.tar.gz";
+const ENUMS: &str = "fixtures/format-1-enums.tar.gz";
 const DOCUMENTS: &str = "fixtures/format-1-documents.tar.gz";
 
 /// What the database was made with.
@@ -229,6 +230,57 @@ const ANSWERS_DOCUMENTS: &[(&str, &[&[&str]])] = &[
     ("SELECT v FROM keyed WHERE doc = '{\"a\": 1}'", &[&["1"]]),
 ];
 
+/// What the fourth one was made with.
+const STATEMENTS_ENUMS: &[&str] = &[
+    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
+    "CREATE SCHEMA s",
+    "CREATE TYPE s.level AS ENUM ('low', 'high')",
+    "CREATE TABLE felt (m mood PRIMARY KEY, l s.level DEFAULT 'high', ms mood[], id integer)",
+    "INSERT INTO felt VALUES ('happy', 'low', '{sad,NULL}', 1), ('sad', DEFAULT, '{}', 2), ('ok', NULL, NULL, 3)",
+    "CREATE INDEX felt_l ON felt (l DESC, id)",
+    "CREATE INDEX felt_part ON felt (id) WHERE m > 'sad'",
+    "ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok'",
+    "ALTER TYPE mood ADD VALUE 'worst' BEFORE 'sad'",
+    "INSERT INTO felt VALUES ('meh', 'low', '{meh,worst}', 4), ('worst', 'low', NULL, 5)",
+    "ALTER TABLE felt ADD COLUMN added mood NOT NULL DEFAULT 'meh', ADD CHECK (added <> 'worst')",
+    "ALTER TYPE mood RENAME VALUE 'meh' TO 'so so'",
+    "ALTER TYPE mood RENAME TO feeling",
+    "ALTER TABLE felt DROP COLUMN ms",
+    "CREATE VIEW good AS SELECT id, m FROM felt WHERE m > 'ok'::feeling",
+    "CREATE TYPE gone AS ENUM ('x')",
+    "DROP TYPE gone",
+    "ANALYZE felt",
+];
+
+/// Questions about it that change nothing.
+const ANSWERS_ENUMS: &[(&str, &[&[&str]])] = &[
+    (
+        "SELECT m, l, id, added FROM felt ORDER BY m",
+        &[
+            &["worst", "low", "5", "so so"],
+            &["sad", "high", "2", "so so"],
+            &["so so", "low", "4", "so so"],
+            &["ok", "-", "3", "so so"],
+            &["happy", "low", "1", "so so"],
+        ],
+    ),
+    ("SELECT id FROM felt WHERE m = 'so so'", &[&["4"]]),
+    (
+        "SELECT id FROM felt WHERE m > 'sad' AND m < 'happy' ORDER BY m DESC",
+        &[&["3"], &["4"]],
+    ),
+    (
+        "SELECT id FROM felt WHERE l = 'low' ORDER BY id",
+        &[&["1"], &["4"], &["5"]],
+    ),
+    ("SELECT * FROM good", &[&["1", "happy"]]),
+    (
+        "SELECT enum_range(NULL, 'happy'::feeling)::text",
+        &[&["{worst,sad,\"so so\",ok,happy}"]],
+    ),
+    ("SELECT oid FROM pg_type WHERE typname = 'feeling'", &[&["16384"]]),
+];
+
 fn path(fixture: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)
 }
@@ -330,6 +382,39 @@ fn documents_of_format_1_are_read_and_go_on() {
         }
         client.query("INSERT INTO docs VALUES (9, '{\"a\": 9}', '9')", &[]);
         client.query("DELETE FROM docs WHERE doc = '{\"a\": 9.0}'", &[]);
+        drop(client);
+        database.close().expect("closed");
+    }
+}
+
+#[test]
+fn enums_of_format_1_are_read_and_go_on() {
+    let dir = unpacked(ENUMS, STATEMENTS_ENUMS);
+    for round in 0..2 {
+        let database = open(dir.path());
+        let mut client = Client::new(&database);
+        for (question, answer) in ANSWERS_ENUMS {
+            assert_eq!(client.query(question, &[]), *answer, "{question}, round {round}");
+        }
+        for (wrong, state) in [
+            ("INSERT INTO felt VALUES ('ok')", "23505"),
+            ("INSERT INTO felt VALUES ('meh')", "22P02"),
+            ("UPDATE felt SET added = 'worst'", "23514"),
+            ("SELECT 'ok'::mood", "42704"),
+            ("DROP TYPE feeling", "2BP01"),
+        ] {
+            let error = client.run(wrong, &[]).expect_err(wrong);
+            assert_eq!(error.state().as_str(), state, "{wrong}");
+        }
+        client.query("ALTER TYPE feeling ADD VALUE IF NOT EXISTS 'best'", &[]);
+        client.query("INSERT INTO felt (m) VALUES ('best')", &[]);
+        assert_eq!(
+            client.query("SELECT max(m), min(m) FROM felt", &[]),
+            [["best", "worst"]]
+        );
+        client.query("DELETE FROM felt WHERE m = 'best'", &[]);
+        client.query("ALTER TYPE feeling RENAME VALUE 'best' TO 'unused'", &[]);
+        client.query("ALTER TYPE feeling RENAME VALUE 'unused' TO 'best'", &[]);
         drop(client);
         database.close().expect("closed");
     }

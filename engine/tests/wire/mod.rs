@@ -1,6 +1,7 @@
 //! Real clients against the real program: psql, and tokio-postgres for prepared statements.
 
 mod edges;
+mod enums;
 mod login;
 mod noise;
 mod notifications;

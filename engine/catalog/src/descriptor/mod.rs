@@ -1,13 +1,13 @@
 //! What the catalog knows of an object.
 //!
-//! **Vocabulary.** A *descriptor* describes one table, view, graph or sequence. A *column id* is given once and never again in its
+//! **Vocabulary.** A *descriptor* describes one table, view, graph, sequence or enum ([`crate::enumeration`]). A *column id* is given once and never again in its
 //! table; a column's *position* is its place in the descriptor's list. An index's columns and a table's primary key
 //! name columns by id, so that they survive a rename and a dropped column before them.
 //!
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
 //! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, with
-//! arrays 5, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! arrays 5, with enums 6, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -58,7 +58,7 @@ pub struct ViewDescriptor {
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 5;
+pub(crate) const TABLE_VERSION: u8 = 6;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
@@ -77,6 +77,7 @@ pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
 /// The first version that knows a type.
 fn version_of_type(sql_type: SqlType) -> u8 {
     match sql_type {
+        _ if sql_type.made().is_some() => 6,
         SqlType::Jsonb => 4,
         SqlType::Interval | SqlType::Array(_) => 5,
         _ => 2,

@@ -427,6 +427,25 @@ impl TableDescriptor {
         }
     }
 
+    /// The types that its values have: of columns, also of those that are gone, and of what is computed for indexes.
+    pub fn value_types_mut(&mut self) -> impl Iterator<Item = &mut SqlType> {
+        let columns = self.columns.iter_mut().map(|column| &mut column.sql_type);
+        let dropped = self.dropped.iter_mut().map(|column| &mut column.sql_type);
+        let expressions = self.indexes.iter_mut().flat_map(|index| &mut index.expressions);
+        columns
+            .chain(dropped)
+            .chain(expressions.map(|expression| &mut expression.sql_type))
+    }
+
+    /// Whether it has a column, or an index over an expression, of the type that a user made, or of arrays of it.
+    pub fn has_type(&self, id: u32) -> bool {
+        let columns = self.columns.iter().map(|column| column.sql_type);
+        let expressions = self.indexes.iter().flat_map(|index| &index.expressions);
+        columns
+            .chain(expressions.map(|expression| expression.sql_type))
+            .any(|sql_type| sql_type.made().is_some_and(|of| of.id() == id))
+    }
+
     /// The types of the columns, by position.
     pub fn types(&self) -> Vec<SqlType> {
         self.columns.iter().map(|column| column.sql_type).collect()
@@ -434,13 +453,12 @@ impl TableDescriptor {
 }
 
 fn write_type<S: Serializer>(sql_type: &SqlType, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(sql_type)
+    serializer.serialize_str(&sql_type.stored())
 }
 
 fn read_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SqlType, D::Error> {
     let name = String::deserialize(deserializer)?;
-    name.parse()
-        .map_err(|_| serde::de::Error::custom(format!("unknown type {name}")))
+    SqlType::of_stored(&name).map_err(|_| serde::de::Error::custom(format!("unknown type {name}")))
 }
 
 fn write_table_id<S: Serializer>(id: &TableId, serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,6 +12,7 @@
 //! table 0, index 5   | schema text | name text   -> descriptor of a sequence
 //! table 0, index 6   | first key bytes           -> end of the range: keys of nobody, to be cleared away; no part of the version
 //! table 0, index 7   | name text                 -> a role: a secret, which `aion-security` reads and writes
+//! table 0, index 8   | schema text | name text   -> descriptor of an enum; tables name it by its id
 //! table 0, index 10                              -> u64 LE: version, raised by every DDL
 //! table 0, index 11                              -> u32 LE: next table id
 //!
@@ -25,9 +26,12 @@
 //! two, which come with the roles that need them. A [`Catalog`] knows no roles: they are read by themselves, and change its version
 //! so that whoever remembers them notices.
 //!
-//! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too.
+//! Names of tables, views, indexes and sequences share one space in their schema, as in PostgreSQL; graphs too. Those of types are in
+//! another, in which each table and view has a type of its name.
 //! The schemas `public`, `aion`, `pg_catalog` and `information_schema` always exist; users create objects in
 //! `public` and in schemas of their own only.
+
+mod enums;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +42,7 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, ErrorKind, Result, SqlState};
 
 use crate::descriptor::{self, GraphDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor, check_name};
-use crate::row::RowLayout;
+use crate::enumeration::{EnumDescriptor, EnumType};
 
 /// The table id under which the catalog lies.
 pub const CATALOG_TABLE: TableId = TableId(0);
@@ -70,6 +74,7 @@ const SCHEMAS: IndexId = IndexId(4);
 const SEQUENCES: IndexId = IndexId(5);
 const RETIRED: IndexId = IndexId(6);
 const ROLES: IndexId = IndexId(7);
+const ENUMS: IndexId = IndexId(8);
 const VERSION: IndexId = IndexId(10);
 const NEXT_TABLE: IndexId = IndexId(11);
 
@@ -94,6 +99,7 @@ pub struct Catalog {
     views: BTreeMap<QualifiedName, Arc<ViewDescriptor>>,
     graphs: BTreeMap<QualifiedName, Arc<GraphDescriptor>>,
     sequences: BTreeMap<QualifiedName, Arc<SequenceDescriptor>>,
+    enums: BTreeMap<QualifiedName, EnumType>,
     schemas: Vec<String>,
 }
 
@@ -107,6 +113,7 @@ impl Default for Catalog {
             views: BTreeMap::new(),
             graphs: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            enums: BTreeMap::new(),
             schemas: Vec::new(),
         }
     }
@@ -170,6 +177,11 @@ pub fn graph_key(schema: &str, name: &str) -> Vec<u8> {
 /// The key of a sequence's descriptor.
 pub fn sequence_key(schema: &str, name: &str) -> Vec<u8> {
     name_key(SEQUENCES, schema, Some(name))
+}
+
+/// The key of an enum's descriptor.
+pub fn enum_key(schema: &str, name: &str) -> Vec<u8> {
+    name_key(ENUMS, schema, Some(name))
 }
 
 /// The key of a schema that a user made.
@@ -288,6 +300,7 @@ impl Catalog {
         for (key, value) in entries {
             catalog.add(key.as_ref(), value.as_ref())?;
         }
+        catalog.settle()?;
         Ok(catalog)
     }
 
@@ -306,8 +319,6 @@ impl Catalog {
                 if table.storage == TableId(0) {
                     table.storage = table.id;
                 }
-                // Whoever reads its rows relies on this.
-                RowLayout::of(&table).map_err(|error| Error::corrupt(format!("the table {}: {error}", name.1)))?;
                 self.tables.insert(name, Arc::new(table));
             }
             VIEWS => {
@@ -319,6 +330,11 @@ impl Catalog {
                 let name = (text()?, text()?);
                 let graph: GraphDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
                 self.graphs.insert(name, Arc::new(graph));
+            }
+            ENUMS => {
+                let name = (text()?, text()?);
+                let found: EnumDescriptor = descriptor::decode(descriptor::VERSION, value, &name.1)?;
+                self.enums.insert(name, EnumType::of(&found)?);
             }
             SCHEMAS => self.schemas.push(text()?),
             SEQUENCES => {
@@ -483,7 +499,7 @@ impl Catalog {
     /// under its id.
     ///
     /// # Errors
-    /// 42P07 for a name that is taken, 3F000 and 42501 for the schema, 42602 and 42622 for names.
+    /// 42P07 for a name that is taken, 42710 for that of a type, 3F000 and 42501 for the schema, 42602 and 42622 for names.
     pub fn create_table(&self, mut table: TableDescriptor) -> Result<(Arc<TableDescriptor>, Vec<KeyChange>)> {
         self.check_new(&table.schema, &table.name, "table")?;
         if table.columns.len() > COLUMNS_MAX {
@@ -684,6 +700,25 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::create_table`].
     pub fn check_new(&self, schema: &str, name: &str, kind: &str) -> Result<()> {
+        self.check_place(schema, name, kind)?;
+        if self.has_relation(schema, name) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            )
+            .with_schema(schema)
+            .with_table(name));
+        }
+        if matches!(kind, "table" | "view") && self.enum_type(schema, name).is_some() {
+            return Err(enums::type_exists(name).with_hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, schema: &str, name: &str, kind: &str) -> Result<()> {
         check_name(name, kind)?;
         if SYSTEM_SCHEMAS.contains(&schema) {
             return Err(Error::denied(
@@ -697,15 +732,6 @@ impl Catalog {
                 SqlState::INVALID_SCHEMA_NAME,
                 format!("schema \"{schema}\" does not exist"),
             ));
-        }
-        if self.has_relation(schema, name) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists"),
-            )
-            .with_schema(schema)
-            .with_table(name));
         }
         Ok(())
     }

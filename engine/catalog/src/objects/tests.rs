@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, IndexExpression};
+use crate::enumeration::{EnumType, Place};
 use crate::types::{ElementType, SqlType};
 
 fn table(name: &str) -> TableDescriptor {
@@ -187,6 +188,11 @@ fn the_bytes_are_the_format() {
         table.indexes[0].expressions[0].sql_type = later;
         assert_eq!(descriptor::version_of(&table), 5);
     }
+    let mood = EnumType::unresolved(1001).expect("known");
+    for later in [SqlType::Enum(mood), SqlType::Array(ElementType::Enum(mood))] {
+        table.indexes[0].expressions[0].sql_type = later;
+        assert_eq!(descriptor::version_of(&table), 6);
+    }
     table.indexes.clear();
     assert_eq!(descriptor::version_of(&table), 2);
     table.columns[1].sql_type = SqlType::Jsonb;
@@ -323,4 +329,109 @@ fn sequences_names_and_retired_ranges_are_changes_like_others() {
     assert_eq!(keys.catalog().version(), version);
     keys.apply(keys.catalog().drop_sequence(&sequence));
     assert_eq!(keys.catalog().sequences().count(), 0);
+}
+
+fn mood() -> EnumDescriptor {
+    let labels = ["sad", "ok"].map(str::to_owned);
+    EnumDescriptor::new(PUBLIC, "mood", &labels).expect("two labels")
+}
+
+/// Enums lie on disks as these bytes, and tables name them by their ids.
+#[test]
+fn the_bytes_of_enums_are_the_format() {
+    let mut keys = Keys::default();
+    let (_, changes) = keys.catalog().create_table(table("t")).expect("new");
+    keys.apply(changes);
+    keys.apply(keys.catalog().create_enum(mood()).expect("new"));
+    let catalog = keys.catalog();
+    let of = catalog.enum_type(PUBLIC, "mood").expect("there");
+    let more = of.descriptor().with_label("happy", Place::Before("ok")).expect("room");
+    keys.apply(catalog.alter_enum(of, &more).expect("the same name"));
+    let catalog = keys.catalog();
+    let of = catalog.enum_type(PUBLIC, "mood").expect("there");
+    let expected = concat!(
+        "\u{1}",
+        r#"{"id":1001,"schema":"public","name":"mood","labels":[{"text":"sad","position":0},"#,
+        r#"{"text":"happy","position":8796093022208},{"text":"ok","position":17592186044416}]}"#
+    );
+    let key = enum_key(PUBLIC, "mood");
+    assert_eq!(str::from_utf8(&keys.0[&key]).expect("JSON"), expected);
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "000000000008017075626c69630000016d6f6f640000");
+    assert_eq!(
+        (of.oid(), of.array_oid()),
+        (17_408, 17_409),
+        "frozen, too: clients keep them"
+    );
+
+    let mut with = TableDescriptor::clone(catalog.table(PUBLIC, "t").expect("there"));
+    with.columns[1].sql_type = SqlType::Enum(of);
+    with.columns[1].missing = Some("happy".to_owned());
+    with.columns[2].sql_type = SqlType::Array(ElementType::Enum(of));
+    keys.apply(catalog.alter_table(with).1);
+    let bytes = &keys.0[&table_key(PUBLIC, "t")];
+    assert_eq!(bytes[0], 6);
+    let json = str::from_utf8(&bytes[1..]).expect("JSON");
+    for expected in [
+        r#""name":"note","sql_type":"enum 1001","is_nullable":true,"default":"'x'","missing":"happy""#,
+        r#""name":"at","sql_type":"enum 1001[]""#,
+    ] {
+        assert!(json.contains(expected), "{json}");
+    }
+}
+
+#[test]
+fn enums_come_and_go_and_tables_have_their_newest_labels() {
+    let mut keys = Keys::default();
+    keys.apply(keys.catalog().create_enum(mood()).expect("new"));
+    let catalog = keys.catalog();
+    let of = catalog.enum_type(PUBLIC, "mood").expect("there");
+    let mut with = table("t");
+    with.columns[1].sql_type = SqlType::Enum(of);
+    keys.apply(catalog.create_table(with).expect("new").1);
+    let catalog = keys.catalog();
+    assert_eq!(catalog.tables_with(of).count(), 1);
+    assert_eq!(catalog.type_of_oid(of.oid()), Some(SqlType::Enum(of)));
+    for (error, state) in [
+        (catalog.create_enum(mood()).expect_err("there"), "42710"),
+        (
+            catalog
+                .create_enum(EnumDescriptor {
+                    name: "t".to_owned(),
+                    ..mood()
+                })
+                .expect_err("a table's"),
+            "42710",
+        ),
+        (
+            catalog.check_new(PUBLIC, "mood", "table").expect_err("a type's"),
+            "42710",
+        ),
+    ] {
+        assert_eq!(error.state().as_str(), state, "{error}");
+    }
+
+    let renamed = EnumDescriptor {
+        name: "feeling".to_owned(),
+        ..of.descriptor().with_renamed("ok", "fine").expect("there")
+    };
+    keys.apply(catalog.alter_enum(of, &renamed).expect("free"));
+    let catalog = keys.catalog();
+    let now = catalog.enum_type(PUBLIC, "feeling").expect("there");
+    assert!(catalog.enum_type(PUBLIC, "mood").is_none() && now.oid() == of.oid());
+    let table = catalog.table(PUBLIC, "t").expect("there");
+    assert_eq!(
+        table.columns[1].sql_type,
+        SqlType::Enum(now),
+        "the table knows the name and the labels"
+    );
+
+    // A table without its type is no table.
+    let mut without = Keys(keys.0.clone());
+    without.apply(catalog.drop_enum(now));
+    let error = Catalog::read(&without.0).expect_err("no type");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    keys.apply(catalog.drop_table(table));
+    keys.apply(keys.catalog().drop_enum(now));
+    assert_eq!(keys.catalog().enums().count(), 0);
 }

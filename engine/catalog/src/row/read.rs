@@ -191,6 +191,7 @@ impl<'a> RowReader<'a> {
             SqlType::Bytea => Value::Bytes(self.bytes(column)?.to_vec()),
             SqlType::Date => Value::Date(self.i32(column)),
             SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(self.i64(column)),
+            SqlType::Enum(_) => Value::Enum(self.i64(column)),
             SqlType::Interval => Value::Interval(self.interval(column)),
             SqlType::Uuid => Value::Uuid(self.uuid(column)),
             SqlType::Json => Value::Json(self.text(column)?.to_owned()),

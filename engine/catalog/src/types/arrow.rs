@@ -14,11 +14,16 @@
 //! | uuid | FixedSizeBinary(16) |
 //! | vector(n), vector | FixedSizeList(Float32, n), List(Float32) |
 //! | real[], other arrays | LargeList(Float32), List(the element's) |
+//! | an enum | Timestamp(ns, the type's zone): the position of the label |
 //!
 //! A jsonb is the only LargeBinary. A mark in the field's metadata would not do: DataFusion drops it in CASE, COALESCE, UNION and window
 //! functions, and what is a document would be shown as a bytea. Text would do, and would be parsed by every operator of every row.
 //! What comes from outside as LargeBinary is a bytea, and is made one where it comes in; what goes out is text
 //! ([`SqlType::to_outer_field`]).
+//!
+//! An enum needs a type that compares as the integers it holds, and that says which enum it is: again a mark would get lost, and of Arrow's
+//! types the zone of a timestamp alone is a free text that comes through all operators. Of nanoseconds, since that is what DataFusion makes of
+//! any timestamp beside a text. What would take it for a time, casts and arithmetic, is refused where types are settled. What goes out is the label.
 //!
 //! A list of Float32 is a vector, so that the array of them is the only LargeList. Arrays have one dimension here: a nested List has
 //! a depth that its type states, which PostgreSQL's arrays do not. What has more is refused where it is read ([`crate::array`]).
@@ -33,10 +38,15 @@ use std::sync::Arc;
 use aion_base::{Error, Result};
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 
+use crate::enumeration::EnumType;
+
 use super::{ElementType, NUMERIC_PRECISION_MAX, SqlType, VECTOR_DIMENSIONS_MAX};
 
 /// The key of the field metadata that names the SQL type.
 pub const TYPE_METADATA_KEY: &str = "aion.type";
+
+/// The key of the field metadata that has the word of the enum whose labels a field of texts holds: what left the engine may come back.
+const ENUM_METADATA_KEY: &str = "aion.enum";
 
 const UUID_BYTES: i32 = 16;
 
@@ -67,6 +77,7 @@ impl SqlType {
                 }
             }
             Self::Array(element) => list_of(*element, element.sql_type().to_arrow()),
+            Self::Enum(of) => DataType::Timestamp(TimeUnit::Nanosecond, Some(of.zone().clone())),
         }
     }
 
@@ -94,23 +105,36 @@ impl SqlType {
         }
     }
 
-    /// A field of this type for what leaves the engine: a jsonb as its text.
+    /// A field of this type for what leaves the engine: a jsonb as its text, an enum as its label.
     pub fn to_outer_field(&self, name: impl Into<String>, nullable: bool) -> Field {
         let outer = match self {
-            Self::Jsonb => DataType::Utf8,
-            Self::Array(ElementType::Jsonb) => list_of(ElementType::Jsonb, DataType::Utf8),
+            Self::Jsonb | Self::Enum(_) => DataType::Utf8,
+            Self::Array(element @ (ElementType::Jsonb | ElementType::Enum(_))) => list_of(*element, DataType::Utf8),
             _ => return self.to_field(name, nullable),
         };
-        Field::new(name, outer, nullable)
-            .with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
+        let mut marks = HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]);
+        if let Some(of) = self.made() {
+            marks.insert(ENUM_METADATA_KEY.to_owned(), of.word().to_string());
+        }
+        Field::new(name, outer, nullable).with_metadata(marks)
     }
 
-    /// The SQL type of a field that comes from outside: of bytes a bytea, whatever their layout, and of the text of a jsonb a jsonb.
+    /// The SQL type of a field that comes from outside: of bytes a bytea, whatever their layout, of the text of a jsonb a jsonb, and of
+    /// the labels of an enum that.
     ///
     /// # Errors
     /// As [`SqlType::from_field`].
     pub fn from_outer_field(field: &Field) -> Result<Self> {
         let mark = field.metadata().get(TYPE_METADATA_KEY).map(String::as_str);
+        let word = field.metadata().get(ENUM_METADATA_KEY);
+        if let Some(of) = word.and_then(|word| EnumType::of_word(word))
+            && matches!(
+                field.data_type(),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            )
+        {
+            return Ok(Self::Enum(of));
+        }
         match field.data_type() {
             DataType::LargeBinary => Ok(Self::Bytea),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if mark == Some("jsonb") => Ok(Self::Jsonb),
@@ -121,6 +145,11 @@ impl SqlType {
 
     /// The SQL type of an Arrow type; 0A000 if it has none.
     pub fn from_arrow(data_type: &DataType) -> Result<Self> {
+        if let DataType::Timestamp(_, Some(zone)) = data_type
+            && let Some(of) = EnumType::of_zone(zone)
+        {
+            return Ok(Self::Enum(of));
+        }
         Ok(match data_type {
             DataType::Boolean => Self::Boolean,
             DataType::Int8 | DataType::UInt8 | DataType::Int16 => Self::SmallInt,

@@ -4,6 +4,7 @@
 //! PostgreSQL has no arrays of either, and `vector`, which is a list already.
 
 use super::{SqlType, VECTOR_OID};
+use crate::enumeration::EnumType;
 
 /// What an array holds; each stands for the [`SqlType`] of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,7 @@ pub enum ElementType {
     Uuid,
     Json,
     Jsonb,
+    Enum(EnumType),
 }
 
 impl ElementType {
@@ -49,6 +51,7 @@ impl ElementType {
             SqlType::Uuid => Self::Uuid,
             SqlType::Json => Self::Json,
             SqlType::Jsonb => Self::Jsonb,
+            SqlType::Enum(of) if of.has_arrays() => Self::Enum(of),
             _ => return None,
         })
     }
@@ -73,6 +76,7 @@ impl ElementType {
             Self::Uuid => SqlType::Uuid,
             Self::Json => SqlType::Json,
             Self::Jsonb => SqlType::Jsonb,
+            Self::Enum(of) => SqlType::Enum(of),
         }
     }
 
@@ -96,6 +100,7 @@ impl ElementType {
             Self::Uuid => "uuid[]",
             Self::Json => "json[]",
             Self::Jsonb => "jsonb[]",
+            Self::Enum(of) => of.array_name(),
         }
     }
 
@@ -119,6 +124,7 @@ impl ElementType {
             Self::Uuid => 2951,
             Self::Json => 199,
             Self::Jsonb => 3807,
+            Self::Enum(of) => of.array_oid(),
         }
     }
 

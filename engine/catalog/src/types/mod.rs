@@ -12,6 +12,8 @@
 //!
 //! The time of an `interval` is less than 292 years, which is what Arrow's nanoseconds hold; it has no fields and no precision but 6.
 //!
+//! An enum is shown by its name, and stored by its id ([`crate::enumeration`]): its name may change.
+//!
 //! `vector(n)` is pgvector's type; pgvector has no fixed OID, ours is 16400, in the range of user-defined objects.
 
 mod arrow;
@@ -19,6 +21,10 @@ mod element;
 mod parse;
 
 use std::fmt;
+
+use aion_base::Result;
+
+use crate::enumeration::EnumType;
 
 pub use arrow::TYPE_METADATA_KEY;
 pub use element::ElementType;
@@ -82,6 +88,8 @@ pub enum SqlType {
     Vector(Option<u16>),
     /// An array of one dimension (see [`crate::array`])
     Array(ElementType),
+    /// A type that a user made (see [`crate::enumeration`])
+    Enum(EnumType),
 }
 
 impl SqlType {
@@ -114,6 +122,7 @@ impl SqlType {
             Self::Jsonb => "jsonb",
             Self::Vector(_) => "vector",
             Self::Array(element) => element.array_name(),
+            Self::Enum(of) => of.shown(),
         }
     }
 
@@ -140,6 +149,7 @@ impl SqlType {
             Self::Jsonb => 3802,
             Self::Vector(_) => VECTOR_OID,
             Self::Array(element) => element.array_oid(),
+            Self::Enum(of) => of.oid(),
         }
     }
 
@@ -148,7 +158,7 @@ impl SqlType {
         match self {
             Self::Boolean => 1,
             Self::SmallInt => 2,
-            Self::Integer | Self::Real | Self::Date => 4,
+            Self::Integer | Self::Real | Self::Date | Self::Enum(_) => 4,
             Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
             Self::Uuid | Self::Interval => 16,
             Self::Numeric { .. }
@@ -177,7 +187,7 @@ impl SqlType {
         }
     }
 
-    /// The type of an OID and a modifier; `None` if there is no such type here.
+    /// The type of an OID and a modifier; `None` if there is no such type here. Those that users made are the catalog's to find.
     pub fn from_oid(oid: u32, modifier: i32) -> Option<Self> {
         Some(match oid {
             16 => Self::Boolean,
@@ -213,6 +223,54 @@ impl SqlType {
         })
     }
 
+    /// The name by which it is found whatever the search path.
+    pub fn qualified(&self) -> String {
+        match self {
+            Self::Enum(of) => of.qualified().to_owned(),
+            Self::Array(ElementType::Enum(of)) => format!("{}[]", of.qualified()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The type that a user made which it is, or an array of.
+    pub const fn made(&self) -> Option<EnumType> {
+        match self {
+            Self::Enum(of) | Self::Array(ElementType::Enum(of)) => Some(*of),
+            _ => None,
+        }
+    }
+
+    /// The type with another state of the type that a user made, see [`SqlType::made`].
+    pub const fn remade(self, of: EnumType) -> Self {
+        match self {
+            Self::Enum(_) => Self::Enum(of),
+            Self::Array(ElementType::Enum(_)) => Self::Array(ElementType::Enum(of)),
+            _ => self,
+        }
+    }
+
+    /// The name that descriptors store.
+    pub(crate) fn stored(&self) -> String {
+        match self {
+            Self::Enum(of) => of.stored(),
+            Self::Array(ElementType::Enum(of)) => format!("{}[]", of.stored()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The type of a name that was stored; one that a user made is without labels yet.
+    pub(crate) fn of_stored(name: &str) -> Result<Self> {
+        let (bare, is_array) = match name.strip_suffix("[]") {
+            Some(bare) => (bare, true),
+            None => (name, false),
+        };
+        match EnumType::of_stored(bare) {
+            Some(of) if is_array => Ok(Self::Array(ElementType::Enum(of?))),
+            Some(of) => Ok(Self::Enum(of?)),
+            None => name.parse(),
+        }
+    }
+
     /// Digits in all of a `numeric`, 38 for every other type.
     pub const fn precision(&self) -> u8 {
         match self {
@@ -242,8 +300,10 @@ impl SqlType {
 
 impl fmt::Display for SqlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Array(element) = self {
-            return write!(f, "{}[]", element.sql_type());
+        match self {
+            Self::Array(element) => return write!(f, "{}[]", element.sql_type()),
+            Self::Enum(of) => return fmt::Display::fmt(of, f),
+            _ => {}
         }
         f.write_str(self.base_name())?;
         match self {

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use aion_base::{Error, Result, SqlState};
 
+use crate::enumeration::EnumType;
+
 use super::{NUMERIC_PRECISION_MAX, SqlType, VARCHAR_LENGTH_MAX, VECTOR_DIMENSIONS_MAX};
 
 impl FromStr for SqlType {
@@ -58,6 +60,9 @@ impl FromStr for SqlType {
             (name, _) if name == "interval" || name.starts_with("interval ") => Err(Error::unsupported(format!(
                 "type {text}: an interval has all its fields, and the only precision is 6, microseconds"
             ))),
+            (word, []) if EnumType::of_word(word).is_some() => {
+                Ok(EnumType::of_word(word).map_or(Self::Text, Self::Enum))
+            }
             ("uuid", _) => plain(Self::Uuid),
             ("json", _) => plain(Self::Json),
             ("jsonb", _) => plain(Self::Jsonb),

@@ -179,6 +179,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
         Cells::Date(array) => Value::Date(array.value(row)),
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
         Cells::Interval(array) => Value::Interval(interval_of(array.value(row))),
+        Cells::Enum(array, _) => Value::Enum(array.value(row)),
         Cells::FixedVector(..) | Cells::Vector(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);

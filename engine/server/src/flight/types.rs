@@ -104,7 +104,7 @@ fn xdbc(sql_type: &SqlType) -> (XdbcDataType, Option<XdbcDatetimeSubcode>) {
         SqlType::Double => X::XdbcDouble,
         SqlType::Numeric { .. } => X::XdbcNumeric,
         SqlType::Text | SqlType::Json | SqlType::Jsonb => X::XdbcLongvarchar,
-        SqlType::Varchar(_) => X::XdbcVarchar,
+        SqlType::Varchar(_) | SqlType::Enum(_) => X::XdbcVarchar,
         SqlType::Char(_) => X::XdbcChar,
         SqlType::Bytea => X::XdbcLongvarbinary,
         SqlType::Interval => X::XdbcInterval,
@@ -141,6 +141,6 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::Interval => Some(49),
         SqlType::Uuid => Some(16),
         SqlType::Vector(dimensions) => dimensions.map(i32::from),
-        SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb | SqlType::Array(_) => None,
+        SqlType::Text | SqlType::Bytea | SqlType::Json | SqlType::Jsonb | SqlType::Array(_) | SqlType::Enum(_) => None,
     }
 }

@@ -67,6 +67,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// What a client's OID says of a parameter, which may be of a type that a user made.
+    fn declared(&self, oid: u32) -> Result<Option<SqlType>> {
+        match parameters::declared(oid) {
+            Err(error) => match self.session.catalog()?.type_of_oid(oid) {
+                Some(made) => Ok(Some(made)),
+                None => Err(error),
+            },
+            known => known,
+        }
+    }
+
     /// Parses and plans a statement; `size` is that of the message.
     pub(super) async fn parse(&mut self, parse: extendedquery::Parse, size: usize) -> Result<(), Failure> {
         let name = parse.name.unwrap_or_default();
@@ -77,7 +88,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let types = parse
             .type_oids
             .iter()
-            .map(|oid| parameters::declared(*oid))
+            .map(|oid| self.declared(*oid))
             .collect::<Result<Vec<_>>>()?;
         let prepared = self.prepare(&parse.query, &types).await?;
         self.session.name_statement(name, prepared, &parse.query, size)?;
@@ -122,13 +133,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             )
             .into());
         }
-        let values = parameters::values(
-            &statement_name,
-            parameter_types(&prepared),
-            &bind.parameter_format_codes,
-            &bind.parameters,
-            self.session.zone(),
-        )?;
+        let values = {
+            let types = self.session.newest_types(parameter_types(&prepared))?;
+            parameters::values(
+                &statement_name,
+                &types,
+                &bind.parameter_format_codes,
+                &bind.parameters,
+                self.session.zone(),
+            )?
+        };
         let codes = &bind.result_column_format_codes;
         let formats = match columns(&prepared) {
             Some(columns) => Format::expand(codes, columns.len(), || {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::input::violation;
 use super::rows::Format;
 
-/// What a client's OID says of a parameter; None where it leaves the type to us.
+/// What a client's OID says of a parameter; None where it leaves the type to us. Of types that users made the catalog knows.
 ///
 /// Types that PostgreSQL has, that are not here and whose values are plain text in both forms read as `text`.
 ///

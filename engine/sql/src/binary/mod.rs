@@ -52,7 +52,7 @@ fn put_cell(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::Double(array) => out.put_f64(array.value(row)),
         Cells::Numeric(array, scale) => forms::put_numeric(array.value(row), *scale, out),
         Cells::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
-        Cells::Padded(..) => {
+        Cells::Padded(..) | Cells::Enum(..) => {
             let mut text = String::new();
             cells.write_text(row, &mut text);
             out.extend_from_slice(text.as_bytes());
@@ -88,7 +88,7 @@ pub fn take_value(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Uuid => forms::take_uuid(bytes).map(Value::Uuid),
         SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),
         // Their binary form is their text.
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json => {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Json | SqlType::Enum(_) => {
             Some(Value::text_in(&sql_type, text::parse_text(utf8(bytes)?)?)?)
         }
         SqlType::Jsonb => match bytes.split_first() {

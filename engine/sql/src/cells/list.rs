@@ -115,6 +115,7 @@ impl Cells<'_> {
             Self::Date(array) => Value::Date(array.value(row)),
             Self::Timestamp(array) | Self::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
             Self::Interval(array) => Value::Interval(interval_of(array.value(row))),
+            Self::Enum(array, _) => Value::Enum(array.value(row)),
             Self::FixedVector(..) | Self::Vector(..) => Value::Vector(self.elements(row).to_vec()),
             Self::Array(lists) => {
                 let is_json = lists.element == SqlType::Json;

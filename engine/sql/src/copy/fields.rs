@@ -142,6 +142,7 @@ fn put(
         SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
         SqlType::Interval => writer.interval(position, text::parse_interval(value)?.in_nanos_range()?),
         SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
+        SqlType::Enum(of) => writer.i64(position, of.text_in(value)?),
         SqlType::Vector(dimensions) => {
             vector.clear();
             text::parse_vector(value, dimensions, |component| vector.push(component))?;

@@ -26,7 +26,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 
 use super::load::{Load, write_batch};
-use crate::cells::{documents_of_texts, interval_texts, intervals_of_texts};
+use crate::cells::{documents_of_texts, interval_texts, intervals_of_texts, values_of_labels};
 use crate::table::TableShape;
 
 /// Rows of a batch that is read.
@@ -142,6 +142,7 @@ fn may_become(found: &DataType, sql_type: SqlType) -> bool {
         SqlType::Timestamp => matches!(found, D::Timestamp(_, None) | D::Date32 | D::Date64),
         SqlType::TimestampTz => matches!(found, D::Timestamp(_, _)),
         SqlType::Interval => is_text || matches!(found, D::Interval(_)),
+        SqlType::Enum(_) => is_text,
         SqlType::Uuid => matches!(found, D::FixedSizeBinary(16)),
         SqlType::Array(element) => match found {
             D::List(field) | D::LargeList(field) => may_become(field.data_type(), element.sql_type()),
@@ -199,6 +200,11 @@ fn convert(array: &ArrayRef, sql_type: SqlType) -> std::result::Result<ArrayRef,
     let wanted = sql_type.to_arrow();
     if sql_type == SqlType::Jsonb && *array.data_type() != DataType::Null {
         return documents_of_texts(array).map_err(|error| error.message().to_owned());
+    }
+    if let SqlType::Enum(of) = sql_type
+        && *array.data_type() != DataType::Null
+    {
+        return values_of_labels(array, of).map_err(|error| error.message().to_owned());
     }
     if *array.data_type() == wanted {
         return Ok(array.clone());

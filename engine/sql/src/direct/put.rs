@@ -495,6 +495,7 @@ const fn is_plain(sql_type: SqlType) -> bool {
         | SqlType::TimestampTz
         | SqlType::Uuid
         | SqlType::Interval
+        | SqlType::Enum(_)
         | SqlType::Jsonb => true,
         SqlType::Numeric { .. } | SqlType::Char(_) | SqlType::Json | SqlType::Vector(_) | SqlType::Array(_) => false,
     }

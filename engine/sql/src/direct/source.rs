@@ -76,12 +76,19 @@ fn literal(value: &ast::Value, is_negative: bool, sql_type: SqlType) -> Option<V
                 | ElementType::Integer
                 | ElementType::BigInt
                 | ElementType::Text
-                | ElementType::Uuid,
-            ),
+                | ElementType::Uuid
+                | ElementType::Enum(_),
+            )
+            | SqlType::Enum(_),
         ) if !is_negative => Value::text_in(&sql_type, text).ok(),
         (ast::Value::Boolean(value), SqlType::Boolean) if !is_negative => Some(Value::Bool(*value)),
         _ => None,
     }
+}
+
+/// Whether both are the enum of one OID.
+fn are_states_of_one(one: SqlType, other: SqlType) -> bool {
+    one.made().is_some() && other.made().is_some() && one.oid() == other.oid()
 }
 
 /// Whether keys of integers are found by its elements.
@@ -117,6 +124,8 @@ impl<'a> Parameters<'a> {
         let taken = match self.given.get(at).copied().flatten() {
             None => sql_type,
             Some(given) if given == sql_type => given,
+            // The type has labels since that it had not: values mean what they meant.
+            Some(given) if are_states_of_one(given, sql_type) => given,
             Some(given) if is_integer(given) && is_integer(sql_type) => given,
             Some(given @ (SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)))
                 if matches!(sql_type, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) =>
@@ -189,6 +198,7 @@ pub fn write_key(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) -> Fit {
         (Value::Timestamp(value), SqlType::Timestamp | SqlType::TimestampTz) => writer.i64(*value, order),
         (Value::Jsonb(value), SqlType::Jsonb) => writer.bytes(&value.as_ref().to_key(), order),
         (Value::Interval(value), SqlType::Interval) => writer.i128(value.length(), order),
+        (Value::Enum(value), SqlType::Enum(_)) => writer.i64(*value, order),
         (Value::Uuid(value), SqlType::Uuid) => writer.uuid(value, order),
         _ => return Fit::Unfit,
     };

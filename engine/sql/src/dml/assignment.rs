@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::at;
 use crate::error::translate;
+use crate::functions::is_open_expr;
 
 /// Types that are assigned to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,10 @@ pub fn check_source(source: &LogicalPlan) -> Result<()> {
     };
     for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
         if let Ok(to) = SqlType::from_field(field) {
-            check_cast(expr, projection.input.schema(), field.name(), to)?;
+            check_cast(expr, &projection.input, field.name(), to)?;
+            if matches!(to, SqlType::Enum(_)) {
+                check_values(expr, &projection.input, field.name(), to)?;
+            }
         }
     }
     Ok(())
@@ -141,21 +145,49 @@ pub fn check_update(plan: &LogicalPlan, columns: &[ColumnDescriptor]) -> Result<
         return Ok(());
     };
     for (expr, column) in projection.expr.iter().skip(1).zip(columns) {
-        check_cast(expr, projection.input.schema(), &column.name, column.sql_type)?;
+        check_cast(expr, &projection.input, &column.name, column.sql_type)?;
     }
     Ok(())
 }
 
-fn check_cast(expr: &Expr, schema: &DFSchema, column: &str, to: SqlType) -> Result<()> {
+/// As [`check_cast`], for an enum in the rows of VALUES, which are cast where they stand. What is a text there may be cast by the user.
+fn check_values(expr: &Expr, input: &LogicalPlan, column: &str, to: SqlType) -> Result<()> {
+    let (LogicalPlan::Values(values), Expr::Column(name)) = (input, expr.clone().unalias()) else {
+        return Ok(());
+    };
+    let Some(at) = input.schema().maybe_index_of_column(&name) else {
+        return Ok(());
+    };
+    for value in values.values.iter().filter_map(|row| row.get(at)) {
+        if let Expr::Cast(Cast { expr: inner, .. }) = value
+            && let Ok(found) = inner.get_type(&DFSchema::empty())
+            && let Ok(from) = SqlType::from_arrow(&found)
+            && class(from) != Class::Text
+            && from != to
+        {
+            return Err(mismatch(column, to, from.base_name()));
+        }
+    }
+    Ok(())
+}
+
+fn check_cast(expr: &Expr, input: &LogicalPlan, column: &str, to: SqlType) -> Result<()> {
     let Expr::Cast(Cast { expr: inner, .. }) = expr.clone().unalias() else {
         return Ok(());
     };
-    let from = match inner.get_type(schema) {
+    let from = match inner.get_type(input.schema()) {
         Ok(DataType::Null) | Err(_) => return Ok(()),
         Ok(from) => SqlType::from_arrow(&from),
     };
     match from {
         Ok(from) if is_refused(class(from), class(to)) => Err(mismatch(column, to, from.base_name())),
+        // A text is no label by itself.
+        Ok(from) if to.made().is_some() && from != to && !is_open_expr(&inner, input) => {
+            Err(mismatch(column, to, from.base_name()))
+        }
+        Ok(from) if matches!(from, SqlType::Enum(_)) && class(to) != Class::Text && from != to => {
+            Err(mismatch(column, to, from.base_name()))
+        }
         _ => Ok(()),
     }
 }

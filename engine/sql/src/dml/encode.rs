@@ -6,7 +6,7 @@ use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
     FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray,
+    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -44,6 +44,7 @@ enum Source<'a> {
     Timestamp(&'a TimestampMicrosecondArray),
     Interval(&'a IntervalMonthDayNanoArray),
     Uuid(&'a FixedSizeBinaryArray),
+    Enum(&'a TimestampNanosecondArray),
     Vector(&'a FixedSizeListArray),
     Vectors(&'a ListArray),
     Array(&'a ArrayRef, Cells<'a>),
@@ -70,6 +71,7 @@ impl<'a> Source<'a> {
             SqlType::Timestamp | SqlType::TimestampTz => Self::Timestamp(any.downcast_ref()?),
             SqlType::Interval => Self::Interval(any.downcast_ref()?),
             SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
+            SqlType::Enum(_) => Self::Enum(any.downcast_ref()?),
             SqlType::Vector(Some(_)) => Self::Vector(any.downcast_ref()?),
             SqlType::Vector(None) => Self::Vectors(any.downcast_ref()?),
             SqlType::Array(_) => Self::Array(array, Cells::of(array, sql_type)?),
@@ -93,6 +95,7 @@ impl<'a> Source<'a> {
             Self::Timestamp(array) => array,
             Self::Interval(array) => array,
             Self::Uuid(array) => array,
+            Self::Enum(array) => array,
             Self::Vector(array) => array,
             Self::Vectors(array) => array,
             Self::Array(array, _) => array,
@@ -196,6 +199,7 @@ impl<'a> ColumnEncoder<'a> {
             Source::Jsonb(array) => writer.bytes(position, array.value(row)),
             Source::Date(array) => writer.i32(position, array.value(row)),
             Source::Timestamp(array) => writer.i64(position, array.value(row)),
+            Source::Enum(array) => writer.i64(position, array.value(row)),
             Source::Interval(array) => writer.interval(position, interval_of(array.value(row))),
             Source::Uuid(array) => {
                 let bytes = array.value(row).try_into();

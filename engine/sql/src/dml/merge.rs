@@ -311,7 +311,7 @@ fn projection(clauses: &[Clause], shape: &TableShape, alias: &ast::Ident) -> Res
         named(cast(number, "bigint")?, "aion clause".to_owned()),
     ];
     for (position, column) in shape.descriptor.columns.iter().enumerate() {
-        let sql_type = assigned_type(column.sql_type).to_string();
+        let sql_type = assigned_type(column.sql_type).qualified();
         let null = || ast::Expr::Value(ast::Value::Null.into());
         let values = clauses.iter().map(|clause| {
             let value = clause.values.get(position).cloned().unwrap_or_else(null);

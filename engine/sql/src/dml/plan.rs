@@ -409,7 +409,7 @@ pub fn new_values(
         let value = assigned.unwrap_or_else(|| column_of(alias, &column.name));
         note_parameter(&value, column.sql_type, types);
         projection.push(ast::SelectItem::ExprWithAlias {
-            expr: cast(value, &assigned_type(column.sql_type).to_string())?,
+            expr: cast(value, &assigned_type(column.sql_type).qualified())?,
             alias: ast::Ident::with_quote('"', format!("aion value {position}")),
         });
     }

@@ -13,6 +13,7 @@ use datafusion::logical_expr::type_coercion::other::get_coerce_type_for_case_exp
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values, cast};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
+use super::enumeration::{enum_of, is_moment, is_open};
 use super::interval::is_interval;
 use super::json::{self, Side};
 use super::retyped::{recomputed, retyped_node};
@@ -25,7 +26,7 @@ use super::retyped::{recomputed, retyped_node};
 pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
     recomputed(plan.transform_up_with_subqueries(|plan| match plan {
         LogicalPlan::Union(union) if !is_settled(&union) => {
-            TypeCoercionRewriter::coerce_union(with_moments(union)?).map(Transformed::yes)
+            TypeCoercionRewriter::coerce_union(with_moments(with_enums(union)?)?).map(Transformed::yes)
         }
         LogicalPlan::Values(Values { schema, values }) => {
             let rows = values.into_iter().map(|row| {
@@ -52,7 +53,6 @@ pub fn settle_branches(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn are_moments<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
     let is_time =
         |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Null);
-    let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
     types.clone().all(is_time) && types.into_iter().any(is_moment)
 }
 
@@ -60,6 +60,48 @@ fn are_moments<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
 fn are_intervals<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool {
     let is_open = |data_type: &DataType| is_interval(data_type) || data_type.is_null() || data_type.is_string();
     types.clone().all(is_open) && types.into_iter().any(is_interval)
+}
+
+/// The queries of a UNION, of which those that give literals give values of an enum where others do.
+fn with_enums(mut union: Union) -> Result<Union> {
+    let type_of = |input: &LogicalPlan, at: usize| Some(input.schema().fields().get(at)?.data_type().clone());
+    let width = union.schema.fields().len();
+    let wanted: Vec<Option<DataType>> = (0..width)
+        .map(|at| {
+            let mut types = union.inputs.iter().filter_map(|input| type_of(input, at));
+            types.find(|data_type| enum_of(data_type).is_some())
+        })
+        .collect();
+    if wanted.iter().all(Option::is_none) {
+        return Ok(union);
+    }
+    for (at, wanted) in wanted.iter().enumerate() {
+        let Some(wanted) = wanted else { continue };
+        let sides = union.inputs.iter().map(|input| match is_open(input, at) {
+            true => Side::Open,
+            false => Side::of_field(input.schema().field(at)),
+        });
+        json::alike("UNION", &sides.collect::<Vec<_>>())?;
+        for input in &mut union.inputs {
+            if type_of(input, at).is_none_or(|found| found == *wanted || found.is_null()) {
+                continue;
+            }
+            let exprs = (0..width).map(|place| {
+                let column = Column::from(input.schema().qualified_field(place));
+                let name = column.name.clone();
+                match place == at {
+                    true => cast(Expr::Column(column), wanted.clone()).alias(name),
+                    false => Expr::Column(column),
+                }
+            });
+            let exprs: Vec<Expr> = exprs.collect();
+            *input = LogicalPlanBuilder::from(input.as_ref().clone())
+                .project(exprs)?
+                .build()
+                .map(Arc::new)?;
+        }
+    }
+    Ok(union)
 }
 
 /// The queries of a UNION, which give moments where one of them does, and the others times.
@@ -156,10 +198,12 @@ fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
     ) else {
         return Transformed::no(Expr::Case(case));
     };
-    let one = match are_moments(thens.iter().chain(&otherwise)) {
-        true => Some(SqlType::TimestampTz.to_arrow()),
-        false if are_intervals(thens.iter().chain(&otherwise)) => Some(SqlType::Interval.to_arrow()),
-        false => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
+    let types = || thens.iter().chain(&otherwise);
+    let one = match types().find(|data_type| enum_of(data_type).is_some()) {
+        Some(of_enum) => Some(of_enum.clone()),
+        None if are_moments(types()) => Some(SqlType::TimestampTz.to_arrow()),
+        None if are_intervals(types()) => Some(SqlType::Interval.to_arrow()),
+        None => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
     };
     let Some(one) = one else {
         return Transformed::no(Expr::Case(case));

@@ -1,4 +1,4 @@
-//! `coalesce` of documents and intervals, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
+//! `coalesce` of documents, intervals and enums, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::enumeration::enum_of;
 use super::interval::INTERVAL;
 
 /// The function.
@@ -43,10 +44,11 @@ impl ScalarUDFImpl for Coalesce {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let is_text = |given: &DataType| matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        for own in [DataType::LargeBinary, INTERVAL] {
+        let of_enum = types.iter().find(|given| enum_of(given).is_some()).cloned();
+        for own in [DataType::LargeBinary, INTERVAL].into_iter().chain(of_enum) {
             let is_open = |given: &DataType| *given == own || given.is_null() || is_text(given);
             if types.contains(&own) && types.iter().all(is_open) {
-                return Ok(vec![own; types.len()]);
+                return Ok(vec![own.clone(); types.len()]);
             }
         }
         self.inner.coerce_types(types)

@@ -6,6 +6,7 @@ pub mod bits;
 mod branches;
 mod case_type;
 mod coalesce;
+mod enumeration;
 mod interval;
 mod json;
 mod lateral;
@@ -28,6 +29,7 @@ pub(crate) use arithmetic::{count_ranks, widen_sums};
 pub(crate) use array::{ARRAY_KEY_FUNCTION, OR_EMPTY, settle as settle_arrays, settle_expr as settle_array_calls};
 pub(crate) use branches::settle_branches;
 pub(crate) use case_type::mark_cases;
+pub(crate) use enumeration::is_open_expr;
 pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
 pub(crate) use json::{aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
@@ -57,6 +59,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(array::functions());
     all.extend(coalesce::functions());
     all.extend(interval::functions());
+    all.extend(enumeration::functions());
     all.extend(type_of::functions());
     all.extend(time_zone::functions());
     all.extend(rounding::functions());
@@ -76,6 +79,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 /// Operators that DataFusion plans otherwise: asked before its own.
 pub fn first_expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![
+        Arc::new(enumeration::EnumOperators),
         Arc::new(json::DocumentOperators),
         Arc::new(interval::IntervalOperators),
         Arc::new(array::ArrayOperators),
@@ -91,6 +95,7 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 pub fn early_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(json::CheckDocuments),
+        Arc::new(enumeration::CheckEnums),
         Arc::new(text_in::FillLiterals),
         Arc::new(arithmetic::PreferDoubles),
         Arc::new(padding::PadBlanks),

@@ -32,7 +32,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::time_zone::{literal_zone, session_zone};
-use super::{array, interval, json};
+use super::{array, enumeration, interval, json};
 use crate::error::wrap;
 use crate::session::scalar;
 
@@ -86,13 +86,15 @@ impl AnalyzerRule for FillLiterals {
                     let is_filled = fill_all(vec![&mut between.low, &mut between.high], &between.expr)?;
                     Transformed::new_transformed(Expr::Between(between), is_filled)
                 }
-                // DataFusion has no type that an interval and a text have in common.
+                // DataFusion has no type that an interval and a text have in common, and would take an enum for a time.
                 Expr::Case(mut case) => {
                     let is_filled = match case.expr.take() {
                         Some(of) => {
-                            let is_interval = of.get_type(schema).is_ok_and(|given| interval::is_interval(&given));
+                            let is_ours = of.get_type(schema).is_ok_and(|given| {
+                                interval::is_interval(&given) || enumeration::enum_of(&given).is_some()
+                            });
                             let whens = case.when_then_expr.iter_mut().map(|(when, _)| &mut **when);
-                            let is_filled = is_interval && fill_all(whens.collect(), &of)?;
+                            let is_filled = is_ours && fill_all(whens.collect(), &of)?;
                             case.expr = Some(of);
                             is_filled
                         }
@@ -151,9 +153,8 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
 /// A date or timestamp beside a moment as one, of the same unit: DataFusion makes nanoseconds of both, which end in 2262, and where it is
 /// a date, times without a zone.
 fn as_moment(time: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
     let is_local = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
-    other.get_type(schema).ok().filter(is_moment)?;
+    other.get_type(schema).ok().filter(enumeration::is_moment)?;
     time.get_type(schema).ok().filter(is_local)?;
     Some(cast(time.clone(), SqlType::TimestampTz.to_arrow()))
 }
@@ -315,16 +316,18 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
             | SqlType::Timestamp
             | SqlType::TimestampTz
             | SqlType::Interval
+            | SqlType::Enum(_)
             // Arrow's takes no negative exponents, and counts digits behind the scale as an overflow.
             | SqlType::Numeric { .. }
     );
     if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
         return Ok(Transformed::no(expr));
     }
-    if sql_type == SqlType::TimestampTz
+    if matches!(sql_type, SqlType::TimestampTz | SqlType::Enum(_))
         && let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &**inner
     {
-        // The moment is that of the zone in which it was written, whatever the session's is when it is computed.
+        // The moment is that of the zone in which it was written, whatever the session's is when it is computed; a label is one when it is
+        // written.
         let read = match item {
             Some(item) => read_array(item, text, zone)?,
             None => {
@@ -335,7 +338,8 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
         return Ok(Transformed::yes(Expr::Literal(read, None)));
     }
     let volatility = match sql_type {
-        SqlType::TimestampTz => Volatility::Stable,
+        // Labels may get other texts.
+        SqlType::TimestampTz | SqlType::Enum(_) => Volatility::Stable,
         _ => Volatility::Immutable,
     };
     Ok(match inner.get_type(schema) {

@@ -39,7 +39,7 @@ impl Property {
                 ast::Ident::with_quote('"', alias),
                 ast::Ident::with_quote('"', column),
             ])),
-            None => crate::parse::parse_expression(&format!("CAST(NULL AS {})", self.sql_type)),
+            None => crate::parse::parse_expression(&format!("CAST(NULL AS {})", self.sql_type.qualified())),
         }
     }
 }

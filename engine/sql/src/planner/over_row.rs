@@ -53,7 +53,7 @@ impl Names<'_> {
             self.physical(expr, &schema)
         };
         RowRules::new(&shape.descriptor, check, |column, text| {
-            let text = format!("CAST(({text}) AS {})", assigned_type(column.sql_type));
+            let text = format!("CAST(({text}) AS {})", assigned_type(column.sql_type).qualified());
             let Analyzed { expr, schema } = self.analyzed(shape, &text, Purpose::Generation)?;
             self.physical(expr, &schema)
         })
@@ -238,7 +238,7 @@ impl Names<'_> {
     /// 42xxx.
     pub fn literals_of_default(&self, text: &str, sql_type: SqlType) -> Result<Vec<ScalarValue>> {
         let names = self.within_view(self.search_path);
-        let cast = parse::parse_expression(&format!("CAST(({text}) AS {sql_type})"))?;
+        let cast = parse::parse_expression(&format!("CAST(({text}) AS {})", sql_type.qualified()))?;
         let statement = select(vec![ast::SelectItem::UnnamedExpr(cast)], Vec::new(), None)?;
         self.literals(names.plan(statement, Vec::new(), "")?.plan)
     }

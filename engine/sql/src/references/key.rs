@@ -22,6 +22,12 @@ pub fn comparable(child: SqlType, parent: SqlType) -> Comparable {
     if !child.is_ordered() || !parent.is_ordered() {
         return Comparable::No;
     }
+    if child.made().is_some() || parent.made().is_some() {
+        return match child == parent {
+            true => Comparable::Yes,
+            false => Comparable::No,
+        };
+    }
     let is_plain = child.base_name() == parent.base_name()
         || (is_integer(child) && (is_integer(parent) || is_numeric(parent)))
         || (is_text(child) && is_text(parent));

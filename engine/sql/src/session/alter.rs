@@ -602,7 +602,7 @@ impl Draft<'_> {
             Some(using) => using.clone(),
             None => parse::parse_expression(&quoted(&self.before.columns[old].name))?,
         };
-        let expr = format!("CAST(({source}) AS {})", assigned_type(to));
+        let expr = format!("CAST(({source}) AS {})", assigned_type(to).qualified());
         self.computed.retain(|(there, _)| *there != id);
         self.computed.push((id, parse::parse_expression(&expr)?));
         let column = &mut self.table.columns[position];

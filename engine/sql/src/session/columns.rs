@@ -148,7 +148,16 @@ pub const UNNAMED: &str = "?column?";
 fn type_name(data_type: &ast::DataType) -> String {
     let name = data_type.to_string().to_ascii_lowercase();
     let Ok(sql_type) = name.parse::<SqlType>() else {
-        return name;
+        // A type that a user made is called by its name, without its schema.
+        return match data_type {
+            ast::DataType::Custom(name, _) => name
+                .0
+                .last()
+                .and_then(ast::ObjectNamePart::as_ident)
+                .map(normalize)
+                .unwrap_or_default(),
+            _ => name,
+        };
     };
     match sql_type {
         SqlType::Boolean => "bool",
@@ -162,6 +171,7 @@ fn type_name(data_type: &ast::DataType) -> String {
         SqlType::Char(_) => "bpchar",
         SqlType::TimestampTz => "timestamptz",
         SqlType::Timestamp => "timestamp",
+        SqlType::Enum(of) => of.name(),
         other => other.base_name(),
     }
     .to_owned()

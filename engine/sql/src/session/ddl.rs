@@ -24,7 +24,7 @@ use super::{Session, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{ManyRows, RowEncoder, RowRules, first_null, normalize, reference, unchecked_schema};
 use crate::parse::Statement;
-use crate::planner::Planned;
+use crate::planner::{Planned, find_type, settle_definition};
 use crate::references::{Tie, check_rows};
 use crate::response::Response;
 use crate::storages::PrivateRange;
@@ -103,6 +103,23 @@ impl Definition {
         let mut nothing = Self::new(tag, Vec::new());
         nothing.notices.push((state, notice));
         nothing
+    }
+
+    /// With what another definition changes; the tag and the counts stay.
+    pub fn absorb(&mut self, other: Self) {
+        self.first.extend(other.first);
+        self.changes.extend(other.changes);
+        self.retired.extend(other.retired);
+        self.private.extend(other.private);
+        self.indexed.extend(other.indexed);
+        self.cleared.extend(other.cleared);
+        self.rewritten.extend(other.rewritten);
+        self.filled.extend(other.filled);
+        self.tied.extend(other.tied);
+        self.verified.extend(other.verified);
+        self.has_graph |= other.has_graph;
+        self.required.extend(other.required);
+        self.notices.extend(other.notices);
     }
 
     /// A range is nobody's from the commit on.
@@ -184,7 +201,12 @@ impl Session {
 
     pub(super) fn definition(&self, statement: &Statement, catalog: &Catalog) -> Result<Definition> {
         let text = &statement.text;
-        match &statement.ast {
+        let settled = self.with_made_types(&statement.ast, catalog)?;
+        match settled.as_ref().unwrap_or(&statement.ast) {
+            ast::Statement::CreateType { name, representation } => {
+                self.create_type(name, representation.as_ref(), catalog, text)
+            }
+            ast::Statement::AlterType(alter) => self.alter_type(alter, catalog, text),
             ast::Statement::CreateTable(create) => self.create_table(create, catalog, text),
             ast::Statement::AlterTable(alter) => self.alter_table(alter, catalog, text),
             ast::Statement::Truncate(truncate) => self.truncate(truncate, catalog, text),
@@ -232,6 +254,7 @@ impl Session {
             } => match object_type {
                 ast::ObjectType::Index if !cascade => self.drop_indexes(names, *if_exists, catalog, text),
                 ast::ObjectType::View => self.drop_views(names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::Type => self.drop_types(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Table => self.drop_tables(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Sequence => self.drop_sequences(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Schema => self.drop_schemas(names, *if_exists, *cascade, catalog, text),
@@ -247,6 +270,17 @@ impl Session {
                 Err(Error::unsupported(format!("{} is not there yet", words.join(" "))))
             }
         }
+    }
+
+    /// A definition with the types that users made in the place of their names; None where it names none.
+    fn with_made_types(&self, statement: &ast::Statement, catalog: &Catalog) -> Result<Option<ast::Statement>> {
+        if catalog.enums().next().is_none() {
+            return Ok(None);
+        }
+        let path = self.search_path()?;
+        let mut settled = statement.clone();
+        let is_settled = settle_definition(&mut settled, &mut |name| find_type(catalog, &path, name));
+        Ok(is_settled.then_some(settled))
     }
 
     /// Writes a definition; answers how many rows it wrote.

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use super::Session;
 use super::ddl::Definition;
 use super::foreign_key::{self, referring};
+use super::made_type::drop_enums_of;
 use super::numbered::{self, check_unused};
 use crate::dml::{at, normalize, reference};
 use crate::sequences::State;
@@ -238,6 +239,16 @@ impl Going {
     }
 }
 
+/// 2BP01 for a schema that has something in it.
+fn still_in(schema: &str, told: &str) -> Error {
+    Error::invalid(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop schema {schema} because other objects depend on it"),
+    )
+    .with_detail(format!("{told} depends on schema {schema}"))
+    .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}
+
 /// Drops schemas and all that is in them, and what depends on that.
 ///
 /// # Errors
@@ -249,6 +260,7 @@ pub(crate) fn drop_schemas_whole(schemas: &[String], catalog: &Catalog, transact
         for object in catalog.objects_in(schema) {
             going.add(object);
         }
+        definition.changes.extend(drop_enums_of(schema, catalog));
         definition.changes.extend(catalog.drop_schema(schema));
     }
     going.cascade(catalog);
@@ -395,6 +407,7 @@ impl Session {
     ) -> Result<Definition> {
         let mut definition = Definition::new("DROP SCHEMA", Vec::new());
         let mut going = Going::default();
+        let mut types = Vec::new();
         for name in names {
             let place = |error| at(error, name.span(), text);
             let schema = super::ddl::single_name(name).map_err(place)?;
@@ -413,25 +426,28 @@ impl Session {
                 definition.notices.push(notice);
                 continue;
             }
+            if !is_cascade && let Some(of) = catalog.enums().find(|of| of.descriptor().schema == schema) {
+                return Err(place(still_in(&schema, &format!("type {of}"))));
+            }
             for object in catalog.objects_in(&schema) {
                 let told = format!("{} {}", kind_of(&object), name_of(&object).1);
                 if !is_cascade {
-                    return Err(place(
-                        Error::invalid(
-                            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                            format!("cannot drop schema {schema} because other objects depend on it"),
-                        )
-                        .with_detail(format!("{told} depends on schema {schema}"))
-                        .with_hint("Use DROP ... CASCADE to drop the dependent objects too."),
-                    ));
+                    return Err(place(still_in(&schema, &told)));
                 }
                 if going.add(object) {
                     going.cascaded.push(told);
                 }
             }
+            types.extend(catalog.enums().filter(|of| of.descriptor().schema == schema));
             definition.changes.extend(catalog.drop_schema(&schema));
         }
         going.cascade(catalog);
+        going.cascaded.extend(types.iter().map(|of| format!("type {of}")));
+        if !types.is_empty() {
+            let objects = std::mem::take(&mut going.objects);
+            self.take_types(&types, true, &objects, catalog, &mut definition)?;
+            going.objects = objects;
+        }
         going.define(catalog, &mut definition);
         Ok(definition)
     }

@@ -3,6 +3,8 @@
 //! DEFAULTs, CHECKs, indexes and views are kept as texts, and are planned in sessions with other zones. So each such literal is written
 //! with its offset when the definition is made, which is what PostgreSQL shows of it.
 //!
+//! So is the name of a type that a user made, with its schema: the search path of who defines is not kept, but for views.
+//!
 //! Whether a text in quotes is a moment is for the planner to say: one is a moment if it means the same with `+00` behind it, in UTC, and
 //! something else with `+01`. Few definitions have texts that look like times; nothing is planned for the others.
 
@@ -16,6 +18,7 @@ use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use super::Session;
+use super::made_type::qualify;
 use crate::parse;
 use crate::planner::Names;
 use crate::table::TableShape;
@@ -29,6 +32,9 @@ impl Session {
         let shape = TableShape::new(Arc::new(table.clone()));
         let zone = self.zone();
         for column in &mut table.columns {
+            for text in column.default.iter_mut().chain(&mut column.generated) {
+                qualify(text, catalog, &path)?;
+            }
             if let Some(default) = &mut column.default {
                 let sql_type = column.sql_type;
                 freeze(default, zone, &|text| names.literals_of_default(text, sql_type))?;
@@ -38,11 +44,13 @@ impl Session {
             freeze(generated, zone, &|text| names.literals_over_row(&shape, text))?;
         }
         for check in &mut table.checks {
+            qualify(&mut check.expression, catalog, &path)?;
             freeze(&mut check.expression, zone, &|text| {
                 names.literals_over_row(&shape, text)
             })?;
         }
         for index in &mut table.indexes {
+            qualify_parts(index, catalog, &path)?;
             freeze_parts(index, &shape, &names, zone)?;
         }
         Ok(())
@@ -56,6 +64,7 @@ impl Session {
         catalog: &Catalog,
     ) -> Result<()> {
         let path = self.search_path()?;
+        qualify_parts(index, catalog, &path)?;
         let names = self.names(catalog, &path);
         freeze_parts(index, &TableShape::new(table.clone()), &names, self.zone())
     }
@@ -73,6 +82,10 @@ impl Session {
             names.literals(views::plan(&names, &view)?.plan)
         })
     }
+}
+
+fn qualify_parts(index: &mut IndexDescriptor, catalog: &Catalog, path: &[String]) -> Result<()> {
+    index.texts_mut().try_for_each(|text| qualify(text, catalog, path))
 }
 
 fn freeze_parts(index: &mut IndexDescriptor, shape: &Arc<TableShape>, names: &Names<'_>, zone: Zone) -> Result<()> {

@@ -28,7 +28,7 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::Session;
-use crate::cells::documents_of_texts;
+use crate::cells::{documents_of_texts, values_of_labels};
 use crate::dml::TARGET;
 use crate::error::translate;
 use crate::planner::Names;
@@ -96,7 +96,10 @@ fn own(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     let column = match column.data_type() == data_type {
         true => column.clone(),
         false if *data_type == DataType::LargeBinary => documents_of_texts(column)?,
-        false => cast_with_options(column, data_type, &options).map_err(|error| translate(error.into(), ""))?,
+        false => match SqlType::from_arrow(data_type) {
+            Ok(SqlType::Enum(of)) => values_of_labels(column, of)?,
+            _ => cast_with_options(column, data_type, &options).map_err(|error| translate(error.into(), ""))?,
+        },
     };
     let data = column.to_data();
     let mut copy = MutableArrayData::new(vec![&data], false, column.len());

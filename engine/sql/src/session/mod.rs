@@ -30,6 +30,7 @@ mod index;
 mod listen;
 mod local;
 mod locked;
+mod made_type;
 mod merge;
 mod numbered;
 mod observing;

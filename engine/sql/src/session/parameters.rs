@@ -219,6 +219,9 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
             SqlType::TimestampTz => ScalarValue::TimestampMicrosecond(Some(*value), Some("UTC".into())),
             _ => ScalarValue::TimestampMicrosecond(Some(*value), None),
         },
+        Value::Enum(value) => {
+            ScalarValue::TimestampNanosecond(Some(*value), sql_type.made().map(|of| of.zone().clone()))
+        }
         Value::Interval(value) => ScalarValue::IntervalMonthDayNano(Some(arrow_interval(*value)?)),
         Value::Uuid(value) => ScalarValue::FixedSizeBinary(16, Some(value.to_vec())),
         Value::Vector(components) => vector(sql_type, components)?,

@@ -23,13 +23,13 @@ use super::change::returned_columns;
 use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
 use crate::cancel::Cancellation;
-use crate::cells::document_texts;
+use crate::cells::{document_texts, labels};
 use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
 use crate::nearest::rewrite;
 use crate::observe::observed;
 use crate::parse::Statement;
-use crate::planner::Planned;
+use crate::planner::{Planned, find_type, settle_types};
 use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
 use crate::table::StatementContext;
@@ -67,7 +67,7 @@ impl Session {
         if let Some(prepared) = self.describe_ask(statement, given)? {
             return Ok(prepared);
         }
-        let given = &parameters::with_casts(&statement.ast, given)[..];
+        let given = &self.with_casts(statement, given)?[..];
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = self.catalog()?;
@@ -125,6 +125,20 @@ impl Session {
             _ => (Vec::new(), None),
         };
         Ok(Prepared::new(statement, parameters, columns))
+    }
+
+    /// As [`parameters::with_casts`], where the casts may be to types that users made.
+    fn with_casts(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Vec<Option<SqlType>>> {
+        if statement.text.contains('$') {
+            let catalog = self.catalog()?;
+            if catalog.enums().next().is_some() {
+                let path = self.search_path()?;
+                let mut settled = statement.ast.clone();
+                settle_types(&mut settled, &mut |name| find_type(&catalog, &path, name));
+                return Ok(parameters::with_casts(&settled, given));
+            }
+        }
+        Ok(parameters::with_casts(&statement.ast, given))
     }
 
     pub(super) fn plan_query(
@@ -356,20 +370,20 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
         .map_err(|error| Error::internal(format!("a result does not fit its columns: {error}")))
 }
 
-/// Documents as texts, also those in arrays; None for what holds none, or is to stay as it is.
+/// Documents as texts, and values of enums as labels, also those in arrays; None for what holds none, or is to stay as it is.
 fn documents_shown(column: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRef>> {
     match (column.data_type(), wanted) {
         (DataType::LargeBinary, DataType::Utf8) => document_texts(column).map(Some),
+        (from, DataType::Utf8) => match SqlType::from_arrow(from) {
+            Ok(SqlType::Enum(of)) => labels(column, of).map(Some),
+            _ => Ok(None),
+        },
         (DataType::List(from), DataType::List(to))
-            if *from.data_type() == DataType::LargeBinary && *to.data_type() == DataType::Utf8 =>
+            if *to.data_type() == DataType::Utf8 && from.data_type() != to.data_type() =>
         {
             let (_, offsets, values, nulls) = column.as_list::<i32>().clone().into_parts();
-            Ok(Some(Arc::new(ListArray::new(
-                to.clone(),
-                offsets,
-                document_texts(&values)?,
-                nulls,
-            ))))
+            let texts = documents_shown(&values, to.data_type())?;
+            Ok(texts.map(|texts| Arc::new(ListArray::new(to.clone(), offsets, texts, nulls)) as ArrayRef))
         }
         _ => Ok(None),
     }

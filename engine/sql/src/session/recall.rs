@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use aion_catalog::Value;
+use aion_catalog::{SqlType, Value};
 use aion_storage::Generation;
 use datafusion::sql::sqlparser::ast;
 
@@ -122,7 +122,7 @@ impl Prepared {
         }
         let mut statement = self.statement.clone();
         let _: ControlFlow<()> = ast::visit_expressions_mut(&mut statement.ast, |expr| {
-            if let Some(literal) = literal_of(expr, values) {
+            if let Some(literal) = literal_of(expr, values, &self.parameters) {
                 *expr = literal;
             }
             ControlFlow::Continue(())
@@ -132,7 +132,7 @@ impl Prepared {
 }
 
 /// The literal that stood where a parameter is.
-fn literal_of(expr: &ast::Expr, values: &[Value]) -> Option<ast::Expr> {
+fn literal_of(expr: &ast::Expr, values: &[Value], types: &[SqlType]) -> Option<ast::Expr> {
     let ast::Expr::Value(value) = expr else {
         return None;
     };
@@ -151,11 +151,16 @@ fn literal_of(expr: &ast::Expr, values: &[Value]) -> Option<ast::Expr> {
             false => digits,
         }
     };
-    match values.get(number.checked_sub(1)?)? {
+    let at = number.checked_sub(1)?;
+    match values.get(at)? {
         Value::I16(number) => Some(integer((*number).into())),
         Value::I32(number) => Some(integer((*number).into())),
         Value::I64(number) => Some(integer(*number)),
         Value::Text(text) => Some(literal(ast::Value::SingleQuotedString(text.clone()))),
+        Value::Enum(position) => {
+            let label = types.get(at)?.made()?.label(*position)?;
+            Some(literal(ast::Value::SingleQuotedString(label.to_owned())))
+        }
         _ => None,
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn rewriting(
             .unwrap_or_else(|| "NULL".to_owned());
         let item = format!(
             "CAST(({source}) AS {}) AS {}",
-            assigned_type(column.sql_type),
+            assigned_type(column.sql_type).qualified(),
             quoted(&column.name)
         );
         items.push(item);
@@ -124,6 +124,9 @@ pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
     let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
     if let (S::Array(from), S::Array(to)) = (from, to) {
         return converts_by_itself(from.sql_type(), to.sql_type());
+    }
+    if from.made().is_some() || to.made().is_some() {
+        return from == to || matches!(to, S::Text | S::Varchar(_) | S::Char(_));
     }
     from.base_name() == to.base_name()
         || matches!(to, S::Text | S::Varchar(_) | S::Char(_))

@@ -3,6 +3,7 @@
 //! All of them have one namespace, which is the session's and no part of a transaction. What a PREPARE prepares is a text of its own,
 //! so that it runs, and is observed, as if a client had sent it by itself.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::cells::{Cells, canonical};
 use crate::dml::{assigned_type, at, normalize, reference, select};
 use crate::named::Named;
 use crate::parse::{self, Statement};
-use crate::planner::{BeyondRow, sql_type};
+use crate::planner::{BeyondRow, find_type, settle_type, sql_type};
 use crate::response::{Column, Response};
 
 /// Prepared statements of a session, where no edge says otherwise, and the bytes of their texts.
@@ -201,7 +202,7 @@ impl Session {
         }
         let types = data_types.iter().map(|data_type| match data_type.to_string().as_str() {
             "unknown" => Ok(None),
-            _ => sql_type(data_type).map(Some),
+            _ => self.type_named(data_type).map(Some),
         });
         let types = types.collect::<Result<Vec<_>>>()?;
         let prepared = self.describe_body(statement, Keyword::AS, &types)?;
@@ -214,6 +215,30 @@ impl Session {
         };
         self.statements.lock().insert(name, Arc::new(named), bytes)?;
         done("PREPARE")
+    }
+
+    /// The types of parameters, of which those that users made may have other labels than when the statement was prepared.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn newest_types<'t>(&self, types: &'t [SqlType]) -> Result<Cow<'t, [SqlType]>> {
+        if types.iter().all(|sql_type| sql_type.made().is_none()) {
+            return Ok(Cow::Borrowed(types));
+        }
+        let catalog = self.catalog()?;
+        let newest = |sql_type: &SqlType| match sql_type.made() {
+            Some(_) => catalog.type_of_oid(sql_type.oid()).unwrap_or(*sql_type),
+            None => *sql_type,
+        };
+        Ok(types.iter().map(newest).collect())
+    }
+
+    /// The type that is named, which may be one that a user made.
+    fn type_named(&self, data_type: &ast::DataType) -> Result<SqlType> {
+        let (catalog, path) = (self.catalog()?, self.search_path()?);
+        let mut settled = data_type.clone();
+        settle_type(&mut settled, &mut |name| find_type(&catalog, &path, name));
+        sql_type(&settled)
     }
 
     /// Plans the statement within a statement, behind a word of it.
@@ -266,12 +291,13 @@ impl Session {
             )
             .with_detail(format!("Expected {wanted} parameters but got {}.", arguments.len())));
         }
-        let literals = arguments.iter().zip(&prepared.parameters);
+        let types = self.newest_types(&prepared.parameters)?;
+        let literals = arguments.iter().zip(types.iter());
         let zone = self.zone();
         let literals = literals.map(|(argument, sql_type)| literal(argument, *sql_type, zone));
         let values = match literals.collect::<Option<Vec<_>>>() {
             Some(values) => values,
-            None => self.evaluate(arguments, &prepared.parameters, text).await?,
+            None => self.evaluate(arguments, &types, text).await?,
         };
         Ok((prepared, values))
     }
@@ -322,7 +348,7 @@ impl Session {
                     error.with_hint("You will need to rewrite or cast the expression."),
                 ));
             }
-            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {})", assigned_type(*sql_type)))?;
+            let mut cast = parse::parse_expression(&format!("CAST(NULL AS {})", assigned_type(*sql_type).qualified()))?;
             if let ast::Expr::Cast { expr, .. } = &mut cast {
                 **expr = expression.clone();
             }

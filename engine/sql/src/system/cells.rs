@@ -230,7 +230,13 @@ pub fn array(data_type: &DataType, cells: &[&Cell]) -> Option<ArrayRef> {
         DataType::Int16 => Arc::new(Int16Array::from(each(cells, |cell| i16::try_from(cell.int()?).ok())?)),
         DataType::Int32 => Arc::new(Int32Array::from(each(cells, |cell| i32::try_from(cell.int()?).ok())?)),
         DataType::Int64 => Arc::new(Int64Array::from(each(cells, int)?)),
-        DataType::Float32 => Arc::new(Float32Array::from(each(cells, |cell| Some(cell.int()? as f32))?)),
+        DataType::Float32 => {
+            let of = |cell: &Cell| match cell {
+                Cell::Float(value) => Some(*value as f32),
+                cell => Some(cell.int()? as f32),
+            };
+            Arc::new(Float32Array::from(each(cells, of)?))
+        }
         DataType::Float64 => {
             let of = |cell: &Cell| match cell {
                 Cell::Float(value) => Some(*value),

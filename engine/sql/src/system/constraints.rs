@@ -178,7 +178,10 @@ impl Constraint {
                 };
                 format!("UNIQUE {nulls}({}){included}", names(&self.table, &self.columns()))
             }
-            Kind::Check(check) => format!("CHECK ({})", expression(&check.expression, Some(&self.table), form)),
+            Kind::Check(check) => {
+                let condition = expression(&check.expression, Some(&self.table), form);
+                format!("CHECK ({})", facts.shortened(condition))
+            }
             Kind::ForeignKey(key) => {
                 let parent = facts.catalog.table_by_id(key.parent)?;
                 let mut text = format!(

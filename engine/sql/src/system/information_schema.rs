@@ -5,12 +5,11 @@ use aion_catalog::SqlType;
 use aion_catalog::objects::is_temporary;
 use aion_security::role::BOOTSTRAP_NAME;
 
+use super::Definition;
 use super::cells::{Cell, Row, row};
 use super::facts::{Facts, Relation, RelationKind};
 use super::relations::{Attribute, columns_of};
 use super::sequences::of_identity;
-use super::types::type_of;
-use super::{Definition, type_name};
 
 pub(super) const TABLES: &[Definition] = &[
     Definition::new("information_schema_catalog_name", 0, "catalog_name name", catalog_name)
@@ -177,20 +176,17 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
         let is_writable = matches!(relation.kind, RelationKind::Table(_));
         for column in columns_of(facts, relation) {
             let position = column.number;
-            let sql_type = SqlType::from_oid(column.oid, column.modifier);
-            let found = type_of(column.oid);
-            let data_type = match (sql_type, found) {
+            let sql_type = facts.sql_type(column.oid, column.modifier);
+            let found = facts.type_of(column.oid);
+            let data_type = match (sql_type, &found) {
                 // The standard knows no such type.
-                (Some(SqlType::Vector(_)), _) => "USER-DEFINED".to_owned(),
+                (Some(SqlType::Vector(_) | SqlType::Enum(_)), _) => "USER-DEFINED".to_owned(),
                 (Some(SqlType::Array(_)), _) => "ARRAY".to_owned(),
                 (Some(sql_type), _) => sql_type.base_name().to_owned(),
                 (None, Some(found)) if found.item.is_some() => "ARRAY".to_owned(),
-                (None, _) => type_name(column.oid, -1),
+                (None, _) => facts.type_name(column.oid, -1),
             };
-            let schema = match sql_type {
-                Some(SqlType::Vector(_)) => "public",
-                _ => "pg_catalog",
-            };
+            let schema = found.as_ref().map_or("pg_catalog", |found| found.schema);
             let [precision, radix, scale] = numeric(sql_type);
             let length = match sql_type {
                 Some(SqlType::Varchar(length)) => length,

@@ -30,6 +30,7 @@ mod information_constraints;
 mod information_schema;
 mod lateral;
 mod learned;
+mod made_types;
 pub mod oids;
 mod relations;
 mod rewrite;
@@ -63,8 +64,7 @@ pub use oids::{table as oid_of_table, view as oid_of_view};
 pub use rewrite::{parameter_casts, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;
 pub use server::function_oid;
-pub use show::{index_column_name, index_definition, index_names, index_part, type_name};
-pub use types::{oid_of as type_oid, type_of};
+pub use show::{index_column_name, index_definition, index_names, index_part};
 pub use whole::substitute;
 
 /// A system table.
@@ -170,6 +170,7 @@ static DEFINITIONS: LazyLock<Vec<&'static Definition>> = LazyLock::new(|| {
     let parts = [
         relations::TABLES,
         types::TABLES,
+        made_types::TABLES,
         roles::TABLES,
         server::TABLES,
         server::EMPTY,

@@ -373,7 +373,7 @@ fn attributes(facts: &Facts) -> Result<Vec<Row>> {
                 column.length,
                 column.number,
                 // Of an array the dimensions that it was declared with, which are not kept.
-                i32::from(matches!(SqlType::from_oid(column.oid, -1), Some(SqlType::Array(_)))),
+                i32::from(matches!(facts.sql_type(column.oid, -1), Some(SqlType::Array(_)))),
                 -1,
                 column.modifier,
                 is_by_value,
@@ -539,7 +539,7 @@ fn indexes_view(facts: &Facts) -> Result<Vec<Row>> {
             table.name.as_str(),
             relation.name.as_str(),
             Cell::Null,
-            index_definition(relation, true, Form::Full),
+            index_definition(relation, true, Form::Full).map(|definition| facts.shortened(definition)),
         ])
     });
     Ok(indexes.collect())

@@ -673,11 +673,11 @@ mod tests {
             "SELECT a, NULL FROM pg_catalog.pg_policy"
         );
         assert_eq!(
-            rewritten("SELECT (SELECT s FROM pg_catalog.pg_enum WHERE k = a) FROM t"),
+            rewritten("SELECT (SELECT s FROM pg_catalog.pg_trigger WHERE k = a) FROM t"),
             "SELECT NULL FROM t"
         );
         // An aggregate has a row even of nothing, and so has the left of an outer join.
-        kept("SELECT (SELECT count(*) FROM pg_catalog.pg_enum) FROM t");
+        kept("SELECT (SELECT count(*) FROM pg_catalog.pg_trigger) FROM t");
         kept("SELECT (SELECT x FROM t) FROM u LEFT JOIN pg_catalog.pg_policy ON true");
         kept("SELECT (SELECT x FROM t) FROM pg_catalog.pg_policy RIGHT JOIN u ON true");
         kept("WITH pg_policy AS (SELECT 1) SELECT (SELECT x FROM t) FROM pg_policy");

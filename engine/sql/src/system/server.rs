@@ -75,11 +75,6 @@ pub(super) const EMPTY: &[Definition] = &[
         "rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, rngcanonical text, rngsubdiff text",
     ),
     Definition::empty(
-        "pg_enum",
-        3501,
-        "oid oid, enumtypid oid, enumsortorder float4, enumlabel name",
-    ),
-    Definition::empty(
         "pg_inherits",
         2611,
         "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool",

@@ -17,6 +17,8 @@ use aion_catalog::descriptor::{
 use aion_catalog::objects::{Catalog, KeyChange};
 
 use super::cells::Cell;
+use super::show::type_name;
+use super::types::oid_of as type_oid;
 use super::written::Form;
 use super::*;
 use crate::settings::Settings;

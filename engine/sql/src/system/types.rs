@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use aion_base::Result;
 use aion_catalog::SqlType;
-use aion_catalog::types::VECTOR_OID;
 
 use super::cells::{Cell, Row, row};
 use super::facts::Facts;
@@ -36,8 +35,9 @@ pub struct TypeRow {
     pub oid: u32,
     /// `pg_type.typname`, PostgreSQL's internal name.
     pub name: &'static str,
+    pub schema: &'static str,
     pub length: i16,
-    /// `b` a value, `p` a pseudo-type.
+    /// `b` a value, `e` an enum, `p` a pseudo-type.
     pub kind: &'static str,
     pub category: &'static str,
     /// Of an array, the OID of its elements.
@@ -93,12 +93,21 @@ const CATALOG_TYPES: [CatalogType; 17] = [
     (2278, "void", 4, "p", "P", None, 0),
 ];
 
+/// Where a type of columns is: pgvector's is no type of PostgreSQL's.
+fn schema_of(sql_type: SqlType) -> &'static str {
+    match sql_type {
+        SqlType::Vector(_) => "public",
+        _ => "pg_catalog",
+    }
+}
+
 static TYPES: LazyLock<Vec<TypeRow>> = LazyLock::new(|| {
     let mut types = Vec::new();
     for (sql_type, name, array_name, category) in COLUMN_TYPES {
         types.push(TypeRow {
             oid: sql_type.oid(),
             name,
+            schema: schema_of(sql_type),
             length: sql_type.type_length(),
             kind: "b",
             category,
@@ -108,6 +117,7 @@ static TYPES: LazyLock<Vec<TypeRow>> = LazyLock::new(|| {
         types.push(TypeRow {
             oid: sql_type.array_oid(),
             name: array_name,
+            schema: schema_of(sql_type),
             length: -1,
             kind: "b",
             category: "A",
@@ -119,6 +129,7 @@ static TYPES: LazyLock<Vec<TypeRow>> = LazyLock::new(|| {
         types.push(TypeRow {
             oid,
             name,
+            schema: "pg_catalog",
             length,
             kind,
             category,
@@ -155,34 +166,36 @@ pub fn oid_of(name: &str) -> Option<u32> {
             return Some(found.oid);
         }
     }
+    // What stands for a type within a statement is no name.
+    if name.contains('#') {
+        return None;
+    }
     name.parse::<SqlType>().ok().map(|sql_type| sql_type.oid())
 }
 
-fn rows(_: &Facts) -> Result<Vec<Row>> {
+fn rows(facts: &Facts) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for found in types() {
+    for found in types().iter().cloned().chain(facts.made_types()) {
         let is_array = found.category == "A" && found.array == 0 && found.name.starts_with('_');
-        let reader = match is_array {
-            true => "array_in".to_owned(),
-            false => format!("{}in", found.name),
+        let is_enum = found.kind == "e";
+        let reader = match (is_array, is_enum) {
+            (true, _) => "array_in".to_owned(),
+            (_, true) => "enum_in".to_owned(),
+            _ => format!("{}in", found.name),
         };
         let writer = reader.strip_suffix("in").unwrap_or_default().to_owned() + "out";
-        let receive = match is_array {
-            true => "array_recv".to_owned(),
-            false => format!("{}recv", found.name),
+        let receive = match (is_array, is_enum) {
+            (true, _) => "array_recv".to_owned(),
+            (_, true) => "enum_recv".to_owned(),
+            _ => format!("{}recv", found.name),
         };
         let send = receive.strip_suffix("recv").unwrap_or_default().to_owned() + "send";
         let is_preferred = matches!(found.oid, 16 | 25 | 701 | 1184 | 1186 | 26);
-        let schema = if found.oid == VECTOR_OID || found.oid == VECTOR_OID + 1 {
-            oids::PUBLIC
-        } else {
-            oids::PG_CATALOG
-        };
         let is_collated = matches!(found.oid, 19 | 25 | 1043 | 1003 | 1009 | 1015);
         rows.push(row![
             found.oid,
             found.name,
-            schema,
+            oids::schema(found.schema),
             oids::OWNER,
             found.length,
             matches!(found.length, 1 | 2 | 4 | 8),

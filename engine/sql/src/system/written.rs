@@ -48,7 +48,7 @@ pub fn default(facts: &Facts, table: &TableDescriptor, column: &ColumnDescriptor
         return None;
     }
     if let Some(generated) = &column.generated {
-        return Some(expression(generated, Some(table), Form::Full));
+        return Some(facts.shortened(expression(generated, Some(table), Form::Full)));
     }
     let text = column.default.as_ref()?;
     let Ok(expr) = parse_expression(text) else {
@@ -59,11 +59,22 @@ pub fn default(facts: &Facts, table: &TableDescriptor, column: &ColumnDescriptor
     }
     match plain_value(&expr) {
         Some(Value::Null) => None,
-        Some(Value::SingleQuotedString(value)) => Some(format!("{}::{}", literal(value), column.sql_type.base_name())),
+        Some(Value::SingleQuotedString(value)) => {
+            let written = format!("{}::{}", literal(value), name_of(column.sql_type));
+            Some(facts.shortened(written))
+        }
         _ => {
             let (table, form) = (None, Form::Full);
-            Some(Writer { table, form }.whole(&expr))
+            Some(facts.shortened(Writer { table, form }.whole(&expr)))
         }
+    }
+}
+
+/// The name of a type that a literal is cast to: of one that a user made with its schema, which [`Facts::shortened`] takes away.
+fn name_of(sql_type: SqlType) -> String {
+    match sql_type.made() {
+        Some(_) => sql_type.qualified(),
+        None => sql_type.base_name().to_owned(),
     }
 }
 
@@ -342,7 +353,7 @@ impl Writer<'_> {
         let number = match stripped(expr) {
             Expr::Value(value) => match &value.value {
                 Value::SingleQuotedString(text) => {
-                    return Some(format!("{}::{}", literal_of(text, sql_type), sql_type.base_name()));
+                    return Some(format!("{}::{}", literal_of(text, sql_type), name_of(sql_type)));
                 }
                 Value::Number(number, _) => number.to_string(),
                 _ => return None,
@@ -519,7 +530,14 @@ fn type_name(data_type: &ast::DataType) -> String {
     let name = data_type.to_string().to_ascii_lowercase();
     match name.parse::<SqlType>() {
         Ok(sql_type) => sql_type.to_string(),
-        Err(_) => name,
+        Err(_) => match data_type {
+            ast::DataType::Custom(name, _) => {
+                let parts = name.0.iter().filter_map(ast::ObjectNamePart::as_ident);
+                let parts = parts.map(|part| quoted(&normalize(part)));
+                parts.collect::<Vec<_>>().join(".")
+            }
+            _ => name,
+        },
     }
 }
 

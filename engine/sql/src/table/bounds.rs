@@ -176,6 +176,7 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         (ScalarValue::Date32(Some(value)), SqlType::Date) => writer.i32(*value, order),
         (ScalarValue::TimestampMicrosecond(Some(value), None), SqlType::Timestamp)
         | (ScalarValue::TimestampMicrosecond(Some(value), Some(_)), SqlType::TimestampTz) => writer.i64(*value, order),
+        (ScalarValue::TimestampNanosecond(Some(value), Some(_)), SqlType::Enum(_)) => writer.i64(*value, order),
         (ScalarValue::Decimal128(Some(value), _, scale), SqlType::Numeric { scale: column, .. })
             if *scale == column =>
         {

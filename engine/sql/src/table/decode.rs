@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
     FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
     IntervalMonthDayNanoBuilder, LargeBinaryBuilder, LargeListArray, ListArray, ListBuilder, StringBuilder,
-    TimestampMicrosecondBuilder,
+    TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
@@ -52,6 +52,7 @@ enum Builder {
     Timestamp(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
+    Enum(TimestampNanosecondBuilder),
     Vector(FixedSizeListBuilder<Float32Builder>, i32),
     Vectors(ListBuilder<Float32Builder>),
     Arrays(Box<Lists>),
@@ -95,6 +96,9 @@ impl Builder {
             }
             SqlType::Interval => Self::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
             SqlType::Uuid => Self::Uuid(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            SqlType::Enum(_) => {
+                Self::Enum(TimestampNanosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
+            }
             SqlType::Vector(Some(dimensions)) => {
                 let components = (rows * usize::from(dimensions)).min(COMPONENTS_MAX);
                 let components = Float32Builder::with_capacity(components);
@@ -130,6 +134,7 @@ impl Builder {
             Self::Timestamp(builder) => builder.append_null(),
             Self::Interval(builder) => builder.append_null(),
             Self::Uuid(builder) => builder.append_null(),
+            Self::Enum(builder) => builder.append_null(),
             Self::Vector(builder, dimensions) => {
                 builder.values().append_nulls(*dimensions as usize);
                 builder.append(false);
@@ -156,6 +161,7 @@ impl Builder {
             Self::Jsonb(builder) => builder.append_value(row.bytes(column)?),
             Self::Date(builder) => builder.append_value(row.i32(column)),
             Self::Timestamp(builder) => builder.append_value(row.i64(column)),
+            Self::Enum(builder) => builder.append_value(row.i64(column)),
             Self::Interval(builder) => builder.append_value(arrow_interval(row.interval(column))?),
             Self::Uuid(builder) => {
                 builder
@@ -196,6 +202,7 @@ impl Builder {
             (Self::Bytea(builder), Value::Bytes(value)) => builder.append_value(value),
             (Self::Date(builder), Value::Date(value)) => builder.append_value(*value),
             (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(*value),
+            (Self::Enum(builder), Value::Enum(value)) => builder.append_value(*value),
             (Self::Interval(builder), Value::Interval(value)) => builder.append_value(arrow_interval(*value)?),
             (Self::Uuid(builder), Value::Uuid(value)) => builder
                 .append_value(value)
@@ -233,6 +240,7 @@ impl Builder {
             Self::Timestamp(builder) => builder,
             Self::Interval(builder) => builder,
             Self::Uuid(builder) => builder,
+            Self::Enum(builder) => builder,
             Self::Vector(builder, _) => builder,
             Self::Vectors(builder) => builder,
             Self::Arrays(lists) => return lists.finish(),

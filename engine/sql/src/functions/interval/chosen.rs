@@ -1,4 +1,4 @@
-//! `greatest`, `least` and `nullif` with literals beside intervals, for which DataFusion has no common type. What they choose is in
+//! `greatest`, `least` and `nullif` with literals beside intervals and enums, for which DataFusion has no common type. What they choose is in
 //! `json::order`.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::compute::{INTERVAL, is_interval};
+use crate::functions::enumeration::enum_of;
 
 /// All of them.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -41,6 +42,14 @@ impl ScalarUDFImpl for Chosen {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let of_enum = given.iter().find(|given| enum_of(given).is_some());
+        if let Some(own) = of_enum
+            && given
+                .iter()
+                .all(|given| given == own || given.is_null() || given.is_string())
+        {
+            return Ok(vec![own.clone(); given.len()]);
+        }
         let is_open = |given: &DataType| is_interval(given) || given.is_null() || given.is_string();
         if given.iter().any(is_interval) && given.iter().all(is_open) {
             return Ok(vec![INTERVAL; given.len()]);

@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use super::compute::{Way, is_interval};
 use super::fields;
 use crate::error::wrap;
+use crate::functions::enumeration::is_moment;
 use crate::functions::json::{Side, no_operator, settled};
 use crate::session::scalar;
 
@@ -52,7 +53,7 @@ impl Operand {
             Ok(data_type) if is_interval(&data_type) => Self::Interval,
             Ok(DataType::Date32) => Self::Date,
             Ok(DataType::Timestamp(_, None)) => Self::Local,
-            Ok(DataType::Timestamp(_, Some(_))) => Self::Moment,
+            Ok(data_type) if is_moment(&data_type) => Self::Moment,
             Ok(DataType::Time32(_) | DataType::Time64(_)) => Self::OfDay,
             Ok(data_type) if data_type.is_numeric() => Self::Number,
             _ => Self::Other,

@@ -345,16 +345,22 @@ fn called(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
     Ok(Some(call.func.call(args.collect())))
 }
 
-/// Refuses values of which some are documents, and some are of another type.
+/// Refuses values of which some are documents or of an enum, and some are of another type.
 ///
 /// # Errors
-/// 42804.
+/// 42804; 42846 for two enums.
 pub fn alike(what: &str, sides: &[Side]) -> Result<()> {
     let Some(first) = sides.iter().find(|side| **side != Side::Open) else {
         return Ok(());
     };
     let other = sides.iter().find(|side| **side != Side::Open && *side != first);
-    match other.filter(|other| first.is_document() || other.is_document()) {
+    let is_ours = |side: &Side| side.is_document() || matches!(side, Side::Enum(_));
+    if let (Side::Enum(one), Some(Side::Enum(other))) = (first, other) {
+        let what = if what == "CASE" { "CASE/WHEN" } else { what };
+        let message = format!("{what} could not convert type {other} to {one}");
+        return Err(wrap(Error::invalid(SqlState::CANNOT_COERCE, message)));
+    }
+    match other.filter(|other| is_ours(first) || is_ours(other)) {
         Some(other) => Err(wrap(Error::invalid(
             SqlState::DATATYPE_MISMATCH,
             format!("{what} types {} and {} cannot be matched", first.name(), other.name()),

@@ -24,6 +24,7 @@ mod plain;
 mod side;
 mod values;
 
+pub use call::{no_function, type_name};
 pub use cast::{kept_json, literal_as_json, read as read_cast, settle as settle_cast};
 pub use check::{CheckDocuments, alike};
 pub use operators::{DocumentOperators, no_operator, settled};

@@ -1,6 +1,7 @@
 //! What stands beside an operator or is given to a function: a document, something that takes its type, or a value of another type.
 
 use aion_catalog::SqlType;
+use aion_catalog::enumeration::EnumType;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
@@ -8,7 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::call::type_name;
 
-/// See the module's header.
+/// See the module's header. Enums are told apart, too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Side {
     Jsonb,
@@ -18,6 +19,7 @@ pub enum Side {
     Integer(&'static str),
     Text(&'static str),
     List,
+    Enum(EnumType),
     Other(String),
 }
 
@@ -52,6 +54,7 @@ impl Side {
             (_, Ok(SqlType::Jsonb)) => Side::Jsonb,
             (_, Ok(SqlType::Json)) => Side::Json,
             (DataType::Null, _) => Side::Open,
+            (_, Ok(SqlType::Enum(of))) => Side::Enum(of),
             (_, Ok(text @ (SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)))) => Side::Text(text.base_name()),
             (_, Ok(integer @ (SqlType::SmallInt | SqlType::Integer | SqlType::BigInt))) => {
                 Side::Integer(integer.base_name())
@@ -74,6 +77,7 @@ impl Side {
             Side::Open => "unknown",
             Side::Integer(name) | Side::Text(name) => name,
             Side::List => "text[]",
+            Side::Enum(of) => of.shown(),
             Side::Other(name) => name,
         }
     }

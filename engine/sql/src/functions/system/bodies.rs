@@ -13,7 +13,7 @@ use crate::system::cells::Cell;
 use crate::system::comments;
 use crate::system::definitions;
 use crate::system::written::{self, Form};
-use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name, type_of};
+use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name};
 
 pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(format!(
@@ -190,15 +190,12 @@ pub fn encoding(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
     }))
 }
 
-pub fn format_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+pub fn format_type(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let Some(oid) = arguments.first().and_then(Cell::oid) else {
         return Ok(Cell::Null);
     };
     let modifier = arguments.get(1).and_then(Cell::int).unwrap_or(-1);
-    Ok(Cell::from(system::type_name(
-        oid,
-        i32::try_from(modifier).unwrap_or(-1),
-    )))
+    Ok(Cell::from(facts.type_name(oid, i32::try_from(modifier).unwrap_or(-1))))
 }
 
 pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
@@ -211,12 +208,13 @@ pub fn role_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 /// Expressions are kept as their text, in all parentheses.
-pub fn expression(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
+pub fn expression(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let text = arguments.first().and_then(Cell::text);
-    Ok(Cell::from(text.map(|text| match form(arguments.get(2)) {
+    let shown = text.map(|text| match form(arguments.get(2)) {
         Form::Pretty if text.starts_with('(') => written::expression(text, None, Form::Pretty),
         _ => text.to_owned(),
-    })))
+    });
+    Ok(Cell::from(shown.map(|shown| facts.shortened(shown))))
 }
 
 fn form(is_pretty: Option<&Cell>) -> Form {
@@ -243,7 +241,8 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let form = form(arguments.get(2));
     let place = arguments.get(1).and_then(Cell::int).unwrap_or(0);
     if let Some(place) = usize::try_from(place).ok().filter(|&place| place > 0) {
-        return Ok(Cell::from(system::index_column_name(relation, place, form)));
+        let name = system::index_column_name(relation, place, form);
+        return Ok(Cell::from(name.map(|name| facts.shortened(name))));
     }
     // For reading, the schema is left out where the search path finds the table.
     let is_visible = match &relation.kind {
@@ -252,11 +251,8 @@ pub fn index_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
             .is_some_and(|table| facts.is_visible(table)),
         _ => false,
     };
-    Ok(Cell::from(system::index_definition(
-        relation,
-        !(form == Form::Pretty && is_visible),
-        form,
-    )))
+    let definition = system::index_definition(relation, !(form == Form::Pretty && is_visible), form);
+    Ok(Cell::from(definition.map(|definition| facts.shortened(definition))))
 }
 
 pub fn constraint_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
@@ -326,12 +322,18 @@ pub fn relation_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
 
 pub fn type_is_visible(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     let oid = match arguments.first() {
-        Some(Cell::Text(name)) => system::type_oid(name),
+        Some(Cell::Text(name)) => facts.type_oid(name),
         other => other.and_then(Cell::oid),
     };
     let is_of_public =
         |oid: u32| (aion_catalog::types::VECTOR_OID..=aion_catalog::types::VECTOR_OID + 1).contains(&oid);
-    Ok(Cell::from(oid.and_then(type_of).map(|found| {
+    if let Some(of) = oid
+        .and_then(|oid| facts.catalog.type_of_oid(oid))
+        .and_then(|sql_type| sql_type.made())
+    {
+        return Ok(Cell::from(facts.is_type_visible(of)));
+    }
+    Ok(Cell::from(oid.and_then(|oid| facts.type_of(oid)).map(|found| {
         !is_of_public(found.oid) || facts.path().any(|schema| schema == "public")
     })))
 }
@@ -349,10 +351,9 @@ pub fn to_relation(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     ))
 }
 
-pub fn to_type(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(
-        arguments.first().and_then(Cell::text).and_then(system::type_oid),
-    ))
+pub fn to_type(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    let name = arguments.first().and_then(Cell::text);
+    Ok(Cell::from(name.and_then(|name| facts.type_oid(name))))
 }
 
 pub fn to_schema(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
@@ -397,12 +398,14 @@ pub fn relation_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(name_of(relation_oid(facts, arguments)?, find))
 }
 
-pub fn type_oid(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", system::type_oid)
+pub fn type_oid(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
+    oid_of(arguments, SqlState::UNDEFINED_OBJECT, "type", |name| {
+        facts.type_oid(name)
+    })
 }
 
 pub fn type_name(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    let find = |oid| type_of(oid).map(|found| system::type_name(found.oid, -1));
+    let find = |oid| facts.type_of(oid).map(|found| facts.type_name(found.oid, -1));
     Ok(name_of(type_oid(facts, arguments)?, find))
 }
 

@@ -24,6 +24,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use datafusion::optimizer::AnalyzerRule;
 
 use super::super::arithmetic::rewrite;
+use super::super::enumeration::{enum_of, is_moment};
 use super::session::{Turn, unit_micros};
 
 /// See the module's header.
@@ -47,10 +48,6 @@ static NOW: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     datetime::now(&options)
 });
 
-fn is_moment(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Timestamp(_, Some(_)))
-}
-
 fn call(turn: Turn, args: Vec<Expr>) -> Expr {
     turn.of().call(args)
 }
@@ -70,6 +67,10 @@ fn in_zone(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 
 fn converted(inner: &Expr, to: &DataType, schema: &DFSchema) -> Option<Expr> {
     let from = inner.get_type(schema).ok()?;
+    // No times, though they look so.
+    if enum_of(&from).is_some() || enum_of(to).is_some() {
+        return None;
+    }
     match (&from, to) {
         (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => {
             let local = call(Turn::Local, vec![inner.clone()]);
