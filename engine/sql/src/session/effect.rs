@@ -158,6 +158,10 @@ impl Statement {
             | ast::Statement::Delete(_)
             | ast::Statement::Merge(_) => written.split_whitespace().take(1).collect(),
             ast::Statement::Query(query) if into(query).is_some() => vec!["SELECT INTO"],
+            ast::Statement::Query(query) if !query.locks.is_empty() => match query.locks[0].lock_type {
+                ast::LockType::Share => vec!["SELECT FOR SHARE"],
+                ast::LockType::Update => vec!["SELECT FOR UPDATE"],
+            },
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.
             ast::Statement::Truncate(_) => vec!["TRUNCATE TABLE"],

@@ -21,6 +21,7 @@ use futures::StreamExt;
 
 use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, parameters};
+use crate::as_of;
 use crate::cancel::Cancellation;
 use crate::cells::document_texts;
 use crate::dml::{plan_change, plan_merge};
@@ -69,8 +70,11 @@ impl Session {
         let given = &parameters::with_casts(&statement.ast, given)[..];
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
-                let catalog = self.catalog()?;
-                let query = &locked::without_locks(query);
+                let catalog = match as_of::of_query(query) {
+                    Some(time) => self.engine.catalog_of(&*self.transaction_at(time)?)?,
+                    None => self.catalog()?,
+                };
+                let query = &as_of::query_without(&locked::without_locks(query));
                 let planned = self.plan_query(query, given, &statement.text, &catalog)?;
                 let schema = planned.plan.schema().as_arrow();
                 (
@@ -373,6 +377,9 @@ pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
             SqlState::SYNTAX_ERROR,
             "SELECT ... INTO is not allowed here",
         ));
+    }
+    if as_of::of_query(query).is_some() {
+        return Err(Error::unsupported("AS OF SYSTEM TIME is for a SELECT by itself"));
     }
     if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
         return Err(Error::unsupported("FOR XML, SETTINGS and FORMAT are not PostgreSQL's"));

@@ -17,7 +17,7 @@ impl View {
     /// Everything acknowledged so far.
     fn now(store: &Store, may_write: bool) -> Result<Self> {
         let before = store.generation();
-        let snapshot = store.snapshot();
+        let snapshot = store.bounded_snapshot();
         let generation = before.filter(|_| before == store.generation());
         let read_point = match may_write {
             true => snapshot.read_point()?.index,
@@ -126,6 +126,9 @@ impl Transaction {
     /// # Errors
     /// When that cannot be told: 40001 for a view that is too old.
     pub fn refresh(&self) -> Result<bool> {
+        if self.is_past {
+            return Ok(true);
+        }
         let mut state = self.state.lock();
         if state.view.is_some() && state.isolation == Isolation::ReadCommitted {
             state.view = Some(View::now(&self.store, true)?);
