@@ -273,8 +273,7 @@ impl Storages {
         let Some(_one) = self.sweeping.try_lock() else {
             return Ok(());
         };
-        while !self.is_stopped() && self.has_work() {
-            self.has_retired.store(false, Ordering::Release);
+        while !self.is_stopped() && (self.has_retired.swap(false, Ordering::AcqRel) || self.is_due()) {
             self.waits_for.store(NONE, Ordering::Release);
             let ranges = self.retired()?;
             if ranges.is_empty() {

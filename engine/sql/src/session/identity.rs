@@ -68,6 +68,7 @@ impl Session {
     pub(super) fn end_activity(&self, response: &mut Result<Response>) {
         let Some(seat) = &self.seat else { return };
         let over = Over {
+            store: self.engine.store.clone(),
             activity: self.engine.activity.clone(),
             seat: seat.clone(),
             doing: match self.status() {
