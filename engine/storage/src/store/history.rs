@@ -194,7 +194,7 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     pub(super) fn run(&self) {
-        while self.rest(self.times.slack().map_or(IDLE, Duration::from_micros)) {
+        while self.rest(|| self.times.slack().map_or(IDLE, Duration::from_micros)) {
             if let Err(error) = self.sweep() {
                 tracing::warn!(%error, "older versions could not be removed; trying again");
             }
@@ -213,17 +213,18 @@ impl Sweeper {
                 return Ok(());
             }
             let took = self.clock.monotonic().saturating_sub(begin);
-            if !self.rest(took * PAUSE) {
+            if !self.rest(|| took * PAUSE) {
                 return Ok(());
             }
         }
     }
 
     /// Waits so long, or until somebody says that something has changed; false when the store ends.
-    fn rest(&self, time: Duration) -> bool {
+    fn rest(&self, time: impl Fn() -> Duration) -> bool {
         let mut state = self.shared.state.lock();
         if !state.is_closing && !state.is_dead {
-            let _ = self.shared.sweep.wait_for(&mut state, time);
+            // Asked under the lock: who changes it says so under the lock.
+            let _ = self.shared.sweep.wait_for(&mut state, time());
         }
         !state.is_closing && !state.is_dead
     }
