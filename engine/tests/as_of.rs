@@ -225,7 +225,7 @@ fn what_was(client: &Client) -> Vec<(u128, &'static str, Answer)> {
     );
     for (sql, state) in [
         (format!("SELECT * FROM t AS OF SYSTEM TIME {time} FOR UPDATE"), "25006"),
-        (format!("SELECT * INTO s FROM t AS OF SYSTEM TIME {time}"), "25006"),
+        (format!("SELECT * INTO s FROM t AS OF SYSTEM TIME {time}"), "0A000"),
         (format!("BEGIN AS OF SYSTEM TIME {time} READ WRITE"), "42601"),
         (
             format!("SELECT * FROM (SELECT * FROM t AS OF SYSTEM TIME {time}) AS s"),
@@ -255,7 +255,7 @@ fn what_was(client: &Client) -> Vec<(u128, &'static str, Answer)> {
     // What a sequence gives is a change, and a block without a word of the past goes on as always.
     client.run("CREATE SEQUENCE numbers");
     assert_eq!(
-        client.refused("SELECT nextval('numbers') AS OF SYSTEM TIME '-0s'"),
+        client.refused("SELECT nextval('numbers') AS OF SYSTEM TIME '-1us'"),
         "25006"
     );
     assert_eq!(

@@ -43,7 +43,9 @@ impl Transaction {
             state.view = Some(View::now(&self.store, self.may_write)?);
             state.has_read = true;
         }
-        Ok(state.view.as_ref().expect("it was just taken"))
+        let view = state.view.as_ref().expect("it was just taken");
+        view.snapshot.check()?;
+        Ok(view)
     }
 
     /// The view that a key, or a range that begins with it, is read through.

@@ -69,6 +69,14 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// Corrupt or IO, naming the file.
     fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>>;
 
+    /// Whether it can still be read: one that may grow too old says so here, too.
+    ///
+    /// # Errors
+    /// 72000.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The keys of `range`, in order.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan>;
 }

@@ -145,6 +145,10 @@ impl Snapshot for Aging {
         self.snapshot()?.multi_get(keys)
     }
 
+    fn check(&self) -> Result<()> {
+        self.snapshot().map(|_| ())
+    }
+
     fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan> {
         let snapshot = self.snapshot();
         Box::new(AgingScan {
