@@ -271,13 +271,29 @@ pub fn of_set(set: &ast::Set) -> Option<&str> {
 pub fn without(statement: &ast::Statement) -> ast::Statement {
     let mut statement = statement.clone();
     let mut inner = &mut statement;
-    while let ast::Statement::Explain { statement, .. } = inner {
+    while let ast::Statement::Explain { statement, .. } | ast::Statement::Prepare { statement, .. } = inner {
         inner = &mut **statement;
     }
     if let ast::Statement::Query(query) = inner {
         **query = query_without(query);
     }
     statement
+}
+
+/// The statement as it can be sent.
+pub fn written(statement: &ast::Statement) -> String {
+    let time = match statement {
+        ast::Statement::Prepare { statement, .. } => of(statement),
+        statement => of(statement),
+    };
+    match time {
+        // Anywhere outside of parentheses will do.
+        Some(time) => {
+            let time = ast::Value::SingleQuotedString(time.to_owned());
+            format!("{} AS OF SYSTEM TIME {time}", without(statement))
+        }
+        None => statement.to_string(),
+    }
 }
 
 /// The query without its time.
@@ -344,6 +360,8 @@ mod tests {
             let last = &statements.last().expect("a statement").ast;
             assert_eq!(of(last), time, "{text}");
             assert_eq!(of(&without(last)), None);
+            let again = parse(&written(last)).expect("it can be sent");
+            assert_eq!(&again[0].ast, last, "{text}");
         }
         for text in [
             "BEGIN AS OF SYSTEM TIME '-1s'",

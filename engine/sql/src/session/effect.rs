@@ -6,10 +6,10 @@ use datafusion::sql::sqlparser::ast;
 
 use super::create_as::into;
 use super::verbs::ask;
-use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
 use crate::utility::{self, Utility};
+use crate::{alter_system, as_of};
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Statement {
 
     /// The statement by itself, without the others that came with it.
     pub fn to_sql(&self) -> String {
-        self.ast.to_string()
+        as_of::written(&self.ast)
     }
 
     /// A CREATE INDEX with this name; any other statement as it is.
