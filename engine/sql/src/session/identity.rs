@@ -68,7 +68,6 @@ impl Session {
     pub(super) fn end_activity(&self, response: &mut Result<Response>) {
         let Some(seat) = &self.seat else { return };
         let over = Over {
-            store: self.engine.store.clone(),
             activity: self.engine.activity.clone(),
             seat: seat.clone(),
             doing: match self.status() {
@@ -99,6 +98,7 @@ impl Session {
             assigned: self.assigned.clone(),
             sequences: self.engine.sequences.clone(),
             numbers: self.numbers.clone(),
+            store: self.engine.store.clone(),
             activity: self.engine.activity.clone(),
             locks: self.engine.locks.clone(),
             observer: self.engine.options.observer.clone(),

@@ -20,7 +20,7 @@ use aion_base::{Error, Result, SqlState};
 use parking_lot::{Mutex, RwLock};
 
 use super::Store;
-use crate::rows::{Direction, ReadPoint, Scan, Snapshot, Version};
+use crate::rows::{Direction, ReadPoint, Rows, Scan, Snapshot, Version};
 
 /// Keys of a scan between two looks at the age.
 const STEPS: u32 = 256;
