@@ -71,7 +71,10 @@ impl Session {
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = match as_of::of_query(query) {
-                    Some(time) => self.engine.catalog_of(&self.transaction_at(time)?)?,
+                    Some(time) => {
+                        let past = self.transaction_at(time)?;
+                        self.engine.catalog_of(&past)?
+                    }
                     None => self.catalog()?,
                 };
                 let query = &as_of::query_without(&locked::without_locks(query));
