@@ -225,7 +225,7 @@ fn what_was(client: &Client) -> Vec<(u128, &'static str, Answer)> {
     );
     for (sql, state) in [
         (format!("SELECT * FROM t AS OF SYSTEM TIME {time} FOR UPDATE"), "25006"),
-        (format!("SELECT * INTO s FROM t AS OF SYSTEM TIME {time}"), "0A000"),
+        (format!("SELECT * INTO s FROM t AS OF SYSTEM TIME {time}"), "25006"),
         (format!("BEGIN AS OF SYSTEM TIME {time} READ WRITE"), "42601"),
         (
             format!("SELECT * FROM (SELECT * FROM t AS OF SYSTEM TIME {time}) AS s"),

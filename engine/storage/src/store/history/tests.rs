@@ -155,8 +155,9 @@ fn what_is_too_old_goes() {
             let mut next = begin(&store, txn);
             next.write(*b"key", Change::Put(vec![value]));
             assert_eq!(reason(&commit(&store, next)), None);
+            let time = store.now();
             clock.advance(Duration::from_secs(1));
-            store.now()
+            time
         };
         put(0);
         assert!(matches!(
