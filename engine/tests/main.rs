@@ -11,6 +11,7 @@
     reason = "tests start processes, copy and damage files, and measure time"
 )]
 
+mod as_of;
 mod bench;
 mod copy;
 mod corpus;

@@ -25,6 +25,10 @@ pub struct DatabaseCounters {
     pub flushes: u64,
     /// The last entry of the log that a query sees now.
     pub log_index: u64,
+    /// Bytes that versions take which were overwritten and are kept.
+    pub history_bytes: u64,
+    /// The oldest time at which rows can be read, in microseconds since 1970; None while no history is kept.
+    pub history_horizon_micros: Option<u64>,
     /// Vector indexes that were read from their files, and not built.
     pub vector_indexes_restored: u64,
     /// Bytes of statements and literals that are noted.
@@ -52,6 +56,8 @@ impl DatabaseCounters {
             log_bytes: read(&counters.log_bytes),
             flushes: read(&counters.flushes),
             log_index: store.snapshot().read_point()?.index.0,
+            history_bytes: store.history_bytes(),
+            history_horizon_micros: store.horizon().map(|horizon| horizon.0),
             vector_indexes_restored: engine.indexes_restored(),
             observed_bytes,
             observed_dropped,

@@ -19,6 +19,7 @@
 mod activity;
 mod alter_system;
 mod alter_words;
+mod as_of;
 pub mod binary;
 mod cancel;
 mod cells;
@@ -72,7 +73,7 @@ pub use session::{
     Effect, HypotheticalIndex, LOG_TARGET, LocalTable, NamedStatement, PhysicalChange, Prepared, Session,
     SessionOptions, TransactionStatus, WhatIf, backup_extras,
 };
-pub use settings::check_of_database;
+pub use settings::{check_of_database, number_of_database};
 pub use system::{quoted, split_name};
 pub use transaction::WRITE_SET_BYTES_MAX;
 

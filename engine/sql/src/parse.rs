@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 
 use crate::dialect::Postgres;
 use crate::dml::{carry_merge, mentions_merge};
-use crate::{alter_system, alter_words, covering, ctes, generated, graph, inference, spellings, utility};
+use crate::{alter_system, alter_words, as_of, covering, ctes, generated, graph, inference, spellings, utility};
 
 /// Bytes of a text, at most; 54000 beyond.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -58,6 +58,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
                 token.token = Token::SingleQuotedString(std::mem::take(string));
             }
         }
+    }
+    let mut times = Vec::new();
+    if as_of::is_mentioned(text) {
+        (tokens, times) = as_of::carry(tokens, text)?;
     }
     if graph::is_mentioned(text) {
         tokens = graph::carry(tokens, text)?;
@@ -105,6 +109,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     }
     let mut statements = parse_tokens(tokens).map_err(|error| syntax_error(error, text))?;
     utility::put_back(&mut statements, utilities);
+    as_of::put_back(&mut statements, times)?;
     if statements.len() > STATEMENTS_MAX {
         return Err(Error::exhausted(
             SqlState::PROGRAM_LIMIT_EXCEEDED,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Zone;
 use aion_storage::Isolation;
-use units::{BYTES, Integer, MILLISECONDS};
+use units::{BYTES, Integer, MILLISECONDS, SECONDS, TIME};
 
 /// A setting that exists.
 #[derive(Debug)]
@@ -104,6 +104,8 @@ const SETTINGS: &[Setting] = &[
     setting("default_transaction_isolation", "serializable", Kind::Isolation, false),
     setting("default_transaction_read_only", "off", Kind::Bool, false),
     setting("extra_float_digits", "1", Kind::OneOf(&["0", "1", "2", "3"]), false),
+    // How long what is overwritten is kept, for AS OF SYSTEM TIME; the database's alone.
+    setting("history_retention", "0", Kind::Integer(SECONDS), false),
     setting("hnsw.exact", "off", Kind::Bool, false),
     setting("idle_in_transaction_session_timeout", "0", Kind::Duration, false),
     setting("in_hot_standby", "off", Kind::Fixed, true),
@@ -129,6 +131,8 @@ const SETTINGS: &[Setting] = &[
     setting("session_authorization", "aion", Kind::Fixed, true),
     setting("superuser_reserved_connections", "3", Kind::Fixed, false),
     setting("standard_conforming_strings", "on", Kind::OneOf(&["on"]), true),
+    // How old a snapshot may grow; the database's alone. Off: a dump and a long query are not to fail for their length unless somebody said so.
+    setting("snapshot_age_max", "0", Kind::Integer(TIME), false),
     setting("statement_timeout", "0", Kind::Duration, false),
     setting("timezone", "UTC", Kind::TimeZone, true),
     setting("transaction_isolation", "serializable", Kind::Isolation, false),
@@ -137,7 +141,15 @@ const SETTINGS: &[Setting] = &[
 ];
 
 /// Those that only a superuser may set, and that ALTER SYSTEM sets for all sessions.
-const OF_DATABASE: [&str; 2] = ["log_min_duration_statement", "log_parameter_max_length"];
+const OF_DATABASE: [&str; 4] = [
+    "history_retention",
+    "log_min_duration_statement",
+    "log_parameter_max_length",
+    "snapshot_age_max",
+];
+
+/// Those among them that no session has another value of.
+const OF_DATABASE_ALONE: [&str; 2] = ["history_retention", "snapshot_age_max"];
 
 /// The levels of the standard. READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL.
 const ISOLATION_LEVELS: [&str; 4] = ["serializable", "repeatable read", "read committed", "read uncommitted"];
@@ -214,6 +226,14 @@ pub fn check_of_database(name: &str, value: &str) -> Result<Option<String>> {
     }
 }
 
+/// A value of such a setting that is a number, without its unit.
+pub fn number_of_database(name: &str, value: &str) -> Option<u64> {
+    match find(name)?.kind {
+        Kind::Integer(integer) => u64::try_from(integer.read(value)?).ok(),
+        _ => None,
+    }
+}
+
 /// Whether only a superuser may set it.
 pub fn is_of_superusers(name: &str) -> bool {
     OF_DATABASE.iter().any(|there| there.eq_ignore_ascii_case(name))
@@ -267,6 +287,16 @@ impl Settings {
             self.put(key, value.to_owned());
             return Ok(());
         };
+        if OF_DATABASE_ALONE.contains(&setting.name) {
+            return Err(Error::invalid(
+                SqlState::CANT_CHANGE_RUNTIME_PARAM,
+                format!("parameter \"{}\" cannot be changed now", setting.name),
+            )
+            .with_hint(format!(
+                "ALTER SYSTEM SET {} changes it for the database.",
+                setting.name
+            )));
+        }
         let value = setting.kind.check(setting.name, value)?;
         if setting.is_reported && self.show(&key)? != value {
             self.unreported.insert(setting.name.to_owned(), value.clone());

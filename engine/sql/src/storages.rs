@@ -13,9 +13,11 @@
 //!   of the process, somebody clears them away: [`Storages::sweep`], at the latest after the next start.
 //! - A range is swept while no transaction of this process has it, which it has until its commit is decided, and its retirement is
 //!   taken back only once its keys are durably gone.
+//! - While the store keeps history, a range is swept when the horizon has reached the commit that retired it: whoever reads at a time finds what a table
+//!   had then.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use aion_base::id::{IndexId, TableId, TxnId};
@@ -32,6 +34,8 @@ use parking_lot::Mutex;
 const IDS_AT_ONCE: u32 = 64;
 /// How often the counter is asked again after another process, or thread, was first.
 const ATTEMPTS_MAX: usize = 100;
+/// No range waits.
+const NONE: u64 = u64::MAX;
 /// Retired ranges that one sweep takes: the rest waits for the next.
 const RANGES_PER_SWEEP: usize = 1_000;
 
@@ -45,6 +49,8 @@ pub struct Storages {
     private: Mutex<HashSet<Vec<u8>>>,
     /// There may be something to sweep.
     has_retired: AtomicBool,
+    /// When the first range was retired that the horizon has not reached; [`NONE`] where there is none.
+    waits_for: AtomicU64,
     sweeping: Mutex<()>,
     /// The database ends: what is left is the next process's to sweep.
     is_stopped: AtomicBool,
@@ -97,6 +103,7 @@ impl Storages {
             private: Mutex::default(),
             // Of the process before.
             has_retired: AtomicBool::new(true),
+            waits_for: AtomicU64::new(NONE),
             sweeping: Mutex::new(()),
             is_stopped: AtomicBool::new(false),
         })
@@ -230,7 +237,13 @@ impl Storages {
 
     /// Whether there may be something to sweep.
     pub fn has_work(&self) -> bool {
-        self.has_retired.load(Ordering::Acquire)
+        self.has_retired.load(Ordering::Acquire) || self.is_due()
+    }
+
+    /// Whether the horizon has reached a range that waits for it.
+    fn is_due(&self) -> bool {
+        let waits_for = self.waits_for.load(Ordering::Acquire);
+        waits_for != NONE && self.store.horizon().is_none_or(|horizon| horizon.0 >= waits_for)
     }
 
     /// Whether a range is retired and not swept yet: keys of who had it before may be in it.
@@ -260,7 +273,8 @@ impl Storages {
         let Some(_one) = self.sweeping.try_lock() else {
             return Ok(());
         };
-        while !self.is_stopped() && self.has_retired.swap(false, Ordering::AcqRel) {
+        while !self.is_stopped() && (self.has_retired.swap(false, Ordering::AcqRel) || self.is_due()) {
+            self.waits_for.store(NONE, Ordering::Release);
             let ranges = self.retired()?;
             if ranges.is_empty() {
                 continue;
@@ -286,7 +300,13 @@ impl Storages {
         let snapshot = self.store.snapshot();
         let mut scan = snapshot.scan(&retired_range(), Direction::Forward);
         let mut ranges = Vec::new();
+        let horizon = self.store.horizon();
         while ranges.len() < RANGES_PER_SWEEP && scan.advance()? {
+            let retired = scan.timestamp();
+            if horizon.is_some_and(|horizon| retired > horizon) {
+                self.waits_for.fetch_min(retired.0, Ordering::AcqRel);
+                continue;
+            }
             ranges.push(read_retired(scan.key(), scan.value())?);
         }
         // A range that is not private any more was, when the snapshot was taken, or its transaction has proposed its commit meanwhile.

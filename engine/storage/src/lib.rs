@@ -4,7 +4,7 @@
 //! through a [`Snapshot`], gathers what it read and writes in a [`Commit`], and hands it to a [`Replicator`]; the answer says
 //! committed or why not. How that is decided stands in `window`, how it is made durable in `log` and `store`.
 //!
-//! Deliberately absent: retention and history (the column family `hist` is there, unused), more than one shard.
+//! Deliberately absent: more than one shard.
 
 mod apply;
 pub mod commit;
@@ -34,6 +34,6 @@ pub use log::LogOptions;
 pub use rows::knobs::{RowsKnob, RowsSignals};
 pub use rows::rocks::RocksOptions;
 pub use rows::watched::Generation;
-pub use rows::{Direction, ReadPoint, RisingRows, Scan, Snapshot};
+pub use rows::{Direction, Past, ReadPoint, RisingRows, Scan, Snapshot};
 pub use store::backup;
 pub use store::{Replicator, Store, StoreCounters, StoreOptions, Ticket};

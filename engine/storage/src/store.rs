@@ -46,15 +46,19 @@ use crate::rows::watched::{Generation, WatchedRows};
 use crate::rows::{Rows, Snapshot};
 use crate::window::Window;
 
+use self::age::Ages;
 use self::commits::{Committer, Flusher, Turn, flush_rows, run_commits};
 use self::gather::Gather;
+use self::history::{Sweeper, Times};
 use self::recovery::{check_ends, recover};
 
+mod age;
 pub mod backup;
 mod clear;
 mod clone;
 mod commits;
 mod gather;
+mod history;
 mod knobs;
 mod load;
 mod recovery;
@@ -219,6 +223,8 @@ pub struct Store {
     rows: Arc<WatchedRows>,
     core: Core,
     counters: Arc<StoreCounters>,
+    times: Arc<Times>,
+    ages: Arc<Ages>,
 }
 
 enum Core {
@@ -232,12 +238,15 @@ enum Core {
 struct MemoryCore {
     applier: Applier,
     clock: Arc<dyn Clock>,
+    rows: Arc<WatchedRows>,
+    times: Arc<Times>,
 }
 
 struct Durable {
     shared: Arc<Shared>,
     commit_thread: Option<JoinHandle<Result<()>>>,
     flush_thread: Option<JoinHandle<()>>,
+    sweep_thread: Option<JoinHandle<()>>,
     directory: Mutex<Directory>,
     clock: Arc<dyn Clock>,
     transaction_bytes_max: usize,
@@ -258,6 +267,10 @@ struct Shared {
     room: Condvar,
     /// Something to do for the flush thread.
     flush: Condvar,
+    /// And for the one that removes older versions.
+    sweep: Condvar,
+    /// Somebody who committed is done.
+    turned: Condvar,
     applier: Mutex<Applier>,
     /// Bytes of log appended when the rows were last flushed, and how many more call for the next time.
     flushed_at: AtomicU64,
@@ -269,6 +282,8 @@ struct Shared {
 struct State {
     /// There while nobody commits.
     idle: Option<Box<Committer>>,
+    /// How often somebody who committed was done.
+    turns: u64,
     queue: VecDeque<Proposal>,
     /// Where the commit thread waits for company it is woken by so many; else 0, and by the first.
     wanted: usize,
@@ -291,9 +306,12 @@ impl Store {
         let rows: Arc<dyn Rows> = watched.clone();
         let window = Window::new(options.window_bytes, LogIndex(0));
         let applier = Applier::new(rows, window, Default::default(), VecDeque::new());
+        let times: Arc<Times> = Arc::default();
         let core = MemoryCore {
             applier,
             clock: options.clock.clone(),
+            rows: watched.clone(),
+            times: times.clone(),
         };
         let core = Core::Memory {
             applier: Mutex::new(core),
@@ -303,6 +321,8 @@ impl Store {
             rows: watched,
             core,
             counters: Arc::default(),
+            times,
+            ages: Ages::new(options.clock.clone()),
         }
     }
 
@@ -324,8 +344,10 @@ impl Store {
         let rows: Arc<dyn Rows> = watched.clone();
         let counters: Arc<StoreCounters> = Arc::default();
         let opened = recover(path, &rows, &log, window_bytes, &counters)?;
+        let times: Arc<Times> = Arc::default();
         let mut committer = Committer {
             log,
+            times: times.clone(),
             rows: rows.clone(),
             stages: opened.stages,
             last_timestamp: opened.last_timestamp,
@@ -344,6 +366,8 @@ impl Store {
             work: Condvar::new(),
             room: Condvar::new(),
             flush: Condvar::new(),
+            sweep: Condvar::new(),
+            turned: Condvar::new(),
             applier: Mutex::new(applier),
             flushed_at: AtomicU64::new(0),
             flush_log_bytes: options.flush_log_bytes,
@@ -366,10 +390,21 @@ impl Store {
             move || flusher.run()
         });
         let flush_thread = flush_thread.map_err(spawn_failed)?;
+        let sweep_thread = std::thread::Builder::new().name("aion-history".to_owned()).spawn({
+            let sweeper = Sweeper {
+                shared: shared.clone(),
+                rows: rows.clone(),
+                times: times.clone(),
+                clock: options.clock.clone(),
+            };
+            move || sweeper.run()
+        });
+        let sweep_thread = sweep_thread.map_err(spawn_failed)?;
         let durable = Durable {
             shared,
             commit_thread: Some(commit_thread),
             flush_thread: Some(flush_thread),
+            sweep_thread: Some(sweep_thread),
             directory: Mutex::new(directory),
             clock: options.clock.clone(),
             transaction_bytes_max: transaction_bytes_max(&options, window_bytes),
@@ -378,6 +413,8 @@ impl Store {
             rows: watched,
             core: Core::Durable(durable),
             counters,
+            times,
+            ages: Ages::new(options.clock.clone()),
         })
     }
 
@@ -469,11 +506,15 @@ impl Store {
             state.is_closing = true;
             durable.shared.work.notify_all();
             durable.shared.flush.notify_all();
+            durable.shared.sweep.notify_all();
             durable.shared.room.notify_all();
         }
         let panicked = || Error::internal("a thread of the store panicked");
-        if let Some(flush_thread) = durable.flush_thread.take() {
-            flush_thread.join().map_err(|_| panicked())?;
+        for thread in [durable.sweep_thread.take(), durable.flush_thread.take()]
+            .into_iter()
+            .flatten()
+        {
+            thread.join().map_err(|_| panicked())?;
         }
         commit_thread.join().map_err(|_| panicked())?
     }
@@ -546,7 +587,9 @@ impl MemoryCore {
     fn commit(&mut self, commit: &Commit, bytes_max: usize) -> Result<Outcome> {
         let mut entries = entry::encode(commit, bytes_max)?;
         let applied = self.applier.applied();
-        let timestamp = Timestamp(self.clock.wall_micros().max(applied.timestamp.0 + 1));
+        let wall = self.clock.wall_micros();
+        self.times.raise_if_due(&*self.rows, wall)?;
+        let timestamp = self.times.of_commit(wall, applied.timestamp);
         entries.iter_mut().for_each(|entry| entry::stamp(entry, timestamp));
         let index = LogIndex(applied.index.0 + entries.len() as u64);
         let new_stages = entries.len() - 1;
@@ -618,6 +661,8 @@ impl Shared {
         state.is_dead = true;
         state.queue.clear();
         self.room.notify_all();
+        self.sweep.notify_all();
+        self.turned.notify_all();
         error
     }
 }

@@ -1,6 +1,7 @@
 //! The settings of the database for its learned parts: ALTER SYSTEM.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use aion_base::knobs::Knobs;
 use aion_base::{Error, Result, SqlState};
@@ -17,12 +18,13 @@ impl Pipeline {
     pub(super) fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
         let mut kept = self.kept.lock();
         let mut settings = kept.settings.clone();
-        if let Some(checked) = aion_sql::check_of_database(name, value.unwrap_or("-1"))? {
+        if let Some(checked) = aion_sql::check_of_database(name, value.unwrap_or("0"))? {
             match value {
                 Some(_) => settings.sessions.insert(name.to_owned(), checked),
                 None => settings.sessions.remove(name),
             };
             self.write_settings(&mut kept, settings)?;
+            self.keep_history(&kept)?;
             // Sessions look again at their next statement.
             self.session_settings_version.fetch_add(1, Ordering::Release);
             return Ok(());
@@ -37,8 +39,8 @@ impl Pipeline {
                     format!("\"{name}\" is no setting of the database"),
                 )
                 .with_hint(
-                    "ALTER SYSTEM knows aion.ai_mode, aion.auto_kinds, log_min_duration_statement, log_parameter_max_length and what the \
-                     view aion.knobs lists. SET changes the others, for a session.",
+                    "ALTER SYSTEM knows aion.ai_mode, aion.auto_kinds, history_retention, log_min_duration_statement, \
+                     log_parameter_max_length, snapshot_age_max and what the view aion.knobs lists. SET changes the others, for a session.",
                 ));
             }
         }
@@ -49,6 +51,21 @@ impl Pipeline {
             self.enter(mode)?;
         }
         Ok(())
+    }
+
+    /// Tells the store how long history is kept, and how old a snapshot may grow.
+    ///
+    /// # Errors
+    /// An IO error.
+    pub(super) fn keep_history(&self, kept: &Kept) -> Result<()> {
+        let number = |name: &str| {
+            let value = kept.settings.sessions.get(name)?;
+            aion_sql::number_of_database(name, value).filter(|number| *number > 0)
+        };
+        self.store
+            .set_snapshot_age_max(number("snapshot_age_max").map(Duration::from_millis));
+        self.store
+            .keep_history(Duration::from_secs(number("history_retention").unwrap_or(0)))
     }
 
     fn is_knob(&self, name: &str) -> bool {

@@ -239,6 +239,7 @@ impl Pipeline {
             told: Latencies::default(),
         });
         pipeline.restore_knobs();
+        pipeline.keep_history(&pipeline.kept.lock())?;
         Ok(pipeline)
     }
 

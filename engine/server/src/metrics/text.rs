@@ -169,6 +169,18 @@ fn of_database(counters: &DatabaseCounters, text: &mut Text) {
         "The last entry of the log that queries see.",
         &counters.log_index,
     );
+    one(
+        "aion_history_bytes",
+        "gauge",
+        "Bytes of versions that were overwritten and are kept for AS OF SYSTEM TIME.",
+        &counters.history_bytes,
+    );
+    one(
+        "aion_history_horizon_seconds",
+        "gauge",
+        "The oldest time at which rows can be read, since 1970; 0 while no history is kept.",
+        &seconds(counters.history_horizon_micros.unwrap_or(0)),
+    );
     one("aion_log_syncs_total", "counter", "Syncs of the log.", &counters.syncs);
     one(
         "aion_log_sync_seconds_total",

@@ -228,6 +228,10 @@ impl Running {
 
     /// The graph at the statement's read point, and the vector; None where all rows are to be compared.
     fn graph(&self) -> Result<Option<(GraphAt, Vec<f32>)>> {
+        if self.statement.transaction.is_past() {
+            // The graph is of now, and forgets what is gone.
+            return Ok(None);
+        }
         let read_point = self.statement.transaction.snapshot()?.read_point()?.index;
         let Some(graph) = self
             .followers

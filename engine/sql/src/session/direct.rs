@@ -225,7 +225,7 @@ impl Session {
 
     /// The line that EXPLAIN shows for a direct statement.
     pub(super) fn explain_directly(&self, statement: &ast::Statement, types: &[SqlType]) -> Result<Option<String>> {
-        if !self.choices.is_direct || !direct::is_candidate(statement) {
+        if !self.choices.is_direct || !direct::is_candidate(statement) || self.past.is_some() {
             return Ok(None);
         }
         let given: Vec<_> = types.iter().copied().map(Some).collect();
@@ -235,7 +235,7 @@ impl Session {
 
     /// The rows of a SELECT, if it is direct.
     pub(super) fn get_directly(&mut self, prepared: &Prepared, values: &[Value]) -> Result<Option<Response>> {
-        if !prepared.is_candidate || !self.choices.is_direct {
+        if !prepared.is_candidate || !self.choices.is_direct || self.past.is_some() {
             return Ok(None);
         }
         if let Some(block) = &self.block {

@@ -6,10 +6,10 @@ use datafusion::sql::sqlparser::ast;
 
 use super::create_as::into;
 use super::verbs::ask;
-use crate::alter_system;
 use crate::dml::normalize;
 use crate::parse::Statement;
 use crate::utility::{self, Utility};
+use crate::{alter_system, as_of};
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Statement {
 
     /// The statement by itself, without the others that came with it.
     pub fn to_sql(&self) -> String {
-        self.ast.to_string()
+        as_of::written(&self.ast)
     }
 
     /// A CREATE INDEX with this name; any other statement as it is.
@@ -158,6 +158,10 @@ impl Statement {
             | ast::Statement::Delete(_)
             | ast::Statement::Merge(_) => written.split_whitespace().take(1).collect(),
             ast::Statement::Query(query) if into(query).is_some() => vec!["SELECT INTO"],
+            ast::Statement::Query(query) if !query.locks.is_empty() => match query.locks[0].lock_type {
+                ast::LockType::Share => vec!["SELECT FOR SHARE"],
+                ast::LockType::Update => vec!["SELECT FOR UPDATE"],
+            },
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.
             ast::Statement::Truncate(_) => vec!["TRUNCATE TABLE"],

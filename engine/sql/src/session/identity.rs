@@ -98,6 +98,7 @@ impl Session {
             assigned: self.assigned.clone(),
             sequences: self.engine.sequences.clone(),
             numbers: self.numbers.clone(),
+            store: self.engine.store.clone(),
             activity: self.engine.activity.clone(),
             locks: self.engine.locks.clone(),
             observer: self.engine.options.observer.clone(),

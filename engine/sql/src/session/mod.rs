@@ -37,6 +37,7 @@ mod observing;
 mod online;
 pub(crate) mod origins;
 mod parameters;
+mod past;
 mod positioned;
 mod query;
 mod recall;
@@ -66,6 +67,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::activity::Seat;
+use crate::as_of;
 use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
 use crate::cursors::Cursors;
@@ -239,6 +241,8 @@ pub struct Session {
     options: SessionOptions,
     settings: Settings,
     block: Option<Block>,
+    /// What the statement that runs reads through, where it reads at a time that has passed.
+    past: Option<Arc<Transaction>>,
     /// Statements that are run outside of a block begin one that ends with the message.
     is_implicit: bool,
     canceller: Canceller,
@@ -290,6 +294,7 @@ impl Session {
             options,
             settings,
             block: None,
+            past: None,
             is_implicit: false,
             canceller: Canceller::default(),
             notices: Vec::new(),
@@ -331,6 +336,7 @@ impl Session {
     /// 42xxx with a position.
     pub async fn prepare(&mut self, statement: &Statement, types: &[Option<SqlType>]) -> Result<Arc<Prepared>> {
         self.assign();
+        self.past = None;
         let described = self
             .refuse_if_failed(&statement.ast)
             .and_then(|()| self.refresh_choices());
@@ -408,6 +414,15 @@ impl Session {
 
     async fn answer(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         self.take_literals(prepared);
+        // One that was dropped while it ran has left its own.
+        self.past = None;
+        match as_of::of(&prepared.statement.ast) {
+            Some(time) => self.answer_at(time, prepared, parameters).await,
+            None => self.answer_now(prepared, parameters).await,
+        }
+    }
+
+    async fn answer_now(&mut self, prepared: &Arc<Prepared>, parameters: &[Value]) -> Result<Response> {
         // Too short to be cancelled.
         if let Some(response) = self.get_directly(prepared, parameters)? {
             return Ok(response);
@@ -637,7 +652,9 @@ impl Session {
     /// The catalog as a transaction sees it that may or may not be the block's.
     fn catalog_of(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
         match &self.block {
-            Some(block) if block.has_changed_catalog => self.engine.catalog_in(&block.transaction),
+            Some(block) if block.has_changed_catalog && self.past.is_none() => {
+                self.engine.catalog_in(&block.transaction)
+            }
             _ => self.engine.catalog_of(transaction),
         }
     }
@@ -654,6 +671,9 @@ impl Session {
 
     /// The block's transaction, or one of this statement alone, which records what it reads if it may write.
     fn transaction(&self, may_write: bool) -> Result<Arc<Transaction>> {
+        if let Some(past) = &self.past {
+            return Ok(past.clone());
+        }
         match &self.block {
             Some(block) => Ok(block.transaction.clone()),
             None => {

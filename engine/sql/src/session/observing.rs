@@ -81,7 +81,8 @@ impl Session {
         planning: Duration,
         physical: Option<&Arc<dyn ExecutionPlan>>,
     ) -> Option<Observing> {
-        if !self.is_observed() || utility::is_secret(&prepared.statement.ast) {
+        // What was is no workload of what is.
+        if !self.is_observed() || self.is_past() || utility::is_secret(&prepared.statement.ast) {
             return None;
         }
         let observer = self

@@ -22,6 +22,7 @@ use futures::StreamExt;
 use super::change::returned_columns;
 use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
+use crate::as_of;
 use crate::cancel::Cancellation;
 use crate::cells::{document_texts, labels};
 use crate::dml::{plan_change, plan_merge};
@@ -70,8 +71,14 @@ impl Session {
         let given = &self.with_casts(statement, given)?[..];
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
-                let catalog = self.catalog()?;
-                let query = &locked::without_locks(query);
+                let catalog = match as_of::of_query(query) {
+                    Some(time) => {
+                        let past = self.transaction_at(time)?;
+                        self.engine.catalog_of(&past)?
+                    }
+                    None => self.catalog()?,
+                };
+                let query = &as_of::query_without(&locked::without_locks(query));
                 let planned = self.plan_query(query, given, &statement.text, &catalog)?;
                 let schema = planned.plan.schema().as_arrow();
                 let columns = columns::of_query(query, schema)?;
@@ -401,6 +408,9 @@ pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
             SqlState::SYNTAX_ERROR,
             "SELECT ... INTO is not allowed here",
         ));
+    }
+    if as_of::of_query(query).is_some() {
+        return Err(Error::unsupported("AS OF SYSTEM TIME is for a SELECT by itself"));
     }
     if query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
         return Err(Error::unsupported("FOR XML, SETTINGS and FORMAT are not PostgreSQL's"));

@@ -11,10 +11,10 @@ use datafusion::sql::sqlparser::ast;
 use super::query::result_schema;
 use super::transaction::{UNCOMMITTED, name_of};
 use super::{Prepared, Session, TransactionStatus};
-use crate::alter_system;
 use crate::dml::normalize;
 use crate::response::{Column, Response, Rows, Verb};
 use crate::settings;
+use crate::{alter_system, as_of};
 
 fn done(tag: &str) -> Result<Response> {
     Ok(Response::Done { tag: tag.to_owned() })
@@ -166,6 +166,14 @@ impl Session {
             }
             ast::Set::SetNames { charset_name, .. } => {
                 self.settings.set("client_encoding", &charset_name.value)?;
+                done("SET")
+            }
+            ast::Set::SetTransaction { modes, .. } if as_of::of_set(set).is_some() => {
+                for mode in modes {
+                    self.set_transaction(mode, false)?;
+                }
+                let time = as_of::of_set(set).unwrap_or_default();
+                self.set_past(time)?;
                 done("SET")
             }
             ast::Set::SetTransaction {

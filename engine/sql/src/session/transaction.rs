@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::change::overtaken;
 use super::{Engine, Session};
+use crate::as_of;
 use crate::cancel::Cancellation;
 use crate::dml::normalize;
 use crate::notifications::PendingMark;
@@ -31,6 +32,8 @@ pub struct Block {
     pub has_changed_catalog: bool,
     /// Statements that change something are refused.
     pub is_read_only: bool,
+    /// It reads at a time that has passed.
+    pub is_past: bool,
     /// It was asked for as READ UNCOMMITTED, and is shown so.
     pub is_uncommitted: bool,
     /// The session's settings when it began.
@@ -71,10 +74,15 @@ impl Block {
             is_failed: false,
             has_changed_catalog: false,
             is_read_only: settings.is_on("default_transaction_read_only"),
+            is_past: false,
             is_uncommitted: level == UNCOMMITTED,
             settings: settings.mark(),
             savepoints: Vec::new(),
         })
+    }
+
+    pub fn has_savepoints(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 
     fn savepoint(&mut self, name: &ast::Ident, marks: Marks, waiting: &Waiting) -> Result<()> {
@@ -169,8 +177,17 @@ impl Session {
     pub(super) async fn control(&mut self, statement: &ast::Statement) -> Result<Response> {
         match statement {
             ast::Statement::StartTransaction { modes, statements, .. } => {
-                if !statements.is_empty() {
-                    return Err(Error::unsupported("BEGIN with a body is not PostgreSQL's"));
+                let past = match as_of::of_begin(statement) {
+                    Some(time) => Some(self.transaction_at(time)?),
+                    None if statements.is_empty() => None,
+                    None => return Err(Error::unsupported("BEGIN with a body is not PostgreSQL's")),
+                };
+                let read_write = ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadWrite);
+                if past.is_some() && modes.contains(&read_write) {
+                    return Err(Error::invalid(
+                        SqlState::SYNTAX_ERROR,
+                        "AS OF SYSTEM TIME reads only: it cannot be READ WRITE",
+                    ));
                 }
                 match &mut self.block {
                     None => self.block = Some(Block::begin(&self.engine, &self.settings, false)?),
@@ -184,6 +201,7 @@ impl Session {
                 }
                 if let Some(block) = &mut self.block {
                     modes.iter().try_for_each(|mode| block.take_mode(mode))?;
+                    past.map_or(Ok(()), |past| block.go_back(past))?;
                 }
                 Ok(done("BEGIN"))
             }
@@ -249,6 +267,8 @@ impl Session {
     pub(super) async fn end(&mut self, block: Block) -> Result<()> {
         let held = self.hold_cursors().await;
         let (block, held) = match held {
+            // What is temporary is not changed by who reads only.
+            Ok(()) if block.is_past => (block, Ok(())),
             Ok(()) => self.end_temporary(block).await,
             Err(error) => (block, Err(error)),
         };

@@ -2,9 +2,10 @@
 
 use aion_base::{Error, Result, SqlState};
 
-/// A whole number of a unit, -1 for none.
+/// A whole number of a unit; for some, -1 is none.
 #[derive(Clone, Copy, Debug)]
 pub struct Integer {
+    min: i64,
     max: i64,
     /// From the smallest, of which a number without a unit is, to the largest; each with how many of the smallest it is.
     units: &'static [(&'static str, i64)],
@@ -13,6 +14,7 @@ pub struct Integer {
 
 /// A time.
 pub const MILLISECONDS: Integer = Integer {
+    min: -1,
     max: i32::MAX as i64,
     units: &[
         ("ms", 1),
@@ -24,8 +26,20 @@ pub const MILLISECONDS: Integer = Integer {
     hint: "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
 };
 
+/// A time that is never negative.
+pub const TIME: Integer = Integer { min: 0, ..MILLISECONDS };
+
+/// A long time.
+pub const SECONDS: Integer = Integer {
+    min: 0,
+    max: i32::MAX as i64,
+    units: &[("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400)],
+    hint: "Valid units for this parameter are \"s\", \"min\", \"h\", and \"d\".",
+};
+
 /// A length.
 pub const BYTES: Integer = Integer {
+    min: -1,
     max: 1_073_741_823,
     units: &[("B", 1), ("kB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30)],
     hint: "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".",
@@ -59,11 +73,11 @@ impl Integer {
             )
             .with_hint(self.hint)
         })?;
-        let (smallest, max) = (self.units[0].0, self.max);
-        if !(-1..=max).contains(&number) {
+        let (smallest, min, max) = (self.units[0].0, self.min, self.max);
+        if !(min..=max).contains(&number) {
             return Err(Error::invalid(
                 SqlState::INVALID_PARAMETER_VALUE,
-                format!("{number} {smallest} is outside the valid range for parameter \"{name}\" (-1 .. {max})"),
+                format!("{number} {smallest} is outside the valid range for parameter \"{name}\" ({min} .. {max})"),
             ));
         }
         if number <= 0 {
@@ -94,6 +108,12 @@ mod tests {
             assert_eq!(MILLISECONDS.read(given), MILLISECONDS.read(shown), "{given}");
         }
         assert_eq!(BYTES.check("a", "2048").expect("a length"), "2kB");
+        assert_eq!(SECONDS.check("a", "7200").expect("a time"), "2h");
+        assert_eq!(SECONDS.read("2h"), Some(7_200));
+        for none in [SECONDS, TIME] {
+            assert_eq!(none.check("a", "0").expect("none"), "0");
+            none.check("a", "-1").expect_err("negative");
+        }
         for wrong in ["-2", "x", "", "5 weeks", "3000000000", "1ms1"] {
             let error = MILLISECONDS.check("a", wrong).expect_err(wrong);
             assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);

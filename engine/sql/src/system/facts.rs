@@ -13,7 +13,7 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::descriptor::{IndexDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
 use aion_catalog::objects::{Catalog, is_temporary};
 use aion_catalog::stats::TableStatistics;
-use aion_storage::LockTable;
+use aion_storage::{LockTable, Store};
 use datafusion::arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 
@@ -46,6 +46,8 @@ pub struct Identity {
     pub sequences: Arc<Sequences>,
     /// The numbers that this session was given.
     pub numbers: Arc<Numbers>,
+    /// Where rows are.
+    pub store: Arc<Store>,
     /// Who is connected.
     pub activity: Arc<Activity>,
     /// Rows that are locked.

@@ -30,7 +30,27 @@ pub(super) const TABLES: &[Definition] = &[
          waitstart timestamptz",
         locks,
     ),
+    // One row: what AS OF SYSTEM TIME can read.
+    Definition::new(
+        "history",
+        0,
+        "retention text, horizon timestamptz, bytes int8, snapshot_age_max text",
+        history,
+    )
+    .in_schema("aion"),
 ];
+
+fn history(facts: &Facts) -> Result<Vec<Row>> {
+    let store = &facts.identity.store;
+    let micros = |at: aion_base::id::Timestamp| i64::try_from(at.0).unwrap_or(i64::MAX);
+    let horizon = time(store.horizon().map(micros));
+    let setting = |name: &str| facts.identity.settings.show(name).unwrap_or_default();
+    let bytes = i64::try_from(store.history_bytes()).unwrap_or(i64::MAX);
+    let mut row = row![setting("history_retention")];
+    row.push(horizon);
+    row.extend(row![bytes, setting("snapshot_age_max")]);
+    Ok(vec![row])
+}
 
 fn time(at: Option<i64>) -> Cell {
     at.map_or(Cell::Null, Cell::Time)

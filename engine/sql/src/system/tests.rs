@@ -346,6 +346,7 @@ fn facts() -> Facts {
             aion_storage::Store::in_memory(&aion_storage::StoreOptions::default()),
         ))),
         numbers: Arc::default(),
+        store: Arc::new(aion_storage::Store::in_memory(&aion_storage::StoreOptions::default())),
         activity: activity(),
         locks: locks(),
         statements: statements(),

@@ -172,7 +172,7 @@ impl Transaction {
             state.reads.range(range);
         }
         state.statement_checks = state.checks.len();
-        if state.isolation == Isolation::ReadCommitted {
+        if state.isolation == Isolation::ReadCommitted && !self.is_past {
             state.view = None;
         }
     }
@@ -189,7 +189,7 @@ impl Transaction {
             let checks = state.statement_checks;
             state.checks.truncate(checks);
             let is_first = state.reads.is_empty() && state.checks.is_empty() && state.writes.is_empty();
-            if is_first {
+            if is_first && !self.is_past {
                 state.view = None;
             }
             is_first
@@ -222,6 +222,7 @@ impl Transaction {
         self.view(&mut state)?;
         let mut fork = Self::begin(self.store.clone(), false);
         fork.begun_at_micros = self.begun_at_micros;
+        fork.is_past = self.is_past;
         {
             let mut forked = fork.state.lock();
             forked.isolation = state.isolation;

@@ -18,6 +18,9 @@
 //! 3. An insert is no read: its own check (the key is absent) is part of the commit, and answers 23505, not 40001.
 //! 4. Of private ranges nothing. They are read through a view of their own, which is as new as what was loaded into them.
 //!
+//! A transaction of the *past* reads at a time for which the store keeps history ([`Transaction::of_past`]): its view is given, never moves, and
+//! nothing is recorded or written.
+//!
 //! A transaction that wrote nothing commits without the log: it read one snapshot, which is a serial order already.
 //!
 //! A scan sees the write set as it was when the scan began, so a statement never meets its own changes, and a
@@ -64,6 +67,8 @@ pub struct Transaction {
     store: Arc<Store>,
     /// False for a statement that is known to write nothing: it records no reads, at no level.
     may_write: bool,
+    /// It reads at a time that has passed: its view never moves.
+    is_past: bool,
     state: Mutex<State>,
     /// Microseconds since 1970, for `now()`.
     begun_at_micros: i64,
@@ -104,6 +109,8 @@ pub struct Mark {
 #[derive(Debug)]
 struct State {
     isolation: Isolation,
+    /// Nothing can be written.
+    is_past: bool,
     /// None until something is read.
     view: Option<View>,
     /// Something was read at some time.
@@ -148,6 +155,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             isolation: Isolation::Serializable,
+            is_past: false,
             view: None,
             has_read: false,
             private: Vec::new(),
@@ -186,11 +194,34 @@ impl Transaction {
         Self {
             store,
             may_write,
+            is_past: false,
             state: Mutex::default(),
             begun_at_micros: i64::try_from(SystemClock::default().wall_micros()).unwrap_or(i64::MAX),
             owner: OnceLock::new(),
             has_upserted: AtomicBool::new(false),
         }
+    }
+
+    /// A transaction that reads through a snapshot of a time that has passed, and writes nothing.
+    pub fn of_past(store: Arc<Store>, snapshot: Arc<dyn Snapshot>) -> Self {
+        let mut transaction = Self::begin(store, false);
+        transaction.is_past = true;
+        {
+            let mut state = transaction.state.lock();
+            state.view = Some(View {
+                snapshot,
+                read_point: LogIndex(0),
+                generation: None,
+            });
+            state.has_read = true;
+            state.is_past = true;
+        }
+        transaction
+    }
+
+    /// Whether it reads at a time that has passed.
+    pub fn is_past(&self) -> bool {
+        self.is_past
     }
 
     /// The value of a key, None if it does not exist.
@@ -608,6 +639,12 @@ fn get_committed(snapshot: &dyn Snapshot, key: &[u8]) -> Result<Option<Arc<[u8]>
 
 impl State {
     fn put(&mut self, key: &[u8], pending: Pending) -> Result<()> {
+        if self.is_past {
+            return Err(Error::invalid(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "what was at a time that has passed cannot be changed",
+            ));
+        }
         let added = size(key, &pending);
         if self.bytes + self.undo_bytes + added > WRITE_SET_BYTES_MAX {
             return Err(Error::exhausted(

@@ -17,7 +17,7 @@ impl View {
     /// Everything acknowledged so far.
     fn now(store: &Store, may_write: bool) -> Result<Self> {
         let before = store.generation();
-        let snapshot = store.snapshot();
+        let snapshot = store.bounded_snapshot();
         let generation = before.filter(|_| before == store.generation());
         let read_point = match may_write {
             true => snapshot.read_point()?.index,
@@ -43,7 +43,9 @@ impl Transaction {
             state.view = Some(View::now(&self.store, self.may_write)?);
             state.has_read = true;
         }
-        Ok(state.view.as_ref().expect("it was just taken"))
+        let view = state.view.as_ref().expect("it was just taken");
+        view.snapshot.check()?;
+        Ok(view)
     }
 
     /// The view that a key, or a range that begins with it, is read through.
@@ -126,6 +128,9 @@ impl Transaction {
     /// # Errors
     /// When that cannot be told: 40001 for a view that is too old.
     pub fn refresh(&self) -> Result<bool> {
+        if self.is_past {
+            return Ok(true);
+        }
         let mut state = self.state.lock();
         if state.view.is_some() && state.isolation == Isolation::ReadCommitted {
             state.view = Some(View::now(&self.store, true)?);

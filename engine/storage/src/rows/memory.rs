@@ -6,6 +6,9 @@
 //!
 //! A *moment* is an entry of the log and how often anything was cleared by then: clearing is no entry, and a snapshot taken
 //! before it must not lose what it saw at the same entry.
+//!
+//! While history is kept, a version stays as well until the one that replaced it is no younger than the horizon. A snapshot at a time sees of each
+//! key the newest version that is neither beyond its moment nor beyond the time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -18,10 +21,12 @@ use aion_base::{Error, Result};
 use parking_lot::RwLock;
 
 use super::ingest::check_rises;
-use super::{Applied, Batch, Direction, Note, ReadPoint, RisingRows, Rows, Scan, Snapshot, Version};
+use super::{Applied, Batch, Direction, Note, Past, ReadPoint, RisingRows, Rows, Scan, Snapshot, Swept, Version};
 
 /// Keys that a scan copies, and a clearing deletes, at a time.
 const CHUNK: usize = 256;
+/// Later than every commit.
+const ALWAYS: Timestamp = Timestamp(u64::MAX);
 
 /// See the module's header.
 #[derive(Debug, Default)]
@@ -47,8 +52,10 @@ struct State {
     notes: BTreeMap<LogIndex, Note>,
     /// Moments in use, with the number of snapshots at each.
     moments: BTreeMap<Moment, usize>,
-    /// Keys with a version to drop once every snapshot sees the moment.
-    garbage: VecDeque<(Moment, Arc<[u8]>)>,
+    /// Keys with a version to drop once every snapshot sees the moment, and the horizon is at the time.
+    garbage: VecDeque<(Moment, Timestamp, Arc<[u8]>)>,
+    /// None while no history is kept.
+    horizon: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -60,8 +67,9 @@ impl MemoryRows {
     }
 }
 
-fn visible(chain: &Chain, at: Moment) -> Option<(Timestamp, &Arc<[u8]>)> {
-    let (_, timestamp, value) = chain.iter().rfind(|(moment, ..)| *moment <= at)?;
+fn visible(chain: &Chain, at: Moment, time: Timestamp) -> Option<(Timestamp, &Arc<[u8]>)> {
+    let is_seen = |(moment, begin, _): &&(Moment, Timestamp, _)| *moment <= at && *begin <= time;
+    let (_, timestamp, value) = chain.iter().rfind(is_seen)?;
     value.as_ref().map(|value| (*timestamp, value))
 }
 
@@ -91,7 +99,7 @@ impl State {
             let is_there = chain.last().is_some_and(|(.., value)| value.is_some());
             if is_there {
                 chain.push((now, self.applied.timestamp, None));
-                self.garbage.push_back((now, key.clone()));
+                self.garbage.push_back((now, self.applied.timestamp, key.clone()));
             }
         }
         self.collect_garbage();
@@ -101,16 +109,42 @@ impl State {
 
     fn collect_garbage(&mut self) {
         let oldest = self.moments.keys().next().copied().unwrap_or(self.now());
-        while self.garbage.front().is_some_and(|(moment, _)| *moment <= oldest) {
-            let Some((_, key)) = self.garbage.pop_front() else {
+        let horizon = self.horizon.unwrap_or(ALWAYS);
+        let is_seen = |moment: &Moment, begin: &Timestamp| *moment <= oldest && *begin <= horizon;
+        while self
+            .garbage
+            .front()
+            .is_some_and(|(moment, begin, _)| is_seen(moment, begin))
+        {
+            let Some((.., key)) = self.garbage.pop_front() else {
                 break;
             };
             let Some(chain) = self.keys.get_mut(&key) else { continue };
-            let seen_by_all = chain.iter().rposition(|(moment, ..)| *moment <= oldest).unwrap_or(0);
-            chain.drain(..seen_by_all);
-            if chain.len() == 1 && chain[0].2.is_none() && chain[0].0 <= oldest {
+            let seen_by_all = chain.iter().rposition(|(moment, begin, _)| is_seen(moment, begin));
+            chain.drain(..seen_by_all.unwrap_or(0));
+            if chain.len() == 1 && chain[0].2.is_none() && is_seen(&chain[0].0, &chain[0].1) {
                 self.keys.remove(&key);
             }
+        }
+    }
+}
+
+impl MemoryRows {
+    /// A snapshot of now that is told to be of `timestamp`, and sees nothing that was written after `time`.
+    fn pinned(&self, state: &mut State, timestamp: Timestamp, time: Timestamp) -> MemorySnapshot {
+        let moment = state.now();
+        *state.moments.entry(moment).or_default() += 1;
+        let read_point = ReadPoint {
+            index: state.applied.index,
+            timestamp,
+        };
+        MemorySnapshot {
+            pin: Arc::new(Pin {
+                state: self.state.clone(),
+                read_point,
+                moment,
+                time,
+            }),
         }
     }
 }
@@ -126,12 +160,13 @@ impl Rows for MemoryRows {
             };
             let chain = state.keys.entry(key.clone()).or_default();
             let is_first = chain.is_empty();
-            if let Some(at) = chain.iter().position(|(there, ..)| *there == moment) {
-                chain.remove(at); // Written twice by one batch: the later one counts.
+            let is_same = |(there, begin, _): &(Moment, Timestamp, _)| *there == moment && *begin == write.timestamp;
+            if let Some(at) = chain.iter().position(is_same) {
+                chain.remove(at); // Written twice by one commit: the later one counts.
             }
             chain.push((moment, write.timestamp, write.value.map(Into::into)));
             if !is_first || write.value.is_none() {
-                state.garbage.push_back((moment, key));
+                state.garbage.push_back((moment, write.timestamp, key));
             }
         }
         state.notes.extend(batch.notes.iter().cloned());
@@ -145,7 +180,8 @@ impl Rows for MemoryRows {
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
         let state = self.state.read();
-        let found = state.keys.get(key).and_then(|chain| visible(chain, state.now()));
+        let now = state.now();
+        let found = state.keys.get(key).and_then(|chain| visible(chain, now, ALWAYS));
         Ok(found.map(|(timestamp, bytes)| {
             value.clear();
             value.extend_from_slice(bytes);
@@ -155,20 +191,51 @@ impl Rows for MemoryRows {
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let mut state = self.state.write();
-        let (applied, moment) = (state.applied, state.now());
-        *state.moments.entry(moment).or_default() += 1;
-        drop(state);
-        let read_point = ReadPoint {
-            index: applied.index,
-            timestamp: applied.timestamp,
-        };
-        Arc::new(MemorySnapshot {
-            pin: Arc::new(Pin {
-                state: self.state.clone(),
-                read_point,
-                moment,
-            }),
+        let timestamp = state.applied.timestamp;
+        Arc::new(self.pinned(&mut state, timestamp, ALWAYS))
+    }
+
+    fn snapshot_at(&self, at: Timestamp) -> Result<Past> {
+        let mut state = self.state.write();
+        Ok(match state.horizon {
+            None => Past::NotKept,
+            Some(horizon) if at < horizon => Past::Gone(horizon),
+            Some(_) => Past::Kept(Arc::new(self.pinned(&mut state, at, at))),
         })
+    }
+
+    fn horizon(&self) -> Option<Timestamp> {
+        self.state.read().horizon
+    }
+
+    fn keep_history(&self, is_kept: bool) -> Result<()> {
+        let mut state = self.state.write();
+        state.horizon = match is_kept {
+            true => Some(state.horizon.unwrap_or(state.applied.timestamp)),
+            false => None,
+        };
+        state.collect_garbage();
+        Ok(())
+    }
+
+    fn raise_horizon(&self, to: Timestamp) -> Result<()> {
+        let mut state = self.state.write();
+        state.horizon = state.horizon.map(|horizon| horizon.max(to));
+        state.collect_garbage();
+        Ok(())
+    }
+
+    /// What nobody sees any more is gone already.
+    fn sweep_history(&self, _: &mut Vec<u8>, _: usize) -> Result<Swept> {
+        Ok(Swept {
+            removed: 0,
+            is_over: true,
+        })
+    }
+
+    /// They take no disk.
+    fn history_bytes(&self) -> u64 {
+        0
     }
 
     fn durable_applied(&self) -> Result<Applied> {
@@ -192,7 +259,7 @@ impl Rows for MemoryRows {
             chain.push((moment, timestamp, Some(value.into())));
             // It was there, and cleared away.
             if chain.len() > 1 {
-                state.garbage.push_back((moment, key));
+                state.garbage.push_back((moment, timestamp, key));
             }
         }
         Ok(())
@@ -240,6 +307,8 @@ struct Pin {
     state: Arc<RwLock<State>>,
     read_point: ReadPoint,
     moment: Moment,
+    /// What was written later is not seen.
+    time: Timestamp,
 }
 
 impl Drop for Pin {
@@ -267,7 +336,10 @@ impl Snapshot for MemorySnapshot {
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
         let state = self.pin.state.read();
-        let found = state.keys.get(key).and_then(|chain| visible(chain, self.pin.moment));
+        let found = state
+            .keys
+            .get(key)
+            .and_then(|chain| visible(chain, self.pin.moment, self.pin.time));
         Ok(found.map(|(timestamp, bytes)| {
             value.clear();
             value.extend_from_slice(bytes);
@@ -321,7 +393,7 @@ impl MemoryScan {
                 });
                 return;
             }
-            if let Some((timestamp, value)) = visible(chain, self.pin.moment) {
+            if let Some((timestamp, value)) = visible(chain, self.pin.moment, self.pin.time) {
                 self.chunk.push_back((key.clone(), timestamp, value.clone()));
             }
         }

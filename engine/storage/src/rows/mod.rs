@@ -6,11 +6,13 @@
 //!
 //! Two implementations, [`rocks`] and [`memory`], pass one suite.
 
+mod history;
 mod ingest;
 pub mod knobs;
 mod latest;
 pub mod memory;
 mod owned;
+mod present;
 pub mod rocks;
 mod settle;
 pub mod watched;
@@ -67,6 +69,14 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// # Errors
     /// Corrupt or IO, naming the file.
     fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>>;
+
+    /// Whether it can still be read: one that may grow too old says so here, too.
+    ///
+    /// # Errors
+    /// 72000.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The keys of `range`, in order.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan>;
@@ -137,7 +147,27 @@ pub trait RisingRows: Send {
     fn next(&mut self) -> Result<Option<(&[u8], &[u8])>>;
 }
 
-/// Storage of the newest version of each key.
+/// The keys at a time that has passed, or why they cannot be read then.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// As they were.
+    Kept(Arc<dyn Snapshot>),
+    /// What was overwritten since is not kept: this is the oldest time for which it is.
+    Gone(Timestamp),
+    /// Nothing that is overwritten is kept.
+    NotKept,
+}
+
+/// What one round of sweeping history did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Versions that went.
+    pub removed: usize,
+    /// The end was reached: the next round begins anew.
+    pub is_over: bool,
+}
+
+/// Storage of the newest version of each key; and, while history is kept, of older ones.
 pub trait Rows: Send + Sync + fmt::Debug {
     /// Makes a batch visible, all or nothing. Applying entries again that were applied already changes nothing.
     fn apply(&self, batch: &Batch<'_>) -> Result<()>;
@@ -193,6 +223,36 @@ pub trait Rows: Send + Sync + fmt::Debug {
 
     /// About how many bytes a range takes on disk, to a block or two; what is not flushed is not counted.
     fn disk_bytes_of(&self, range: &KeyRange) -> u64;
+
+    /// The keys as they were at `at`. The caller sees to it that nothing is applied any more with a time up to then.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn snapshot_at(&self, at: Timestamp) -> Result<Past>;
+
+    /// The oldest time at which the keys can be read; None while nothing that is overwritten is kept.
+    fn horizon(&self) -> Option<Timestamp>;
+
+    /// Keeps what is overwritten from now on, or forgets all that was kept. Called by who applies, and not while it does.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn keep_history(&self, is_kept: bool) -> Result<()>;
+
+    /// From now on nobody reads before `to`. Called by who applies, and not while it does.
+    ///
+    /// # Errors
+    /// IO, naming the file.
+    fn raise_horizon(&self, to: Timestamp) -> Result<()>;
+
+    /// Removes versions that ended before the horizon, among the next `entries` behind `cursor`, which it moves on; empty to begin with.
+    ///
+    /// # Errors
+    /// Corrupt or IO, naming the file.
+    fn sweep_history(&self, cursor: &mut Vec<u8>, entries: usize) -> Result<Swept>;
+
+    /// About how many bytes older versions take.
+    fn history_bytes(&self) -> u64;
 
     /// The notes that were not forgotten, in order.
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>>;

@@ -80,6 +80,16 @@ impl OwnedIterator {
         self.iterator.seek_to_last();
     }
 
+    /// To the first key that is not below this one.
+    pub fn seek(&mut self, key: &[u8]) {
+        self.iterator.seek(key);
+    }
+
+    /// To the last key that is not above this one.
+    pub fn seek_for_prev(&mut self, key: &[u8]) {
+        self.iterator.seek_for_prev(key);
+    }
+
     pub fn next(&mut self) {
         self.iterator.next();
     }

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! family row    key                           -> timestamp u64 LE | value     newest version of each key
-//! family hist   key | !timestamp u64 BE       -> timestamp u64 LE | value     older versions, while retention is above zero
+//! family hist                                                                 older versions, while they are kept: see [`super::history`]
 //! family meta   "applied"                     -> index u64 LE | term u64 LE | timestamp u64 LE
 //!               "note" | index u64 BE         -> reason u8 (0: repeated) | key
+//!               "history"                        see there
 //! ```
 //!
 //! **Guarantees.** Its own write-ahead log is off: the rows and `applied` are written in one batch and flushed together
 //! (`atomic_flush`), so what survives a crash is exactly the effect of the log up to the durable `applied`. A point
 //! read is a `Get`. Every block read is verified by checksum; an error names the file.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,21 +25,22 @@ use rocksdb::{
     DataBlockIndexType, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
 
+use super::history::{self, HISTORY, History, PastSnapshot};
 use super::ingest;
 use super::knobs::{RocksKnobs, RowsKnob, RowsSignals};
 use super::latest::Latest;
-use super::owned::{Db, OwnedIterator, OwnedSnapshot};
+use super::owned::{Db, OwnedSnapshot};
+use super::present::RocksSnapshot;
 use super::settle::settle;
-use super::{Applied, Batch, Direction, Note, ReadPoint, RisingRows, Rows, Scan, Snapshot, Version};
+use super::{Applied, Batch, Note, Past, RisingRows, Rows, Snapshot, Swept};
 use crate::commit::{Reason, Rejection};
 
-const ROW: &str = "row";
-const HISTORY: &str = "hist";
-const META: &str = "meta";
+pub(super) const ROW: &str = "row";
+pub(super) const META: &str = "meta";
 const FAMILIES: [&str; 4] = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME, ROW, HISTORY, META];
 const APPLIED: &[u8] = b"applied";
 const NOTE: &[u8] = b"note";
-const TIMESTAMP_BYTES: usize = 8;
+pub(super) const TIMESTAMP_BYTES: usize = 8;
 
 /// Memory and threads of the rows.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +94,7 @@ pub struct RocksRows {
     read_options: ReadOptions,
     knobs: RocksKnobs,
     latest: Latest,
+    history: History,
     /// Of files that are made outside of the database.
     file_options: Options,
 }
@@ -148,6 +152,7 @@ impl RocksRows {
             .map_err(|error| failed(dir, "open", &error))?;
         let mut write_options = WriteOptions::default();
         write_options.disable_wal(true);
+        let history = History::open(&db, read_applied(&db, &ReadOptions::default(), dir)?, dir)?;
         // Nothing lies below such a file, so it is taken for one of the lowest level; it is compressed like the others when it is rewritten.
         let mut file_options = family;
         file_options.set_bottommost_compression_type(DBCompressionType::Lz4);
@@ -158,6 +163,7 @@ impl RocksRows {
             read_options: ReadOptions::default(),
             knobs,
             latest: Latest::default(),
+            history,
             file_options,
         })
     }
@@ -175,8 +181,33 @@ impl RocksRows {
         Ok(end.filter(|end| *end > range.start))
     }
 
+    /// A range as a family has it.
+    fn range_in<'a>(range: &'a KeyRange, name: &str) -> Cow<'a, KeyRange> {
+        match name {
+            HISTORY => Cow::Owned(history::range_of(range)),
+            _ => Cow::Borrowed(range),
+        }
+    }
+
+    fn write(&self, out: WriteBatch) -> Result<()> {
+        self.db
+            .write_opt(out, &self.write_options)
+            .map_err(|error| failed(&self.dir, "write", &error))
+    }
+
+    fn applied(&self) -> Result<Applied> {
+        read_applied(&self.db, &self.read_options, &self.dir)
+    }
+
     fn families(&self) -> [&ColumnFamily; FAMILIES.len()] {
         FAMILIES.map(|name| family(&self.db, name))
+    }
+
+    #[cfg(test)]
+    pub(super) fn write_meta_for_test(&self, key: &[u8], value: &[u8]) {
+        let mut out = WriteBatch::default();
+        out.put_cf(family(&self.db, META), key, value);
+        self.write(out).expect("written");
     }
 
     #[cfg(test)]
@@ -248,7 +279,7 @@ fn looking() -> Options {
     options
 }
 
-fn family<'a>(db: &'a Db, name: &str) -> &'a ColumnFamily {
+pub(super) fn family<'a>(db: &'a Db, name: &str) -> &'a ColumnFamily {
     db.cf_handle(name).expect("opened with every family")
 }
 
@@ -267,7 +298,7 @@ pub(super) fn failed(dir: &Path, doing: &str, error: &rocksdb::Error) -> Error {
     }
 }
 
-fn read_applied(db: &Db, options: &ReadOptions, dir: &Path) -> Result<Applied> {
+pub(super) fn read_applied(db: &Db, options: &ReadOptions, dir: &Path) -> Result<Applied> {
     let found = db
         .get_pinned_cf_opt(family(db, META), APPLIED, options)
         .map_err(|error| failed(dir, "read", &error))?;
@@ -292,14 +323,20 @@ fn read_applied(db: &Db, options: &ReadOptions, dir: &Path) -> Result<Applied> {
     }
 }
 
-fn split_value<'a>(stored: &'a [u8], dir: &Path) -> Result<(Timestamp, &'a [u8])> {
+pub(super) fn split_value<'a>(stored: &'a [u8], dir: &Path) -> Result<(Timestamp, &'a [u8])> {
     match stored.split_first_chunk::<TIMESTAMP_BYTES>() {
         Some((timestamp, value)) => Ok((Timestamp(u64::from_le_bytes(*timestamp)), value)),
         None => Err(Error::corrupt(format!("a row in {} has no commit time", dir.display()))),
     }
 }
 
-fn get(db: &Db, key: &[u8], options: &ReadOptions, dir: &Path, value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
+pub(super) fn get(
+    db: &Db,
+    key: &[u8],
+    options: &ReadOptions,
+    dir: &Path,
+    value: &mut Vec<u8>,
+) -> Result<Option<Timestamp>> {
     let found = db
         .get_pinned_cf_opt(family(db, ROW), key, options)
         .map_err(|error| failed(dir, "read", &error))?;
@@ -318,6 +355,10 @@ impl Rows for RocksRows {
     fn apply(&self, batch: &Batch<'_>) -> Result<()> {
         let (row, meta) = (family(&self.db, ROW), family(&self.db, META));
         let mut out = WriteBatch::default();
+        if self.history.is_kept() {
+            history::keep(&self.db, batch, &self.read_options, &self.dir, &mut out)?;
+            self.history.write(&self.db, batch.applied.index, &mut out);
+        }
         let mut stored = Vec::new();
         for write in &batch.writes {
             match write.value {
@@ -347,9 +388,7 @@ impl Rows for RocksRows {
         let applied = [batch.applied.index.0, batch.applied.term.0, batch.applied.timestamp.0];
         out.put_cf(meta, APPLIED, applied.map(u64::to_le_bytes).concat());
         let begun = self.latest.begin();
-        self.db
-            .write_opt(out, &self.write_options)
-            .map_err(|error| failed(&self.dir, "write", &error))?;
+        self.write(out)?;
         self.latest.end(begun, &batch.applied);
         Ok(())
     }
@@ -360,11 +399,7 @@ impl Rows for RocksRows {
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let (snapshot, read_point) = self.latest.during(|| OwnedSnapshot::new(self.db.clone()));
-        Arc::new(RocksSnapshot {
-            snapshot: Arc::new(snapshot),
-            dir: self.dir.clone(),
-            read_point,
-        })
+        Arc::new(RocksSnapshot::new(Arc::new(snapshot), self.dir.clone(), read_point))
     }
 
     fn durable_applied(&self) -> Result<Applied> {
@@ -398,7 +433,8 @@ impl Rows for RocksRows {
         let mut out = WriteBatch::default();
         for range in ranges.iter().filter(|range| !range.is_empty()) {
             for name in [ROW, HISTORY] {
-                if let Some(end) = self.end_of(range, name)? {
+                let range = Self::range_in(range, name);
+                if let Some(end) = self.end_of(&range, name)? {
                     out.delete_range_cf(family(&self.db, name), range.start.as_slice(), end.as_slice());
                 }
             }
@@ -418,6 +454,7 @@ impl Rows for RocksRows {
         options.set_exclusive_manual_compaction(false);
         for range in ranges.iter().filter(|range| !range.is_empty()) {
             for name in [ROW, HISTORY] {
+                let range = Self::range_in(range, name);
                 self.db.compact_range_cf_opt(
                     family(&self.db, name),
                     Some(range.start.as_slice()),
@@ -454,10 +491,72 @@ impl Rows for RocksRows {
     fn disk_bytes_of(&self, range: &KeyRange) -> u64 {
         // No key of ours is as long.
         let last = vec![0xff; 64];
-        let end = range.end.as_ref().unwrap_or(&last);
-        let ranges = [rocksdb::Range::new(&range.start, end)];
-        let of_family = |name| self.db.get_approximate_sizes_cf(&family(&self.db, name), &ranges);
-        [ROW, HISTORY].into_iter().flat_map(of_family).sum()
+        let of_family = |name| -> u64 {
+            let range = Self::range_in(range, name);
+            let end = range.end.as_ref().unwrap_or(&last);
+            let ranges = [rocksdb::Range::new(&range.start, end)];
+            let sizes = self.db.get_approximate_sizes_cf(&family(&self.db, name), &ranges);
+            sizes.into_iter().sum()
+        };
+        [ROW, HISTORY].into_iter().map(of_family).sum()
+    }
+
+    fn snapshot_at(&self, at: Timestamp) -> Result<Past> {
+        let snapshot = Arc::new(OwnedSnapshot::new(self.db.clone()));
+        Ok(match history::horizon_in(&snapshot, &self.dir)? {
+            None => Past::NotKept,
+            Some(horizon) if at < horizon => Past::Gone(horizon),
+            Some(_) => {
+                let applied = read_applied(&self.db, snapshot.options(), &self.dir)?;
+                Past::Kept(Arc::new(PastSnapshot::new(
+                    snapshot,
+                    self.dir.clone(),
+                    applied.index,
+                    at,
+                )))
+            }
+        })
+    }
+
+    fn horizon(&self) -> Option<Timestamp> {
+        self.history.horizon()
+    }
+
+    fn keep_history(&self, is_kept: bool) -> Result<()> {
+        let mut out = WriteBatch::default();
+        if is_kept {
+            self.history.begin(&self.db, self.applied()?, &mut out);
+            self.write(out)?;
+            self.history.begun();
+            return Ok(());
+        }
+        self.history.end(&self.db, &self.dir, &mut out)?;
+        self.write(out)
+    }
+
+    fn raise_horizon(&self, to: Timestamp) -> Result<()> {
+        let mut out = WriteBatch::default();
+        self.history.raise(&self.db, to, self.applied()?, &mut out);
+        self.write(out)
+    }
+
+    fn sweep_history(&self, cursor: &mut Vec<u8>, entries: usize) -> Result<Swept> {
+        let Some(horizon) = self.history.horizon() else {
+            cursor.clear();
+            return Ok(Swept {
+                removed: 0,
+                is_over: true,
+            });
+        };
+        history::sweep(&self.db, horizon, cursor, entries, &self.dir, &|out| self.write(out))
+    }
+
+    fn history_bytes(&self) -> u64 {
+        let of = |property: &str| {
+            let value = self.db.property_int_value_cf(family(&self.db, HISTORY), property);
+            value.ok().flatten().unwrap_or(0)
+        };
+        of("rocksdb.total-sst-files-size") + of("rocksdb.size-all-mem-tables")
     }
 
     fn knob(&self, knob: RowsKnob) -> Option<u64> {
@@ -501,110 +600,5 @@ impl Rows for RocksRows {
         }
         iterator.status().map_err(|error| failed(&self.dir, "read", &error))?;
         Ok(notes)
-    }
-}
-
-struct RocksSnapshot {
-    snapshot: Arc<OwnedSnapshot>,
-    dir: Arc<Path>,
-    /// Where it is not known it is read.
-    read_point: Option<ReadPoint>,
-}
-
-impl std::fmt::Debug for RocksSnapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RocksSnapshot({})", self.dir.display())
-    }
-}
-
-impl Snapshot for RocksSnapshot {
-    fn read_point(&self) -> Result<ReadPoint> {
-        if let Some(read_point) = self.read_point {
-            return Ok(read_point);
-        }
-        let applied = read_applied(self.snapshot.db(), self.snapshot.options(), &self.dir)?;
-        Ok(ReadPoint {
-            index: applied.index,
-            timestamp: applied.timestamp,
-        })
-    }
-
-    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<Timestamp>> {
-        get(self.snapshot.db(), key, self.snapshot.options(), &self.dir, value)
-    }
-
-    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Version>>> {
-        let db = self.snapshot.db();
-        let found = db.batched_multi_get_cf_opt(family(db, ROW), keys.iter().copied(), false, self.snapshot.options());
-        found
-            .into_iter()
-            .map(
-                |found| match found.map_err(|error| failed(&self.dir, "read", &error))? {
-                    Some(stored) => split_value(&stored, &self.dir).map(|(at, value)| Some((at, value.to_vec()))),
-                    None => Ok(None),
-                },
-            )
-            .collect()
-    }
-
-    fn scan(&self, range: &KeyRange, direction: Direction) -> Box<dyn Scan> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(range.start.clone());
-        // RocksDB takes bounds as given; an end before the start must not reach it.
-        let end = range.end.clone().map(|end| end.max(range.start.clone()));
-        if let Some(end) = end {
-            options.set_iterate_upper_bound(end);
-        }
-        let row = family(self.snapshot.db(), ROW);
-        Box::new(RocksScan {
-            iterator: OwnedIterator::new(self.snapshot.clone(), row, options),
-            direction,
-            is_started: false,
-            dir: self.dir.clone(),
-        })
-    }
-}
-
-struct RocksScan {
-    iterator: OwnedIterator,
-    direction: Direction,
-    is_started: bool,
-    dir: Arc<Path>,
-}
-
-impl Scan for RocksScan {
-    fn advance(&mut self) -> Result<bool> {
-        match (self.is_started, self.direction) {
-            (false, Direction::Forward) => self.iterator.seek_to_first(),
-            (false, Direction::Backward) => self.iterator.seek_to_last(),
-            (true, _) if !self.iterator.get().valid() => return Ok(false),
-            (true, Direction::Forward) => self.iterator.next(),
-            (true, Direction::Backward) => self.iterator.prev(),
-        }
-        self.is_started = true;
-        let iterator = self.iterator.get();
-        if let Some(stored) = iterator.value() {
-            split_value(stored, &self.dir)?;
-            return Ok(true);
-        }
-        iterator.status().map_err(|error| failed(&self.dir, "read", &error))?;
-        Ok(false)
-    }
-
-    fn key(&self) -> &[u8] {
-        self.iterator.get().key().unwrap_or_default()
-    }
-
-    fn value(&self) -> &[u8] {
-        self.iterator
-            .get()
-            .value()
-            .and_then(|stored| stored.get(TIMESTAMP_BYTES..))
-            .unwrap_or_default()
-    }
-
-    fn timestamp(&self) -> Timestamp {
-        let stored = self.iterator.get().value().and_then(|stored| stored.first_chunk());
-        Timestamp(stored.map_or(0, |bytes| u64::from_le_bytes(*bytes)))
     }
 }

@@ -17,7 +17,7 @@ use aion_base::range::KeyRange;
 use aion_base::{Error, Result};
 
 use super::knobs::{RowsKnob, RowsSignals};
-use super::{Applied, Batch, Note, RisingRows, Rows, Snapshot};
+use super::{Applied, Batch, Note, Past, RisingRows, Rows, Snapshot, Swept};
 
 /// How often the watched range had been changed. Two databases' generations have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,30 @@ impl Rows for WatchedRows {
 
     fn disk_bytes_of(&self, range: &KeyRange) -> u64 {
         self.rows.disk_bytes_of(range)
+    }
+
+    fn snapshot_at(&self, at: Timestamp) -> Result<Past> {
+        self.rows.snapshot_at(at)
+    }
+
+    fn horizon(&self) -> Option<Timestamp> {
+        self.rows.horizon()
+    }
+
+    fn keep_history(&self, is_kept: bool) -> Result<()> {
+        self.rows.keep_history(is_kept)
+    }
+
+    fn raise_horizon(&self, to: Timestamp) -> Result<()> {
+        self.rows.raise_horizon(to)
+    }
+
+    fn sweep_history(&self, cursor: &mut Vec<u8>, entries: usize) -> Result<Swept> {
+        self.rows.sweep_history(cursor, entries)
+    }
+
+    fn history_bytes(&self) -> u64 {
+        self.rows.history_bytes()
     }
 
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {

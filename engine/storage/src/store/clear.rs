@@ -19,7 +19,8 @@
 //! forgot it with the commit that dropped it; counters count commits. Removing is no entry of the log: what
 //! replays the log up to the note has the note, and clears for itself.
 //!
-//! Snapshots taken before keep seeing the keys, and keep them on disk.
+//! Snapshots taken before keep seeing the keys, and keep them on disk. Older versions go with the keys: while history is kept, whoever clears waits until the
+//! horizon has reached the commit that dropped the range (see [`super::history`]).
 
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result};

@@ -21,6 +21,7 @@ pub(super) struct Committer {
     pub(super) stages: Stages,
     pub(super) last_timestamp: Timestamp,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) times: Arc<Times>,
     pub(super) counters: Arc<StoreCounters>,
     pub(super) gather: Gather,
     /// What the last one took.
@@ -34,7 +35,7 @@ impl Committer {
     /// 53100 while the log is not broken: nothing happened. With any other error the store must stop.
     fn append(&mut self, proposals: &mut [Vec<Vec<u8>>]) -> Result<Vec<Unit>> {
         for entries in proposals.iter_mut() {
-            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            self.last_timestamp = self.times.of_commit(self.clock.wall_micros(), self.last_timestamp);
             entries
                 .iter_mut()
                 .for_each(|entry| entry::stamp(entry, self.last_timestamp));
@@ -87,7 +88,7 @@ impl Committer {
     pub(super) fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {
         let abandoned = self.stages.abandoned();
         for txn in abandoned {
-            self.last_timestamp = Timestamp(self.clock.wall_micros().max(self.last_timestamp.0 + 1));
+            self.last_timestamp = self.times.of_commit(self.clock.wall_micros(), self.last_timestamp);
             let mut bytes = entry::encode_discard(txn);
             entry::stamp(&mut bytes, self.last_timestamp);
             self.log.append(LOCAL_TERM, &bytes)?;
@@ -199,6 +200,8 @@ impl Drop for Turn<'_> {
             self.shared.room.notify_all();
         }
         state.idle = self.committer.take();
+        state.turns += 1;
+        self.shared.turned.notify_all();
         if !state.queue.is_empty() || state.purge_upto.is_some() || state.is_closing || state.is_dead {
             self.shared.work.notify_one();
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commit::Change;
-use crate::rows::{Applied, Batch, Note, RisingRows};
+use crate::rows::{Applied, Batch, Note, Past, RisingRows, Swept};
 use aion_base::range::KeyRange;
 
 /// Rows whose disk is full.
@@ -54,6 +54,30 @@ impl Rows for FullRows {
         self.0.disk_bytes_of(range)
     }
 
+    fn snapshot_at(&self, at: Timestamp) -> Result<Past> {
+        self.0.snapshot_at(at)
+    }
+
+    fn horizon(&self) -> Option<Timestamp> {
+        self.0.horizon()
+    }
+
+    fn keep_history(&self, is_kept: bool) -> Result<()> {
+        self.0.keep_history(is_kept)
+    }
+
+    fn raise_horizon(&self, to: Timestamp) -> Result<()> {
+        self.0.raise_horizon(to)
+    }
+
+    fn sweep_history(&self, cursor: &mut Vec<u8>, entries: usize) -> Result<Swept> {
+        self.0.sweep_history(cursor, entries)
+    }
+
+    fn history_bytes(&self) -> u64 {
+        self.0.history_bytes()
+    }
+
     fn notes(&self) -> Result<Vec<(LogIndex, Note)>> {
         self.0.notes()
     }
@@ -67,6 +91,7 @@ fn shared(dir: &Path, rows: Arc<dyn Rows>, gather: Gather) -> (Arc<Shared>, Arc<
         stages: Stages::default(),
         last_timestamp: Timestamp(0),
         clock: Arc::new(SystemClock::default()),
+        times: Arc::default(),
         counters: Arc::default(),
         gather,
         last_sync: Duration::ZERO,
@@ -81,6 +106,8 @@ fn shared(dir: &Path, rows: Arc<dyn Rows>, gather: Gather) -> (Arc<Shared>, Arc<
         work: Condvar::new(),
         room: Condvar::new(),
         flush: Condvar::new(),
+        sweep: Condvar::new(),
+        turned: Condvar::new(),
         applier: Mutex::new(Applier::new(rows, window, Applied::default(), VecDeque::new())),
         flushed_at: AtomicU64::new(0),
         flush_log_bytes: 1 << 30,
