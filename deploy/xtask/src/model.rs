@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Target, TargetKind};
 
+use crate::policy;
+
 /// A file above this size is data, not text to check.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 
@@ -186,6 +188,9 @@ fn read_files(root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for name in listing.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let name = String::from_utf8_lossy(name).into_owned();
+        if policy::OUTSIDE.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
         let path = root.join(&name);
         // A file that was deleted and not yet staged is still listed, and a link shows text of another place.
         let Ok(about) = path.symlink_metadata() else { continue };

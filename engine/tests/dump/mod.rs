@@ -171,8 +171,10 @@ fn a_part_is_dumped_by_the_names_of_schemas_and_tables() {
     let script = server.dump(&["--schema", "store", "--schema-only"]);
     assert!(script.contains("CREATE SCHEMA store;") && script.contains("CREATE TABLE store.books"));
     assert!(script.contains("CREATE VIEW store.per_year") && script.contains("COMMENT ON CONSTRAINT positive"));
+    // A table of the schema has a type of another one.
+    let elsewhere = script.replace("public.mood", "");
     assert!(
-        !script.contains("public.") && !script.contains("Odd") && !script.contains("COPY"),
+        !elsewhere.contains("public.") && !script.contains("Odd") && !script.contains("COPY"),
         "{script}"
     );
 

@@ -14,6 +14,7 @@ use aion_catalog::descriptor::{
     Identity as IdentityColumn, IndexColumn, IndexDescriptor, IndexMethod, SequenceDescriptor, TableDescriptor,
     ViewDescriptor,
 };
+use aion_catalog::enumeration::EnumDescriptor;
 use aion_catalog::objects::{Catalog, KeyChange};
 
 use super::cells::Cell;
@@ -105,6 +106,8 @@ fn catalog() -> Catalog {
     change(&|catalog| catalog.create_table(legs(catalog)).expect("a new name").1);
     change(&|catalog| catalog.create_view(&view, false).expect("a new name"));
     change(&|catalog| catalog.put_sequence(&sequence("tickets", 0, None)));
+    let moods = EnumDescriptor::new("public", "mood", &["sad".to_owned(), "glad".to_owned()]).expect("labels");
+    change(&|catalog| catalog.create_enum(moods.clone()).expect("a new name"));
     change(&|catalog| {
         let legs = catalog.table("public", "legs").expect("it was created");
         catalog.put_sequence(&sequence("legs_id_seq", 1, Some((legs.id.0, ColumnId(1)))))

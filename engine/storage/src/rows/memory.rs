@@ -10,6 +10,7 @@
 //! While history is kept, a version stays as well until the one that replaced it is no younger than the horizon. A snapshot at a time sees of each
 //! key the newest version that is neither beyond its moment nor beyond the time.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::path::Path;
@@ -52,6 +53,8 @@ struct State {
     notes: BTreeMap<LogIndex, Note>,
     /// Moments in use, with the number of snapshots at each.
     moments: BTreeMap<Moment, usize>,
+    /// Times that snapshots at a time see, with the number of snapshots at each.
+    times: BTreeMap<Timestamp, usize>,
     /// Keys with a version to drop once every snapshot sees the moment, and the horizon is at the time.
     garbage: VecDeque<(Moment, Timestamp, Arc<[u8]>)>,
     /// None while no history is kept.
@@ -109,7 +112,8 @@ impl State {
 
     fn collect_garbage(&mut self) {
         let oldest = self.moments.keys().next().copied().unwrap_or(self.now());
-        let horizon = self.horizon.unwrap_or(ALWAYS);
+        let time = self.times.keys().next().copied().unwrap_or(ALWAYS);
+        let horizon = self.horizon.unwrap_or(ALWAYS).min(time);
         let is_seen = |moment: &Moment, begin: &Timestamp| *moment <= oldest && *begin <= horizon;
         while self
             .garbage
@@ -134,6 +138,9 @@ impl MemoryRows {
     fn pinned(&self, state: &mut State, timestamp: Timestamp, time: Timestamp) -> MemorySnapshot {
         let moment = state.now();
         *state.moments.entry(moment).or_default() += 1;
+        if time != ALWAYS {
+            *state.times.entry(time).or_default() += 1;
+        }
         let read_point = ReadPoint {
             index: state.applied.index,
             timestamp,
@@ -311,15 +318,28 @@ struct Pin {
     time: Timestamp,
 }
 
+/// One less of something that is counted: whether that was the last.
+fn is_last_of<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) -> bool {
+    let Entry::Occupied(mut entry) = counts.entry(key) else {
+        return false;
+    };
+    *entry.get_mut() -= 1;
+    if *entry.get() > 0 {
+        return false;
+    }
+    entry.remove();
+    true
+}
+
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut state = self.state.write();
-        if let Some(count) = state.moments.get_mut(&self.moment) {
-            *count -= 1;
-            if *count == 0 {
-                state.moments.remove(&self.moment);
-                state.collect_garbage();
-            }
+        let mut is_last = is_last_of(&mut state.moments, self.moment);
+        if self.time != ALWAYS {
+            is_last |= is_last_of(&mut state.times, self.time);
+        }
+        if is_last {
+            state.collect_garbage();
         }
     }
 }

@@ -502,20 +502,25 @@ impl Rows for RocksRows {
     }
 
     fn snapshot_at(&self, at: Timestamp) -> Result<Past> {
+        // What others overwrote is known when the rows are opened, and written with the next batch.
+        let known = self.history.horizon();
         let snapshot = Arc::new(OwnedSnapshot::new(self.db.clone()));
-        Ok(match history::horizon_in(&snapshot, &self.dir)? {
-            None => Past::NotKept,
-            Some(horizon) if at < horizon => Past::Gone(horizon),
-            Some(_) => {
-                let applied = read_applied(&self.db, snapshot.options(), &self.dir)?;
-                Past::Kept(Arc::new(PastSnapshot::new(
-                    snapshot,
-                    self.dir.clone(),
-                    applied.index,
-                    at,
-                )))
-            }
-        })
+        let written = history::horizon_in(&snapshot, &self.dir)?;
+        Ok(
+            match written.map(|written| known.map_or(written, |known| known.max(written))) {
+                None => Past::NotKept,
+                Some(horizon) if at < horizon => Past::Gone(horizon),
+                Some(_) => {
+                    let applied = read_applied(&self.db, snapshot.options(), &self.dir)?;
+                    Past::Kept(Arc::new(PastSnapshot::new(
+                        snapshot,
+                        self.dir.clone(),
+                        applied.index,
+                        at,
+                    )))
+                }
+            },
+        )
     }
 
     fn horizon(&self) -> Option<Timestamp> {
