@@ -426,6 +426,7 @@ impl<'a> Names<'a> {
         graph::expand(&self, &mut statement, text)?;
         system::rewrite(&mut statement, &|name| self.is_aggregate(name));
         set_operations::count_rows(&mut statement);
+        self.renew_types(&mut types);
         self.settle_types(&mut statement);
         settle_casts(&mut statement, &mut types)?;
         let _: ControlFlow<()> = ast::Visit::visit(&statement, &mut Limits(&mut types));

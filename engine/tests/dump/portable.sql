@@ -78,12 +78,12 @@ INSERT INTO store.books (author, title, price, "Weird Name", year) VALUES
 INSERT INTO store.sales (book, day, note) VALUES (100, '2024-01-01', NULL), (110, '2024-01-02', '\N');
 INSERT INTO public.documents VALUES ('{"k": 1.0}', DEFAULT, DEFAULT), ('[1]', '{"made": [2], "b": "x\\n"}', '{"w" :  "it''s"}'), ('"null"', NULL, NULL);
 CREATE TYPE public.mood AS ENUM ('sad', 'it''s ok', 'happy');
-CREATE TYPE store."Level" AS ENUM ('low', 'high');
-ALTER TYPE store."Level" ADD VALUE 'middle' BEFORE 'high';
-CREATE TABLE store.felt (m public.mood PRIMARY KEY DEFAULT 'happy', l store."Level"[], n public.mood CHECK (n <> 'sad'),
+CREATE TYPE public."Level" AS ENUM ('low', 'high');
+ALTER TYPE public."Level" ADD VALUE 'middle' BEFORE 'high';
+CREATE TABLE public.felt (m public.mood PRIMARY KEY DEFAULT 'happy', l public."Level"[], n public.mood CHECK (n <> 'sad'),
     g text GENERATED ALWAYS AS (CASE WHEN m = 'sad' THEN 'low' ELSE 'high' END) STORED);
-CREATE INDEX felt_part ON store.felt (n) WHERE m > 'sad';
-INSERT INTO store.felt VALUES ('it''s ok', '{high,middle,NULL}', NULL), ('sad', '{}', 'happy'), (DEFAULT, NULL, 'it''s ok');
+CREATE INDEX felt_part ON public.felt (n) WHERE m > 'sad';
+INSERT INTO public.felt VALUES ('it''s ok', '{high,middle,NULL}', NULL), ('sad', '{}', 'happy'), (DEFAULT, NULL, 'it''s ok');
 INSERT INTO public.keyless SELECT i, 'x' || i FROM generate_series(1, 250) i;
 INSERT INTO "Odd one"."Order" VALUES (1, 'f'), (-7, '');
 INSERT INTO public.shrunk VALUES (1, 3);

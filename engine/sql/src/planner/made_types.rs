@@ -5,10 +5,12 @@
 //! whoever comes later. Texts that are kept, of defaults and views for instance, keep the name.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use aion_catalog::SqlType;
 use aion_catalog::enumeration::EnumType;
 use aion_catalog::objects::{Catalog, enum_key, is_temporary};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast;
 
 use super::Names;
@@ -132,6 +134,19 @@ impl Names<'_> {
             return;
         }
         settle_types(node, &mut |name| self.find_type(name));
+    }
+
+    /// Gives parameters of a type that a user made its newest state: they may have been told of an older one.
+    pub(super) fn renew_types(&self, types: &mut [Option<FieldRef>]) {
+        for field in types.iter_mut().flatten() {
+            let known = SqlType::from_field(field)
+                .ok()
+                .filter(|sql_type| sql_type.made().is_some());
+            let newest = known.and_then(|sql_type| self.catalog.type_of_oid(sql_type.oid()));
+            if let Some(newest) = newest.filter(|newest| Some(*newest) != known) {
+                *field = Arc::new(newest.to_field("", true));
+            }
+        }
     }
 
     /// The enum that a name stands for, on which the statement depends.

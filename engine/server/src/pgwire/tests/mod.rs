@@ -10,6 +10,7 @@
 
 mod client;
 mod copy;
+mod enums;
 mod extended;
 mod limits;
 mod noise;

@@ -200,9 +200,16 @@ fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 /// # Errors
 /// 22P02 for a literal that is no label.
 pub fn fill_row(typed: &Expr, row: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    let (Expr::ScalarFunction(typed), Expr::ScalarFunction(row)) = (typed, row) else {
+    let (Expr::ScalarFunction(of_row), Expr::ScalarFunction(row)) = (typed, row) else {
         return Ok(false);
     };
+    // What stands first in a list is marked so (see `parse`).
+    if row.name() == "coalesce"
+        && let [inner] = &mut row.args[..]
+    {
+        return fill_row(typed, inner, schema);
+    }
+    let typed = of_row;
     let mut is_filled = false;
     if typed.name() == "struct" && row.name() == "struct" && typed.args.len() == row.args.len() {
         for (beside, part) in typed.args.iter().zip(&mut row.args) {
