@@ -14,7 +14,7 @@
 //!
 //! **The flush thread** makes the rows durable every [`StoreOptions::flush_interval`], and when
 //! [`StoreOptions::flush_log_bytes`] were appended since; then the commit thread gives up the log before the lowest of: what is durably applied, the
-//! window's floor, and the stages still needed.
+//! window's floor, and the stages still needed. After an interval in which little was written it brings the rows to rest ([`Rows::settle`]).
 //!
 //! **Opening** locks the directory, opens the log, checks that purged <= durably applied <= last, opens the rows, rebuilds the window
 //! from the entries whose effect is in the rows, applies the rest, and discards stages whose commit never came.
