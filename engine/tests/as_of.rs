@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use aion_base::rng::SeededRng;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use crate::program::{at_length, seed};
 use crate::sql::Server;
 use crate::wire::Process;
 
@@ -211,9 +212,15 @@ fn what_was(client: &Client) -> Vec<(u128, &'static str, Answer)> {
     ] {
         assert_eq!(block(sql), "25006", "{sql}");
     }
+    // A second ago the table was not there on a fast machine, or no history: that it stands in a block is said before that is looked at.
     assert_eq!(block("SELECT * FROM t AS OF SYSTEM TIME '-1s'"), "25001");
+    assert_eq!(block("SELECT * FROM t AS OF SYSTEM TIME '-1h'"), "25001");
     assert_eq!(
         block("SELECT * FROM t; SET TRANSACTION AS OF SYSTEM TIME '-1s'"),
+        "25001"
+    );
+    assert_eq!(
+        block("SELECT * FROM t; SET TRANSACTION AS OF SYSTEM TIME '-1h'"),
         "25001"
     );
     assert_eq!(block("SET TRANSACTION READ WRITE"), "25001");
@@ -325,15 +332,10 @@ fn a_database_on_disk_shows_what_was_over_kills() {
     forgets(&Client::connect(process.port));
 }
 
-/// Random changes of a table with indexes by several clients, against what it held after each of them.
+/// Random changes of a table with indexes, against what it held after each of them.
 #[test]
 fn random_changes_can_be_looked_back_at() {
-    let seed = std::env::var("AION_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(7);
-    println!("AION_SEED={seed}");
-    let mut rng = SeededRng::new(seed);
+    let mut rng = SeededRng::new(seed());
     let server = Server::start();
     let client = Client::connect(server.address.port());
     client.run("ALTER SYSTEM SET history_retention = '1h'");
@@ -341,7 +343,7 @@ fn random_changes_can_be_looked_back_at() {
     client.run("CREATE INDEX by_a ON t (a); CREATE UNIQUE INDEX by_b ON t (b DESC)");
     let mut model: BTreeMap<u64, u64> = BTreeMap::new();
     let mut past: Vec<(u128, BTreeMap<u64, u64>)> = Vec::new();
-    for _ in 0..120 {
+    for _ in 0..at_length(120, 3_000) {
         let key = rng.below(20);
         match rng.below(6) {
             0 => {

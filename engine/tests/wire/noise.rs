@@ -10,11 +10,12 @@ use std::time::Duration;
 use aion_base::rng::SeededRng;
 
 use super::Process;
+use crate::program::{at_length, seed};
 
-const CONNECTIONS: u64 = 600;
-const CONNECTIONS_FULL: u64 = 30_000;
+const CONNECTIONS: usize = 600;
+const CONNECTIONS_FULL: usize = 30_000;
 /// Of these connections the server is asked whether it is well.
-const ASK_EVERY: u64 = 100;
+const ASK_EVERY: usize = 100;
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 const STATEMENTS: [&str; 8] = [
@@ -166,13 +167,7 @@ fn check_answer(answer: &[u8]) {
 
 #[test]
 fn a_server_goes_on_whatever_bytes_come_hunt() {
-    let seed = match std::env::var("AION_SEED") {
-        Ok(text) => text.trim().parse().expect("AION_SEED is a number"),
-        Err(_) => aion_base::rng::entropy(),
-    };
-    println!("AION_SEED={seed}");
-    let is_full = std::env::var("AION_HUNT").is_ok_and(|hunt| hunt == "full");
-    let mut rng = SeededRng::new(seed);
+    let mut rng = SeededRng::new(seed());
     let dir = tempfile::tempdir().expect("a directory");
     let told = dir.path().join("told");
     let mut command = Process::alone(&dir.path().join("data"), &[]);
@@ -182,7 +177,7 @@ fn a_server_goes_on_whatever_bytes_come_hunt() {
                   INSERT INTO kept VALUES (1, 'one'), (2, 'two'), (3, NULL)";
     assert!(server.psql(&["-q"], set_up).0, "it is set up");
     let mut answers = [0_u64; 2];
-    for number in 1..=if is_full { CONNECTIONS_FULL } else { CONNECTIONS } {
+    for number in 1..=at_length(CONNECTIONS, CONNECTIONS_FULL) {
         let mut bytes = startup();
         if rng.chance(1, 10) {
             bytes = changed(bytes, &mut rng);

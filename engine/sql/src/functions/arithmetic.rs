@@ -14,7 +14,6 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_err};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
@@ -22,7 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::retyped::{recomputed, retyped};
+use super::retyped::{map_named, recomputed, retyped};
 
 /// See the module's header.
 #[derive(Debug)]
@@ -51,12 +50,7 @@ pub(super) fn rewrite(
                 &scan.source.schema(),
             )?);
         }
-        let names = NamePreserver::new(&plan);
-        let rewritten = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| Ok(change(expr, &schema)))?;
-            Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })?;
+        let rewritten = map_named(plan, |expr| expr.transform_up(|expr| Ok(change(expr, &schema))))?;
         match rewritten.transformed {
             true => rewritten.map_data(LogicalPlan::recompute_schema),
             false => Ok(rewritten),

@@ -23,6 +23,21 @@ pub fn retyped(
     recomputed(rewritten)
 }
 
+/// Rewrites the expressions of one node; each keeps the name that it had.
+///
+/// # Errors
+/// Those of `rewrite`; when the node cannot be put together again.
+pub fn map_named(
+    plan: LogicalPlan,
+    mut rewrite: impl FnMut(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(rewrite(expr)?.update_data(|expr| name.restore(expr)))
+    })
+}
+
 /// As [`retyped`], one node alone: what stands above it is the caller's.
 ///
 /// # Errors
@@ -32,11 +47,7 @@ pub fn retyped_node(
     rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let rewritten = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        Ok(rewrite(expr, &schema)?.update_data(|expr| name.restore(expr)))
-    })?;
+    let rewritten = map_named(plan, |expr| rewrite(expr, &schema))?;
     match rewritten.transformed {
         true => rewritten.map_data(LogicalPlan::recompute_schema),
         false => Ok(rewritten),

@@ -21,7 +21,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -31,6 +30,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::retyped::map_named;
 use super::time_zone::{literal_zone, session_zone};
 use super::{array, enumeration, interval, json};
 use crate::error::wrap;
@@ -278,12 +278,7 @@ type RewriteExpr<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
 fn rewrite(plan: LogicalPlan, of: RewriteExpr<'_>) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|plan| {
         let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| of(expr, &schema))?;
-            Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })
+        map_named(plan, |expr| expr.transform_up(|expr| of(expr, &schema)))
     })
     .map(|transformed| transformed.data)
 }

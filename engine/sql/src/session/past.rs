@@ -63,15 +63,34 @@ impl Session {
 
     /// SET TRANSACTION AS OF SYSTEM TIME.
     pub(super) fn set_past(&mut self, time: &str) -> Result<()> {
-        if self.block.is_none() {
+        let Some(block) = &self.block else {
             self.notice(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION can only be used in transaction blocks",
             );
             return Ok(());
-        }
+        };
+        block.check_unused()?;
         let past = self.transaction_at(time)?;
-        self.block.as_mut().map_or(Ok(()), |block| block.go_back(past))
+        if let Some(block) = &mut self.block {
+            block.go_back(past);
+        }
+        Ok(())
+    }
+
+    /// That a statement may say its time; to be asked before what was there then.
+    ///
+    /// # Errors
+    /// 25001 in a transaction block.
+    pub(super) fn check_own_time(&self) -> Result<()> {
+        if self.block.as_ref().is_some_and(|block| !block.is_implicit) {
+            return Err(Error::invalid(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "AS OF SYSTEM TIME of a statement cannot be used inside a transaction block",
+            )
+            .with_hint("BEGIN AS OF SYSTEM TIME '...' reads all of a block at one time."));
+        }
+        Ok(())
     }
 
     /// Runs a statement that reads at a time.
@@ -81,13 +100,7 @@ impl Session {
         prepared: &Arc<Prepared>,
         values: &[Value],
     ) -> Result<Response> {
-        if self.block.as_ref().is_some_and(|block| !block.is_implicit) {
-            return Err(Error::invalid(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "AS OF SYSTEM TIME of a statement cannot be used inside a transaction block",
-            )
-            .with_hint("BEGIN AS OF SYSTEM TIME '...' reads all of a block at one time."));
-        }
+        self.check_own_time()?;
         let current = Arc::new(prepared.of_now());
         current.statement.refuse_change()?;
         if let ast::Statement::Explain { statement, .. } = &current.statement.ast
@@ -115,20 +128,24 @@ impl Prepared {
 }
 
 impl Block {
-    /// Reads at a time that has passed, from the first statement on.
+    /// That it may still be told the time at which it reads.
     ///
     /// # Errors
     /// 25001 where it has read or written already.
-    pub fn go_back(&mut self, past: Arc<Transaction>) -> Result<()> {
+    pub fn check_unused(&self) -> Result<()> {
         if self.transaction.is_used() || self.has_savepoints() {
             return Err(Error::invalid(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "AS OF SYSTEM TIME must be set before any query",
             ));
         }
+        Ok(())
+    }
+
+    /// Reads at a time that has passed, from the first statement on.
+    pub fn go_back(&mut self, past: Arc<Transaction>) {
         self.transaction = past;
         self.is_read_only = true;
         self.is_past = true;
-        Ok(())
     }
 }

@@ -73,6 +73,7 @@ impl Session {
             ast::Statement::Query(query) => {
                 let catalog = match as_of::of_query(query) {
                     Some(time) => {
+                        self.check_own_time()?;
                         let past = self.transaction_at(time)?;
                         self.engine.catalog_of(&past)?
                     }

@@ -411,4 +411,24 @@ mod tests {
             assert_eq!(run(&mut session, "SELECT min(v), max(v) FROM t").await, "11|13");
         });
     }
+
+    /// The plan of a change at a cursor reads the one row that the cursor is on: kept, it would change that row again and again.
+    #[test]
+    fn a_change_at_a_cursor_is_planned_each_time() {
+        deep(async {
+            let mut session = Session::new(engine(), SessionOptions::default());
+            run(&mut session, "CREATE TABLE t (k integer PRIMARY KEY, v integer)").await;
+            run(&mut session, "INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)").await;
+            run(&mut session, "BEGIN").await;
+            run(&mut session, "DECLARE c CURSOR FOR SELECT * FROM t").await;
+            let update = prepare(&mut session, "UPDATE t SET v = v + 1 WHERE CURRENT OF c").await;
+            for _ in 0..3 {
+                run(&mut session, "FETCH c").await;
+                assert_eq!(execute(&mut session, &update, &[]).await.as_deref(), Ok("UPDATE 1"));
+                assert!(!is_change_kept(&update));
+            }
+            run(&mut session, "COMMIT").await;
+            assert_eq!(run(&mut session, "SELECT v FROM t ORDER BY k").await, "11 21 31");
+        });
+    }
 }

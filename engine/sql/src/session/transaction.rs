@@ -201,7 +201,10 @@ impl Session {
                 }
                 if let Some(block) = &mut self.block {
                     modes.iter().try_for_each(|mode| block.take_mode(mode))?;
-                    past.map_or(Ok(()), |past| block.go_back(past))?;
+                    if let Some(past) = past {
+                        block.check_unused()?;
+                        block.go_back(past);
+                    }
                 }
                 Ok(done("BEGIN"))
             }

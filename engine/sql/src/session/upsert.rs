@@ -40,7 +40,6 @@ impl Session {
         let waiting = self.waiting(cancellation);
         let mut attempts = Attempts::default();
         loop {
-            let catalog = self.catalog_of(transaction)?;
             let template = self.change_template(prepared, transaction)?;
             let change = &template.change;
             let conflict = change
@@ -59,6 +58,7 @@ impl Session {
             let updated = match &conflict.update {
                 Some(_) if proposed.existing_keys().is_empty() => Some(Vec::new()),
                 Some(update) => {
+                    let catalog = self.catalog_of(transaction)?;
                     let (existing, excluded) = proposed.tables(&change.shape)?;
                     let planned = self.plan_conflict(change, update, (existing, excluded), &types, &catalog, text)?;
                     self.depend(&planned, transaction)?;

@@ -7,14 +7,14 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Cast, InSubquery, ScalarFunction, SetComparison};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, LogicalPlan, Operator, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::enum_of;
 use crate::error::wrap;
-use crate::functions::json::{Side, alike, no_function, no_operator};
+use crate::functions::json::{PASS_ON, Side, TAKE_TEXTS, alike, no_function, no_operator};
+use crate::functions::retyped::map_named;
 use crate::session::scalar;
 
 /// See the module's header.
@@ -50,23 +50,8 @@ const TAKE_ANY: [&str; 15] = [
     "cardinality",
 ];
 
-/// Functions that take the texts of values.
-const TAKE_TEXTS: [&str; 5] = ["concat", "concat_ws", "format", "quote_literal", "quote_nullable"];
-
-/// Aggregates and window functions that compare values, pass them on, or count them.
-const PASS_ON: [&str; 11] = [
-    "min",
-    "max",
-    "count",
-    "array_agg",
-    "first_value",
-    "last_value",
-    "nth_value",
-    "lag",
-    "lead",
-    "any_value",
-    "grouping",
-];
+/// Aggregates that compare values: the smallest and the largest document are not there, those of an enum are.
+const COMPARE: [&str; 2] = ["min", "max"];
 
 fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
@@ -78,12 +63,7 @@ fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             compared("=", one, other, &schema)?;
         }
     }
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let rewritten = expr.transform_up(|expr| check(expr, &schema))?;
-        Ok(rewritten.update_data(|expr| name.restore(expr)))
-    })
+    map_named(plan, |expr| expr.transform_up(|expr| check(expr, &schema)))
 }
 
 /// Whether a node has to do with enums: its columns, or what it computes.
@@ -269,7 +249,7 @@ fn called(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
 
 fn passed_on(name: &str, args: &[Expr], schema: &DFSchema) -> Result<()> {
     let has_enum = args.iter().any(|arg| is_enum(&Side::of(arg, schema)));
-    match has_enum && !PASS_ON.contains(&name) {
+    match has_enum && !PASS_ON.contains(&name) && !COMPARE.contains(&name) {
         true => Err(wrap(no_function(name, args, schema))),
         false => Ok(()),
     }

@@ -17,7 +17,6 @@ use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr::{
     AggregateFunction, Cast, InSubquery, ScalarFunction, SetComparison, Sort as SortExpr, WindowFunction,
 };
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{grouping_set_to_exprlist, merge_schema};
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, ExprSchemable, Like, LogicalPlan, Operator, cast};
 use datafusion::optimizer::AnalyzerRule;
@@ -27,6 +26,7 @@ use super::operators::no_operator;
 use super::order::{KEY_FUNCTION, window_key};
 use super::side::Side;
 use crate::error::wrap;
+use crate::functions::retyped::map_named;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -55,10 +55,10 @@ const TAKE_ANY: [&str; 8] = [
 ];
 
 /// Functions that take the texts of values.
-const TAKE_TEXTS: [&str; 5] = ["concat", "concat_ws", "format", "quote_literal", "quote_nullable"];
+pub const TAKE_TEXTS: [&str; 5] = ["concat", "concat_ws", "format", "quote_literal", "quote_nullable"];
 
 /// Aggregates and window functions that pass on values, or count them.
-const PASS_ON: [&str; 9] = [
+pub const PASS_ON: [&str; 9] = [
     "count",
     "array_agg",
     "first_value",
@@ -76,12 +76,7 @@ fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     check_node(&plan, &schema)?;
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let rewritten = expr.transform_up(|expr| check(expr, &schema))?;
-        Ok(rewritten.update_data(|expr| name.restore(expr)))
-    })
+    map_named(plan, |expr| expr.transform_up(|expr| check(expr, &schema)))
 }
 
 /// Whether a node has to do with documents: its columns, or what it computes.

@@ -26,7 +26,7 @@ mod values;
 
 pub use call::{no_function, type_name};
 pub use cast::{kept_json, literal_as_json, read as read_cast, settle as settle_cast};
-pub use check::{CheckDocuments, alike};
+pub use check::{CheckDocuments, PASS_ON, TAKE_TEXTS, alike};
 pub use operators::{DocumentOperators, no_operator, settled};
 pub use order::{KEY_FUNCTION, OrderDocuments};
 pub use side::Side;

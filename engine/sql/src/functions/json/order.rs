@@ -24,7 +24,6 @@ use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::functions::encoding::encode;
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr::{GroupingSet, InSubquery, Sort as SortExpr};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{grouping_set_to_exprlist, merge_schema};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, ColumnarValue, Distinct, DistinctOn, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
@@ -36,6 +35,7 @@ use super::super::interval::{self, Way};
 use super::check::concerns;
 use crate::error::wrap;
 use crate::functions::array::{array_key, is_array};
+use crate::functions::retyped::map_named;
 
 /// The name of the function that gives a document's key.
 pub const KEY_FUNCTION: &str = "jsonb_key";
@@ -126,12 +126,7 @@ fn ordered(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if !concerns(&plan, &schema)? && !has_intervals(&plan, &schema)? && !concerns_arrays(&plan, &schema)? {
         return Ok(Transformed::no(plan));
     }
-    let names = NamePreserver::new(&plan);
-    let rewritten = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let rewritten = expr.transform_up(|expr| by_keys(expr, &schema))?;
-        Ok(rewritten.update_data(|expr| name.restore(expr)))
-    })?;
+    let rewritten = map_named(plan, |expr| expr.transform_up(|expr| by_keys(expr, &schema)))?;
     let Transformed { data, transformed, .. } = rewritten;
     let data = if transformed { data.recompute_schema()? } else { data };
     Ok(match data {
