@@ -43,7 +43,7 @@ use crate::cursors::Cursors;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
-use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, of_view};
+use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, check_populated, of_view};
 use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
@@ -550,6 +550,7 @@ impl ContextProvider for Names<'_> {
         }
         match self.resolve(&name).map_err(wrap)? {
             Object::Table(table) => {
+                check_populated(&table).map_err(wrap)?;
                 self.meet(&table);
                 let defaults = self.defaults(&table)?;
                 let known = self.statistics(table.id);

@@ -1,5 +1,5 @@
 //! Statements that sqlparser does not know, or not all of: VACUUM, CREATE and ALTER SEQUENCE, ALTER ... OWNER TO of what has no
-//! other ALTER, CHECKPOINT and REINDEX; FETCH and MOVE (`fetch`); CREATE TABLE AS (`create_as`); and what concerns roles and their rights (`role`).
+//! other ALTER, CHECKPOINT and REINDEX; FETCH and MOVE (`fetch`); CREATE TABLE AS (`create_as`); all of materialized views but DROP and COMMENT; and what concerns roles and their rights (`role`).
 //!
 //! As with property graphs (see `graph`) the statement goes on as a string in a place that sqlparser can read,
 //! `CALL "aion utility"('statement')`, and keeps its place in the text. It is parsed where the tokens are looked through, so that an error
@@ -71,8 +71,16 @@ pub enum Utility {
     Role(RoleStatement),
     /// FETCH and MOVE.
     Fetch(Fetch),
-    /// CREATE TABLE AS.
+    /// CREATE TABLE AS and CREATE MATERIALIZED VIEW.
     CreateAs(CreateAs),
+    /// REFRESH MATERIALIZED VIEW.
+    Refresh {
+        name: ast::ObjectName,
+        is_concurrent: bool,
+        with_data: bool,
+    },
+    /// ALTER MATERIALIZED VIEW, which says what ALTER TABLE does.
+    AlterMaterialized(Box<ast::AlterTable>),
 }
 
 /// An option of a sequence.
@@ -92,7 +100,9 @@ pub enum SequenceOption {
 
 /// Whether a text may hold such a statement; looked at before the tokens are.
 pub fn is_mentioned(text: &str) -> bool {
-    const WORDS: [&[u8]; 11] = [
+    const WORDS: [&[u8]; 13] = [
+        b"refresh",
+        b"materialized",
         b"create",
         b"vacuum",
         b"backup",
@@ -291,7 +301,10 @@ fn is_ours(statement: &[TokenWithSpan]) -> bool {
     if is(0, "create") {
         return is(1, "sequence") || create_as::begins(&words, statement);
     }
-    if is(0, "alter") && is(1, "sequence") {
+    if is(0, "alter") && (is(1, "sequence") || is(1, "materialized")) {
+        return true;
+    }
+    if is(0, "refresh") && is(1, "materialized") {
         return true;
     }
     // ALTER VIEW v OWNER TO r, ALTER SCHEMA s OWNER TO r, and so on; tables have an ALTER of their own.
@@ -385,7 +398,18 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
             owned_by: rest.owned_by,
         });
     }
+    if word(parser, "REFRESH") {
+        return refresh(parser);
+    }
     parser.expect_keyword(Keyword::ALTER)?;
+    if word(parser, "MATERIALIZED") {
+        parser.expect_keyword(Keyword::VIEW)?;
+        let first = parser.peek_token();
+        return match parser.parse_alter_table(false)? {
+            ast::Statement::AlterTable(alter) => Ok(Utility::AlterMaterialized(Box::new(alter))),
+            _ => parser.expected("what is altered", first),
+        };
+    }
     if !parser.parse_keyword(Keyword::SEQUENCE) {
         return owner(parser);
     }
@@ -411,6 +435,28 @@ fn statement(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
         options: rest.options,
         owned_by: rest.owned_by,
         renamed: None,
+    })
+}
+
+fn refresh(parser: &mut Parser<'_>) -> Result<Utility, ParserError> {
+    if !word(parser, "MATERIALIZED") {
+        return parser.expected("MATERIALIZED VIEW", parser.peek_token());
+    }
+    parser.expect_keyword(Keyword::VIEW)?;
+    let is_concurrent = word(parser, "CONCURRENTLY");
+    let name = parser.parse_object_name(false)?;
+    let with_data = match parser.parse_keyword(Keyword::WITH) {
+        true => {
+            let is_without = parser.parse_keyword(Keyword::NO);
+            parser.expect_keyword(Keyword::DATA)?;
+            !is_without
+        }
+        false => true,
+    };
+    Ok(Utility::Refresh {
+        name,
+        is_concurrent,
+        with_data,
     })
 }
 
@@ -613,7 +659,9 @@ pub fn verb(utility: &Utility) -> &'static str {
         Utility::Role(role) => role.tag(),
         Utility::Fetch(fetch) if fetch.is_move => "MOVE",
         Utility::Fetch(_) => "FETCH",
-        Utility::CreateAs(_) => "CREATE TABLE AS",
+        Utility::CreateAs(create) => create.tag(),
+        Utility::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
+        Utility::AlterMaterialized(_) => "ALTER MATERIALIZED VIEW",
     }
 }
 

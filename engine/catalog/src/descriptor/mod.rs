@@ -7,7 +7,7 @@
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
 //! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, with
-//! arrays 5, with enums 6, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! arrays 5, with enums 6, materialized views 7, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -55,10 +55,17 @@ pub struct ViewDescriptor {
     pub column_comments: Vec<(String, String)>,
 }
 
+impl ViewDescriptor {
+    /// Whether its query names a table, view or graph.
+    pub fn uses(&self, schema: &str, name: &str) -> bool {
+        self.uses.iter().any(|(of, used)| of == schema && used == name)
+    }
+}
+
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 6;
+pub(crate) const TABLE_VERSION: u8 = 7;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
@@ -71,7 +78,8 @@ pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
     let computed = expressions().map(|expression| expression.sql_type);
     let of_types = types.chain(dropped).chain(computed).map(version_of_type).max();
     let of_indexes = expressions().next().map_or(2, |_| 3);
-    of_types.unwrap_or(of_indexes).max(of_indexes)
+    let of_view = table.view.as_ref().map_or(2, |_| 7);
+    of_types.unwrap_or(of_indexes).max(of_indexes).max(of_view)
 }
 
 /// The first version that knows a type.

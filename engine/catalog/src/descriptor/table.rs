@@ -3,6 +3,7 @@
 use aion_base::id::{IndexId, TableId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ViewDescriptor;
 use crate::types::SqlType;
 
 /// Given once in its table, from 1.
@@ -182,6 +183,12 @@ pub struct TableDescriptor {
     /// COMMENT ON CONSTRAINT, by the constraint's name. A program that does not know it loses comments and nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraint_comments: Vec<(String, String)>,
+    /// A materialized view has what it is made of: its schema, name and columns are the table's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Box<ViewDescriptor>>,
+    /// Of a materialized view: it was told to have no rows yet, and nobody reads it before they are there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unpopulated: bool,
 }
 
 /// An index of a table.
@@ -351,6 +358,15 @@ pub enum IndexState {
 }
 
 impl TableDescriptor {
+    /// What a materialized view is made of has the names of the table.
+    pub(crate) fn settle_view(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.schema.clone_from(&self.schema);
+            view.name.clone_from(&self.name);
+            view.columns = self.columns.iter().map(|column| column.name.clone()).collect();
+        }
+    }
+
     /// A table without columns, whose ids are to be given.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -371,6 +387,8 @@ impl TableDescriptor {
             comment: None,
             options: Vec::new(),
             constraint_comments: Vec::new(),
+            view: None,
+            is_unpopulated: false,
         }
     }
 

@@ -400,6 +400,12 @@ impl Catalog {
         self.views.values()
     }
 
+    /// All queries that have names: views, and what materialized views are made of.
+    pub fn queries(&self) -> impl Iterator<Item = &ViewDescriptor> {
+        let held = self.tables.values().filter_map(|table| table.view.as_deref());
+        self.views.values().map(|view| &**view).chain(held)
+    }
+
     /// All graphs, by schema and name.
     pub fn graphs(&self) -> impl Iterator<Item = &Arc<GraphDescriptor>> {
         self.graphs.values()
@@ -420,14 +426,19 @@ impl Catalog {
         self.tables.values().find(|table| table.id == id)
     }
 
-    /// The graphs and views that use a table, view or graph.
+    /// The graphs, views and materialized views that use a table, view or graph.
     pub fn dependents(&self, schema: &str, name: &str) -> Vec<Object> {
         let graphs = self.graphs().filter(|graph| graph.uses(schema, name));
-        let views = self
-            .views()
-            .filter(|view| view.uses.iter().any(|(of, used)| of == schema && used == name));
+        let views = self.views().filter(|view| view.uses(schema, name));
+        let held = self
+            .tables()
+            .filter(|table| table.view.as_ref().is_some_and(|view| view.uses(schema, name)));
         let graphs = graphs.map(|graph| Object::Graph(graph.clone()));
-        graphs.chain(views.map(|view| Object::View(view.clone()))).collect()
+        let views = views.map(|view| Object::View(view.clone()));
+        graphs
+            .chain(views)
+            .chain(held.map(|table| Object::Table(table.clone())))
+            .collect()
     }
 
     /// What is in a schema.
@@ -456,7 +467,8 @@ impl Catalog {
     }
 
     /// The catalog with another descriptor of one of its tables, which may have another name: to look what would become of the rest.
-    pub fn with_table(&self, before: &TableDescriptor, table: TableDescriptor) -> Self {
+    pub fn with_table(&self, before: &TableDescriptor, mut table: TableDescriptor) -> Self {
+        table.settle_view();
         let mut catalog = self.clone();
         catalog.tables.remove(&(before.schema.clone(), before.name.clone()));
         catalog
@@ -465,14 +477,26 @@ impl Catalog {
         catalog
     }
 
-    /// The catalog with another descriptor of one of its views, which may have another name.
+    /// The catalog with another descriptor of one of its views, which may have another name, or of the query of a materialized one.
     pub fn with_view(&self, before: &ViewDescriptor, view: ViewDescriptor) -> Self {
+        if let Some(held) = self.made_of(before, &view) {
+            return self.with_table(&held, held.clone());
+        }
         let mut catalog = self.clone();
         catalog.views.remove(&(before.schema.clone(), before.name.clone()));
         catalog
             .views
             .insert((view.schema.clone(), view.name.clone()), Arc::new(view));
         catalog
+    }
+
+    /// The table of a materialized view, made of another query.
+    fn made_of(&self, before: &ViewDescriptor, view: &ViewDescriptor) -> Option<TableDescriptor> {
+        let table = self.table(&before.schema, &before.name)?;
+        table.view.as_ref()?;
+        let mut table = TableDescriptor::clone(table);
+        table.view = Some(Box::new(view.clone()));
+        Some(table)
     }
 
     /// Whether something has the name already: an object, an index, or a primary key, which is an index to whoever asks by name.
@@ -517,6 +541,7 @@ impl Catalog {
             table.storage = table.id;
         }
         table.version = self.version + 1;
+        table.settle_view();
         let mut changes = vec![next];
         changes.push(put_table(&table));
         changes.push(self.next_version());
@@ -579,6 +604,7 @@ impl Catalog {
     /// The changes that give an existing table another descriptor of the same name.
     pub fn alter_table(&self, mut table: TableDescriptor) -> (Arc<TableDescriptor>, Vec<KeyChange>) {
         table.version = self.version + 1;
+        table.settle_view();
         // What was said of a constraint goes with it.
         let mut comments = std::mem::take(&mut table.constraint_comments);
         comments.retain(|(name, _)| table.has_constraint(name));
@@ -613,6 +639,14 @@ impl Catalog {
             _ => self.check_new(&view.schema, &view.name, "view")?,
         }
         Ok(vec![put(view_key(&view.schema, &view.name), view), self.next_version()])
+    }
+
+    /// The changes that give another descriptor to a view that is there, or another query to a materialized one.
+    pub fn alter_view(&self, view: &ViewDescriptor) -> Vec<KeyChange> {
+        match self.made_of(view, view) {
+            Some(held) => self.alter_table(held).1,
+            None => vec![put(view_key(&view.schema, &view.name), view), self.next_version()],
+        }
     }
 
     /// The changes that remove a view.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aion_base::{Error, Result};
 
 use super::objects::{
-    Column, Comment, Constraint, Enum, Graph, Name, Objects, Owner, Sequence, Table, View, items, quoted,
+    Column, Comment, Constraint, Enum, Graph, Held, Name, Objects, Owner, Sequence, Table, View, items, quoted,
 };
 use crate::shell::{Complaint, Connection};
 
@@ -86,7 +86,7 @@ pub async fn read(connection: &mut Connection) -> Result<Objects, Box<Complaint>
         sequences: sequences(connection, &read).await?,
         tables: tables(&read),
         graphs: graphs(connection, &read).await?,
-        views: views(connection).await?,
+        views: views(connection, &read).await?,
         comments: comments(connection, &read, &namespaces).await?,
     })
 }
@@ -248,17 +248,6 @@ fn table(read: &Read, oid: &str, class: &Class) -> Table {
         found.sort_by(|one, other| one.name.cmp(&other.name));
         found
     };
-    let is_of_constraint = |index: &str| {
-        let mut constraints = read.constraints.iter();
-        constraints.any(|row| matches!(text(row, 3), "p" | "u") && text(row, 4) == index)
-    };
-    let mut indexes: Vec<(&Name, String)> = read
-        .indexes
-        .iter()
-        .filter(|row| text(row, 1) == oid && !is_of_constraint(text(row, 0)))
-        .filter_map(|row| Some((&read.classes.get(text(row, 0))?.name, text(row, 2).to_owned())))
-        .collect();
-    indexes.sort();
     Table {
         name: class.name.clone(),
         columns: columns.collect(),
@@ -267,8 +256,24 @@ fn table(read: &Read, oid: &str, class: &Class) -> Table {
         checks: its("c"),
         unique: its("u"),
         foreign_keys: its("f"),
-        indexes: indexes.into_iter().map(|(_, definition)| definition).collect(),
+        indexes: indexes(read, oid),
     }
+}
+
+/// The indexes of a table that are there for no constraint, as CREATE INDEX, in the order of their names.
+fn indexes(read: &Read, table: &str) -> Vec<String> {
+    let is_of_constraint = |index: &str| {
+        let mut constraints = read.constraints.iter();
+        constraints.any(|row| matches!(text(row, 3), "p" | "u") && text(row, 4) == index)
+    };
+    let mut indexes: Vec<(&Name, String)> = read
+        .indexes
+        .iter()
+        .filter(|row| text(row, 1) == table && !is_of_constraint(text(row, 0)))
+        .filter_map(|row| Some((&read.classes.get(text(row, 0))?.name, text(row, 2).to_owned())))
+        .collect();
+    indexes.sort();
+    indexes.into_iter().map(|(_, definition)| definition).collect()
 }
 
 async fn graphs(connection: &mut Connection, read: &Read) -> Result<Vec<Graph>, Box<Complaint>> {
@@ -286,9 +291,12 @@ async fn graphs(connection: &mut Connection, read: &Read) -> Result<Vec<Graph>, 
     Ok(graphs)
 }
 
-async fn views(connection: &mut Connection) -> Result<Vec<View>, Box<Complaint>> {
+async fn views(connection: &mut Connection, read: &Read) -> Result<Vec<View>, Box<Complaint>> {
     let rows = connection
-        .ask("SELECT schemaname, viewname, search_path, columns, query_columns, uses, definition FROM aion.views")
+        .ask(
+            "SELECT schemaname, viewname, search_path, columns, query_columns, uses, definition, is_materialized, is_populated \
+             FROM aion.views",
+        )
         .await?;
     let mut views = BTreeMap::new();
     for row in &rows {
@@ -298,7 +306,14 @@ async fn views(connection: &mut Connection) -> Result<Vec<View>, Box<Complaint>>
         };
         let search_path = items(text(row, 2));
         let query = whole_query(connection, &search_path, &items(text(row, 4)), text(row, 6)).await?;
+        let mut classes = read.classes.iter();
+        let class = classes.find(|(_, class)| class.kind == "m" && class.name == name);
+        let held = class.filter(|_| is_true(row, 7)).map(|(oid, _)| Held {
+            is_populated: is_true(row, 8),
+            indexes: indexes(read, oid),
+        });
         let view = View {
+            held,
             search_path,
             columns: items(text(row, 3)),
             query,
@@ -404,6 +419,7 @@ fn commented(
             let class = read.classes.get(oid)?;
             let kind = match class.kind.as_str() {
                 "r" => "TABLE",
+                "m" => "MATERIALIZED VIEW",
                 "v" => "VIEW",
                 "S" => "SEQUENCE",
                 "i" => "INDEX",

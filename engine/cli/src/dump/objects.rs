@@ -103,15 +103,25 @@ pub struct Graph {
     pub definition: String,
 }
 
-/// A view.
+/// A view, or a materialized one.
 #[derive(Debug)]
 pub struct View {
     pub name: Name,
+    /// What a materialized one has besides.
+    pub held: Option<Held>,
     pub search_path: Vec<String>,
     pub columns: Vec<String>,
     pub query: String,
     /// Names as SQL writes them.
     pub uses: Vec<String>,
+}
+
+/// What a materialized view has that others have not.
+#[derive(Debug)]
+pub struct Held {
+    pub is_populated: bool,
+    /// Its indexes, as CREATE INDEX.
+    pub indexes: Vec<String>,
 }
 
 /// A comment.

@@ -192,14 +192,20 @@ fn views(views: &[View], text: &mut String) {
             current = &view.search_path;
         }
         let columns: Vec<_> = view.columns.iter().map(|column| quoted(column)).collect();
+        let kind = view.held.as_ref().map_or("VIEW", |_| "MATERIALIZED VIEW");
+        let is_without = view.held.as_ref().is_some_and(|held| !held.is_populated);
+        let data = if is_without { "\nWITH NO DATA" } else { "" };
         // What follows a comment would be a part of it.
         let end = if view.query.contains("--") { "\n;" } else { ";" };
         text.push_str(&format!(
-            "\nCREATE VIEW {} ({}) AS\n{}{end}\n",
+            "\nCREATE {kind} {} ({}) AS\n{}{data}{end}\n",
             view.name.sql(),
             columns.join(", "),
             view.query
         ));
+        for index in view.held.iter().flat_map(|held| &held.indexes) {
+            text.push_str(&format!("\n{index};\n"));
+        }
     }
     if !current.is_empty() {
         text.push_str(&set(&[]));

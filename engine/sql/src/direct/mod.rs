@@ -164,7 +164,7 @@ fn table(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
 /// As [`changed_table`], whether the table has a primary key or not: new rows are found by nothing.
 fn table_to_insert(names: &Names<'_>, target: &Target<'_>) -> Option<Arc<TableShape>> {
     match names.resolve(&reference(target.name).ok()?).ok()? {
-        Object::Table(table) if table.has_no_rules() => Some(names.shape(&table)),
+        Object::Table(table) if table.has_no_rules() && table.view.is_none() => Some(names.shape(&table)),
         _ => None,
     }
 }

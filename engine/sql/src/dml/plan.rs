@@ -23,7 +23,7 @@ use crate::parse;
 use crate::planner::{Names, Planned, note_parameter};
 use crate::references::{Ties, Touched};
 use crate::session::columns::make_unique;
-use crate::session::named_columns;
+use crate::session::{named_columns, refuse_materialized};
 use crate::table::{KEY_COLUMN, Table, TableShape};
 
 /// A planned change.
@@ -483,6 +483,7 @@ fn target(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result<Arc<T
     let place = |error| at(error, name.span(), text);
     match names.resolve(&reference).map_err(place)? {
         Object::Table(table) => {
+            refuse_materialized(&table, "change").map_err(place)?;
             names.meet(&table);
             Ok(names.shape(&table))
         }

@@ -33,6 +33,7 @@ pub(crate) use enumeration::is_open_expr;
 pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
 pub(crate) use json::{aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
+pub(crate) use subquery::{bind, is_applied};
 pub(crate) use text_in::{read_list, read_literals};
 pub(crate) use time_zone::{Zones, label, shown};
 pub(crate) use typed::{cast_call, is_function};
@@ -110,10 +111,13 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(array::CastArrays),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),
+        Arc::new(subquery::OuterColumns),
         Arc::new(subquery::Membership),
         // Behind what makes comparisons.
         Arc::new(json::OrderDocuments),
         Arc::new(subquery::OneRow),
         Arc::new(time_zone::InZone),
+        // No rule sees what stands in the functions that it makes.
+        Arc::new(subquery::Apply),
     ]
 }

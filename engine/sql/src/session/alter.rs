@@ -28,9 +28,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
 use super::Session;
-use super::ddl::{Breach, Definition, Rewrite};
+use super::ddl::{Breach, Definition, Filling, Rewrite};
 use super::dependents::{Alteration, take_column};
 use super::foreign_key::{self, Wanted};
+use super::materialized::check_operation;
 use super::numbered::check_unused;
 use super::rewriting::{contains_nulls, converts_by_itself, limited, one, quoted, rename, rewriting, table_item};
 use super::sequence::Counted;
@@ -117,6 +118,7 @@ impl Session {
         let mut operations: Vec<&ast::AlterTableOperation> = alter.operations.iter().collect();
         operations.sort_by_key(|operation| pass(operation));
         for operation in operations {
+            check_operation(&draft.before, operation)?;
             self.alter(&mut draft, operation)?;
         }
         self.name_sequences(&mut draft.table, catalog)?;
@@ -447,8 +449,7 @@ impl Session {
         definition.tied = foreign_key::to_check(&shape, &added_keys, &computed_ids, catalog)?;
         if is_rewritten {
             definition.rewritten.push(Rewrite {
-                query: rewriting(&before, &table, &computed)?,
-                parameters: (Vec::new(), Vec::new()),
+                from: Filling::Query(Box::new(rewriting(&before, &table, &computed)?), Vec::new(), Vec::new()),
                 to: shape.clone(),
             });
         }

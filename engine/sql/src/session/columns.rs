@@ -231,20 +231,80 @@ pub fn make_unique(query: &mut ast::Query) {
     if query.order_by.is_some() {
         name_casts(select);
     }
+    let beside = Beside::of(select, query.order_by.as_ref());
     let mut seen = std::collections::BTreeSet::new();
     let mut aliases = std::collections::BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         let own = || ast::Ident::with_quote('"', format!("aion column {at}"));
         match item {
-            ast::SelectItem::UnnamedExpr(expr) if !seen.insert(name_of_datafusion(expr)) => {
-                *item = ast::SelectItem::ExprWithAlias {
-                    expr: expr.clone(),
-                    alias: own(),
-                };
+            ast::SelectItem::UnnamedExpr(expr) => {
+                let is_taken = matches!(expr, ast::Expr::Subquery(_)) && beside.has(&name_of(expr));
+                if !seen.insert(name_of_datafusion(expr)) || is_taken {
+                    *item = ast::SelectItem::ExprWithAlias {
+                        expr: expr.clone(),
+                        alias: own(),
+                    };
+                }
             }
-            ast::SelectItem::ExprWithAlias { alias, .. } if !aliases.insert(normalize(alias)) => *alias = own(),
+            ast::SelectItem::ExprWithAlias { alias, .. } => {
+                let name = normalize(alias);
+                let is_taken = beside.has(&name);
+                if !aliases.insert(name) || is_taken {
+                    *alias = own();
+                }
+            }
             _ => {}
         }
+    }
+}
+
+/// What a list gives that is called as columns of tables are: DataFusion has no other column of such a name beside them.
+struct Beside {
+    columns: std::collections::BTreeSet<String>,
+    /// A `*` may give any, and what is called so is not ordered or grouped by under its name.
+    has_star: bool,
+    mentioned: std::collections::BTreeSet<String>,
+}
+
+impl Beside {
+    fn of(select: &ast::Select, order_by: Option<&ast::OrderBy>) -> Self {
+        let mut beside = Self {
+            columns: std::collections::BTreeSet::new(),
+            has_star: false,
+            mentioned: std::collections::BTreeSet::new(),
+        };
+        for item in &select.projection {
+            match item {
+                ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(name)) => {
+                    beside.columns.insert(normalize(name));
+                }
+                ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts)) => {
+                    beside.columns.extend(parts.last().map(normalize));
+                }
+                ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..) => beside.has_star = true,
+                _ => {}
+            }
+        }
+        if !beside.has_star {
+            return beside;
+        }
+        let mentioned = &mut beside.mentioned;
+        let mut mention = |expr: &ast::Expr| {
+            if let ast::Expr::Identifier(name) = expr {
+                mentioned.insert(normalize(name));
+            }
+            ControlFlow::<()>::Continue(())
+        };
+        if let Some(order_by) = order_by {
+            let _ = ast::visit_expressions(order_by, &mut mention);
+        }
+        let _ = ast::visit_expressions(&select.group_by, &mut mention);
+        let _ = ast::visit_expressions(&select.distinct, &mut mention);
+        beside
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.columns.contains(name) || (self.has_star && !self.mentioned.contains(name))
     }
 }
 

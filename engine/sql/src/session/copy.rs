@@ -394,8 +394,8 @@ fn copied_table(names: &Names<'_>, name: &ast::ObjectName, text: &str) -> Result
         .resolve(&reference(name)?)
         .map_err(|error| at(error, name.span(), text))?
     {
-        Object::Table(table) => Ok(table),
-        Object::View(_) | Object::Graph(_) | Object::Sequence(_) => Err(Error::invalid(
+        Object::Table(table) if table.view.is_none() => Ok(table),
+        Object::Table(_) | Object::View(_) | Object::Graph(_) | Object::Sequence(_) => Err(Error::invalid(
             SqlState::WRONG_OBJECT_TYPE,
             format!("COPY cannot use \"{name}\": it is not a table"),
         )

@@ -1,19 +1,20 @@
-//! CREATE TABLE AS and SELECT INTO: a table with the columns and the rows of a query.
+//! CREATE TABLE AS, SELECT INTO and CREATE MATERIALIZED VIEW: a table with the columns and the rows of a query.
 //!
 //! A column has the name and the type that the query gives it and takes NULL; nothing else of what it was made from. The rows are
 //! written where nobody sees them before the commit, however many they are (see [`crate::storages`]).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aion_base::id::TableId;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor, check_name};
+use aion_catalog::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor, ViewDescriptor, check_name};
 use aion_catalog::objects::Catalog;
 use aion_catalog::{SqlType, Value};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
 
-use super::ddl::{Definition, Rewrite};
+use super::ddl::{Definition, Filling, Rewrite};
 use super::statements::Within;
 use super::view::descriptors;
 use super::{Prepared, Session, columns, table};
@@ -23,8 +24,6 @@ use crate::parse::Statement;
 use crate::response::{Column, Response};
 use crate::table::TableShape;
 use crate::utility::CreateAs;
-
-const TAG: &str = "CREATE TABLE AS";
 
 /// The table that a query makes, instead of answering.
 pub(super) fn into(query: &ast::Query) -> Option<&ast::SelectInto> {
@@ -54,6 +53,7 @@ fn as_create(into: &ast::SelectInto) -> CreateAs {
         options: Vec::new(),
         if_not_exists: false,
         is_temporary: into.temporary,
+        is_view: false,
         on_commit: None,
         is_executed: false,
         with_data: true,
@@ -175,7 +175,7 @@ impl Session {
         let catalog = &*catalog;
         if create.if_not_exists && catalog.object(&schema, &name).is_some() {
             let notice = format!("relation \"{name}\" already exists, skipping");
-            return Ok(Definition::nothing(TAG, SqlState::DUPLICATE_TABLE, notice));
+            return Ok(Definition::nothing(create.tag(), SqlState::DUPLICATE_TABLE, notice));
         }
         catalog.check_new(&schema, &name, "table")?;
         let types: Vec<_> = source.types.iter().copied().map(Some).collect();
@@ -184,8 +184,14 @@ impl Session {
         let mut table = TableDescriptor::new(schema, name);
         table.options = table::parameters(&create.options)?;
         add_columns(&mut table, &create.columns, &found)?;
+        if create.is_view {
+            let query_columns = found.iter().map(|column| column.name.clone()).collect();
+            let view = self.held_query(&table, source.text, query_columns, &planned, catalog)?;
+            table.view = Some(Box::new(view));
+            table.is_unpopulated = !create.with_data;
+        }
         table.id = TableId(catalog.next_id(0)?.0);
-        let mut definition = Definition::new(TAG, Vec::new());
+        let mut definition = Definition::new(create.tag(), Vec::new());
         let (storage, private) = self.engine.storages.private_storage()?;
         definition.keep(private);
         table.storage = storage;
@@ -195,12 +201,18 @@ impl Session {
         definition.changes.extend(changes);
         definition.required = descriptors(&planned);
         if create.with_data {
-            let mut query = source.query.clone();
-            columns::make_unique(&mut query);
+            let from = match &table.view {
+                Some(view) => Filling::View(Arc::new(ViewDescriptor::clone(view))),
+                None => {
+                    let mut query = source.query.clone();
+                    columns::make_unique(&mut query);
+                    let query = Box::new(ast::Statement::Query(Box::new(query)));
+                    Filling::Query(query, source.types.to_vec(), source.values.to_vec())
+                }
+            };
             definition.is_counted = true;
             definition.rewritten.push(Rewrite {
-                query: ast::Statement::Query(Box::new(query)),
-                parameters: (source.types.to_vec(), source.values.to_vec()),
+                from,
                 to: TableShape::new(table),
             });
         }

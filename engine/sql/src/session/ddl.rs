@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aion_base::id::{IndexId, TableId};
 use aion_base::range::KeyRange;
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::descriptor::IndexDescriptor;
+use aion_catalog::descriptor::{IndexDescriptor, ViewDescriptor};
 use aion_catalog::objects::{self, Catalog, KeyChange};
 use aion_catalog::{SqlType, Value};
 use datafusion::common::TableReference;
@@ -30,6 +30,7 @@ use crate::response::Response;
 use crate::storages::PrivateRange;
 use crate::table::{StatementContext, TableShape};
 use crate::transaction::Transaction;
+use crate::views;
 
 /// What a definition changes, and its tag.
 pub(super) struct Definition {
@@ -69,11 +70,16 @@ pub(super) type Breach = Box<dyn Fn() -> Error + Send + Sync>;
 
 /// A table that gets all its rows anew.
 pub(super) struct Rewrite {
-    /// Gives the columns of `to`, from what was there before.
-    pub query: ast::Statement,
-    /// The types and values of its parameters.
-    pub parameters: (Vec<SqlType>, Vec<Value>),
+    pub from: Filling,
     pub to: Arc<TableShape>,
+}
+
+/// What gives the columns of a table, from what was there before.
+pub(super) enum Filling {
+    /// A query, with the types and values of its parameters.
+    Query(Box<ast::Statement>, Vec<SqlType>, Vec<Value>),
+    /// What a materialized view is made of.
+    View(Arc<ViewDescriptor>),
 }
 
 impl Definition {
@@ -254,6 +260,7 @@ impl Session {
             } => match object_type {
                 ast::ObjectType::Index if !cascade => self.drop_indexes(names, *if_exists, catalog, text),
                 ast::ObjectType::View => self.drop_views(names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::MaterializedView => self.drop_materialized(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Type => self.drop_types(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Table => self.drop_tables(names, *if_exists, *cascade, catalog, text),
                 ast::ObjectType::Sequence => self.drop_sequences(names, *if_exists, *cascade, catalog, text),
@@ -337,10 +344,21 @@ impl Session {
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
     ) -> Result<u64> {
-        let text: Arc<str> = rewrite.query.to_string().into();
-        let (types, values) = &rewrite.parameters;
-        let planned = self.plan_inner(&rewrite.query, types, transaction, &text)?;
-        let plan = parameters::replace(planned.plan, types, values, &text, self.zone())?;
+        let (plan, text): (_, Arc<str>) = match &rewrite.from {
+            Filling::Query(query, types, values) => {
+                let text = query.to_string();
+                let planned = self.plan_inner(query, types, transaction, &text)?;
+                let plan = parameters::replace(planned.plan, types, values, &text, self.zone())?;
+                (plan, text.into())
+            }
+            Filling::View(view) => {
+                let catalog = self.catalog_within(transaction)?;
+                let path = self.search_path()?;
+                let planned = views::plan(&self.names(&catalog, &path), view)?;
+                // Errors have no place: the text is none of the user's.
+                (planned.plan, "".into())
+            }
+        };
         let context = StatementContext {
             transaction: transaction.clone(),
             cancellation: cancellation.clone(),
@@ -388,6 +406,14 @@ impl Session {
         self.names(&catalog, &path).row_rules(shape)
     }
 
+    /// The catalog that a transaction sees, with what the statement that runs has defined.
+    fn catalog_within(&self, transaction: &Transaction) -> Result<Arc<Catalog>> {
+        match transaction.own_keys(&objects::range()).is_empty() {
+            true => self.catalog_of(transaction),
+            false => self.engine.catalog_in(transaction),
+        }
+    }
+
     /// Plans a query of ours over the catalog that a transaction sees.
     fn plan_inner(
         &self,
@@ -396,10 +422,7 @@ impl Session {
         transaction: &Transaction,
         text: &str,
     ) -> Result<Planned> {
-        let catalog = match transaction.own_keys(&objects::range()).is_empty() {
-            true => self.catalog_of(transaction)?,
-            false => self.engine.catalog_in(transaction)?,
-        };
+        let catalog = self.catalog_within(transaction)?;
         let path = self.search_path()?;
         let types: Vec<_> = types.iter().copied().map(Some).collect();
         self.names(&catalog, &path)

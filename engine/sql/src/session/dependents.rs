@@ -111,13 +111,14 @@ impl Session {
         for dependent in catalog.dependents(&view.schema, &view.name) {
             match dependent {
                 Object::View(user) => users.push(user),
+                Object::Table(table) => users.extend(held(&table)),
                 other => return Err(in_the_way(&other, "view", &view.schema, &view.name)),
             }
         }
         let carried = carry_over(users, &mut changed, &fate);
         let carried = carried?.map_err(|user| in_the_way(&Object::View(user), "view", &view.schema, &view.name))?;
         for user in carried {
-            definition.changes.extend(catalog.create_view(&user, true)?);
+            definition.changes.extend(catalog.alter_view(&user));
         }
         Ok(definition)
     }
@@ -132,16 +133,24 @@ impl Session {
         let mut staying = Vec::new();
         for dependent in catalog.dependents(&before.schema, &before.name) {
             match dependent {
-                Object::View(view) => match self.goes(alteration, &view, catalog)? {
+                Object::View(view) => match self.goes(alteration, &view, "view", catalog)? {
                     true => found.going.take_along(Object::View(view), catalog),
                     false => staying.push(view),
                 },
+                Object::Table(table) => {
+                    if let Some(view) = held(&table) {
+                        match self.goes(alteration, &view, "materialized view", catalog)? {
+                            true => found.going.take_along(Object::Table(table.clone()), catalog),
+                            false => staying.push(view),
+                        }
+                    }
+                }
                 Object::Graph(graph) => {
                     if goes_as_graph(alteration, &graph)? {
                         found.going.take_along(Object::Graph(graph), catalog);
                     }
                 }
-                Object::Table(_) | Object::Sequence(_) => {}
+                Object::Sequence(_) => {}
             }
         }
         let replacement = replacement(before, after);
@@ -155,13 +164,13 @@ impl Session {
         let carried = carry_over(staying, &mut changed, &fate)?;
         let carried = carried.map_err(|view| in_the_way(&Object::View(view), "table", &before.schema, &before.name))?;
         for view in carried {
-            found.changes.extend(catalog.create_view(&view, true)?);
+            found.changes.extend(catalog.alter_view(&view));
         }
         Ok(found)
     }
 
     /// Whether a view goes with a column.
-    fn goes(&self, alteration: &Alteration<'_>, view: &ViewDescriptor, catalog: &Catalog) -> Result<bool> {
+    fn goes(&self, alteration: &Alteration<'_>, view: &ViewDescriptor, kind: &str, catalog: &Catalog) -> Result<bool> {
         let Alteration {
             before,
             after,
@@ -179,7 +188,7 @@ impl Session {
             if cascaded.contains(&column.id) {
                 return Ok(true);
             }
-            return Err(needed(before, column, &format!("view {}", view.name)));
+            return Err(needed(before, column, &format!("{kind} {}", view.name)));
         }
         for column in &before.columns {
             let has_other_type = after
@@ -189,7 +198,7 @@ impl Session {
             if has_other_type && self.needs(view, before, column, catalog)? {
                 return Err(
                     Error::unsupported("cannot alter type of a column used by a view or rule").with_detail(format!(
-                        "rule _RETURN on view {} depends on column \"{}\"",
+                        "rule _RETURN on {kind} {} depends on column \"{}\"",
                         view.name, column.name
                     )),
                 );
@@ -254,6 +263,11 @@ impl Session {
             }
         })
     }
+}
+
+/// What a table is made of that is a materialized view.
+fn held(table: &TableDescriptor) -> Option<Arc<ViewDescriptor>> {
+    table.view.as_deref().map(|view| Arc::new(view.clone()))
 }
 
 /// Takes a column out of a table, with what cannot be without it.

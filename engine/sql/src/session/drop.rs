@@ -14,6 +14,7 @@ use super::Session;
 use super::ddl::Definition;
 use super::foreign_key::{self, referring};
 use super::made_type::drop_enums_of;
+use super::materialized::refuse_materialized;
 use super::numbered::{self, check_unused};
 use crate::dml::{at, normalize, reference};
 use crate::sequences::State;
@@ -39,6 +40,11 @@ impl Going {
             self.objects.push(object);
         }
         is_new
+    }
+
+    /// Whether something of that name goes.
+    pub(super) fn has(&self, schema: &str, name: &str) -> bool {
+        self.names.contains(&(schema.to_owned(), name.to_owned()))
     }
 
     /// Adds what goes with something that is no object of its own, and what depends on it.
@@ -281,6 +287,7 @@ fn name_of(object: &Object) -> (String, String) {
 
 fn kind_of(object: &Object) -> &'static str {
     match object {
+        Object::Table(table) if table.view.is_some() => "materialized view",
         Object::Table(_) => "table",
         Object::View(_) => "view",
         Object::Graph(_) => "property graph",
@@ -297,7 +304,7 @@ impl Session {
         catalog: &Catalog,
         text: &str,
     ) -> Result<Definition> {
-        let is_table = |object: &Object| matches!(object, Object::Table(_));
+        let is_table = |object: &Object| kind_of(object) == "table";
         self.drop_objects("DROP TABLE", names, if_exists, is_cascade, &is_table, catalog, text)
     }
 
@@ -311,6 +318,19 @@ impl Session {
     ) -> Result<Definition> {
         let is_view = |object: &Object| matches!(object, Object::View(_));
         self.drop_objects("DROP VIEW", names, if_exists, is_cascade, &is_view, catalog, text)
+    }
+
+    pub(super) fn drop_materialized(
+        &self,
+        names: &[ast::ObjectName],
+        if_exists: bool,
+        is_cascade: bool,
+        catalog: &Catalog,
+        text: &str,
+    ) -> Result<Definition> {
+        let is_it = |object: &Object| kind_of(object) == "materialized view";
+        let tag = "DROP MATERIALIZED VIEW";
+        self.drop_objects(tag, names, if_exists, is_cascade, &is_it, catalog, text)
     }
 
     pub(super) fn drop_sequences(
@@ -357,6 +377,7 @@ impl Session {
     ) -> Result<Definition> {
         let kind = match tag {
             "DROP VIEW" => "view",
+            "DROP MATERIALIZED VIEW" => "materialized view",
             "DROP PROPERTY GRAPH" => "property graph",
             "DROP SEQUENCE" => "sequence",
             _ => "table",
@@ -377,9 +398,11 @@ impl Session {
                     }
                     going.add(object);
                 }
-                Ok(_) => {
+                Ok(other) => {
                     let error = Error::invalid(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a {kind}"));
-                    return Err(place(error));
+                    let is = kind_of(&other);
+                    let hint = format!("Use DROP {} to remove a {is}.", is.to_uppercase());
+                    return Err(place(error.with_hint(hint)));
                 }
                 Err(error) if if_exists && error.kind() == ErrorKind::NotFound => {
                     let notice = format!("{kind} \"{name}\" does not exist, skipping");
@@ -467,6 +490,7 @@ impl Session {
                 let message = format!("\"{}\" is not a table", target.name);
                 return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
             };
+            refuse_materialized(&table, "truncate").map_err(place)?;
             if met.insert(table.id) {
                 tables.push(table);
             }
@@ -546,9 +570,12 @@ impl Session {
         };
         let comment = comment.filter(|comment| !comment.is_empty()).map(str::to_owned);
         let changes = match kind {
-            ast::CommentObject::Table => {
-                let Object::Table(table) = object(name).map_err(place)? else {
-                    return Err(is_not("a table"));
+            ast::CommentObject::Table | ast::CommentObject::MaterializedView => {
+                let is_view = matches!(kind, ast::CommentObject::MaterializedView);
+                let table = match object(name).map_err(place)? {
+                    Object::Table(table) if table.view.is_some() == is_view => table,
+                    _ if is_view => return Err(is_not("a materialized view")),
+                    _ => return Err(is_not("a table")),
                 };
                 let mut changed = TableDescriptor::clone(&table);
                 changed.comment = comment;

@@ -78,8 +78,8 @@ impl Session {
             .names(known, &path)
             .resolve(&reference(&constraint.foreign_table)?)?
         {
-            Object::Table(parent) => parent,
-            Object::View(_) | Object::Graph(_) | Object::Sequence(_) => {
+            Object::Table(parent) if parent.view.is_none() => parent,
+            Object::Table(_) | Object::View(_) | Object::Graph(_) | Object::Sequence(_) => {
                 let message = format!("referenced relation \"{}\" is not a table", constraint.foreign_table);
                 return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message));
             }

@@ -19,6 +19,7 @@ use futures::TryStreamExt;
 
 use super::Session;
 use super::ddl::Definition;
+use super::materialized::refuse_materialized;
 use super::query::run;
 use crate::cancel::Cancellation;
 use crate::dml::{at, normalize, reference};
@@ -153,6 +154,7 @@ impl Session {
             let message = format!("\"{}\" is not a table", written.table);
             return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
         };
+        refuse_materialized(&table, "make a graph of").map_err(place)?;
         let alias = written.alias.as_ref().map_or_else(|| table.name.clone(), normalize);
         if !aliases.insert(alias.clone()) {
             let error = Error::invalid(

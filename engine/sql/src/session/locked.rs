@@ -22,6 +22,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 
+use super::materialized::refuse_materialized;
 use super::query::{conform, result_schema};
 use super::{Prepared, Session, columns, parameters};
 use crate::cancel::Cancellation;
@@ -283,7 +284,10 @@ fn rewrite(query: &ast::Query, names: &mut Names<'_>, values: &[Value], text: &s
         let meant = clauses.iter().filter(is_meant).max_by_key(|clause| clause.mode);
         let shape = match factor {
             ast::TableFactor::Table { name, args: None, .. } => match names.resolve(&reference(name)?) {
-                Ok(Object::Table(table)) => Some((names.shape(&table), table)),
+                Ok(Object::Table(table)) => {
+                    refuse_materialized(&table, "lock rows in").map_err(|error| at(error, place, text))?;
+                    Some((names.shape(&table), table))
+                }
                 _ => None,
             },
             _ => None,

@@ -159,6 +159,16 @@ impl Session {
                 let is_of = |sql_type: SqlType| sql_type.made().is_some_and(|made| made.id() == of.id());
                 let columns = table.columns.iter().filter(|column| is_of(column.sql_type));
                 let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+                if table.view.is_some() {
+                    // It is what its query gives: it goes as a whole.
+                    if !columns.is_empty() {
+                        users.push(format!("materialized view {}", table.name));
+                        if is_cascade {
+                            views.take_along(Object::Table(table.clone()), catalog);
+                        }
+                    }
+                    continue;
+                }
                 users.extend(
                     columns
                         .iter()
@@ -177,11 +187,19 @@ impl Session {
                     users.push(what);
                 }
             }
-            for view in catalog.views().filter(|view| !goes(&view.schema, &view.name)) {
-                if self.view_names(view, of, catalog)? {
-                    users.push(format!("view {}", view.name));
+            for view in catalog.queries().filter(|view| !goes(&view.schema, &view.name)) {
+                if let Some(object) = catalog.object(&view.schema, &view.name)
+                    && self.view_names(view, of, catalog)?
+                {
+                    let user = match &object {
+                        Object::Table(_) => format!("materialized view {}", view.name),
+                        _ => format!("view {}", view.name),
+                    };
+                    if !users.contains(&user) {
+                        users.push(user);
+                    }
                     if is_cascade {
-                        views.take_along(Object::View(view.clone()), catalog);
+                        views.take_along(object, catalog);
                     }
                 }
             }
@@ -196,9 +214,12 @@ impl Session {
                 definition.notices.push((SqlState::SUCCESSFUL_COMPLETION, notice));
             }
         }
+        let is_taken =
+            |table: &TableDescriptor| goes(&table.schema, &table.name) || views.has(&table.schema, &table.name);
+        let staying: Vec<_> = catalog.tables().filter(|table| !is_taken(table)).collect();
         views.define(catalog, definition);
         let mut known = catalog.clone();
-        for table in catalog.tables().filter(|table| !goes(&table.schema, &table.name)) {
+        for table in staying {
             let (bare, ranges) = self.without_texts(table, types, catalog)?;
             if bare == **table {
                 continue;
@@ -363,27 +384,42 @@ impl Session {
                     is_changed = true;
                 }
             }
+            if let Some(view) = &table.view
+                && let Some(new) = self.renamed_view(view, of, replacement, catalog)?
+            {
+                renamed.view = Some(Box::new(new));
+                is_changed = true;
+            }
             if is_changed {
                 definition.changes.extend(catalog.alter_table(renamed).1);
             }
         }
         for view in catalog.views() {
-            let mut query = views::parse_query(&view.query)?;
-            let mut places = Vec::new();
-            names_type(&mut query, &mut |name| {
-                let is_it = find_type(catalog, &view.search_path, name) == Some(of);
-                if is_it {
-                    places.push((name.span(), replacement.to_owned()));
-                }
-                is_it
-            });
-            if let Some(new) = replaced(&view.query, places)? {
-                let mut renamed = ViewDescriptor::clone(view);
-                renamed.query = new;
-                definition.changes.extend(catalog.create_view(&renamed, true)?);
+            if let Some(new) = self.renamed_view(view, of, replacement, catalog)? {
+                definition.changes.extend(catalog.alter_view(&new));
             }
         }
         Ok(())
+    }
+
+    /// A view whose query names a type by another name; None where it does not name it.
+    fn renamed_view(
+        &self,
+        view: &ViewDescriptor,
+        of: EnumType,
+        replacement: &str,
+        catalog: &Catalog,
+    ) -> Result<Option<ViewDescriptor>> {
+        let mut query = views::parse_query(&view.query)?;
+        let mut places = Vec::new();
+        names_type(&mut query, &mut |name| {
+            let is_it = find_type(catalog, &view.search_path, name) == Some(of);
+            if is_it {
+                places.push((name.span(), replacement.to_owned()));
+            }
+            is_it
+        });
+        Ok(replaced(&view.query, places)?.map(|query| ViewDescriptor { query, ..view.clone() }))
     }
 
     /// Gives a label's new text to what has nothing but the label.
@@ -409,7 +445,7 @@ impl Session {
                 definition.changes.extend(catalog.alter_table(renamed).1);
             }
         }
-        for view in catalog.views() {
+        for view in catalog.queries() {
             let query = views::parse_query(&view.query)?;
             if has_literal(&query, old) && (self.view_names(view, of, catalog)? || leads_to(view, of, catalog)) {
                 users.push(format!("view {}", view.name));

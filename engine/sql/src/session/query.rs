@@ -27,6 +27,7 @@ use crate::cancel::Cancellation;
 use crate::cells::{document_texts, labels};
 use crate::dml::{plan_change, plan_merge};
 use crate::error::translate;
+use crate::functions::{bind, is_applied};
 use crate::nearest::rewrite;
 use crate::observe::observed;
 use crate::parse::Statement;
@@ -292,6 +293,22 @@ impl Session {
         context: StatementContext,
         text: &str,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+        let config = state.config().clone().with_extension(Arc::new(context));
+        let task = Arc::new(TaskContext::new(
+            None,
+            state.session_id().to_owned(),
+            config,
+            state.scalar_functions().clone(),
+            state.higher_order_functions().clone(),
+            state.aggregate_functions().clone(),
+            state.window_functions().clone(),
+            state.runtime_env().clone(),
+        ));
+        let bound = match is_applied(plan) {
+            true => Some(bind(plan.clone(), &state, &task).map_err(|error| translate(error, text))?),
+            false => None,
+        };
+        let plan = bound.as_ref().unwrap_or(plan);
         let physical = state
             .query_planner()
             .create_physical_plan(plan, &state)
@@ -301,18 +318,7 @@ impl Session {
             true => physical,
             false => rewrite(physical, &self.engine.followers).map_err(|error| translate(error, text))?,
         };
-        let config = state.config().clone().with_extension(Arc::new(context));
-        let task = TaskContext::new(
-            None,
-            state.session_id().to_owned(),
-            config,
-            state.scalar_functions().clone(),
-            state.higher_order_functions().clone(),
-            state.aggregate_functions().clone(),
-            state.window_functions().clone(),
-            state.runtime_env().clone(),
-        );
-        Ok((physical, Arc::new(task)))
+        Ok((physical, task))
     }
 }
 

@@ -67,7 +67,11 @@ impl Session {
             Utility::Role(role) => return self.define_role(role, &cancellation).await,
             Utility::Fetch(fetch) => return self.fetch(fetch, cancellation).await,
             Utility::CreateAs(_) => return Err(Error::internal("a table is made of a query that is described")),
-            Utility::CreateSequence { .. } | Utility::AlterSequence { .. } | Utility::CommentOnConstraint { .. } => {}
+            Utility::CreateSequence { .. }
+            | Utility::AlterSequence { .. }
+            | Utility::CommentOnConstraint { .. }
+            | Utility::Refresh { .. }
+            | Utility::AlterMaterialized(_) => {}
         }
         let transaction = self.transaction(true)?;
         let catalog = self.catalog_of(&transaction)?;
@@ -90,6 +94,12 @@ impl Session {
                 table,
                 comment,
             } => self.comment_constraint(constraint, table, comment.clone(), &catalog),
+            Utility::Refresh {
+                name,
+                is_concurrent,
+                with_data,
+            } => self.refresh(name, *is_concurrent, *with_data, &catalog),
+            Utility::AlterMaterialized(alter) => self.alter_materialized(alter, &catalog),
             _ => Err(Error::internal(format!("{} defines nothing", statement.to_sql()))),
         };
         self.establish(definition?, &transaction, &cancellation).await

@@ -29,6 +29,10 @@ impl Session {
         let catalog = &*catalog;
         let old = match catalog.object(&schema, &name) {
             Some(Object::View(view)) if create.or_replace => Some(view),
+            Some(Object::Table(table)) if create.or_replace => {
+                let message = format!("\"{}\" is not a view", table.name);
+                return Err(place(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message)));
+            }
             _ => None,
         };
         let found = columns::of_query(query, planned.plan.schema().as_arrow())?;
@@ -148,7 +152,7 @@ fn column_names(create: &ast::CreateView, found: &[Column], text: &str) -> Resul
     Ok((names, query_columns))
 }
 
-fn check_parameters(planned: &Planned) -> Result<()> {
+pub(super) fn check_parameters(planned: &Planned) -> Result<()> {
     let fields = planned.plan.get_parameter_fields();
     let fields = fields.map_err(|error| translate(error, ""))?;
     match fields.keys().min() {
@@ -192,7 +196,6 @@ fn query_text(create: &ast::CreateView, text: &str) -> Result<String> {
 
 fn refuse_options(create: &ast::CreateView) -> Result<()> {
     let what = [
-        (create.materialized, "a materialized view"),
         (create.secure, "a secure view"),
         (create.or_alter, "CREATE OR ALTER VIEW"),
         (create.if_not_exists, "CREATE VIEW IF NOT EXISTS"),

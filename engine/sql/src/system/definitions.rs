@@ -14,7 +14,7 @@ pub(super) const TABLES: &[Definition] = &[Definition::new(
     "views",
     0,
     "schemaname name, viewname name, search_path text[], columns text[], query_columns text[], uses text[], \
-     definition text",
+     definition text, is_materialized bool, is_populated bool",
     views,
 )
 .in_schema("aion")];
@@ -25,7 +25,8 @@ fn qualified(schema: &str, name: &str) -> String {
 }
 
 fn views(facts: &Facts) -> Result<Vec<Row>> {
-    let rows = facts.catalog.views().map(|view| {
+    let rows = facts.catalog.queries().map(|view| {
+        let held = facts.catalog.table(&view.schema, &view.name);
         let uses = view.uses.iter().map(|(schema, name)| qualified(schema, name));
         let mut row = row![view.schema.as_str(), view.name.as_str()];
         row.push(Cell::Texts(view.search_path.clone()));
@@ -33,6 +34,8 @@ fn views(facts: &Facts) -> Result<Vec<Row>> {
         row.push(Cell::Texts(view.query_columns.clone()));
         row.push(Cell::Texts(uses.collect()));
         row.push(Cell::from(view.query.as_str()));
+        row.push(Cell::from(held.is_some()));
+        row.push(Cell::from(held.is_none_or(|table| !table.is_unpopulated)));
         row
     });
     Ok(rows.collect())

@@ -172,6 +172,7 @@ impl Relation {
     /// `pg_class.relkind`.
     pub fn relkind(&self) -> &'static str {
         match &self.kind {
+            RelationKind::Table(table) if table.view.is_some() => "m",
             RelationKind::Table(_) => "r",
             RelationKind::PrimaryKey(_) | RelationKind::Index(..) => "i",
             RelationKind::View(_) => "v",

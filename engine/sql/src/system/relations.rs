@@ -81,6 +81,13 @@ pub(super) const TABLES: &[Definition] = &[
         views_view,
     ),
     Definition::new(
+        "pg_matviews",
+        0,
+        "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, ispopulated bool, \
+         definition text",
+        materialized_views_view,
+    ),
+    Definition::new(
         "pg_indexes",
         0,
         "schemaname name, tablename name, indexname name, tablespace name, indexdef text",
@@ -174,13 +181,17 @@ fn class(facts: &Facts, relation: &Relation, tied: &HashSet<TableId>) -> Row {
         relation.relkind(),
         columns,
         checks,
-        relation.relkind() == "v",
+        matches!(relation.relkind(), "v" | "m"),
         has_triggers,
         false,
         false,
         false,
-        true,
-        if relation.relkind() == "r" { "d" } else { "n" },
+        !matches!(&relation.kind, RelationKind::Table(table) if table.is_unpopulated),
+        if matches!(relation.relkind(), "r" | "m") {
+            "d"
+        } else {
+            "n"
+        },
         false,
         0,
         0,
@@ -527,6 +538,22 @@ fn views_view(facts: &Facts) -> Result<Vec<Row>> {
         _ => None,
     });
     Ok(views.collect())
+}
+
+fn materialized_views_view(facts: &Facts) -> Result<Vec<Row>> {
+    let held = facts.catalog.tables().filter_map(|table| {
+        let view = table.view.as_ref()?;
+        Some(row![
+            table.schema.as_str(),
+            table.name.as_str(),
+            BOOTSTRAP_NAME,
+            Cell::Null,
+            !table.indexes.is_empty(),
+            !table.is_unpopulated,
+            view.query.as_str(),
+        ])
+    });
+    Ok(held.collect())
 }
 
 fn indexes_view(facts: &Facts) -> Result<Vec<Row>> {

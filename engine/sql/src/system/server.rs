@@ -133,12 +133,6 @@ pub(super) const EMPTY: &[Definition] = &[
         "schemaname name, tablename name, rulename name, definition text",
     ),
     Definition::empty(
-        "pg_matviews",
-        0,
-        "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, ispopulated bool, \
-         definition text",
-    ),
-    Definition::empty(
         "pg_shdepend",
         1214,
         "dbid oid, classid oid, objid oid, objsubid int4, refclassid oid, refobjid oid, deptype char",

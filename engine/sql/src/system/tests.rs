@@ -105,6 +105,13 @@ fn catalog() -> Catalog {
     change(&|catalog| catalog.create_table(table.clone()).expect("a new name").1);
     change(&|catalog| catalog.create_table(legs(catalog)).expect("a new name").1);
     change(&|catalog| catalog.create_view(&view, false).expect("a new name"));
+    let held = TableDescriptor {
+        columns: vec![column(1, "of", SqlType::Integer)],
+        next_column: 2,
+        view: Some(Box::new(view.clone())),
+        ..TableDescriptor::new("public", "known")
+    };
+    change(&|catalog| catalog.create_table(held.clone()).expect("a new name").1);
     change(&|catalog| catalog.put_sequence(&sequence("tickets", 0, None)));
     let moods = EnumDescriptor::new("public", "mood", &["sad".to_owned(), "glad".to_owned()]).expect("labels");
     change(&|catalog| catalog.create_enum(moods.clone()).expect("a new name"));

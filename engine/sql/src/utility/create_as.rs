@@ -1,4 +1,4 @@
-//! CREATE TABLE AS: sqlparser has no list of names without types in it, no WITH NO DATA, and no EXECUTE.
+//! CREATE TABLE AS and CREATE MATERIALIZED VIEW: sqlparser has no list of names without types in it, no WITH NO DATA, and no EXECUTE.
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -16,6 +16,8 @@ pub struct CreateAs {
     pub options: Vec<ast::SqlOption>,
     pub if_not_exists: bool,
     pub is_temporary: bool,
+    /// CREATE MATERIALIZED VIEW: the query is kept.
+    pub is_view: bool,
     /// What becomes of its rows at the end of a transaction.
     pub on_commit: Option<ast::OnCommit>,
     /// An EXECUTE stands in the place of the query.
@@ -25,11 +27,21 @@ pub struct CreateAs {
     pub tail: usize,
 }
 
-/// Whether a statement that begins with CREATE is one: TABLE is among its first words, and AS stands in no parentheses.
+impl CreateAs {
+    /// The tag of one that writes no rows.
+    pub fn tag(&self) -> &'static str {
+        match self.is_view {
+            true => "CREATE MATERIALIZED VIEW",
+            false => "CREATE TABLE AS",
+        }
+    }
+}
+
+/// Whether a statement that begins with CREATE is one: TABLE or MATERIALIZED is among its first words, and AS stands in no parentheses.
 pub fn begins(words: &[&str], statement: &[TokenWithSpan]) -> bool {
     let mut words = words.iter();
     if !words.next().is_some_and(|first| first.eq_ignore_ascii_case("create"))
-        || !words.any(|word| word.eq_ignore_ascii_case("table"))
+        || !words.any(|word| word.eq_ignore_ascii_case("table") || word.eq_ignore_ascii_case("materialized"))
     {
         return false;
     }
@@ -64,12 +76,18 @@ fn on_commit(parser: &mut Parser<'_>) -> Result<ast::OnCommit, ParserError> {
 /// # Errors
 /// For one that is wrong.
 pub fn statement(parser: &mut Parser<'_>) -> Result<Option<CreateAs>, ParserError> {
-    let _ = word(parser, "LOCAL") || word(parser, "GLOBAL");
-    let is_temporary = word(parser, "TEMPORARY") || word(parser, "TEMP");
-    // It outlives a crash: that is more than it must.
-    let _ = word(parser, "UNLOGGED");
-    if !word(parser, "TABLE") {
-        return Ok(None);
+    let is_view = word(parser, "MATERIALIZED");
+    let mut is_temporary = false;
+    if is_view {
+        parser.expect_keyword(Keyword::VIEW)?;
+    } else {
+        let _ = word(parser, "LOCAL") || word(parser, "GLOBAL");
+        is_temporary = word(parser, "TEMPORARY") || word(parser, "TEMP");
+        // It outlives a crash: that is more than it must.
+        let _ = word(parser, "UNLOGGED");
+        if !word(parser, "TABLE") {
+            return Ok(None);
+        }
     }
     let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     let name = parser.parse_object_name(false)?;
@@ -79,12 +97,12 @@ pub fn statement(parser: &mut Parser<'_>) -> Result<Option<CreateAs>, ParserErro
         parser.expect_token(&Token::RParen)?;
     }
     let options = parser.parse_options(Keyword::WITH)?;
-    let on_commit = match parser.parse_keywords(&[Keyword::ON, Keyword::COMMIT]) {
+    let on_commit = match !is_view && parser.parse_keywords(&[Keyword::ON, Keyword::COMMIT]) {
         true => Some(on_commit(parser)?),
         false => None,
     };
     parser.expect_keyword(Keyword::AS)?;
-    let is_executed = word(parser, "EXECUTE");
+    let is_executed = !is_view && word(parser, "EXECUTE");
     if !is_executed {
         let first = parser.peek_token();
         let query = parser.parse_query()?;
@@ -115,6 +133,7 @@ pub fn statement(parser: &mut Parser<'_>) -> Result<Option<CreateAs>, ParserErro
         options,
         if_not_exists,
         is_temporary,
+        is_view,
         on_commit,
         is_executed,
         with_data,

@@ -49,7 +49,8 @@ pub struct LogOptions {
     /// Size of a segment file in bytes; at least 16 MiB in production, smaller in tests. A segment always holds an entry of the
     /// largest size, so a smaller figure is raised for an entry that needs it.
     pub segment_bytes: u64,
-    /// Purged segments that are kept for reuse.
+    /// Purged segments that are kept for reuse, at most: as many as one purge gave up lately, since as many will be wanted before the next. One that is
+    /// made anew is written twice, with zeros first.
     pub spare_segments_max: usize,
 }
 
@@ -57,10 +58,13 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 16 << 20,
-            spare_segments_max: 2,
+            spare_segments_max: 32,
         }
     }
 }
+
+/// Spare segments that are kept in any case.
+const SPARES_MIN: usize = 2;
 
 /// Bytes of zeros that are written at once into a new segment.
 const ZEROS_AT_ONCE: usize = 4 << 10;
@@ -85,6 +89,8 @@ pub struct Log {
     rng: SeededRng,
     segments: VecDeque<Segment>,
     spares: Vec<(PathBuf, u64)>,
+    /// How many of them the last purges say will be wanted.
+    spares_wanted: usize,
     next_sequence: u64,
     next_index: LogIndex,
     synced_upto: LogIndex,
@@ -287,7 +293,7 @@ impl Log {
         Ok(bytes)
     }
 
-    /// Gives up segments that hold only entries up to `upto`. Returns how many.
+    /// Gives up segments that hold only entries up to `upto`. Returns how many. Fewer and fewer spare segments stay when there are none.
     ///
     /// # Errors
     /// An IO error leaves the segment in place; try again later.
@@ -298,9 +304,21 @@ impl Log {
             upto
         };
         let mut purged = 0;
+        let going = self.segments.iter().skip(1);
+        let going = going.take_while(|next| next.header.first_index.0 <= upto.0 + 1).count();
+        self.spares_wanted = going
+            .max(self.spares_wanted * 3 / 4)
+            .clamp(SPARES_MIN.min(self.options.spare_segments_max), self.options.spare_segments_max);
+        while self.spares.len() > self.spares_wanted
+            && let Some((spare, _)) = self.spares.pop()
+        {
+            self.files
+                .remove(&spare)
+                .map_err(|error| Error::io(format_args!("remove {}", spare.display()), error))?;
+        }
         while self.segments.len() > 1 && self.segments[1].header.first_index.0 <= upto.0 + 1 {
             let segment = &self.segments[0];
-            if self.spares.len() < self.options.spare_segments_max && segment.size == self.options.segment_bytes {
+            if self.spares.len() < self.spares_wanted && segment.size == self.options.segment_bytes {
                 let spare = self.dir.join(format!("spare-{:016x}", segment.header.sequence));
                 self.files
                     .rename(&segment.path, &spare)

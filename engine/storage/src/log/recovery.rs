@@ -48,6 +48,7 @@ impl Log {
             rng: SeededRng::from_entropy(),
             segments: VecDeque::new(),
             spares: Vec::new(),
+            spares_wanted: 0,
             next_sequence: 1,
             next_index: LogIndex(1),
             synced_upto: LogIndex(0),

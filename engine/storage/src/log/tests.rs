@@ -108,6 +108,32 @@ fn purged_segments_are_used_again_and_what_they_held_stays_gone() {
     assert_eq!(entries(&log), expected(300).split_off(first as usize - 1));
 }
 
+/// The log wrote each of its bytes twice: a flush gave up 512 MiB of it at once, of which two segments were kept, and all others were made anew, with
+/// zeros first.
+#[test]
+fn as_many_segments_stay_as_were_given_up_and_fewer_when_none_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = LogOptions {
+        spare_segments_max: 8,
+        ..options()
+    };
+    let mut log = Log::open(os(), dir.path(), options).expect("opens");
+    fill(&mut log, 400);
+    let purged = log.purge(log.last_index()).expect("purges");
+    assert!(purged > 5, "{purged}");
+    assert_eq!(log.spares.len(), purged.min(8));
+    let files = || OsFiles.entries(dir.path()).expect("a directory").len();
+    let there = files();
+    let mut wanted = purged.min(8);
+    for _ in 0..6 {
+        wanted = (wanted * 3 / 4).max(2);
+        log.purge(LogIndex(0)).expect("purges");
+        assert_eq!(log.spares.len(), wanted);
+    }
+    assert_eq!(wanted, 2);
+    assert_eq!(files(), there - (purged.min(8) - 2));
+}
+
 /// An entry too large for the usual segment got one that it filled to the last byte, so no mark followed it, not even that of
 /// a closed log; a flipped bit in it then passed for a write that was cut short, and the entry vanished silently.
 #[test]

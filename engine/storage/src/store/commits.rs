@@ -309,11 +309,19 @@ impl Flusher {
                 }
             }
             if matches!(due, Due::Rest)
-                && let Err(error) = self.rows.settle()
+                && let Err(error) = self.rows.settle().and_then(|_| self.settle_log())
             {
                 tracing::warn!(%error, "could not bring the rows to rest; trying again");
             }
         }
+    }
+
+    /// Has the log let go of segments that nobody wants.
+    fn settle_log(&self) -> Result<()> {
+        let durable = self.rows.durable_applied()?.index;
+        self.shared.state.lock().purge_upto = Some(durable);
+        self.shared.work.notify_all();
+        Ok(())
     }
 
     /// Returns when something is to be done.

@@ -21,20 +21,23 @@
 //!
 //! **Left to DataFusion:** IN as a condition of WHERE by itself, and the form of NOT IN above, as a semi and an anti join; EXISTS in WHERE, but for one of
 //! such an aggregate, or of a value of the outer row.
-//! **Refused** with 0A000, where DataFusion would not: a correlated subquery with LIMIT, UNION or aggregates; not the one above.
+//! **Left to [`super::Apply`]**: a correlated subquery with LIMIT, UNION or aggregates, but for the one above, and one that looks further out.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, JoinType, Result, ScalarValue, TableReference, not_impl_err};
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::common::{Column, DFSchema, JoinType, Result, ScalarValue, TableReference};
+use datafusion::functions_aggregate::expr_fn::{bool_or, count};
 use datafusion::logical_expr::expr::{Alias, BinaryExpr, Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not, when,
+    Distinct, Expr, ExprSchemable, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SkipType, Subquery,
+    lit, not, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::apply::outward;
+use super::outer::{is_deep, subquery_of};
 use super::{Lifted, VALUE, has_subquery, lifted};
 
 /// See the module's header.
@@ -115,6 +118,8 @@ struct Comparison {
     left: Expr,
     operator: Operator,
     subquery: Subquery,
+    /// None for IN.
+    quantifier: Option<SetQuantifier>,
     /// A row is a hit where the comparison is true, or where it is false.
     hits_on: bool,
     /// What it is then.
@@ -140,6 +145,7 @@ impl Comparison {
                 left: expr.as_ref().clone(),
                 operator: Operator::Eq,
                 subquery: subquery.clone(),
+                quantifier: None,
                 hits_on: true,
                 on_hit: !negated,
             }),
@@ -154,11 +160,30 @@ impl Comparison {
                     left: expr.as_ref().clone(),
                     operator: *op,
                     subquery: subquery.clone(),
+                    quantifier: Some(*quantifier),
                     hits_on: is_any,
                     on_hit: is_any,
                 })
             }
             _ => None,
+        }
+    }
+
+    /// The expression again, with another left side.
+    fn written(self) -> Expr {
+        match self.quantifier {
+            None => Expr::InSubquery(InSubquery::new(
+                Box::new(self.left),
+                self.subquery,
+                self.on_hit != self.hits_on,
+            )),
+            Some(quantifier) => {
+                let set = SetComparison::new(Box::new(self.left), self.subquery, self.operator, quantifier);
+                match self.on_hit == self.hits_on {
+                    true => Expr::SetComparison(set),
+                    false => not(Expr::SetComparison(set)),
+                }
+            }
         }
     }
 
@@ -237,6 +262,11 @@ impl Marks {
         if !has_membership(&expr) {
             return Ok(expr);
         }
+        if let Some(subquery) = subquery_of(&expr)
+            && is_deep(subquery, self.plan.schema())?
+        {
+            return Ok(expr);
+        }
         if let Some(mut comparison) = Comparison::of(&expr) {
             comparison.left = self.expression(comparison.left, Wanted::Value)?;
             return self.comparison(comparison, wanted);
@@ -268,12 +298,15 @@ impl Marks {
         }
         let (subquery, alias) = (&exists.subquery, self.alias());
         let part = match subquery.outer_ref_columns.is_empty() {
-            true => whole(&subquery.subquery, &alias)?,
+            true => Some(whole(&subquery.subquery, &alias)?),
             false => match unwrapped(without_limit(&subquery.subquery)?)? {
                 // Whether there are rows has nothing to do with what is computed of them.
-                Some((_, rows)) => lifted(&lit(true), &rows, &alias)?.map_or_else(refused, Ok)?,
-                None => return refused(),
+                Some((_, rows)) => lifted(&lit(true), &rows, &alias)?,
+                None => None,
             },
+        };
+        let Some(part) = part else {
+            return Ok(Expr::Exists(exists));
         };
         let mark = self.mark(&part, &alias, lit(true))?;
         Ok(if exists.negated { not(mark) } else { mark })
@@ -299,11 +332,14 @@ impl Marks {
         }
         let plan = &comparison.subquery.subquery;
         let part = match comparison.is_correlated() {
-            false => whole(plan, &alias)?,
+            false => Some(whole(plan, &alias)?),
             true => match unwrapped(plan)? {
-                Some((value, rows)) => lifted(&value, &rows, &alias)?.map_or_else(refused, Ok)?,
-                None => return refused(),
+                Some((value, rows)) => lifted(&value, &rows, &alias)?,
+                None => None,
             },
+        };
+        let Some(part) = part else {
+            return Ok(comparison.written());
         };
         let hit = comparison.hit(part.value(&alias));
         let may_be_null = self.may_be_null(&comparison)?;
@@ -369,10 +405,29 @@ impl Marks {
     }
 }
 
-fn refused<T>() -> Result<T> {
-    not_impl_err!(
-        "a subquery of IN, ANY, ALL or EXISTS that looks at the row around it, with LIMIT, UNION or aggregates of groups, or from deeper within"
-    )
+/// IN, ANY or ALL of a subquery that is run for each row, as the query of one value.
+///
+/// It hits where a row does, and is unknown where none does and some comparison is NULL.
+pub fn as_value(expr: &Expr, around: &DFSchema) -> Result<Option<LogicalPlan>> {
+    const HIT: &str = "aion hit";
+    const UNKNOWN: &str = "aion unknown";
+    let Some(mut comparison) = Comparison::of(expr) else {
+        return Ok(None);
+    };
+    comparison.left = outward(comparison.left, around)?;
+    let query = LogicalPlan::clone(&comparison.subquery.subquery);
+    let first = query.schema().columns().into_iter().next();
+    let hit = comparison.hit(first.map_or_else(|| lit(true), Expr::Column));
+    let column = |name: &str| Expr::Column(Column::new_unqualified(name));
+    let value = when(column(HIT), lit(comparison.on_hit))
+        .when(column(UNKNOWN), lit(ScalarValue::Boolean(None)))
+        .otherwise(lit(!comparison.on_hit))?;
+    let hits = vec![bool_or(hit.clone()).alias(HIT), bool_or(hit.is_null()).alias(UNKNOWN)];
+    LogicalPlanBuilder::from(query)
+        .aggregate(Vec::<Expr>::new(), hits)?
+        .project(vec![value.alias(VALUE)])?
+        .build()
+        .map(Some)
 }
 
 /// An uncorrelated subquery.
@@ -413,16 +468,20 @@ fn ungrouped(subquery: &Subquery) -> Option<bool> {
 
 /// LIMIT of one row or more does not change whether there are any.
 fn without_limit(plan: &LogicalPlan) -> Result<&LogicalPlan> {
-    use datafusion::logical_expr::{FetchType, SkipType};
     match plan {
-        LogicalPlan::Limit(limit)
-            if matches!(limit.get_skip_type()?, SkipType::Literal(0))
-                && matches!(limit.get_fetch_type()?, FetchType::Literal(Some(1..))) =>
-        {
-            Ok(&limit.input)
-        }
+        LogicalPlan::Limit(limit) if is_any(limit)? => Ok(&limit.input),
         other => Ok(other),
     }
+}
+
+/// Whether a limit lets a row pass where there is one.
+pub fn is_any(limit: &Limit) -> Result<bool> {
+    let is_from_first = matches!(limit.get_skip_type()?, SkipType::Literal(0));
+    let has_one = matches!(
+        limit.get_fetch_type()?,
+        FetchType::Literal(None) | FetchType::Literal(Some(1..))
+    );
+    Ok(is_from_first && has_one)
 }
 
 /// The value that a subquery gives for each of its rows, and these rows, where DISTINCT, ORDER BY and GROUP BY without aggregates are left out: they

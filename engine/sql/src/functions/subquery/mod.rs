@@ -3,16 +3,22 @@
 //! A subquery is *lifted* when its rows become the right side of a join, and what it looked at in the row around it becomes the join's
 //! condition. DataFusion does that for the forms that it knows, in WHERE alone.
 
+mod apply;
 mod membership;
 mod one_row;
+mod outer;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, TableReference};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
+pub use apply::{Apply, bind, is_applied};
 pub use membership::Membership;
 pub use one_row::OneRow;
+pub use outer::OuterColumns;
+
+use outer::{OuterRefs, has_deep};
 
 /// No user can write these names.
 const VALUE: &str = "aion value";
@@ -73,7 +79,12 @@ fn lifted(value: &Expr, rows: &LogicalPlan, alias: &TableReference) -> Result<Op
         other => (Vec::new(), other),
     };
     let is_outer_value = value.contains_outer();
-    let has_outer = source.exists(|plan| Ok(plan.contains_outer_reference()))?;
+    let has_outer = !OuterRefs::of(source)?.is_empty();
+    for expr in conditions.iter().copied().chain([value]) {
+        if has_deep(expr, source.schema())? {
+            return Ok(None);
+        }
+    }
     let (correlated, local): (Vec<&Expr>, Vec<&Expr>) = conditions.into_iter().partition(|expr| expr.contains_outer());
     if has_outer || (is_outer_value && has_subquery(value)) || correlated.iter().any(|expr| has_subquery(expr)) {
         return Ok(None);

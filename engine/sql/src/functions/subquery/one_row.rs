@@ -19,7 +19,7 @@
 //! A value that looks at the outer row is computed there, from the inner columns that the join brings; `one_of` is then told by a
 //! mark of the join whether there was a row at all.
 //!
-//! Left out, and refused by DataFusion as before: subqueries with LIMIT, DISTINCT, GROUP BY or a UNION, outer columns anywhere but
+//! Left out, and run for each row ([`super::Apply`]): subqueries with LIMIT, DISTINCT, GROUP BY or a UNION, outer columns anywhere but
 //! in SELECT and WHERE, and subqueries in other clauses than SELECT and WHERE. A value that looks at the outer row is computed also
 //! where the subquery has no row, and may fail there.
 
@@ -30,7 +30,7 @@ use datafusion::arrow::compute::{cast, is_null, nullif};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, JoinType, Result, TableReference, exec_err};
+use datafusion::common::{Column, DFSchema, JoinType, Result, TableReference, exec_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
@@ -42,6 +42,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::outer::is_deep;
 use super::{Lifted, VALUE, lifted};
 
 /// See the module's header.
@@ -70,7 +71,7 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let mut rewritten = Vec::with_capacity(expressions.len());
     for expr in expressions {
         let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| joined.take(expr))?.data;
+        let expr = expr.transform_up(|expr| joined.take(expr, input.schema()))?.data;
         rewritten.push(name.restore(expr));
     }
     if joined.parts.is_empty() {
@@ -102,11 +103,14 @@ struct Joined {
 
 impl Joined {
     /// Puts a column in the place of a subquery, and keeps the subquery.
-    fn take(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
+    fn take(&mut self, expr: Expr, around: &DFSchema) -> Result<Transformed<Expr>> {
         let Expr::ScalarSubquery(subquery) = &expr else {
             return Ok(Transformed::no(expr));
         };
         let alias = TableReference::bare(format!("aion subquery {}", self.parts.len()));
+        if is_deep(subquery, around)? {
+            return Ok(Transformed::no(expr));
+        }
         let Some(part) = part(subquery, &alias)? else {
             return Ok(Transformed::no(expr));
         };

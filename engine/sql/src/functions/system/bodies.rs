@@ -293,6 +293,7 @@ pub fn view_definition(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {
     Ok(
         match relation_of(facts, arguments.first()).map(|relation| &relation.kind) {
             Some(RelationKind::View(view)) => Cell::from(view.query.as_str()),
+            Some(RelationKind::Table(table)) => Cell::from(table.view.as_ref().map(|view| view.query.as_str())),
             _ => Cell::Null,
         },
     )
