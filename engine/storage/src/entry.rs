@@ -8,9 +8,13 @@
 //! 2 stage    txn u128 LE | sequence u32 LE, from 0 | read point u64 LE | part
 //! 3 discard  txn u128 LE
 //!
-//! part       number v | read ranges: start b, has end u8, end b if so
+//! part       number v | read ranges: a range each
 //!            number v | preconditions: check u8 (1 absent, 2 exists, 3 empty, 4 unchanged), read point r, key b or range
 //!            number v | writes: change u8 (0 delete, 1 put, 2 insert), read point r, key b, value b unless delete
+//!
+//! range      start b, 0 u8            all keys from there on
+//!            start b, 1 u8, end b
+//!            end b, 2 u8              one key: the end without the zero byte that it ends with. Older programs know no 2, and wrote such a range as others
 //!
 //! v  unsigned LEB128      b  length v, then that many bytes      r  v, added to the read point of the entry
 //! ```
@@ -418,12 +422,28 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_range(out: &mut Vec<u8>, range: RangeView<'_>) {
-    put_bytes(out, range.start);
-    out.push(u8::from(range.end.is_some()));
-    if let Some(end) = range.end {
-        put_bytes(out, end);
+    match range.end {
+        // Most are of one key.
+        Some(end) if end.strip_suffix(&[0]) == Some(range.start) => {
+            put_bytes(out, end);
+            out.push(ONE_KEY);
+        }
+        Some(end) => {
+            put_bytes(out, range.start);
+            out.push(WITH_END);
+            put_bytes(out, end);
+        }
+        None => {
+            put_bytes(out, range.start);
+            out.push(WITHOUT_END);
+        }
     }
 }
+
+/// What follows the first bytes of a range.
+const WITHOUT_END: u8 = 0;
+const WITH_END: u8 = 1;
+const ONE_KEY: u8 = 2;
 
 /// Reads an entry's bytes.
 ///
@@ -539,13 +559,22 @@ impl<'a> Reader<'a> {
     }
 
     fn range(&mut self) -> Option<RangeView<'a>> {
-        let start = self.bytes()?;
-        let end = match self.u8()? {
-            0 => None,
-            1 => Some(self.bytes()?),
-            _ => return None,
-        };
-        Some(RangeView { start, end })
+        let first = self.bytes()?;
+        match self.u8()? {
+            WITHOUT_END => Some(RangeView {
+                start: first,
+                end: None,
+            }),
+            WITH_END => Some(RangeView {
+                start: first,
+                end: Some(self.bytes()?),
+            }),
+            ONE_KEY => Some(RangeView {
+                start: first.strip_suffix(&[0])?,
+                end: Some(first),
+            }),
+            _ => None,
+        }
     }
 
     fn read_point(&mut self, base: LogIndex) -> Option<LogIndex> {

@@ -49,14 +49,15 @@ impl FromStr for SqlType {
             ("character varying" | "char varying" | "varchar", [length]) => varchar(*length),
             ("bytea", _) => plain(Self::Bytea),
             ("date", _) => plain(Self::Date),
-            ("timestamp" | "timestamp without time zone", [] | [6]) => Ok(Self::Timestamp),
-            ("timestamptz" | "timestamp with time zone", [] | [6]) => Ok(Self::TimestampTz),
+            // More than six digits are six, as in PostgreSQL.
+            ("timestamp" | "timestamp without time zone", [] | [(6..)]) => Ok(Self::Timestamp),
+            ("timestamptz" | "timestamp with time zone", [] | [(6..)]) => Ok(Self::TimestampTz),
             ("timestamp" | "timestamp without time zone" | "timestamptz" | "timestamp with time zone", [_]) => {
                 Err(Error::unsupported(format!(
                     "type {text}: the only precision of a timestamp is 6, microseconds"
                 )))
             }
-            ("interval", [] | [6]) => Ok(Self::Interval),
+            ("interval", [] | [(6..)]) => Ok(Self::Interval),
             (name, _) if name == "interval" || name.starts_with("interval ") => Err(Error::unsupported(format!(
                 "type {text}: an interval has all its fields, and the only precision is 6, microseconds"
             ))),

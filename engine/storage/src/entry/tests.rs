@@ -198,3 +198,28 @@ fn the_bytes_are_the_format() {
         .collect();
     assert_eq!(discard, "03000000000000000001000000000000000000000000000000");
 }
+
+/// A change of a row by its key relies on that key, so that each was in the log three times.
+#[test]
+fn a_range_of_one_key_takes_its_key_once_and_the_form_before_is_read() {
+    let mut commit = Commit::new(TxnId(1), LogIndex(0));
+    commit.read_ranges.push(KeyRange::point(&[5]));
+    commit.preconditions.push(Precondition {
+        read_point: LogIndex(0),
+        check: Check::Unchanged(KeyRange::point(&[6, 0])),
+    });
+    let bytes = encode(&commit, usize::MAX).expect("small").remove(0);
+    let part = bytes.len() - 14;
+    assert_eq!(bytes[part..], [1, 2, 5, 0, 2, 1, 4, 0, 3, 6, 0, 0, 2, 0][..]);
+    let before = [
+        &bytes[..part],
+        &[1, 1, 5, 1, 2, 5, 0, 1, 4, 0, 2, 6, 0, 1, 3, 6, 0, 0, 0],
+    ]
+    .concat();
+    for bytes in [bytes, before] {
+        let Body::Commit { part, .. } = decode(&bytes).expect("an entry").body else {
+            panic!("a commit")
+        };
+        assert_eq!(content(&[part]), content(&[Part::of(&commit)]));
+    }
+}

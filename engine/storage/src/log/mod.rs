@@ -306,9 +306,10 @@ impl Log {
         let mut purged = 0;
         let going = self.segments.iter().skip(1);
         let going = going.take_while(|next| next.header.first_index.0 <= upto.0 + 1).count();
-        self.spares_wanted = going
-            .max(self.spares_wanted * 3 / 4)
-            .clamp(SPARES_MIN.min(self.options.spare_segments_max), self.options.spare_segments_max);
+        self.spares_wanted = going.max(self.spares_wanted * 3 / 4).clamp(
+            SPARES_MIN.min(self.options.spare_segments_max),
+            self.options.spare_segments_max,
+        );
         while self.spares.len() > self.spares_wanted
             && let Some((spare, _)) = self.spares.pop()
         {

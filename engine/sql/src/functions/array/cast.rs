@@ -3,6 +3,7 @@
 //! Fractions are rounded to integers, elements become text by their output function and are read from text by their input function;
 //! what is out of range is 22003. Casts of numbers to wider ones are left to Arrow.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use aion_base::{Error, SqlState};
@@ -33,12 +34,33 @@ pub struct CastArrays;
 
 impl AnalyzerRule for CastArrays {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(rewrite(plan, replaced)?.data)
+        let is_nested = Cell::new(false);
+        let rewritten = rewrite(plan, |expr, schema| {
+            is_nested.set(is_nested.get() || casts_nested(&expr, schema));
+            replaced(expr, schema)
+        })?;
+        match is_nested.get() {
+            true => Err(wrap(Error::unsupported(
+                "arrays of several dimensions are not supported",
+            ))),
+            false => Ok(rewritten.data),
+        }
     }
 
     fn name(&self) -> &str {
         "cast_arrays"
     }
+}
+
+/// Whether an array of arrays becomes something else, a text for instance.
+fn casts_nested(expr: &Expr, schema: &DFSchema) -> bool {
+    let Expr::Cast(Cast { expr: inner, field }) = expr else {
+        return false;
+    };
+    let is_nested = |of: &DataType| matches!(of, DataType::List(item) if matches!(item.data_type(), DataType::List(_)));
+    let to = field.data_type();
+    let may_be = matches!(to, DataType::List(_)) || to.is_string();
+    may_be && !is_nested(to) && inner.get_type(schema).is_ok_and(|from| is_nested(&from))
 }
 
 fn replaced(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
