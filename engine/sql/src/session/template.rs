@@ -224,6 +224,26 @@ mod tests {
         }
     }
 
+    /// An expression cannot wait for a query on a runtime of one thread: it is run on another.
+    #[test]
+    fn a_subquery_is_run_for_each_row_on_a_runtime_of_one_thread() {
+        deep(async {
+            let mut session = Session::new(engine(), SessionOptions::default());
+            run(&mut session, "CREATE TABLE t (k integer PRIMARY KEY, v text)").await;
+            run(
+                &mut session,
+                "INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three')",
+            )
+            .await;
+            let sql = "SELECT k, (SELECT v FROM t AS i WHERE i.k > o.k AND v <> $1 ORDER BY k LIMIT 1) FROM t AS o ORDER BY k";
+            let prepared = prepare(&mut session, sql).await;
+            for (without, found) in [("none", "1|two 2|three 3|"), ("two", "1|three 2|three 3|")] {
+                let values = [Value::Text(without.to_owned())];
+                assert_eq!(execute(&mut session, &prepared, &values).await.as_deref(), Ok(found));
+            }
+        });
+    }
+
     #[test]
     fn a_changed_table_is_planned_anew() {
         deep(async {

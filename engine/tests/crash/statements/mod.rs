@@ -144,6 +144,9 @@ fn kills_under_statements_lose_nothing_and_leave_nothing_half() {
         }
         hunt.kill();
         hunt.look();
+        if hunt.kills.is_multiple_of(25) {
+            println!("{} kills of {kills}, {} acknowledged", hunt.kills, hunt.acknowledged);
+        }
         if hunt.rng.chance(1, 6) {
             hunt.count_keys();
         }

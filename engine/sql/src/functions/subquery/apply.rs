@@ -19,10 +19,12 @@
 //! **Left to DataFusion** are those that it makes the right join of (`PullUpCorrelatedExpr`): filters, one aggregate and inner joins over tables. It also
 //! takes what it plans wrongly: what looks out from below a window or the side of an outer join that may be NULL, or below two aggregates.
 //!
+//! **Late.** What is sorted by something else is sorted first, so that a LIMIT spares the subqueries of the rows that it takes away.
+//!
 //! **Cost.** A millisecond or so for each set of values, most of it planning. Lists of LATERAL are in memory for the rows of one batch.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -43,7 +45,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Join, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, not,
+    ScalarUDFImpl, Signature, Sort, Volatility, not,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
@@ -73,6 +75,11 @@ impl AnalyzerRule for Apply {
 fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::Join(join) = &plan
         && let Some(applied) = lateral(join)?
+    {
+        return Ok(Transformed::yes(applied));
+    }
+    if let LogicalPlan::Sort(sort) = &plan
+        && let Some(applied) = sorted_first(sort)?
     {
         return Ok(Transformed::yes(applied));
     }
@@ -132,6 +139,58 @@ fn in_place(expr: Expr, own: &DFSchema, around: &LogicalPlan) -> Result<Transfor
         },
     };
     Ok(Transformed::yes(applied))
+}
+
+/// What is sorted before its subqueries are run, so that a LIMIT spares those of the rows that it takes away. None where it sorts by one, and where there is
+/// none.
+///
+/// ```text
+/// Sort                               Projection: a, subquery(b)
+///   Projection: a, subquery(b)         Sort
+///                                        Projection: a, b
+/// ```
+fn sorted_first(sort: &Sort) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Projection(projection) = sort.input.as_ref() else {
+        return Ok(None);
+    };
+    let is_late: Vec<bool> = projection.expr.iter().map(calls_again).collect();
+    let outputs = projection.schema.columns();
+    let late_outputs = || outputs.iter().zip(&is_late).filter(|(_, is_late)| **is_late);
+    let is_sorted_by = |column: &Column| {
+        let mut keys = sort.expr.iter();
+        keys.any(|key| calls_again(&key.expr) || key.expr.column_refs().contains(column))
+    };
+    if !is_late.contains(&true) || late_outputs().any(|(column, _)| is_sorted_by(column)) {
+        return Ok(None);
+    }
+    let parts = || projection.expr.iter().zip(&is_late).zip(&outputs);
+    let mut early: Vec<Expr> = Vec::new();
+    for ((expr, is_late), _) in parts() {
+        match is_late {
+            false => early.push(expr.clone()),
+            true => early.extend(expr.column_refs().into_iter().cloned().map(Expr::Column)),
+        }
+    }
+    let mut seen = HashSet::new();
+    early.retain(|expr| seen.insert(expr.clone()));
+    let late = parts().map(|((expr, is_late), output)| match is_late {
+        false => Expr::Column(output.clone()),
+        true => expr.clone(),
+    });
+    let built = LogicalPlanBuilder::from(LogicalPlan::clone(&projection.input))
+        .project(early)
+        .and_then(|early| early.sort_with_limit(sort.expr.clone(), sort.fetch))
+        .and_then(|sorted| sorted.project(late))
+        .and_then(LogicalPlanBuilder::build);
+    // A column of the input may be called as an output is: then it stays as it was.
+    Ok(built.ok().filter(|built| built.schema().columns() == outputs))
+}
+
+fn calls_again(expr: &Expr) -> bool {
+    let found = expr.exists(|expr| {
+        Ok(matches!(expr, Expr::ScalarFunction(function) if function.func.inner().downcast_ref::<Again>().is_some()))
+    });
+    found.is_ok_and(|found| found)
 }
 
 /// Whether DataFusion makes the right join of a subquery that looks at the rows around it and no further.
@@ -490,7 +549,7 @@ static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
 });
 
 /// Plans are walked by recursion.
-const STACK_BYTES: usize = 16 << 20;
+const STACK_BYTES: usize = 32 << 20;
 
 /// Waits for what runs a query, from within an expression that is computed.
 fn wait<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
