@@ -202,8 +202,17 @@ fn a_trial_on_the_running_store_ends_with_the_old_value_and_its_evidence() {
     );
     assert!(state == "22023" && words.contains("between 3 and 5"), "{state} {words}");
 
-    // Statements run: it is measured, whatever the verdict.
-    let judged = busy(&database, || client.query("SELECT aion.rehearse(1)", &[]).remove(0));
+    // Statements run: it is measured, whatever the verdict. On a machine that is busy with other things it may take another try.
+    let mut unmeasured = 0;
+    let judged = busy(&database, || {
+        loop {
+            let judged = client.query("SELECT aion.rehearse(1)", &[]).remove(0);
+            if unmeasured == 5 || !judged[4].contains("not measured") {
+                break judged;
+            }
+            unmeasured += 1;
+        }
+    });
     assert!(["ready", "rejected"].contains(&judged[3].as_str()), "{judged:?}");
     assert!(
         judged[4].contains("without it") && judged[4].contains("operations/s"),
@@ -226,14 +235,16 @@ fn a_trial_on_the_running_store_ends_with_the_old_value_and_its_evidence() {
         &[],
     );
     let states: Vec<(&str, &str)> = states.iter().map(|row| (row[0].as_str(), row[1].as_str())).collect();
-    let wanted = [
+    let mut wanted = vec![
         ("observed", "f"),
         ("proposed", "f"),
         ("rehearsing", "f"),
         ("rejected", "t"),
-        ("rehearsing", "f"),
-        (judged[3].as_str(), "t"),
     ];
+    for _ in 0..unmeasured {
+        wanted.extend([("rehearsing", "f"), ("rejected", "t")]);
+    }
+    wanted.extend([("rehearsing", "f"), (judged[3].as_str(), "t")]);
     assert_eq!(states, wanted);
     drop(client);
     database.close().expect("it closes");
