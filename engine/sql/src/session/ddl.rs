@@ -259,11 +259,15 @@ impl Session {
                 ..
             } => match object_type {
                 ast::ObjectType::Index if !cascade => self.drop_indexes(names, *if_exists, catalog, text),
-                ast::ObjectType::View => self.drop_views(names, *if_exists, *cascade, catalog, text),
-                ast::ObjectType::MaterializedView => self.drop_materialized(names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::View => self.drop_objects("DROP VIEW", names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::MaterializedView => {
+                    self.drop_objects("DROP MATERIALIZED VIEW", names, *if_exists, *cascade, catalog, text)
+                }
                 ast::ObjectType::Type => self.drop_types(names, *if_exists, *cascade, catalog, text),
-                ast::ObjectType::Table => self.drop_tables(names, *if_exists, *cascade, catalog, text),
-                ast::ObjectType::Sequence => self.drop_sequences(names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::Table => self.drop_objects("DROP TABLE", names, *if_exists, *cascade, catalog, text),
+                ast::ObjectType::Sequence => {
+                    self.drop_objects("DROP SEQUENCE", names, *if_exists, *cascade, catalog, text)
+                }
                 ast::ObjectType::Schema => self.drop_schemas(names, *if_exists, *cascade, catalog, text),
                 other => Err(Error::unsupported(format!("DROP {other} is not there yet"))),
             },

@@ -296,82 +296,13 @@ fn kind_of(object: &Object) -> &'static str {
 }
 
 impl Session {
-    pub(super) fn drop_tables(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        is_cascade: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let is_table = |object: &Object| kind_of(object) == "table";
-        self.drop_objects("DROP TABLE", names, if_exists, is_cascade, &is_table, catalog, text)
-    }
-
-    pub(super) fn drop_views(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        is_cascade: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let is_view = |object: &Object| matches!(object, Object::View(_));
-        self.drop_objects("DROP VIEW", names, if_exists, is_cascade, &is_view, catalog, text)
-    }
-
-    pub(super) fn drop_materialized(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        is_cascade: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let is_it = |object: &Object| kind_of(object) == "materialized view";
-        let tag = "DROP MATERIALIZED VIEW";
-        self.drop_objects(tag, names, if_exists, is_cascade, &is_it, catalog, text)
-    }
-
-    pub(super) fn drop_sequences(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        is_cascade: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let is_sequence = |object: &Object| matches!(object, Object::Sequence(_));
-        self.drop_objects(
-            "DROP SEQUENCE",
-            names,
-            if_exists,
-            is_cascade,
-            &is_sequence,
-            catalog,
-            text,
-        )
-    }
-
-    pub(super) fn drop_graphs(
-        &self,
-        names: &[ast::ObjectName],
-        if_exists: bool,
-        catalog: &Catalog,
-        text: &str,
-    ) -> Result<Definition> {
-        let is_graph = |object: &Object| matches!(object, Object::Graph(_));
-        self.drop_objects("DROP PROPERTY GRAPH", names, if_exists, false, &is_graph, catalog, text)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one statement")]
-    fn drop_objects(
+    /// DROP of what is no type, schema or index: the tag says of which kind.
+    pub(super) fn drop_objects(
         &self,
         tag: &'static str,
         names: &[ast::ObjectName],
         if_exists: bool,
         is_cascade: bool,
-        is_wanted: &dyn Fn(&Object) -> bool,
         catalog: &Catalog,
         text: &str,
     ) -> Result<Definition> {
@@ -388,7 +319,7 @@ impl Session {
         for name in names {
             let place = |error| at(error, name.span(), text);
             match self.names(catalog, &path).resolve(&reference(name)?) {
-                Ok(object) if is_wanted(&object) => {
+                Ok(object) if kind_of(&object) == kind => {
                     let mut alone = Going::default();
                     alone.add(object.clone());
                     alone.add_sequences(catalog);

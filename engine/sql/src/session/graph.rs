@@ -46,7 +46,7 @@ impl Session {
         let catalog = self.catalog_of(&transaction)?;
         let create = match graph::parse_definition(body, place, text)? {
             graph::Definition::Drop { names, if_exists } => {
-                let definition = self.drop_graphs(&names, if_exists, &catalog, text)?;
+                let definition = self.drop_objects("DROP PROPERTY GRAPH", &names, if_exists, false, &catalog, text)?;
                 return self.establish(definition, &transaction, &cancellation).await;
             }
             graph::Definition::Create(create) => create,

@@ -304,7 +304,7 @@ impl Session {
             state.window_functions().clone(),
             state.runtime_env().clone(),
         ));
-        let bound = match is_applied(plan) {
+        let bound = match is_applied(plan).map_err(|error| translate(error, text))? {
             true => Some(bind(plan.clone(), &state, &task).map_err(|error| translate(error, text))?),
             false => None,
         };

@@ -53,7 +53,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::membership::{as_value, is_any};
-use super::outer::{OuterRefs, has_deep, settled, subquery_of};
+use super::outer::{OuterRefs, any_expr, has_deep, has_subqueries, settled, subquery_of};
 use crate::error::wrap;
 use crate::table::StatementContext;
 
@@ -63,6 +63,9 @@ pub struct Apply;
 
 impl AnalyzerRule for Apply {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        if !has_subqueries(&plan)? {
+            return Ok(plan);
+        }
         plan.transform_up_with_subqueries(rewrite)
             .map(|transformed| transformed.data)
     }
@@ -83,15 +86,10 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     {
         return Ok(Transformed::yes(applied));
     }
-    let expressions = plan.expressions();
-    let has_subquery = |expr: &Expr| expr.exists(|expr| Ok(subquery_of(expr).is_some()));
-    let mut is_met = matches!(plan, LogicalPlan::Subquery(_));
-    for expr in &expressions {
-        is_met |= has_subquery(expr)?;
-    }
-    if !is_met {
+    if !matches!(plan, LogicalPlan::Subquery(_)) && !any_expr(&plan, &|expr| subquery_of(expr).is_some())? {
         return Ok(Transformed::no(plan));
     }
+    let expressions = plan.expressions();
     let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
     let own = match plan.inputs().as_slice() {
         [] => DFSchema::empty(),
@@ -187,10 +185,16 @@ fn sorted_first(sort: &Sort) -> Result<Option<LogicalPlan>> {
 }
 
 fn calls_again(expr: &Expr) -> bool {
-    let found = expr.exists(|expr| {
-        Ok(matches!(expr, Expr::ScalarFunction(function) if function.func.inner().downcast_ref::<Again>().is_some()))
-    });
+    let found = expr.exists(|expr| Ok(again_of(expr).is_some()));
     found.is_ok_and(|found| found)
+}
+
+/// The function that an expression calls, if it is one of these.
+fn again_of(expr: &Expr) -> Option<&Again> {
+    match expr {
+        Expr::ScalarFunction(function) => function.func.inner().downcast_ref(),
+        _ => None,
+    }
 }
 
 /// Whether DataFusion makes the right join of a subquery that looks at the rows around it and no further.
@@ -502,24 +506,19 @@ pub fn bind(plan: LogicalPlan, state: &SessionState, task: &Arc<TaskContext>) ->
 }
 
 /// Whether a plan has such functions.
-pub fn is_applied(plan: &LogicalPlan) -> bool {
+///
+/// # Errors
+/// None of its own: what walks a plan may have some.
+pub fn is_applied(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
-    let walked = plan.apply_with_subqueries(|plan| {
-        plan.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                if let Expr::ScalarFunction(function) = expr {
-                    found |= function.func.inner().downcast_ref::<Again>().is_some();
-                }
-                Ok(if found {
-                    TreeNodeRecursion::Stop
-                } else {
-                    TreeNodeRecursion::Continue
-                })
-            })
+    plan.apply_with_subqueries(|plan| {
+        found = found || any_expr(plan, &|expr| again_of(expr).is_some())?;
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
         })
-    });
-    // Nothing in it fails.
-    found || walked.is_err()
+    })?;
+    Ok(found)
 }
 
 impl Ready {
@@ -645,8 +644,7 @@ impl ScalarUDFImpl for Again {
     }
 
     /// What the value is beside its Arrow type, json for instance, it stays.
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let _ = args;
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = match self.kind {
             Kind::Value => Field::clone(self.query.schema().field(0))
                 .with_name(self.name())

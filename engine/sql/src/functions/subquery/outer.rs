@@ -111,6 +111,29 @@ fn subquery_mut(expr: &mut Expr) -> Option<&mut Subquery> {
     }
 }
 
+/// Whether a plan has a subquery, in an expression or beside another plan: most have none, and nothing of them is copied.
+pub fn has_subqueries(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply(|plan| {
+        found |= matches!(plan, LogicalPlan::Subquery(_)) || any_expr(plan, &|expr| subquery_of(expr).is_some())?;
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
+}
+
+/// Whether something is true of an expression of a node, or of one within it.
+pub fn any_expr(plan: &LogicalPlan, is_it: &dyn Fn(&Expr) -> bool) -> Result<bool> {
+    let mut found = false;
+    plan.apply_expressions(|expr| {
+        found = found || expr.exists(|expr| Ok(is_it(expr)))?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
 /// Whether a subquery looks at rows further out than those around it.
 pub fn is_deep(subquery: &Subquery, around: &DFSchema) -> Result<bool> {
     Ok(!OuterRefs::of(&subquery.subquery)?.without(around).is_empty())
@@ -138,6 +161,9 @@ pub struct OuterColumns;
 
 impl AnalyzerRule for OuterColumns {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        if !has_subqueries(&plan)? {
+            return Ok(plan);
+        }
         plan.transform_up_with_subqueries(settled)
             .map(|transformed| transformed.data)
     }
