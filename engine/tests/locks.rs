@@ -1,4 +1,4 @@
-//! Row locks as clients meet them: who waits for whom, for how long, and what is seen afterwards.
+//! Row locks and advisory locks as clients meet them: who waits for whom, for how long, and what is seen afterwards.
 
 use std::time::Duration;
 
@@ -353,5 +353,89 @@ fn a_merge_waits_for_who_changes_its_rows() {
             let left = number(&one, "SELECT sum(v)::bigint FROM merged").await;
             assert_eq!(left, 1, "the first is deleted, the second has 1: {level}");
         }
+    });
+}
+
+/// Tools that migrate a schema keep each other out with these; they were no functions before.
+#[test]
+fn advisory_locks_keep_sessions_apart() {
+    block_on(async |server| {
+        let (one, other, third) = (connect(&server).await, connect(&server).await, connect(&server).await);
+        let is = async |client: &Client, sql: &str| -> bool {
+            let row = client.query_one(sql, &[]).await;
+            row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+        };
+
+        // As often as it was locked; two integers are another key than a bigint.
+        run(&one, "SELECT pg_advisory_lock(7); SELECT pg_advisory_lock(7)").await;
+        assert!(!is(&other, "SELECT pg_try_advisory_lock(7)").await);
+        assert!(is(&other, "SELECT pg_try_advisory_lock(0, 7)").await);
+        assert!(is(&one, "SELECT pg_advisory_unlock(7)").await);
+        assert!(!is(&other, "SELECT pg_try_advisory_lock(7)").await);
+        waits(
+            &other,
+            "SELECT pg_advisory_lock(7)",
+            &one,
+            "SELECT pg_advisory_unlock(7)",
+        )
+        .await
+        .expect("granted");
+        assert!(!is(&one, "SELECT pg_advisory_unlock(7)").await, "it is not held");
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = 7";
+        assert_eq!(number(&one, held).await, 2);
+
+        // Outside of a block a lock of the transaction is one of the statement.
+        assert!(is(&one, "SELECT pg_try_advisory_xact_lock(8)").await);
+        assert!(is(&third, "SELECT pg_try_advisory_xact_lock(8)").await);
+        for end in ["COMMIT", "ROLLBACK"] {
+            run(&one, "BEGIN; SELECT pg_advisory_xact_lock(8)").await;
+            assert!(!is(&third, "SELECT pg_try_advisory_lock(8)").await);
+            waits(&third, "SELECT pg_advisory_xact_lock(8)", &one, end)
+                .await
+                .expect("granted");
+        }
+        run(&one, "BEGIN; SELECT pg_advisory_xact_lock(8)").await;
+        assert_eq!(refused(&one, "SELECT 1 / 0").await, SqlState::DIVISION_BY_ZERO);
+        run(&one, "ROLLBACK").await;
+        assert!(is(&third, "SELECT pg_try_advisory_xact_lock(8)").await);
+
+        // Shared ones exclude those that are not.
+        run(&one, "SELECT pg_advisory_lock_shared(9)").await;
+        assert!(is(&third, "SELECT pg_try_advisory_lock_shared(9)").await);
+        assert!(!is(&third, "SELECT pg_try_advisory_lock(9)").await);
+        run(&one, "SELECT pg_advisory_unlock_all()").await;
+        assert!(is(&third, "SELECT pg_try_advisory_lock(9)").await);
+
+        // A wait ends with the timeout, and in a circle; who did not get a key does not hold it.
+        run(&one, "SET lock_timeout = '50ms'").await;
+        assert_eq!(
+            refused(&one, "SELECT pg_advisory_lock(9)").await,
+            SqlState::LOCK_NOT_AVAILABLE
+        );
+        run(&one, "RESET lock_timeout; SELECT pg_advisory_lock(10)").await;
+        let (answer, ()) = tokio::join!(one.batch_execute("SELECT pg_advisory_lock(9)"), async {
+            somebody_waits(&other).await;
+            assert_eq!(
+                refused(&third, "SELECT pg_advisory_lock(10)").await,
+                SqlState::T_R_DEADLOCK_DETECTED
+            );
+            run(&third, "SELECT pg_advisory_unlock_all()").await;
+        });
+        answer.expect("granted");
+
+        // A session that ends holds nothing.
+        drop(one);
+        run(&third, "SELECT pg_advisory_lock(9), pg_advisory_lock(10)").await;
+        assert!(is(&third, "SELECT pg_advisory_unlock(9)").await);
+        run(&third, "DISCARD ALL").await;
+        assert!(!is(&third, "SELECT pg_advisory_unlock(10)").await);
+        assert_eq!(
+            refused(&third, "SELECT pg_advisory_lock(1, 4294967296)").await,
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+        );
+        assert_eq!(
+            refused(&third, "SELECT pg_advisory_lock('a', 'b', 'c')").await,
+            SqlState::UNDEFINED_FUNCTION
+        );
     });
 }

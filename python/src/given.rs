@@ -87,7 +87,8 @@ pub fn value(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
         },
         SqlType::Bytea => bytes(given, sql_type),
         SqlType::Date => date(given, sql_type),
-        SqlType::Timestamp | SqlType::TimestampTz => timestamp(given, sql_type),
+        SqlType::Time(_) => time(given, sql_type),
+        SqlType::Timestamp(_) | SqlType::TimestampTz(_) => timestamp(given, sql_type),
         SqlType::Interval => interval(given, sql_type),
         SqlType::Uuid => uuid(given, sql_type),
         SqlType::Json | SqlType::Jsonb => json(given, sql_type),
@@ -207,10 +208,24 @@ fn days(date: &Bound<'_, PyAny>) -> PyResult<i32> {
     Ok(date.call_method0("toordinal")?.extract::<i32>()? - EPOCH_ORDINAL)
 }
 
+fn time(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
+    let py = given.py();
+    if !given.is_instance(kinds(py)?.time.bind(py))? {
+        return Err(mismatch(given, sql_type, None));
+    }
+    if !given.getattr("tzinfo")?.is_none() {
+        let hint = "The time has a zone: take that away with .replace(tzinfo=None).";
+        return Err(mismatch(given, sql_type, Some(hint)));
+    }
+    let part = |name: &str| given.getattr(name)?.extract::<i64>();
+    let seconds = (part("hour")? * 60 + part("minute")?) * 60 + part("second")?;
+    Ok(Value::Time(seconds * MICROS_PER_SECOND + part("microsecond")?))
+}
+
 fn timestamp(given: &Bound<'_, PyAny>, sql_type: &SqlType) -> Given {
     let py = given.py();
     let kinds = kinds(py)?;
-    let has_zone = *sql_type == SqlType::TimestampTz;
+    let has_zone = matches!(sql_type, SqlType::TimestampTz(_));
     if !given.is_instance(kinds.datetime.bind(py))? {
         if !has_zone && given.is_instance(kinds.date.bind(py))? {
             return Ok(Value::Timestamp(

@@ -10,6 +10,8 @@ pub struct Kinds {
     pub date: Py<PyAny>,
     /// `datetime.datetime`
     pub datetime: Py<PyAny>,
+    /// `datetime.time`
+    pub time: Py<PyAny>,
     /// `datetime.timedelta`
     pub timedelta: Py<PyAny>,
     /// 1970-01-01 as a naive datetime.
@@ -40,6 +42,7 @@ pub fn kinds(py: Python<'_>) -> PyResult<&'static Kinds> {
         let json = py.import("json")?;
         Ok(Kinds {
             date: times.getattr("date")?.unbind(),
+            time: times.getattr("time")?.unbind(),
             timedelta: times.getattr("timedelta")?.unbind(),
             epoch: datetime.call1((1970, 1, 1))?.unbind(),
             epoch_utc: datetime.call((1970, 1, 1), Some(&in_utc))?.unbind(),

@@ -87,6 +87,18 @@ pub fn value<'py>(py: Python<'py>, cells: &Cells<'_>, row: usize, sql_type: SqlT
             let made = kinds(py)?.date.bind(py).call_method1("fromordinal", (ordinal,));
             made.map_err(|error| too_late(py, error, cells, row))
         }
+        Cells::Time(array) => {
+            // Python has no 24:00:00, which is too late for it.
+            let seconds = array.value(row) / 1_000_000;
+            let parts = (
+                seconds / 3_600,
+                seconds / 60 % 60,
+                seconds % 60,
+                array.value(row) % 1_000_000,
+            );
+            let made = kinds(py)?.time.bind(py).call1(parts);
+            made.map_err(|error| too_late(py, error, cells, row))
+        }
         Cells::Timestamp(array) => {
             moment(py, kinds(py)?, false, array.value(row)).map_err(|error| too_late(py, error, cells, row))
         }

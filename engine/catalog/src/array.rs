@@ -95,7 +95,7 @@ fn write_element(element: &Value, out: &mut Vec<u8>) {
         Value::Bool(value) => out.push(u8::from(*value)),
         Value::I16(value) => out.extend_from_slice(&value.to_le_bytes()),
         Value::I32(value) | Value::Date(value) => out.extend_from_slice(&value.to_le_bytes()),
-        Value::I64(value) | Value::Timestamp(value) | Value::Enum(value) => {
+        Value::I64(value) | Value::Time(value) | Value::Timestamp(value) | Value::Enum(value) => {
             out.extend_from_slice(&value.to_le_bytes());
         }
         Value::F32(value) => out.extend_from_slice(&value.to_le_bytes()),
@@ -167,7 +167,8 @@ fn fixed(sql_type: SqlType, bytes: &[u8]) -> Option<Value> {
         SqlType::Integer => Value::I32(i32::from_le_bytes(bytes.try_into().ok()?)),
         SqlType::Date => Value::Date(i32::from_le_bytes(bytes.try_into().ok()?)),
         SqlType::BigInt => Value::I64(i64::from_le_bytes(bytes.try_into().ok()?)),
-        SqlType::Timestamp | SqlType::TimestampTz => Value::Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)),
+        SqlType::Timestamp(_) | SqlType::TimestampTz(_) => Value::Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)),
+        SqlType::Time(_) => Value::Time(i64::from_le_bytes(bytes.try_into().ok()?)),
         SqlType::Enum(_) => Value::Enum(i64::from_le_bytes(bytes.try_into().ok()?)),
         SqlType::Real => Value::F32(f32::from_le_bytes(bytes.try_into().ok()?)),
         SqlType::Double => Value::F64(f64::from_le_bytes(bytes.try_into().ok()?)),

@@ -392,6 +392,25 @@ impl Interval {
         Self::narrowed(months, days, micros)
     }
 
+    /// Refuses a field that a time of day has not, which is long as an interval.
+    ///
+    /// # Errors
+    /// 0A000, and 22023 for what is no field at all.
+    pub fn check_field_of_day(field: &str) -> Result<()> {
+        let name = field.to_ascii_lowercase();
+        match unit_of(&name) {
+            _ if name == "epoch" => Ok(()),
+            Some(Unit::Microsecond | Unit::Millisecond | Unit::Second | Unit::Minute | Unit::Hour) => Ok(()),
+            None if !UNITS_OF_DATES.contains(&name.as_str()) => Err(Error::invalid(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unit \"{name}\" not recognized for type time without time zone"),
+            )),
+            _ => Err(Error::unsupported(format!(
+                "unit \"{name}\" not supported for type time without time zone"
+            ))),
+        }
+    }
+
     /// `extract(field from self)`: an unscaled value and its scale.
     ///
     /// # Errors

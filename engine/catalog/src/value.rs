@@ -14,6 +14,7 @@ use aion_base::Result;
 use crate::array;
 use crate::interval::Interval;
 use crate::json::Jsonb;
+use crate::precision;
 use crate::text;
 use crate::types::SqlType;
 use crate::zone::Zone;
@@ -43,6 +44,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// `date`: days since 1970-01-01.
     Date(i32),
+    /// `time`: microseconds since midnight, 0 to those of a day.
+    Time(i64),
     /// `timestamp`, and in UTC `timestamp with time zone`: microseconds since 1970-01-01.
     Timestamp(i64),
     /// `interval`
@@ -95,8 +98,11 @@ impl Value {
                 Self::Bytes(bytes)
             }
             SqlType::Date => Self::Date(text::parse_date(text)?),
-            SqlType::Timestamp => Self::Timestamp(text::parse_timestamp(text)?),
-            SqlType::TimestampTz => Self::Timestamp(text::parse_timestamptz_in(text, zone)?),
+            SqlType::Time(digits) => Self::Time(precision::time(text::parse_time(text)?, digits)),
+            SqlType::Timestamp(digits) => Self::Timestamp(precision::timestamp(text::parse_timestamp(text)?, digits)),
+            SqlType::TimestampTz(digits) => {
+                Self::Timestamp(precision::timestamp(text::parse_timestamptz_in(text, zone)?, digits))
+            }
             SqlType::Interval => Self::Interval(text::parse_interval(text)?.in_nanos_range()?),
             SqlType::Uuid => Self::Uuid(text::parse_uuid(text)?),
             SqlType::Json => {
@@ -135,7 +141,10 @@ impl Value {
             Self::Jsonb(document) => document.as_ref().write(out),
             Self::Bytes(bytes) => text::write_bytea(bytes, out),
             Self::Date(days) => text::write_date(*days, out),
-            Self::Timestamp(micros) if *sql_type == SqlType::TimestampTz => text::write_timestamptz(*micros, out),
+            Self::Time(micros) => text::write_time(*micros, out),
+            Self::Timestamp(micros) if matches!(sql_type, SqlType::TimestampTz(_)) => {
+                text::write_timestamptz(*micros, out)
+            }
             Self::Timestamp(micros) => text::write_timestamp(*micros, out),
             Self::Interval(interval) => text::write_interval(*interval, out),
             Self::Uuid(uuid) => text::write_uuid(uuid, out),
@@ -148,13 +157,24 @@ impl Value {
         }
     }
 
+    /// The value with as many digits of a second as its column keeps.
+    pub fn rounded(self, sql_type: &SqlType) -> Self {
+        match (self, sql_type) {
+            (Self::Time(micros), SqlType::Time(digits)) => Self::Time(precision::time(micros, *digits)),
+            (Self::Timestamp(micros), SqlType::Timestamp(digits) | SqlType::TimestampTz(digits)) => {
+                Self::Timestamp(precision::timestamp(micros, *digits))
+            }
+            (value, _) => value,
+        }
+    }
+
     /// Whether this is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
     /// Whether a column of the type can hold the value as it is. The length of a varchar and the digits of a numeric
-    /// are not looked at.
+    /// are not looked at, nor are those of a second.
     pub fn is_of(&self, sql_type: &SqlType) -> bool {
         match (self, sql_type) {
             (Self::Null, _)
@@ -167,7 +187,8 @@ impl Value {
             | (Self::Text(_), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_))
             | (Self::Bytes(_), SqlType::Bytea)
             | (Self::Date(_), SqlType::Date)
-            | (Self::Timestamp(_), SqlType::Timestamp | SqlType::TimestampTz)
+            | (Self::Time(_), SqlType::Time(_))
+            | (Self::Timestamp(_), SqlType::Timestamp(_) | SqlType::TimestampTz(_))
             | (Self::Interval(_), SqlType::Interval)
             | (Self::Uuid(_), SqlType::Uuid)
             | (Self::Json(_), SqlType::Json)
@@ -192,6 +213,7 @@ impl Value {
             (Self::I16(one), Self::I16(two)) => one.cmp(two),
             (Self::I32(one), Self::I32(two)) | (Self::Date(one), Self::Date(two)) => one.cmp(two),
             (Self::I64(one), Self::I64(two))
+            | (Self::Time(one), Self::Time(two))
             | (Self::Timestamp(one), Self::Timestamp(two))
             | (Self::Enum(one), Self::Enum(two)) => one.cmp(two),
             (Self::F32(one), Self::F32(two)) => compare_floats((*one).into(), (*two).into()),
@@ -216,7 +238,7 @@ impl Value {
             Self::Bool(_) => 1,
             Self::I16(_) => 2,
             Self::I32(_) | Self::F32(_) | Self::Date(_) => 4,
-            Self::I64(_) | Self::F64(_) | Self::Timestamp(_) | Self::Enum(_) => 8,
+            Self::I64(_) | Self::F64(_) | Self::Time(_) | Self::Timestamp(_) | Self::Enum(_) => 8,
             Self::Decimal(..) | Self::Uuid(_) | Self::Interval(_) => 16,
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
@@ -324,13 +346,14 @@ mod tests {
             pair(SqlType::Char(3), "[aäß\u{1}]{0,3}", Value::Text),
             pair(SqlType::Bytea, prop::collection::vec(any::<u8>(), 0..3), Value::Bytes),
             pair(SqlType::Date, -719_162i32..=2_145_042_905, Value::Date),
+            pair(SqlType::TIME, 0i64..=86_400_000_000, Value::Time),
             pair(
-                SqlType::Timestamp,
+                SqlType::TIMESTAMP,
                 -62_135_596_800_000_000i64..=i64::MAX,
                 Value::Timestamp
             ),
             pair(
-                SqlType::TimestampTz,
+                SqlType::TIMESTAMPTZ,
                 -62_135_596_800_000_000i64..=i64::MAX,
                 Value::Timestamp
             ),
@@ -410,7 +433,7 @@ mod tests {
             Value::Bool(value) => writer.bool(*value, order),
             Value::I16(value) => writer.i16(*value, order),
             Value::I32(value) | Value::Date(value) => writer.i32(*value, order),
-            Value::I64(value) | Value::Timestamp(value) => writer.i64(*value, order),
+            Value::I64(value) | Value::Time(value) | Value::Timestamp(value) => writer.i64(*value, order),
             Value::F32(value) => writer.f32(*value, order),
             Value::F64(value) => writer.f64(*value, order),
             Value::Decimal(unscaled, _) => writer.i128(*unscaled, order),
@@ -480,9 +503,9 @@ mod tests {
 
     #[test]
     fn a_type_decides_how_a_timestamp_is_written() {
-        let value = Value::text_in(&SqlType::TimestampTz, "2013-01-01 05:00:00+00").expect("with a zone");
-        assert_eq!(text(&value, &SqlType::TimestampTz), "2013-01-01 05:00:00+00");
-        assert_eq!(text(&value, &SqlType::Timestamp), "2013-01-01 05:00:00");
+        let value = Value::text_in(&SqlType::TIMESTAMPTZ, "2013-01-01 05:00:00+00").expect("with a zone");
+        assert_eq!(text(&value, &SqlType::TIMESTAMPTZ), "2013-01-01 05:00:00+00");
+        assert_eq!(text(&value, &SqlType::TIMESTAMP), "2013-01-01 05:00:00");
     }
 
     #[test]

@@ -25,7 +25,8 @@ fn value(sql_type: SqlType, rng: &mut SeededRng) -> Value {
         }
         SqlType::Bytea => format!("\\x{:02x}00ff", number as u8),
         SqlType::Date => format!("20{:02}-02-03", number.rem_euclid(100)),
-        SqlType::Timestamp | SqlType::TimestampTz => format!("20{:02}-02-03 04:05:06.7", number.rem_euclid(100)),
+        SqlType::Time(_) => format!("{}:05:06.7", number.rem_euclid(24)),
+        SqlType::Timestamp(_) | SqlType::TimestampTz(_) => format!("20{:02}-02-03 04:05:06.7", number.rem_euclid(100)),
         SqlType::Interval => format!("{} days {} seconds", number % 1000, number % 100_000),
         SqlType::Uuid => format!("{:032x}", rng.next_u128()),
         SqlType::Json | SqlType::Jsonb => format!("{{\"a\": [{number}, null, \"x\"], \"b\": {{}}}}"),

@@ -16,12 +16,12 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     IntervalMonthDayNanoArray, LargeBinaryArray, LargeBinaryBuilder, LargeStringArray, ListArray, StringArray,
-    StringBuilder, StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    StringBuilder, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
-    TimestampNanosecondType,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampNanosecondType,
 };
 
 mod list;
@@ -94,6 +94,7 @@ pub enum Cells<'a> {
     /// The texts of documents.
     JsonbText(&'a StringArray),
     Date(&'a Date32Array),
+    Time(&'a Time64MicrosecondArray),
     Timestamp(&'a TimestampMicrosecondArray),
     TimestampTz(&'a TimestampMicrosecondArray, Zone),
     Interval(&'a IntervalMonthDayNanoArray),
@@ -131,11 +132,14 @@ impl<'a> Cells<'a> {
             (S::Bytea, DataType::FixedSizeBinary(_)) => Self::FixedBytea(array.as_fixed_size_binary()),
             (S::Uuid, DataType::FixedSizeBinary(UUID_BYTES)) => Self::Uuid(array.as_fixed_size_binary()),
             (S::Date, DataType::Date32) => Self::Date(array.as_primitive::<Date32Type>()),
-            (S::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, None)) => {
+            (S::Time(_), DataType::Time64(TimeUnit::Microsecond)) => {
+                Self::Time(array.as_primitive::<Time64MicrosecondType>())
+            }
+            (S::Timestamp(_), DataType::Timestamp(TimeUnit::Microsecond, None)) => {
                 Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>())
             }
             // The microseconds are UTC; they are shown in the zone that the type names.
-            (S::TimestampTz, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
+            (S::TimestampTz(_), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
                 Self::TimestampTz(array.as_primitive::<TimestampMicrosecondType>(), zone_of(zone))
             }
             (S::Interval, DataType::Interval(IntervalUnit::MonthDayNano)) => {
@@ -178,6 +182,7 @@ impl<'a> Cells<'a> {
             Self::ByteaView(array) => array.is_null(row),
             Self::FixedBytea(array) | Self::Uuid(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
+            Self::Time(array) => array.is_null(row),
             Self::Timestamp(array) | Self::TimestampTz(array, _) => array.is_null(row),
             Self::Interval(array) => array.is_null(row),
             Self::Enum(array, _) => array.is_null(row),
@@ -212,6 +217,7 @@ impl<'a> Cells<'a> {
             }
             Self::Jsonb(array) => JsonbRef::new(array.value(row)).write(out),
             Self::Date(array) => text::write_date(array.value(row), out),
+            Self::Time(array) => text::write_time(array.value(row), out),
             Self::Timestamp(array) => text::write_timestamp(array.value(row), out),
             Self::TimestampTz(array, zone) => text::write_timestamptz_in(array.value(row), *zone, out),
             Self::Interval(array) => text::write_interval(interval_of(array.value(row)), out),

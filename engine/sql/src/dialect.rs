@@ -2,13 +2,15 @@
 //!
 //! `a IS DISTINCT FROM b AND c` is `(a IS DISTINCT FROM b) AND c`; sqlparser takes all that follows for the right side.
 //!
+//! `TRIM(LEADING FROM a)`, which says nothing of what is taken away, and `a BETWEEN SYMMETRIC b AND c` are not known to it.
+//!
 //! `WHERE CURRENT OF c` is the expression [`CURRENT_OF`] of `c`, which stands by itself there, and nowhere else.
 //!
 //! Everything else is what [`PostgreSqlDialect`] says, method by method: one that a later version of it adds has to be added here.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -78,6 +80,9 @@ impl Dialect for Postgres {
     }
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if let Some(side) = bare_trim(parser) {
+            return Some(parse_trim(parser, side));
+        }
         if !is_keyword(&parser.peek_token_ref().token, Keyword::CURRENT)
             || !is_keyword(&parser.get_current_token().token, Keyword::WHERE)
             || !parser.parse_keywords(&[Keyword::CURRENT, Keyword::OF])
@@ -99,6 +104,10 @@ impl Dialect for Postgres {
     }
 
     fn parse_infix(&self, parser: &mut Parser<'_>, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let is_between = parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]);
+        if is_between || parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(parse_symmetric(parser, expr, !is_between));
+        }
         let is_distinct = parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]);
         if !is_distinct && !parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
             return KNOWN.parse_infix(parser, expr, precedence);
@@ -110,6 +119,67 @@ impl Dialect for Postgres {
             false => Expr::IsNotDistinctFrom(left, Box::new(right)),
         }))
     }
+}
+
+/// The side of `TRIM([side] FROM`, which comes next.
+fn bare_trim(parser: &Parser<'_>) -> Option<Option<TrimWhereField>> {
+    let is = |at: usize, keyword: Keyword| is_keyword(&parser.peek_nth_token_ref(at).token, keyword);
+    if !is(0, Keyword::TRIM) || parser.peek_nth_token_ref(1).token != Token::LParen {
+        return None;
+    }
+    let sides = [
+        (Keyword::LEADING, TrimWhereField::Leading),
+        (Keyword::TRAILING, TrimWhereField::Trailing),
+        (Keyword::BOTH, TrimWhereField::Both),
+    ];
+    if is(2, Keyword::FROM) {
+        return Some(None);
+    }
+    let side = sides.into_iter().find(|(keyword, _)| is(2, *keyword));
+    side.filter(|_| is(3, Keyword::FROM)).map(|(_, side)| Some(side))
+}
+
+fn parse_trim(parser: &mut Parser<'_>, side: Option<TrimWhereField>) -> Result<Expr, ParserError> {
+    parser.advance_token();
+    parser.advance_token();
+    if side.is_some() {
+        parser.advance_token();
+    }
+    parser.expect_keyword(Keyword::FROM)?;
+    let of = parser.parse_expr()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Trim {
+        expr: Box::new(of),
+        trim_where: side,
+        trim_what: None,
+        trim_characters: None,
+    })
+}
+
+/// What follows BETWEEN SYMMETRIC: the bounds in either order.
+fn parse_symmetric(parser: &mut Parser<'_>, expr: &Expr, is_not: bool) -> Result<Expr, ParserError> {
+    let precedence = KNOWN.prec_value(Precedence::Between);
+    let one = parser.parse_subexpr(precedence)?;
+    parser.expect_keyword(Keyword::AND)?;
+    let other = parser.parse_subexpr(precedence)?;
+    let between = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(expr.clone()),
+        negated: false,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    let either = Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(between(&one, &other)),
+        op: BinaryOperator::Or,
+        right: Box::new(between(&other, &one)),
+    }));
+    Ok(match is_not {
+        true => Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr: Box::new(either),
+        },
+        false => either,
+    })
 }
 
 fn is_keyword(token: &Token, keyword: Keyword) -> bool {

@@ -23,6 +23,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use crate::activity::Activity;
+use crate::advisory;
 use crate::nearest::{Followers, SavedGraphs};
 use crate::notifications::Notifications;
 use crate::planner::Shapes;
@@ -74,6 +75,7 @@ pub struct Engine {
     pub(crate) sequences: Arc<Sequences>,
     pub(crate) locks: LockTable,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) advisory: Arc<advisory::Sessions>,
     pub(crate) roles: Arc<RoleStore>,
     pub(crate) known_texts: KnownTexts,
     pub(crate) notifications: Arc<Notifications>,
@@ -132,6 +134,12 @@ impl Engine {
                 .register_udf(function)
                 .map_err(|error| crate::error::translate(error, ""))?;
         }
+        let known = state.scalar_functions().clone();
+        for function in functions::plain_functions(&|name| known.get(name).cloned()) {
+            state
+                .register_udf(function)
+                .map_err(|error| crate::error::translate(error, ""))?;
+        }
         for function in functions::aggregate_functions() {
             state
                 .register_udaf(function)
@@ -157,6 +165,7 @@ impl Engine {
             storages,
             sequences: Arc::new(Sequences::new(store.clone())),
             activity: Arc::default(),
+            advisory: Arc::default(),
             locks: LockTable::new(Arc::new(SystemClock::default()), LockOptions::default()),
             roles: Arc::new(RoleStore::new(store.clone())?),
             store,

@@ -17,6 +17,7 @@
 //! Deliberately absent: which edge a statement came from, and what the learned parts think of it.
 
 mod activity;
+mod advisory;
 mod alter_system;
 mod alter_words;
 mod as_of;

@@ -684,6 +684,8 @@ impl TypePlanner for SqlTypePlanner {
             Ok(sql_type) => Ok(Some(Arc::new(sql_type.to_field("", true)))),
             // A name that is none of a type.
             Err(error) if matches!(sql_type, ast::DataType::Custom(..)) => Err(wrap(error)),
+            // DataFusion's has no column to be stored in.
+            Err(error) if matches!(sql_type, ast::DataType::Time(..)) => Err(wrap(error)),
             // DataFusion knows more, intervals for instance, that have no place in a table.
             Err(_) => Ok(None),
         }

@@ -5,6 +5,7 @@
 //! vector index, with descriptors of version 1. `fixtures/format-1-tables-2.tar.gz` has what came with version 2: altered and truncated
 //! tables, constraints, sequences, identity columns, comments, a role. `fixtures/format-1-documents.tar.gz` has json and jsonb: in rows, in
 //! keys of each kind of index, and as values of columns that were added. `fixtures/format-1-enums.tar.gz` has enums, and tables of version 6.
+//! `fixtures/format-1-times.tar.gz` has times of day and times with fewer digits, tables of version 8, and a materialized view, version 7.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::nearest::Client;
 const FIXTURE: &str = "fixtures/format-1-sql.tar.gz";
 const TABLES_2: &str = "fixtures/format-1-tables-2.tar.gz";
 const ENUMS: &str = "fixtures/format-1-enums.tar.gz";
+const TIMES: &str = "fixtures/format-1-times.tar.gz";
 const DOCUMENTS: &str = "fixtures/format-1-documents.tar.gz";
 
 /// What the database was made with.
@@ -281,6 +283,61 @@ const ANSWERS_ENUMS: &[(&str, &[&[&str]])] = &[
     ("SELECT oid FROM pg_type WHERE typname = 'feeling'", &[&["16384"]]),
 ];
 
+/// What the fifth one was made with.
+const STATEMENTS_TIMES: &[&str] = &[
+    "CREATE TABLE clocks (a time PRIMARY KEY, b time(0), c timestamp(3), d timestamptz(1), e time(2)[], f timestamp(0)[], id integer)",
+    "INSERT INTO clocks VALUES ('10:20:30.5', '10:20:30.5', '2020-01-01 00:00:00.0005', '2020-01-01 00:00:00.25+00', '{10:00:00.126,NULL}', \
+     '{2020-01-01 00:00:00.5}', 1), ('24:00', NULL, '1999-12-31 23:59:59.9996', NULL, NULL, '{}', 2), ('00:00', '23:59:59.5', NULL, NULL, '{}', NULL, 3)",
+    "CREATE INDEX clocks_b ON clocks (b DESC, id)",
+    "CREATE UNIQUE INDEX clocks_c ON clocks (c) INCLUDE (d)",
+    "CREATE INDEX clocks_later ON clocks ((a + interval '1 hour'))",
+    "ALTER TABLE clocks ADD COLUMN added time(1) NOT NULL DEFAULT '01:00:00.07'",
+    "ALTER TABLE clocks ADD CHECK (b < '24:00:01')",
+    "CREATE MATERIALIZED VIEW hours AS SELECT id, a, c FROM clocks WHERE a < '12:00'",
+    "CREATE UNIQUE INDEX hours_id ON hours (id)",
+    "ANALYZE clocks",
+];
+
+/// Questions about it that change nothing.
+const ANSWERS_TIMES: &[(&str, &[&[&str]])] = &[
+    (
+        "SELECT a, b, c, d, e, f, added FROM clocks ORDER BY a",
+        &[
+            &["00:00:00", "24:00:00", "-", "-", "{}", "-", "01:00:00.1"],
+            &[
+                "10:20:30.5",
+                "10:20:31",
+                "2020-01-01 00:00:00.001",
+                "2020-01-01 00:00:00.3+00",
+                "{10:00:00.13,NULL}",
+                "{\"2020-01-01 00:00:01\"}",
+                "01:00:00.1",
+            ],
+            &["24:00:00", "-", "2000-01-01 00:00:00", "-", "-", "{}", "01:00:00.1"],
+        ],
+    ),
+    ("SELECT id FROM clocks WHERE b = '24:00'", &[&["3"]]),
+    (
+        "SELECT d FROM clocks WHERE c = '2020-01-01 00:00:00.001'",
+        &[&["2020-01-01 00:00:00.3+00"]],
+    ),
+    (
+        "SELECT id FROM clocks WHERE a + interval '1 hour' = '11:20:30.5'",
+        &[&["1"]],
+    ),
+    (
+        "SELECT id, a FROM hours ORDER BY id",
+        &[&["1", "10:20:30.5"], &["3", "00:00:00"]],
+    ),
+    (
+        "SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute \
+         WHERE attrelid = 'clocks'::regclass AND attnum BETWEEN 1 AND 4",
+        &[&[
+            "time without time zone, time(0) without time zone, timestamp(3) without time zone, timestamp(1) with time zone",
+        ]],
+    ),
+];
+
 fn path(fixture: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)
 }
@@ -415,6 +472,43 @@ fn enums_of_format_1_are_read_and_go_on() {
         client.query("DELETE FROM felt WHERE m = 'best'", &[]);
         client.query("ALTER TYPE feeling RENAME VALUE 'best' TO 'unused'", &[]);
         client.query("ALTER TYPE feeling RENAME VALUE 'unused' TO 'best'", &[]);
+        drop(client);
+        database.close().expect("closed");
+    }
+}
+
+#[test]
+fn times_of_format_1_are_read_and_go_on() {
+    let dir = unpacked(TIMES, STATEMENTS_TIMES);
+    for round in 0..2 {
+        let database = open(dir.path());
+        let mut client = Client::new(&database);
+        for (question, answer) in ANSWERS_TIMES {
+            assert_eq!(client.query(question, &[]), *answer, "{question}, round {round}");
+        }
+        for (wrong, state) in [
+            ("INSERT INTO clocks (a) VALUES ('10:20:30.5')", "23505"),
+            (
+                "INSERT INTO clocks (a, c) VALUES ('01:00', '2020-01-01 00:00:00.0012')",
+                "23505",
+            ),
+            ("INSERT INTO clocks (a) VALUES ('25:00')", "22008"),
+            ("INSERT INTO hours VALUES (9)", "42809"),
+        ] {
+            let error = client.run(wrong, &[]).expect_err(wrong);
+            assert_eq!(error.state().as_str(), state, "{wrong}");
+        }
+        client.query(
+            "INSERT INTO clocks (a, c, id) VALUES ('11:00', '2021-01-01 00:00:00.0014', 4)",
+            &[],
+        );
+        client.query("REFRESH MATERIALIZED VIEW hours", &[]);
+        assert_eq!(
+            client.query("SELECT c FROM hours WHERE id = 4", &[]),
+            [["2021-01-01 00:00:00.001"]]
+        );
+        client.query("DELETE FROM clocks WHERE id = 4", &[]);
+        client.query("REFRESH MATERIALIZED VIEW hours", &[]);
         drop(client);
         database.close().expect("closed");
     }

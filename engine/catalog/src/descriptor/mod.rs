@@ -7,7 +7,7 @@
 //! **Format.** A descriptor is stored as one byte, the version of its encoding, followed by JSON with the fields below.
 //! A field that a later version adds has a default, and raises the byte: what does not know the field refuses the descriptor rather
 //! than forget, say, a CHECK. So does a type that came later. Tables have version 2, with indexes over expressions 3, with jsonb 4, with
-//! arrays 5, with enums 6, materialized views 7, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
+//! arrays 5, with enums 6, materialized views 7, with times of day and digits of seconds 8, all others 1. Version 1 has tables without `storage` (it is the id then), `dropped`, `checks`, `foreign_keys`, `comment`
 //! and `options`, columns and indexes without what stands behind their first six fields, and is read for ever.
 
 mod graph;
@@ -25,7 +25,7 @@ pub use table::{
     IndexColumn, IndexDescriptor, IndexExpression, IndexMethod, IndexPart, IndexState, TableDescriptor,
 };
 
-use crate::types::SqlType;
+use crate::types::{ElementType, SECOND_DIGITS_MAX, SqlType};
 
 /// A view: a name for a query.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -65,7 +65,7 @@ impl ViewDescriptor {
 /// The version of the encoding of all but tables.
 pub(crate) const VERSION: u8 = 1;
 /// The newest one of tables.
-pub(crate) const TABLE_VERSION: u8 = 7;
+pub(crate) const TABLE_VERSION: u8 = 8;
 
 /// A name has at most this many bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const NAME_BYTES_MAX: usize = 63;
@@ -86,6 +86,11 @@ pub(crate) fn version_of(table: &TableDescriptor) -> u8 {
 fn version_of_type(sql_type: SqlType) -> u8 {
     match sql_type {
         _ if sql_type.made().is_some() => 6,
+        SqlType::Time(_) | SqlType::Array(ElementType::Time(_)) => 8,
+        SqlType::Timestamp(..SECOND_DIGITS_MAX) | SqlType::TimestampTz(..SECOND_DIGITS_MAX) => 8,
+        SqlType::Array(ElementType::Timestamp(..SECOND_DIGITS_MAX) | ElementType::TimestampTz(..SECOND_DIGITS_MAX)) => {
+            8
+        }
         SqlType::Jsonb => 4,
         SqlType::Interval | SqlType::Array(_) => 5,
         _ => 2,

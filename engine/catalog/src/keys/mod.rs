@@ -221,7 +221,9 @@ pub fn write_value(value: &Value, order: ColumnOrder, out: &mut Vec<u8>) -> Resu
         Value::Bool(value) => writer.bool(*value, order),
         Value::I16(value) => writer.i16(*value, order),
         Value::I32(value) | Value::Date(value) => writer.i32(*value, order),
-        Value::I64(value) | Value::Timestamp(value) | Value::Enum(value) => writer.i64(*value, order),
+        Value::I64(value) | Value::Time(value) | Value::Timestamp(value) | Value::Enum(value) => {
+            writer.i64(*value, order)
+        }
         Value::F32(value) => writer.f32(*value, order),
         Value::F64(value) => writer.f64(*value, order),
         Value::Decimal(value, _) => writer.i128(*value, order),
@@ -258,7 +260,7 @@ fn write_column(
         SqlType::Boolean => writer.bool(row.bool(column), order),
         SqlType::SmallInt => writer.i16(row.i16(column), order),
         SqlType::Integer | SqlType::Date => writer.i32(row.i32(column), order),
-        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Enum(_) => {
+        SqlType::BigInt | SqlType::Enum(_) | SqlType::Time(_) | SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
             writer.i64(row.i64(column), order)
         }
         SqlType::Real => writer.f32(row.f32(column), order),

@@ -153,9 +153,12 @@ pub(super) fn skip(reader: &mut KeyReader<'_>, sql_type: SqlType, order: ColumnO
         SqlType::Boolean => reader.bool(order).map(drop),
         SqlType::SmallInt => reader.skip_fixed(2, order).map(drop),
         SqlType::Integer | SqlType::Date | SqlType::Real => reader.skip_fixed(4, order).map(drop),
-        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double | SqlType::Enum(_) => {
-            reader.skip_fixed(8, order).map(drop)
-        }
+        SqlType::BigInt
+        | SqlType::Double
+        | SqlType::Enum(_)
+        | SqlType::Time(_)
+        | SqlType::Timestamp(_)
+        | SqlType::TimestampTz(_) => reader.skip_fixed(8, order).map(drop),
         SqlType::Numeric { .. } | SqlType::Uuid | SqlType::Interval => reader.skip_fixed(16, order).map(drop),
         SqlType::Text
         | SqlType::Varchar(_)
@@ -174,7 +177,8 @@ pub(super) fn value(reader: &mut KeyReader<'_>, sql_type: SqlType, order: Column
         SqlType::Integer => reader.i32(order)?.map(Value::I32),
         SqlType::Date => reader.i32(order)?.map(Value::Date),
         SqlType::BigInt => reader.i64(order)?.map(Value::I64),
-        SqlType::Timestamp | SqlType::TimestampTz => reader.i64(order)?.map(Value::Timestamp),
+        SqlType::Timestamp(_) | SqlType::TimestampTz(_) => reader.i64(order)?.map(Value::Timestamp),
+        SqlType::Time(_) => reader.i64(order)?.map(Value::Time),
         SqlType::Enum(_) => reader.i64(order)?.map(Value::Enum),
         SqlType::Real => reader.f32(order)?.map(Value::F32),
         SqlType::Double => reader.f64(order)?.map(Value::F64),

@@ -69,7 +69,12 @@ pub(crate) fn width(sql_type: SqlType) -> Option<usize> {
         SqlType::Boolean => Some(1),
         SqlType::SmallInt => Some(2),
         SqlType::Integer | SqlType::Date | SqlType::Real => Some(4),
-        SqlType::BigInt | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Double | SqlType::Enum(_) => Some(8),
+        SqlType::BigInt
+        | SqlType::Double
+        | SqlType::Enum(_)
+        | SqlType::Time(_)
+        | SqlType::Timestamp(_)
+        | SqlType::TimestampTz(_) => Some(8),
         SqlType::Numeric { .. } | SqlType::Uuid | SqlType::Interval => Some(16),
         SqlType::Text
         | SqlType::Varchar(_)

@@ -56,7 +56,7 @@ impl<'a> RowWriter<'a> {
         self.fixed(column, value.to_le_bytes());
     }
 
-    /// Sets a bigint, a timestamp as microseconds since 1970-01-01, or an enum by its position.
+    /// Sets a bigint, a timestamp as microseconds since 1970-01-01, a time as those since midnight, or an enum by its position.
     pub fn i64(&mut self, column: usize, value: i64) {
         self.fixed(column, value.to_le_bytes());
     }
@@ -119,7 +119,9 @@ impl<'a> RowWriter<'a> {
             Value::Bool(value) => self.bool(column, *value),
             Value::I16(value) => self.i16(column, *value),
             Value::I32(value) | Value::Date(value) => self.i32(column, *value),
-            Value::I64(value) | Value::Timestamp(value) | Value::Enum(value) => self.i64(column, *value),
+            Value::I64(value) | Value::Time(value) | Value::Timestamp(value) | Value::Enum(value) => {
+                self.i64(column, *value)
+            }
             Value::F32(value) => self.f32(column, *value),
             Value::F64(value) => self.f64(column, *value),
             Value::Decimal(value, _) => self.i128(column, *value),

@@ -3,13 +3,13 @@
 //! **Vocabulary.** *Input* reads the text that a client or COPY sends for a column; *output* writes the text that a
 //! client reads. The `parse_` functions are input, the `write_` functions append output to a `String`.
 //!
-//! **Guarantees.** No function allocates for a value, except for an error; COPY calls them for every field. Output
+//! **Guarantees.** No function allocates for a value, except for an error and for the name of a zone; COPY calls them for every field. Output
 //! is byte for byte what PostgreSQL 15 prints (`DateStyle` ISO, `bytea_output` hex; a zone is told, or UTC), and reads back
 //! as the same value. Input that PostgreSQL reads differently is refused, never read as something else. An error
 //! names the type and the value: 22P02 malformed, 22003 out of range, 22007 malformed date or time, 22008 date out of range.
 //!
-//! **Left out.** Dates before Christ, `infinity` and the words `now` or `today` (22007); dates in any form but
-//! year-month-day; hexadecimal floats; NaN and infinity of `numeric` (22003).
+//! **Left out.** `infinity` of dates and timestamps, the words `now` or `today`, and what else `spoken` lists (22007); hexadecimal
+//! floats; NaN and infinity of `numeric` (22003).
 
 mod array;
 mod binary;
@@ -18,6 +18,7 @@ mod calendar;
 mod float;
 mod interval;
 mod number;
+mod spoken;
 mod string;
 mod vector;
 
@@ -28,8 +29,8 @@ pub use binary::{parse_bytea, parse_uuid, write_bytea, write_uuid};
 pub use boolean::{parse_bool, write_bool};
 pub(crate) use calendar::{civil_from_days, days_from_civil, days_of_month};
 pub use calendar::{
-    has_zone, parse_date, parse_timestamp, parse_timestamptz, parse_timestamptz_in, write_date, write_timestamp,
-    write_timestamptz, write_timestamptz_in,
+    has_zone, parse_date, parse_time, parse_timestamp, parse_timestamptz, parse_timestamptz_in, write_date, write_time,
+    write_timestamp, write_timestamptz, write_timestamptz_in,
 };
 pub use float::{parse_f32, parse_f64, write_f32, write_f64};
 pub(crate) use interval::unit_of;

@@ -9,6 +9,7 @@
 //! | bytea | Binary |
 //! | jsonb | LargeBinary: the document's bytes |
 //! | date | Date32 |
+//! | time | Time64(us) |
 //! | timestamp, timestamp with time zone | Timestamp(us), Timestamp(us, "UTC") |
 //! | interval | Interval(MonthDayNano) |
 //! | uuid | FixedSizeBinary(16) |
@@ -28,7 +29,7 @@
 //! A list of Float32 is a vector, so that the array of them is the only LargeList. Arrays have one dimension here: a nested List has
 //! a depth that its type states, which PostgreSQL's arrays do not. What has more is refused where it is read ([`crate::array`]).
 //!
-//! Where the Arrow type alone would read back as another SQL type (varchar, json, numeric without a modifier),
+//! Where the Arrow type alone would read back as another SQL type (varchar, json, numeric without a modifier, times with one),
 //! [`SqlType::to_field`] names the SQL type in the field's metadata. Types that are never stored but that queries
 //! produce (Int8, unsigned integers, views, dictionaries) read as the nearest SQL type that holds all their values.
 
@@ -65,8 +66,9 @@ impl SqlType {
             Self::Bytea => DataType::Binary,
             Self::Jsonb => DataType::LargeBinary,
             Self::Date => DataType::Date32,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+            Self::Time(_) => DataType::Time64(TimeUnit::Microsecond),
+            Self::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::Uuid => DataType::FixedSizeBinary(UUID_BYTES),
             Self::Vector(dimensions) => {
@@ -178,8 +180,9 @@ impl SqlType {
             DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::Bytea,
             DataType::LargeBinary => Self::Jsonb,
             DataType::Date32 => Self::Date,
-            DataType::Timestamp(_, None) => Self::Timestamp,
-            DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            DataType::Time32(_) | DataType::Time64(_) => Self::TIME,
+            DataType::Timestamp(_, None) => Self::TIMESTAMP,
+            DataType::Timestamp(_, Some(_)) => Self::TIMESTAMPTZ,
             DataType::Interval(_) => Self::Interval,
             DataType::FixedSizeList(item, dimensions)
                 if *item.data_type() == DataType::Float32

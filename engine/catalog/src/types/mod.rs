@@ -8,7 +8,10 @@
 //!
 //! **Where we are narrower than PostgreSQL.** `numeric` is an i128 at the column's scale: at most 38 digits, scale
 //! 0 to the precision, no NaN and no infinities, and `numeric` without a modifier is (38,10), which rounds at the
-//! eleventh decimal. `timestamp` has microseconds and no other precision.
+//! eleventh decimal.
+//!
+//! A *precision* of a time is how many digits of a second it keeps, 0 to 6; a modifier that is 6 is none, and is not shown.
+//! `time with time zone` is not there.
 //!
 //! The time of an `interval` is less than 292 years, which is what Arrow's nanoseconds hold; it has no fields and no precision but 6.
 //!
@@ -37,6 +40,8 @@ pub const NUMERIC_DEFAULT_SCALE: i8 = 10;
 pub const VARCHAR_LENGTH_MAX: u32 = 10_485_760;
 /// The most dimensions of a `vector`, pgvector's limit.
 pub const VECTOR_DIMENSIONS_MAX: u16 = 16_000;
+/// Digits of a second, and the precision of a time without a modifier: microseconds.
+pub const SECOND_DIGITS_MAX: u8 = 6;
 /// The OID of `vector`.
 pub const VECTOR_OID: u32 = 16_400;
 
@@ -72,10 +77,12 @@ pub enum SqlType {
     Bytea,
     /// `date`, days since 1970-01-01
     Date,
-    /// `timestamp without time zone`, microseconds since 1970-01-01
-    Timestamp,
-    /// `timestamp with time zone`, microseconds since 1970-01-01 UTC
-    TimestampTz,
+    /// `time(p) without time zone`, microseconds since midnight, 0 to those of a day
+    Time(u8),
+    /// `timestamp(p) without time zone`, microseconds since 1970-01-01
+    Timestamp(u8),
+    /// `timestamp(p) with time zone`, microseconds since 1970-01-01 UTC
+    TimestampTz(u8),
     /// `interval`: months, days and microseconds (see [`crate::interval`])
     Interval,
     /// `uuid`
@@ -99,6 +106,13 @@ impl SqlType {
         scale: NUMERIC_DEFAULT_SCALE,
     };
 
+    /// `time without time zone` without a modifier.
+    pub const TIME: Self = Self::Time(SECOND_DIGITS_MAX);
+    /// `timestamp without time zone` without a modifier.
+    pub const TIMESTAMP: Self = Self::Timestamp(SECOND_DIGITS_MAX);
+    /// `timestamp with time zone` without a modifier.
+    pub const TIMESTAMPTZ: Self = Self::TimestampTz(SECOND_DIGITS_MAX);
+
     /// The name without its modifier, as PostgreSQL's messages write it.
     pub const fn base_name(&self) -> &'static str {
         match self {
@@ -114,8 +128,9 @@ impl SqlType {
             Self::Char(_) => "character",
             Self::Bytea => "bytea",
             Self::Date => "date",
-            Self::Timestamp => "timestamp without time zone",
-            Self::TimestampTz => "timestamp with time zone",
+            Self::Time(_) => "time without time zone",
+            Self::Timestamp(_) => "timestamp without time zone",
+            Self::TimestampTz(_) => "timestamp with time zone",
             Self::Interval => "interval",
             Self::Uuid => "uuid",
             Self::Json => "json",
@@ -141,8 +156,9 @@ impl SqlType {
             Self::Varchar(_) => 1043,
             Self::Char(_) => 1042,
             Self::Date => 1082,
-            Self::Timestamp => 1114,
-            Self::TimestampTz => 1184,
+            Self::Time(_) => 1083,
+            Self::Timestamp(_) => 1114,
+            Self::TimestampTz(_) => 1184,
             Self::Interval => 1186,
             Self::Numeric { .. } => 1700,
             Self::Uuid => 2950,
@@ -159,7 +175,7 @@ impl SqlType {
             Self::Boolean => 1,
             Self::SmallInt => 2,
             Self::Integer | Self::Real | Self::Date | Self::Enum(_) => 4,
-            Self::BigInt | Self::Double | Self::Timestamp | Self::TimestampTz => 8,
+            Self::BigInt | Self::Double | Self::Time(_) | Self::Timestamp(_) | Self::TimestampTz(_) => 8,
             Self::Uuid | Self::Interval => 16,
             Self::Numeric { .. }
             | Self::Text
@@ -182,6 +198,9 @@ impl SqlType {
             } => (((precision as i32) << 16) | scale as i32) + 4,
             Self::Varchar(Some(length)) | Self::Char(length) => length as i32 + 4,
             Self::Vector(Some(dimensions)) => dimensions as i32,
+            Self::Time(digits @ ..SECOND_DIGITS_MAX)
+            | Self::Timestamp(digits @ ..SECOND_DIGITS_MAX)
+            | Self::TimestampTz(digits @ ..SECOND_DIGITS_MAX) => digits as i32,
             Self::Array(element) => element.sql_type().type_modifier(),
             _ => -1,
         }
@@ -204,8 +223,9 @@ impl SqlType {
             1042 if modifier < 4 => Self::Text,
             1042 => Self::Char(u32::try_from(modifier - 4).unwrap_or(1)),
             1082 => Self::Date,
-            1114 => Self::Timestamp,
-            1184 => Self::TimestampTz,
+            1083 => Self::Time(second_digits(modifier)),
+            1114 => Self::Timestamp(second_digits(modifier)),
+            1184 => Self::TimestampTz(second_digits(modifier)),
             1186 => Self::Interval,
             1700 if modifier < 4 => Self::NUMERIC,
             1700 => {
@@ -271,6 +291,24 @@ impl SqlType {
         }
     }
 
+    /// The digits of a second that a time keeps; None for another type.
+    pub const fn second_digits(&self) -> Option<u8> {
+        match self {
+            Self::Time(digits) | Self::Timestamp(digits) | Self::TimestampTz(digits) => Some(*digits),
+            _ => None,
+        }
+    }
+
+    /// The type with all digits of a second: what is compared with a value of it, or computed of one, is not rounded.
+    pub const fn with_all_digits(self) -> Self {
+        match self {
+            Self::Time(_) => Self::TIME,
+            Self::Timestamp(_) => Self::TIMESTAMP,
+            Self::TimestampTz(_) => Self::TIMESTAMPTZ,
+            other => other,
+        }
+    }
+
     /// Digits in all of a `numeric`, 38 for every other type.
     pub const fn precision(&self) -> u8 {
         match self {
@@ -305,6 +343,11 @@ impl fmt::Display for SqlType {
             Self::Enum(of) => return fmt::Display::fmt(of, f),
             _ => {}
         }
+        if let Some(digits @ ..SECOND_DIGITS_MAX) = self.second_digits()
+            && let Some((before, behind)) = self.base_name().split_once(' ')
+        {
+            return write!(f, "{before}({digits}) {behind}");
+        }
         f.write_str(self.base_name())?;
         match self {
             Self::Numeric {
@@ -318,11 +361,16 @@ impl fmt::Display for SqlType {
     }
 }
 
+/// Of a modifier of a time.
+fn second_digits(modifier: i32) -> u8 {
+    u8::try_from(modifier).map_or(SECOND_DIGITS_MAX, |digits| digits.min(SECOND_DIGITS_MAX))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [SqlType; 31] = [
+    pub(crate) const ALL: [SqlType; 35] = [
         SqlType::Boolean,
         SqlType::SmallInt,
         SqlType::Integer,
@@ -348,8 +396,12 @@ pub(crate) mod tests {
         SqlType::Char(10),
         SqlType::Bytea,
         SqlType::Date,
-        SqlType::Timestamp,
-        SqlType::TimestampTz,
+        SqlType::TIME,
+        SqlType::Time(0),
+        SqlType::Timestamp(3),
+        SqlType::TimestampTz(2),
+        SqlType::TIMESTAMP,
+        SqlType::TIMESTAMPTZ,
         SqlType::Interval,
         SqlType::Uuid,
         SqlType::Json,
@@ -364,7 +416,7 @@ pub(crate) mod tests {
         }),
         SqlType::Array(ElementType::Varchar(Some(10))),
         SqlType::Array(ElementType::Text),
-        SqlType::Array(ElementType::TimestampTz),
+        SqlType::Array(ElementType::TimestampTz(6)),
         SqlType::Array(ElementType::Jsonb),
     ];
 
@@ -394,6 +446,11 @@ pub(crate) mod tests {
         assert_eq!(numeric.type_modifier(), 655_366);
         assert_eq!(SqlType::Varchar(Some(10)).type_modifier(), 14);
         assert_eq!(SqlType::Text.type_modifier(), -1);
+        assert_eq!(SqlType::Timestamp(3).type_modifier(), 3);
+        assert_eq!(
+            (SqlType::Time(0).type_modifier(), SqlType::TIME.type_modifier()),
+            (0, -1)
+        );
     }
 
     /// Descriptors store these names.
@@ -404,7 +461,8 @@ pub(crate) mod tests {
             names,
             "boolean, smallint, integer, bigint, real, double precision, numeric, numeric(10,2), numeric(38,10), \
              numeric(38,38), text, character varying, character varying(10), character(10), bytea, date, \
-             timestamp without time zone, timestamp with time zone, interval, uuid, json, jsonb, vector, vector(12), \
+             time without time zone, time(0) without time zone, timestamp(3) without time zone, \
+             timestamp(2) with time zone, timestamp without time zone, timestamp with time zone, interval, uuid, json, jsonb, vector, vector(12), \
              integer[], real[], numeric(10,2)[], character varying(10)[], text[], timestamp with time zone[], jsonb[]"
         );
     }

@@ -6,7 +6,7 @@ use aion_base::{Error, Result, SqlState};
 
 use crate::enumeration::EnumType;
 
-use super::{NUMERIC_PRECISION_MAX, SqlType, VARCHAR_LENGTH_MAX, VECTOR_DIMENSIONS_MAX};
+use super::{NUMERIC_PRECISION_MAX, SECOND_DIGITS_MAX, SqlType, VARCHAR_LENGTH_MAX, VECTOR_DIMENSIONS_MAX};
 
 impl FromStr for SqlType {
     type Err = Error;
@@ -49,14 +49,16 @@ impl FromStr for SqlType {
             ("character varying" | "char varying" | "varchar", [length]) => varchar(*length),
             ("bytea", _) => plain(Self::Bytea),
             ("date", _) => plain(Self::Date),
-            // More than six digits are six, as in PostgreSQL.
-            ("timestamp" | "timestamp without time zone", [] | [(6..)]) => Ok(Self::Timestamp),
-            ("timestamptz" | "timestamp with time zone", [] | [(6..)]) => Ok(Self::TimestampTz),
-            ("timestamp" | "timestamp without time zone" | "timestamptz" | "timestamp with time zone", [_]) => {
-                Err(Error::unsupported(format!(
-                    "type {text}: the only precision of a timestamp is 6, microseconds"
-                )))
+            ("time" | "time without time zone", digits @ ([] | [_])) => second_digits(text, digits).map(Self::Time),
+            ("timestamp" | "timestamp without time zone", digits @ ([] | [_])) => {
+                second_digits(text, digits).map(Self::Timestamp)
             }
+            ("timestamptz" | "timestamp with time zone", digits @ ([] | [_])) => {
+                second_digits(text, digits).map(Self::TimestampTz)
+            }
+            ("timetz" | "time with time zone", [] | [_]) => Err(Error::unsupported(format!(
+                "type {text} is not supported: take time, or timestamp with time zone"
+            ))),
             ("interval", [] | [(6..)]) => Ok(Self::Interval),
             (name, _) if name == "interval" || name.starts_with("interval ") => Err(Error::unsupported(format!(
                 "type {text}: an interval has all its fields, and the only precision is 6, microseconds"
@@ -137,6 +139,15 @@ pub(super) fn numeric(precision: i64, scale: i64) -> Result<SqlType> {
     }
 }
 
+/// The digits of a second that a modifier says. More than six are six, as in PostgreSQL.
+fn second_digits(text: &str, modifier: &[i64]) -> Result<u8> {
+    match modifier {
+        [] | [(6..)] => Ok(SECOND_DIGITS_MAX),
+        [digits] => u8::try_from(*digits).map_err(|_| malformed(text)),
+        _ => Err(malformed(text)),
+    }
+}
+
 fn float(bits: i64) -> Result<SqlType> {
     match bits {
         1..=24 => Ok(SqlType::Real),
@@ -206,16 +217,20 @@ mod tests {
             ("varchar(7)", SqlType::Varchar(Some(7))),
             ("char", SqlType::Char(1)),
             ("character (84)", SqlType::Char(84)),
-            ("timestamptz", SqlType::TimestampTz),
-            ("timestamp(6) with time zone", SqlType::TimestampTz),
-            ("timestamp", SqlType::Timestamp),
+            ("timestamptz", SqlType::TIMESTAMPTZ),
+            ("timestamp(6) with time zone", SqlType::TIMESTAMPTZ),
+            ("timestamp", SqlType::TIMESTAMP),
+            ("timestamp(3)", SqlType::Timestamp(3)),
+            ("time ( 0 ) without time zone", SqlType::Time(0)),
+            ("time(9)", SqlType::TIME),
+            ("timestamptz(2)[]", SqlType::Array(ElementType::TimestampTz(2))),
             ("vector(3)", SqlType::Vector(Some(3))),
             ("INT[]", SqlType::Array(ElementType::Integer)),
             ("int8 [ 3 ] [ 4 ]", SqlType::Array(ElementType::BigInt)),
             ("text ARRAY", SqlType::Array(ElementType::Text)),
             (
                 "timestamp(6) with time zone[]",
-                SqlType::Array(ElementType::TimestampTz),
+                SqlType::Array(ElementType::TimestampTz(6)),
             ),
             ("varchar(7)[]", SqlType::Array(ElementType::Varchar(Some(7)))),
         ] {
@@ -254,10 +269,12 @@ mod tests {
             ("numeric(a)", "42601", "invalid type name \"numeric(a)\""),
             ("varchar(3", "42601", "invalid type name \"varchar(3\""),
             ("char(0)", "22023", "length for type char must be at least 1"),
+            ("timestamp(-1)", "42601", "invalid type name \"timestamp(-1)\""),
+            ("time(1,2)", "42704", "type \"time(1,2)\" does not exist"),
             (
-                "timestamp(3)",
+                "timetz",
                 "0A000",
-                "type timestamp(3): the only precision of a timestamp is 6, microseconds",
+                "type timetz is not supported: take time, or timestamp with time zone",
             ),
         ] {
             let error = text.parse::<SqlType>().expect_err(text);

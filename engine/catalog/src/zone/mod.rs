@@ -26,6 +26,7 @@ use std::sync::LazyLock;
 
 use aion_base::{Error, Result, SqlState};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono_tz::OffsetName;
 
 use crate::text::{civil_from_days, days_from_civil};
 
@@ -134,14 +135,7 @@ impl Zone {
         match self {
             Self::Named(zone) => Cow::Borrowed(zone.name()),
             Self::Fixed(seconds) => {
-                let mut digits = format!("{:02}", seconds.abs() / 3_600);
-                let rest = seconds.abs() % 3_600;
-                if rest != 0 {
-                    digits.push_str(&format!(":{:02}", rest / 60));
-                }
-                if rest % 60 != 0 {
-                    digits.push_str(&format!(":{:02}", rest % 60));
-                }
+                let digits = digits_of(seconds);
                 let (east, west) = if seconds < 0 { ('-', '+') } else { ('+', '-') };
                 Cow::Owned(format!("<{east}{digits}>{west}{digits}"))
             }
@@ -165,6 +159,25 @@ impl Zone {
                 &zone.offset_from_utc_datetime(&date_time(mapped(zone, moment))?),
             )),
         }
+    }
+
+    /// What its clocks are called at a moment: `CEST`, or `+02` where they have no name.
+    ///
+    /// # Errors
+    /// 22008 for a moment that is out of range.
+    pub fn abbreviation(self, moment: i64) -> Result<String> {
+        let offset = match self {
+            Self::Fixed(seconds) => seconds,
+            Self::Named(zone) => {
+                let offset = zone.offset_from_utc_datetime(&date_time(mapped(zone, moment))?);
+                match offset.abbreviation() {
+                    Some(name) => return Ok(name.to_owned()),
+                    None => seconds(&offset),
+                }
+            }
+        };
+        let sign = if offset < 0 { '-' } else { '+' };
+        Ok(format!("{sign}{}", digits_of(offset)))
     }
 
     /// What its clocks show at a moment.
@@ -198,6 +211,19 @@ impl Zone {
         };
         local.checked_sub(seconds * MICROS_PER_SECOND).ok_or_else(out_of_range)
     }
+}
+
+/// Hours, and minutes and seconds where there are some, of an offset without its sign.
+fn digits_of(offset: i64) -> String {
+    let mut digits = format!("{:02}", offset.abs() / 3_600);
+    let rest = offset.abs() % 3_600;
+    if rest != 0 {
+        digits.push_str(&format!(":{:02}", rest / 60));
+    }
+    if rest % 60 != 0 {
+        digits.push_str(&format!(":{:02}", rest % 60));
+    }
+    digits
 }
 
 /// Seconds east of Greenwich.

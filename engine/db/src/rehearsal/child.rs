@@ -562,8 +562,9 @@ impl Side<'_> {
                 | SqlType::Varchar(_)
                 | SqlType::Char(_)
                 | SqlType::Date
-                | SqlType::Timestamp
-                | SqlType::TimestampTz
+                | SqlType::Time(_)
+                | SqlType::Timestamp(_)
+                | SqlType::TimestampTz(_)
         );
         if !can_be_named {
             return Ok(String::new());

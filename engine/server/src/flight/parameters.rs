@@ -177,6 +177,7 @@ fn value(cells: &Cells<'_>, row: usize, sql_type: &SqlType, zone: Zone) -> Resul
         Cells::ByteaView(array) => bytes(array.value(row), sql_type)?,
         Cells::FixedBytea(array) | Cells::Uuid(array) => bytes(array.value(row), sql_type)?,
         Cells::Date(array) => Value::Date(array.value(row)),
+        Cells::Time(array) => Value::Time(array.value(row)),
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
         Cells::Interval(array) => Value::Interval(interval_of(array.value(row))),
         Cells::Enum(array, _) => Value::Enum(array.value(row)),

@@ -5,7 +5,7 @@ use aion_catalog::SqlType;
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder};
 use arrow_flight::sql::{Nullable, Searchable, XdbcDataType, XdbcDatetimeSubcode};
 
-const ALL: [SqlType; 18] = [
+const ALL: [SqlType; 19] = [
     SqlType::Boolean,
     SqlType::SmallInt,
     SqlType::Integer,
@@ -17,8 +17,9 @@ const ALL: [SqlType; 18] = [
     SqlType::Varchar(None),
     SqlType::Bytea,
     SqlType::Date,
-    SqlType::Timestamp,
-    SqlType::TimestampTz,
+    SqlType::TIME,
+    SqlType::TIMESTAMP,
+    SqlType::TIMESTAMPTZ,
     SqlType::Interval,
     SqlType::Uuid,
     SqlType::Json,
@@ -110,8 +111,9 @@ fn xdbc(sql_type: &SqlType) -> (XdbcDataType, Option<XdbcDatetimeSubcode>) {
         SqlType::Interval => X::XdbcInterval,
         SqlType::Uuid => X::XdbcBinary,
         SqlType::Date => return (X::XdbcDate, None),
-        SqlType::Timestamp => return (X::XdbcTimestamp, Some(XdbcDatetimeSubcode::XdbcSubcodeTimestamp)),
-        SqlType::TimestampTz => {
+        SqlType::Time(_) => return (X::XdbcTime, Some(XdbcDatetimeSubcode::XdbcSubcodeTime)),
+        SqlType::Timestamp(_) => return (X::XdbcTimestamp, Some(XdbcDatetimeSubcode::XdbcSubcodeTimestamp)),
+        SqlType::TimestampTz(_) => {
             return (
                 X::XdbcTimestamp,
                 Some(XdbcDatetimeSubcode::XdbcSubcodeTimestampWithTimezone),
@@ -136,8 +138,9 @@ pub(super) fn precision(sql_type: &SqlType) -> Option<i32> {
         SqlType::Varchar(length) => length.and_then(|length| i32::try_from(length).ok()),
         SqlType::Char(length) => i32::try_from(*length).ok(),
         SqlType::Date => Some(10),
-        SqlType::Timestamp => Some(26),
-        SqlType::TimestampTz => Some(32),
+        SqlType::Time(_) => Some(15),
+        SqlType::Timestamp(_) => Some(26),
+        SqlType::TimestampTz(_) => Some(32),
         SqlType::Interval => Some(49),
         SqlType::Uuid => Some(16),
         SqlType::Vector(dimensions) => dimensions.map(i32::from),

@@ -432,7 +432,7 @@ fn statements(one: &Recommendation) -> Result<Vec<Statement>> {
 /// Microseconds since 1970 as ISO 8601.
 fn instant(micros: i64) -> String {
     let mut text = String::new();
-    Value::Timestamp(micros).text_out(&SqlType::TimestampTz, &mut text);
+    Value::Timestamp(micros).text_out(&SqlType::TIMESTAMPTZ, &mut text);
     text.replacen(' ', "T", 1).replacen("+00", "Z", 1)
 }
 

@@ -63,12 +63,16 @@ fn put_cell(cells: &Cells<'_>, row: usize, out: &mut BytesMut) {
         Cells::ByteaView(array) => out.extend_from_slice(array.value(row)),
         Cells::FixedBytea(array) | Cells::Uuid(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => forms::put_date(array.value(row), out),
+        Cells::Time(array) => out.put_i64(array.value(row)),
         Cells::Timestamp(array) | Cells::TimestampTz(array, _) => forms::put_timestamp(array.value(row), out),
         Cells::Interval(array) => forms::put_interval(interval_of(array.value(row)), out),
         Cells::FixedVector(..) | Cells::Vector(..) => forms::put_vector(cells.elements(row), out),
         Cells::Array(lists) => arrays::put_array(lists, row, out),
     }
 }
+
+/// A time of day may be the end of it.
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// A value from its binary form; None for bytes that are no value of the type, which the caller refuses with 22P03.
 ///
@@ -83,7 +87,15 @@ pub fn take_value(sql_type: SqlType, bytes: &[u8]) -> Result<Option<Value>> {
         SqlType::Real => forms::take_f32(bytes).map(Value::F32),
         SqlType::Double => forms::take_f64(bytes).map(Value::F64),
         SqlType::Date => forms::take_date(bytes).map(Value::Date),
-        SqlType::Timestamp | SqlType::TimestampTz => forms::take_timestamp(bytes).map(Value::Timestamp),
+        SqlType::Time(_) => match forms::take_i64(bytes) {
+            Some(micros) if !(0..=MICROS_PER_DAY).contains(&micros) => {
+                return Err(Error::invalid(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
+            }
+            micros => micros.map(|micros| Value::Time(micros).rounded(&sql_type)),
+        },
+        SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
+            forms::take_timestamp(bytes).map(|micros| Value::Timestamp(micros).rounded(&sql_type))
+        }
         SqlType::Interval => forms::take_interval(bytes).map(Value::Interval),
         SqlType::Uuid => forms::take_uuid(bytes).map(Value::Uuid),
         SqlType::Bytea => Some(Value::Bytes(bytes.to_vec())),

@@ -113,6 +113,7 @@ impl Cells<'_> {
             },
             Self::Jsonb(array) => Value::Jsonb(JsonbRef::new(array.value(row)).to_owned()),
             Self::Date(array) => Value::Date(array.value(row)),
+            Self::Time(array) => Value::Time(array.value(row)),
             Self::Timestamp(array) | Self::TimestampTz(array, _) => Value::Timestamp(array.value(row)),
             Self::Interval(array) => Value::Interval(interval_of(array.value(row))),
             Self::Enum(array, _) => Value::Enum(array.value(row)),

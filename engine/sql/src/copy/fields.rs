@@ -5,7 +5,7 @@ use std::io::Read;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::json::Jsonb;
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, Value, Zone, text};
+use aion_catalog::{SqlType, Value, Zone, precision, text};
 
 use super::load::{Load, at_line};
 use super::options::CopyOptions;
@@ -138,8 +138,12 @@ fn put(
         }
         SqlType::Jsonb => writer.bytes(position, Jsonb::parse(value)?.as_bytes()),
         SqlType::Date => writer.i32(position, text::parse_date(value)?),
-        SqlType::Timestamp => writer.i64(position, text::parse_timestamp(value)?),
-        SqlType::TimestampTz => writer.i64(position, text::parse_timestamptz_in(value, zone)?),
+        SqlType::Time(digits) => writer.i64(position, precision::time(text::parse_time(value)?, digits)),
+        SqlType::Timestamp(digits) => writer.i64(position, precision::timestamp(text::parse_timestamp(value)?, digits)),
+        SqlType::TimestampTz(digits) => {
+            let moment = text::parse_timestamptz_in(value, zone)?;
+            writer.i64(position, precision::timestamp(moment, digits));
+        }
         SqlType::Interval => writer.interval(position, text::parse_interval(value)?.in_nanos_range()?),
         SqlType::Uuid => writer.uuid(position, text::parse_uuid(value)?),
         SqlType::Enum(of) => writer.i64(position, of.text_in(value)?),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use aion_base::{Error, Result};
 use aion_catalog::descriptor::Identity;
 use aion_catalog::row::{RowReader, RowWriter};
+use aion_catalog::types::SECOND_DIGITS_MAX;
 use aion_catalog::{SqlType, Value, Zone};
 use datafusion::arrow::array::{ArrayRef, BinaryArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -436,7 +437,7 @@ impl Put {
         let value = match integer(value) {
             Some(number) if is_integer(sql_type) => Cow::Owned(of_width(number, sql_type)?),
             Some(_) => return None,
-            None => Cow::Borrowed(value),
+            None => rounded(value, sql_type),
         };
         self.takes(position, &value).then_some(value)
     }
@@ -491,8 +492,9 @@ const fn is_plain(sql_type: SqlType) -> bool {
         | SqlType::Varchar(_)
         | SqlType::Bytea
         | SqlType::Date
-        | SqlType::Timestamp
-        | SqlType::TimestampTz
+        | SqlType::Time(_)
+        | SqlType::Timestamp(_)
+        | SqlType::TimestampTz(_)
         | SqlType::Uuid
         | SqlType::Interval
         | SqlType::Enum(_)
@@ -522,7 +524,7 @@ fn copy(row: &RowReader<'_>, sql_type: SqlType, column: usize, writer: &mut RowW
 fn stored(expr: &ast::Expr, sql_type: SqlType, parameters: &mut Parameters<'_>) -> Option<Source> {
     match expr {
         ast::Expr::Value(value) if value.value == ast::Value::Null => Some(Source::Literal(Value::Null)),
-        ast::Expr::Function(call) if matches!(sql_type, SqlType::Timestamp | SqlType::TimestampTz) => {
+        ast::Expr::Function(call) if matches!(sql_type, SqlType::Timestamp(_) | SqlType::TimestampTz(_)) => {
             is_now(call).then_some(Source::Now)
         }
         _ => Source::compile(expr, sql_type, parameters),
@@ -545,7 +547,7 @@ impl Now {
 
     fn of(&self, sql_type: SqlType) -> &Value {
         match sql_type {
-            SqlType::Timestamp => &self.local,
+            SqlType::Timestamp(_) => &self.local,
             _ => &self.moment,
         }
     }
@@ -605,6 +607,14 @@ fn of_width(number: i64, sql_type: SqlType) -> Option<Value> {
 }
 
 /// The value as the column's type; None when that is more than a matter of an integer's width.
+/// With as many digits of a second as a column keeps.
+fn rounded(value: &Value, sql_type: SqlType) -> Cow<'_, Value> {
+    match sql_type.second_digits() {
+        Some(..SECOND_DIGITS_MAX) => Cow::Owned(value.clone().rounded(&sql_type)),
+        _ => Cow::Borrowed(value),
+    }
+}
+
 fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value], now: &Now) -> Result<Option<ScalarValue>> {
     let value = match source {
         Source::Now => Some(now.of(sql_type)),
@@ -615,7 +625,9 @@ fn scalar_of(source: &Source, sql_type: SqlType, values: &[Value], now: &Now) ->
     };
     let value = match integer(value) {
         Some(number) if is_integer(sql_type) => of_width(number, sql_type),
-        _ if value.is_of(&sql_type) && !is_integer(sql_type) => return scalar(&sql_type, value).map(Some),
+        _ if value.is_of(&sql_type) && !is_integer(sql_type) => {
+            return scalar(&sql_type, &rounded(value, sql_type)).map(Some);
+        }
         _ if value.is_null() => return scalar(&sql_type, value).map(Some),
         _ => None,
     };

@@ -122,8 +122,9 @@ impl<'a> Parameters<'a> {
         let number: usize = digits.parse().ok()?;
         let at = number.checked_sub(1).filter(|&at| at < usize::from(u16::MAX))?;
         let taken = match self.given.get(at).copied().flatten() {
-            None => sql_type,
-            Some(given) if given == sql_type => given,
+            // What is compared with a time is not rounded.
+            None => sql_type.with_all_digits(),
+            Some(given) if given.with_all_digits() == sql_type.with_all_digits() => given,
             // The type has labels since that it had not: values mean what they meant.
             Some(given) if are_states_of_one(given, sql_type) => given,
             Some(given) if is_integer(given) && is_integer(sql_type) => given,
@@ -195,7 +196,8 @@ pub fn write_key(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) -> Fit {
         (Value::Text(value), SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)) => writer.text(value, order),
         (Value::Bytes(value), SqlType::Bytea) => writer.bytes(value, order),
         (Value::Date(value), SqlType::Date) => writer.i32(*value, order),
-        (Value::Timestamp(value), SqlType::Timestamp | SqlType::TimestampTz) => writer.i64(*value, order),
+        (Value::Time(value), SqlType::Time(_))
+        | (Value::Timestamp(value), SqlType::Timestamp(_) | SqlType::TimestampTz(_)) => writer.i64(*value, order),
         (Value::Jsonb(value), SqlType::Jsonb) => writer.bytes(&value.as_ref().to_key(), order),
         (Value::Interval(value), SqlType::Interval) => writer.i128(value.length(), order),
         (Value::Enum(value), SqlType::Enum(_)) => writer.i64(*value, order),

@@ -4,9 +4,12 @@
 //! column's type. DataFusion casts whatever Arrow can cast: true became the number 1, and a number a day. Left to it: what
 //! comes as text, since it does not tell a literal from a column of text.
 
+use std::sync::Arc;
+
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::descriptor::ColumnDescriptor;
+use aion_catalog::types::SECOND_DIGITS_MAX;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::Cast;
@@ -23,6 +26,7 @@ enum Class {
     Boolean,
     Number,
     Moment,
+    OfDay,
     Interval,
     Text,
     /// Uuids, vectors and their like.
@@ -38,15 +42,21 @@ fn class(sql_type: SqlType) -> Class {
         | SqlType::Real
         | SqlType::Double
         | SqlType::Numeric { .. } => Class::Number,
-        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => Class::Moment,
+        SqlType::Date | SqlType::Timestamp(_) | SqlType::TimestampTz(_) => Class::Moment,
         SqlType::Interval => Class::Interval,
+        SqlType::Time(_) => Class::OfDay,
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) => Class::Text,
         _ => Class::Other,
     }
 }
 
 fn is_refused(from: Class, to: Class) -> bool {
-    from != to && from != Class::Text && from != Class::Other && to != Class::Text
+    // A timestamp has a time, and a time is as long as an interval.
+    let is_known = matches!(
+        (from, to),
+        (Class::Moment, Class::OfDay) | (Class::OfDay, Class::Interval) | (Class::Interval, Class::OfDay)
+    );
+    !is_known && from != to && from != Class::Text && from != Class::Other && to != Class::Text
 }
 
 fn mismatch(column: &str, to: SqlType, from: &str) -> Error {
@@ -99,22 +109,36 @@ pub fn fitted(source: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
     };
     let types = target.fields().iter().map(|field| field.data_type());
     let fits = |(field, to): (&FieldRef, &DataType)| field.data_type() == to || field.data_type().is_null();
-    if projection.schema.fields().iter().zip(types.clone()).all(fits) {
+    // So that conditions, and RETURNING, see what is stored.
+    let rounded: Vec<Option<FieldRef>> = target.fields().iter().map(rounded_field).collect();
+    if rounded.iter().all(Option::is_none) && projection.schema.fields().iter().zip(types.clone()).all(fits) {
         return Ok(LogicalPlan::Projection(projection));
     }
     let fields = projection.schema.fields().iter();
-    let exprs = projection
-        .expr
-        .iter()
-        .zip(fields)
-        .zip(types)
-        .map(|((expr, field), to)| match fits((field, to)) {
-            true => expr.clone(),
-            false => cast(expr.clone().unalias(), to.clone()).alias(field.name()),
-        });
+    let exprs =
+        projection.expr.iter().zip(fields).zip(types.zip(rounded)).map(
+            |((expr, field), (to, rounded))| match rounded {
+                Some(to) => Expr::Cast(Cast {
+                    expr: Box::new(expr.clone().unalias()),
+                    field: to,
+                })
+                .alias(field.name()),
+                None if fits((field, to)) => expr.clone(),
+                None => cast(expr.clone().unalias(), to.clone()).alias(field.name()),
+            },
+        );
     Projection::try_new(exprs.collect(), projection.input.clone())
         .map(LogicalPlan::Projection)
         .map_err(|error| translate(error, ""))
+}
+
+/// The field of a column that keeps less than all digits of a second.
+fn rounded_field(field: &FieldRef) -> Option<FieldRef> {
+    let sql_type = SqlType::from_field(field).ok()?;
+    sql_type
+        .second_digits()
+        .filter(|&digits| digits < SECOND_DIGITS_MAX)
+        .map(|_| Arc::new(sql_type.to_field("", true)))
 }
 
 /// Refuses what an INSERT selects into a column that does not take it. `source` casts each of its columns to the type that is stored.

@@ -2,11 +2,12 @@
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::row::RowWriter;
-use aion_catalog::{SqlType, Value};
+use aion_catalog::{SqlType, Value, precision};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
     FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    LargeBinaryArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    LargeBinaryArray, ListArray, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -41,7 +42,8 @@ enum Source<'a> {
     Bytea(&'a BinaryArray),
     Jsonb(&'a LargeBinaryArray),
     Date(&'a Date32Array),
-    Timestamp(&'a TimestampMicrosecondArray),
+    Time(&'a Time64MicrosecondArray, u8),
+    Timestamp(&'a TimestampMicrosecondArray, u8),
     Interval(&'a IntervalMonthDayNanoArray),
     Uuid(&'a FixedSizeBinaryArray),
     Enum(&'a TimestampNanosecondArray),
@@ -68,7 +70,8 @@ impl<'a> Source<'a> {
             SqlType::Bytea => Self::Bytea(any.downcast_ref()?),
             SqlType::Jsonb => Self::Jsonb(any.downcast_ref()?),
             SqlType::Date => Self::Date(any.downcast_ref()?),
-            SqlType::Timestamp | SqlType::TimestampTz => Self::Timestamp(any.downcast_ref()?),
+            SqlType::Time(digits) => Self::Time(any.downcast_ref()?, digits),
+            SqlType::Timestamp(digits) | SqlType::TimestampTz(digits) => Self::Timestamp(any.downcast_ref()?, digits),
             SqlType::Interval => Self::Interval(any.downcast_ref()?),
             SqlType::Uuid => Self::Uuid(any.downcast_ref()?),
             SqlType::Enum(_) => Self::Enum(any.downcast_ref()?),
@@ -92,7 +95,8 @@ impl<'a> Source<'a> {
             Self::Bytea(array) => array,
             Self::Jsonb(array) => array,
             Self::Date(array) => array,
-            Self::Timestamp(array) => array,
+            Self::Time(array, _) => array,
+            Self::Timestamp(array, _) => array,
             Self::Interval(array) => array,
             Self::Uuid(array) => array,
             Self::Enum(array) => array,
@@ -198,7 +202,8 @@ impl<'a> ColumnEncoder<'a> {
             Source::Bytea(array) => writer.bytes(position, array.value(row)),
             Source::Jsonb(array) => writer.bytes(position, array.value(row)),
             Source::Date(array) => writer.i32(position, array.value(row)),
-            Source::Timestamp(array) => writer.i64(position, array.value(row)),
+            Source::Time(array, digits) => writer.i64(position, precision::time(array.value(row), *digits)),
+            Source::Timestamp(array, digits) => writer.i64(position, precision::timestamp(array.value(row), *digits)),
             Source::Enum(array) => writer.i64(position, array.value(row)),
             Source::Interval(array) => writer.interval(position, interval_of(array.value(row))),
             Source::Uuid(array) => {
@@ -227,6 +232,9 @@ impl<'a> ColumnEncoder<'a> {
                     *text = checked.to_owned();
                 }
                 (Value::Json(text), _) => aion_catalog::text::check_json(text)?,
+                (Value::Time(_) | Value::Timestamp(_), _) => {
+                    *value = std::mem::replace(value, Value::Null).rounded(&element)
+                }
                 _ => {}
             }
         }

@@ -113,7 +113,7 @@ fn with_moments(mut union: Union) -> Result<Union> {
         are_moments(types.iter())
     };
     let wanted: Vec<bool> = (0..width).map(is_moment).collect();
-    let moment = SqlType::TimestampTz.to_arrow();
+    let moment = SqlType::TIMESTAMPTZ.to_arrow();
     for input in &mut union.inputs {
         let is_other = |at: usize| wanted[at] && type_of(input, at).is_some_and(|of| of != moment && !of.is_null());
         if !(0..width).any(is_other) {
@@ -201,7 +201,7 @@ fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
     let types = || thens.iter().chain(&otherwise);
     let one = match types().find(|data_type| enum_of(data_type).is_some()) {
         Some(of_enum) => Some(of_enum.clone()),
-        None if are_moments(types()) => Some(SqlType::TimestampTz.to_arrow()),
+        None if are_moments(types()) => Some(SqlType::TIMESTAMPTZ.to_arrow()),
         None if are_intervals(types()) => Some(SqlType::Interval.to_arrow()),
         None => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
     };

@@ -1,7 +1,8 @@
-//! `coalesce` of documents, intervals and enums, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
+//! `coalesce` of documents, intervals, times of day and enums, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
 
 use std::sync::Arc;
 
+use aion_catalog::SqlType;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions::core::coalesce::CoalesceFunc;
@@ -45,7 +46,10 @@ impl ScalarUDFImpl for Coalesce {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let is_text = |given: &DataType| matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         let of_enum = types.iter().find(|given| enum_of(given).is_some()).cloned();
-        for own in [DataType::LargeBinary, INTERVAL].into_iter().chain(of_enum) {
+        for own in [DataType::LargeBinary, INTERVAL, SqlType::TIME.to_arrow()]
+            .into_iter()
+            .chain(of_enum)
+        {
             let is_open = |given: &DataType| *given == own || given.is_null() || is_text(given);
             if types.contains(&own) && types.iter().all(is_open) {
                 return Ok(vec![own.clone(); types.len()]);

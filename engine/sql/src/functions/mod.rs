@@ -10,8 +10,10 @@ mod enumeration;
 mod interval;
 mod json;
 mod lateral;
+mod of_day;
 mod ordinals;
 mod padding;
+mod plain;
 mod retyped;
 mod rounding;
 mod sleep;
@@ -33,6 +35,7 @@ pub(crate) use enumeration::is_open_expr;
 pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, written_interval};
 pub(crate) use json::{aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
+pub use plain::functions as plain_functions;
 pub(crate) use subquery::{bind, is_applied};
 pub(crate) use text_in::{read_list, read_literals};
 pub(crate) use time_zone::{Zones, label, shown};
@@ -43,6 +46,7 @@ pub(crate) use whole_row::{WHOLE_ROW, expand_rows};
 use std::sync::Arc;
 
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
+use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
@@ -74,7 +78,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 /// Aggregate functions that DataFusion has under another name.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let every = (*bool_and_udaf()).clone().with_aliases(["every"]);
-    vec![Arc::new(every), interval::avg()]
+    let variance = (*var_samp_udaf())
+        .clone()
+        .with_aliases(["var", "var_sample", "variance"]);
+    vec![Arc::new(every), Arc::new(variance), interval::avg()]
 }
 
 /// Operators that DataFusion plans otherwise: asked before its own.
@@ -108,6 +115,7 @@ pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(arithmetic::CheckIntegers),
         Arc::new(text_in::ReadText),
+        Arc::new(of_day::TimeCasts),
         Arc::new(array::CastArrays),
         Arc::new(text_out::WriteText),
         Arc::new(rounding::RoundCasts),

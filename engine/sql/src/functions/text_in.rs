@@ -4,7 +4,8 @@
 //! type's input function. DataFusion makes a literal text, refuses to compare it with a uuid, and reads it as
 //! Arrow does: text as binary byte for byte, timestamps in fewer forms. So
 //!
-//! 1. [`TypedLiterals`] gives a literal beside `=`, `<`, `+` and their like the type of the other side while the query is planned,
+//! 1. [`TypedLiterals`] gives a literal beside `=`, `<`, `+` and their like the type of the other side while the query is planned, and makes
+//!    a text of a uuid beside `||`,
 //! 2. [`FillLiterals`] does the same within IN, BETWEEN and `CASE interval WHEN`, before types are settled,
 //! 3. [`ReadText`] puts the input function in the place of what casts from text are left, where Arrow's would do otherwise.
 //!
@@ -48,6 +49,14 @@ impl ExprPlanner for TypedLiterals {
                 expr.right = filled;
             } else if let Some(filled) = fill(&expr.left, &expr.right, schema)? {
                 expr.left = filled;
+            }
+        } else if expr.op == B::StringConcat {
+            let is_uuid = |side: &Expr| matches!(side.get_type(schema), Ok(DataType::FixedSizeBinary(_)));
+            if is_uuid(&expr.left) {
+                expr.left = cast(expr.left, DataType::Utf8);
+            }
+            if is_uuid(&expr.right) {
+                expr.right = cast(expr.right, DataType::Utf8);
             }
         } else if matches!(expr.op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo) {
             if let Some(filled) = fill_number(&expr.right, &expr.left, schema)? {
@@ -122,7 +131,7 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
         return Ok(None);
     };
     if let Some(item) = item_of(field.data_type()) {
-        if item == SqlType::TimestampTz {
+        if item == SqlType::TIMESTAMPTZ {
             return Ok(Some(cast(literal.clone(), field.data_type().clone())));
         }
         return Ok(Some(Expr::Literal(read_array(item, text, Zone::UTC)?, None)));
@@ -141,9 +150,11 @@ fn fill(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>>
         }
         SqlType::Text | SqlType::Varchar(_) | SqlType::Json | SqlType::Vector(_) => Ok(None),
         // What it is depends on the session's zone, which the analyzer's rules know.
-        SqlType::TimestampTz => Ok(Some(cast(literal.clone(), sql_type.to_arrow()))),
+        SqlType::TimestampTz(_) => Ok(Some(cast(literal.clone(), sql_type.to_arrow()))),
         sql_type if sql_type.to_arrow() != *field.data_type() => Ok(None),
         sql_type => {
+            // What is compared with a time is not rounded.
+            let sql_type = sql_type.with_all_digits();
             let value = Value::text_in(&sql_type, text).map_err(wrap)?;
             Ok(Some(Expr::Literal(scalar(&sql_type, &value).map_err(wrap)?, None)))
         }
@@ -156,7 +167,7 @@ fn as_moment(time: &Expr, other: &Expr, schema: &DFSchema) -> Option<Expr> {
     let is_local = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
     other.get_type(schema).ok().filter(enumeration::is_moment)?;
     time.get_type(schema).ok().filter(is_local)?;
-    Some(cast(time.clone(), SqlType::TimestampTz.to_arrow()))
+    Some(cast(time.clone(), SqlType::TIMESTAMPTZ.to_arrow()))
 }
 
 /// A numeric with as many digits before and behind the point as its text has.
@@ -204,7 +215,7 @@ pub fn read_literals(expr: Expr, options: &ConfigOptions) -> Result<Expr> {
             return Ok(Transformed::no(expr));
         };
         let is_ours = |sql_type: &SqlType| {
-            let is_time = matches!(sql_type, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz);
+            let is_time = *sql_type == SqlType::Date || sql_type.second_digits().is_some();
             is_time || *sql_type == SqlType::Interval
         };
         match (&**inner, SqlType::from_field(field).ok().filter(is_ours)) {
@@ -308,8 +319,9 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
             | SqlType::Jsonb
             | SqlType::Vector(_)
             | SqlType::Date
-            | SqlType::Timestamp
-            | SqlType::TimestampTz
+            | SqlType::Time(_)
+            | SqlType::Timestamp(_)
+            | SqlType::TimestampTz(_)
             | SqlType::Interval
             | SqlType::Enum(_)
             // Arrow's takes no negative exponents, and counts digits behind the scale as an overflow.
@@ -318,7 +330,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
     if item.is_none() && !(is_ours && sql_type.to_arrow() == *field.data_type()) {
         return Ok(Transformed::no(expr));
     }
-    if matches!(sql_type, SqlType::TimestampTz | SqlType::Enum(_))
+    if matches!(sql_type, SqlType::TimestampTz(_) | SqlType::Enum(_))
         && let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &**inner
     {
         // The moment is that of the zone in which it was written, whatever the session's is when it is computed; a label is one when it is
@@ -334,7 +346,7 @@ fn read(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> 
     }
     let volatility = match sql_type {
         // Labels may get other texts.
-        SqlType::TimestampTz | SqlType::Enum(_) => Volatility::Stable,
+        SqlType::TimestampTz(_) | SqlType::Enum(_) => Volatility::Stable,
         _ => Volatility::Immutable,
     };
     Ok(match inner.get_type(schema) {
@@ -413,7 +425,7 @@ impl ScalarUDFImpl for TextIn {
             return exec_err!("text_in takes an argument");
         };
         let zone = match self.sql_type {
-            SqlType::TimestampTz => session_zone(&args.config_options),
+            SqlType::TimestampTz(_) => session_zone(&args.config_options),
             _ => Zone::UTC,
         };
         let read = |text: Option<&str>| -> Result<ScalarValue> {

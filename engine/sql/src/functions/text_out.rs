@@ -45,7 +45,14 @@ impl AnalyzerRule for WriteText {
 fn is_ours(from: &DataType) -> bool {
     matches!(
         from,
-        DataType::Timestamp(..) | DataType::Interval(_) | DataType::Float32 | DataType::Float64 | DataType::Binary
+        DataType::Timestamp(..)
+            | DataType::Time32(_)
+            | DataType::Time64(_)
+            | DataType::Interval(_)
+            | DataType::Float32
+            | DataType::Float64
+            | DataType::Binary
+            | DataType::FixedSizeBinary(_)
     )
 }
 

@@ -59,7 +59,6 @@ fn type_name(field: &Field) -> String {
         None => match (field.data_type(), SqlType::from_field(field)) {
             (DataType::Null, _) => "unknown",
             (DataType::Interval(_), _) => "interval",
-            (DataType::Time32(_) | DataType::Time64(_), _) => "time without time zone",
             (_, Ok(sql_type)) => return sql_type.base_name().to_owned(),
             (other, Err(_)) => return other.to_string(),
         },

@@ -16,7 +16,7 @@ pub enum Comparable {
 /// Whether a column of type `child` can refer to one of type `parent`.
 pub fn comparable(child: SqlType, parent: SqlType) -> Comparable {
     use SqlType as S;
-    let is_moment = |sql_type| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
+    let is_moment = |sql_type| matches!(sql_type, S::Date | S::Timestamp(_) | S::TimestampTz(_));
     let is_float = |sql_type| matches!(sql_type, S::Real | S::Double);
     let is_numeric = |sql_type| matches!(sql_type, S::Numeric { .. });
     if !child.is_ordered() || !parent.is_ordered() {
@@ -149,7 +149,7 @@ mod tests {
             (CENTS, S::Integer, Comparable::No),
             (S::Varchar(Some(3)), S::Text, Comparable::Yes),
             (S::Text, S::Integer, Comparable::No),
-            (S::Date, S::Timestamp, Comparable::NotYet),
+            (S::Date, S::TIMESTAMP, Comparable::NotYet),
             (S::Integer, S::Double, Comparable::NotYet),
             (S::Double, S::Integer, Comparable::No),
             (S::Json, S::Json, Comparable::No),

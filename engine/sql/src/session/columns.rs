@@ -102,44 +102,63 @@ fn names(items: &[ast::SelectItem], count: usize) -> Option<Vec<Option<String>>>
 
 /// The name that an expression gives to its column.
 pub fn name_of(expr: &ast::Expr) -> String {
-    let found = match expr {
-        ast::Expr::Identifier(name) => Some(normalize(name)),
-        ast::Expr::CompoundIdentifier(parts) => parts.last().map(normalize),
-        ast::Expr::Function(function) => function
-            .name
-            .0
-            .last()
-            .and_then(ast::ObjectNamePart::as_ident)
-            .map(normalize),
-        ast::Expr::Cast { expr, data_type, .. } => {
-            let inner = name_of(expr);
-            Some(if inner == UNNAMED { type_name(data_type) } else { inner })
+    own_name(expr).map_or_else(|| UNNAMED.to_owned(), |(name, _)| name)
+}
+
+/// How much a name says: that of a cast's type gives way to what is around the cast.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    Weak,
+    Strong,
+}
+
+fn own_name(expr: &ast::Expr) -> Option<(String, Strength)> {
+    use Strength::{Strong, Weak};
+    let strong = |name: &str| Some((name.to_owned(), Strong));
+    let weak = |name: String| Some((name, Weak));
+    let or_weak = |inner: Option<(String, Strength)>, name: &dyn Fn() -> String| match inner {
+        Some((inner, Strong)) => Some((inner, Strong)),
+        _ => Some((name(), Weak)),
+    };
+    match expr {
+        ast::Expr::Identifier(name) => Some((normalize(name), Strong)),
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(|name| (normalize(name), Strong)),
+        ast::Expr::Function(function) => {
+            let name = function.name.0.last().and_then(ast::ObjectNamePart::as_ident);
+            name.map(|name| (normalize(name), Strong))
         }
-        ast::Expr::Nested(inner) => Some(name_of(inner)),
-        ast::Expr::Case { .. } => Some("case".to_owned()),
-        ast::Expr::Interval(_) => Some("interval".to_owned()),
-        ast::Expr::Exists { .. } => Some("exists".to_owned()),
-        ast::Expr::Extract { .. } => Some("extract".to_owned()),
-        ast::Expr::Substring { .. } => Some("substring".to_owned()),
-        ast::Expr::Trim { .. } => Some("btrim".to_owned()),
-        ast::Expr::Position { .. } => Some("position".to_owned()),
-        ast::Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
-        ast::Expr::Ceil { .. } => Some("ceil".to_owned()),
-        ast::Expr::Floor { .. } => Some("floor".to_owned()),
-        ast::Expr::Array(_) => Some("array".to_owned()),
-        ast::Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
+        ast::Expr::Cast { expr, data_type, .. } => or_weak(own_name(expr), &|| type_name(data_type)),
+        ast::Expr::Nested(inner) => own_name(inner),
+        ast::Expr::Case { else_result, .. } => {
+            or_weak(else_result.as_deref().and_then(own_name), &|| "case".to_owned())
+        }
+        ast::Expr::Interval(_) => weak("interval".to_owned()),
+        ast::Expr::Exists { .. } => strong("exists"),
+        ast::Expr::Extract { .. } => strong("extract"),
+        ast::Expr::Substring { .. } => strong("substring"),
+        ast::Expr::Trim { trim_where, .. } => strong(match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim",
+            Some(ast::TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
+        ast::Expr::Position { .. } => strong("position"),
+        ast::Expr::Overlay { .. } => strong("overlay"),
+        ast::Expr::AtTimeZone { .. } => strong("timezone"),
+        ast::Expr::Ceil { .. } => strong("ceil"),
+        ast::Expr::Floor { .. } => strong("floor"),
+        ast::Expr::Array(_) => strong("array"),
+        ast::Expr::TypedString(typed) => weak(type_name(&typed.data_type)),
         ast::Expr::Value(value) => match value.value {
-            ast::Value::Boolean(_) => Some("bool".to_owned()),
+            ast::Value::Boolean(_) => weak("bool".to_owned()),
             _ => None,
         },
         ast::Expr::Subquery(query) => match select_of(&query.body).map(|select| select.projection.as_slice()) {
-            Some([ast::SelectItem::UnnamedExpr(expr)]) => Some(name_of(expr)),
-            Some([ast::SelectItem::ExprWithAlias { alias, .. }]) => Some(normalize(alias)),
+            Some([ast::SelectItem::UnnamedExpr(expr)]) => own_name(expr),
+            Some([ast::SelectItem::ExprWithAlias { alias, .. }]) => Some((normalize(alias), Strong)),
             _ => None,
         },
         _ => None,
-    };
-    found.unwrap_or_else(|| UNNAMED.to_owned())
+    }
 }
 
 pub const UNNAMED: &str = "?column?";
@@ -159,7 +178,8 @@ fn type_name(data_type: &ast::DataType) -> String {
             _ => name,
         };
     };
-    match sql_type {
+    // An array is called as its elements are.
+    match sql_type.element().unwrap_or(sql_type) {
         SqlType::Boolean => "bool",
         SqlType::SmallInt => "int2",
         SqlType::Integer => "int4",
@@ -169,8 +189,9 @@ fn type_name(data_type: &ast::DataType) -> String {
         SqlType::Numeric { .. } => "numeric",
         SqlType::Varchar(_) => "varchar",
         SqlType::Char(_) => "bpchar",
-        SqlType::TimestampTz => "timestamptz",
-        SqlType::Timestamp => "timestamp",
+        SqlType::Time(_) => "time",
+        SqlType::TimestampTz(_) => "timestamptz",
+        SqlType::Timestamp(_) => "timestamp",
         SqlType::Enum(of) => of.name(),
         other => other.base_name(),
     }
@@ -178,8 +199,8 @@ fn type_name(data_type: &ast::DataType) -> String {
 }
 
 /// Equal for expressions that DataFusion gives one name: it leaves out casts, types and parentheses, names a subquery by its column, and
-/// says nothing of one in a condition. A literal of an interval is named by its fields.
-pub fn name_of_datafusion(expr: &ast::Expr) -> String {
+/// says nothing of one in a condition. A literal of an interval is named by its fields: such an expression may have either name.
+pub fn names_of_datafusion(expr: &ast::Expr) -> Vec<String> {
     let (mut bare, mut is_condition, mut is_interval) = (expr.clone(), false, false);
     // What is within an expression comes before it.
     let _: ControlFlow<()> = ast::visit_expressions_mut(&mut bare, |expr| {
@@ -204,9 +225,9 @@ pub fn name_of_datafusion(expr: &ast::Expr) -> String {
         ControlFlow::Continue(())
     });
     match is_condition {
-        true => "<subquery>".to_owned(),
-        false if is_interval => "<interval>".to_owned(),
-        false => bare.to_string(),
+        true => vec!["<subquery>".to_owned()],
+        false if is_interval => vec!["<interval>".to_owned(), bare.to_string()],
+        false => vec![bare.to_string()],
     }
 }
 
@@ -239,7 +260,10 @@ pub fn make_unique(query: &mut ast::Query) {
         match item {
             ast::SelectItem::UnnamedExpr(expr) => {
                 let is_taken = matches!(expr, ast::Expr::Subquery(_)) && beside.has(&name_of(expr));
-                if !seen.insert(name_of_datafusion(expr)) || is_taken {
+                let names = names_of_datafusion(expr);
+                let is_new = !names.iter().any(|name| seen.contains(name));
+                seen.extend(names);
+                if !is_new || is_taken {
                     *item = ast::SelectItem::ExprWithAlias {
                         expr: expr.clone(),
                         alias: own(),

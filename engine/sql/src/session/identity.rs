@@ -7,18 +7,28 @@ use aion_base::Result;
 
 use super::{Prepared, Session, TransactionStatus};
 use crate::activity::{Activity, Doing, Seat};
+use crate::advisory::AdvisoryLocks;
 use crate::response::Response;
 use crate::system::Identity;
+
+/// What the owner of a session's locks is called.
+pub(super) fn label_of(process_id: i32) -> Arc<str> {
+    format!("process {process_id}").into()
+}
 
 /// Says that a statement is over once it is dropped.
 struct Over {
     activity: Arc<Activity>,
     seat: Arc<Seat>,
     doing: Doing,
+    advisory: Arc<AdvisoryLocks>,
 }
 
 impl Drop for Over {
     fn drop(&mut self) {
+        if self.doing == Doing::Idle {
+            self.advisory.end_transaction();
+        }
         self.activity.end(&self.seat, self.doing);
     }
 }
@@ -33,6 +43,10 @@ impl Session {
     /// Tells the session the number by which cancel requests name it, for `pg_backend_pid()`.
     pub fn set_process_id(&mut self, process_id: i32) {
         self.process_id = process_id;
+        self.advisory = self
+            .engine
+            .advisory
+            .open(self.engine.locks.clone(), Some(label_of(process_id)));
         self.leave();
         let (user, database) = (&self.options.user, &self.options.database);
         let seat = self
@@ -70,6 +84,7 @@ impl Session {
         let over = Over {
             activity: self.engine.activity.clone(),
             seat: seat.clone(),
+            advisory: self.advisory.clone(),
             doing: match self.status() {
                 TransactionStatus::Idle => Doing::Idle,
                 TransactionStatus::Active => Doing::IdleInTransaction,
@@ -78,6 +93,13 @@ impl Session {
         };
         if let Ok(Response::Rows(rows)) = response {
             rows.keep(over);
+        }
+    }
+
+    /// Outside of a block, what was locked for the transaction was for the statement before.
+    pub(super) fn end_advisory(&self) {
+        if self.block.is_none() {
+            self.advisory.end_transaction();
         }
     }
 
@@ -101,6 +123,8 @@ impl Session {
             store: self.engine.store.clone(),
             activity: self.engine.activity.clone(),
             locks: self.engine.locks.clone(),
+            advisory: self.advisory.clone(),
+            advisories: self.engine.advisory.clone(),
             observer: self.engine.options.observer.clone(),
             pipeline: self.engine.options.pipeline.clone(),
             statements: self.statements.clone(),

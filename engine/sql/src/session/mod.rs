@@ -68,6 +68,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::activity::Seat;
+use crate::advisory::AdvisoryLocks;
 use crate::as_of;
 use crate::cancel::{Cancellation, Canceller};
 use crate::copy::CopyDirection;
@@ -266,6 +267,7 @@ pub struct Session {
     role: Option<RoleId>,
     /// What `set_config` set in a statement, until the statement is over.
     assigned: Assigned,
+    advisory: Arc<AdvisoryLocks>,
     /// The numbers that sequences gave it.
     numbers: Arc<Numbers>,
     /// Indexes that statements are planned with as if they were there.
@@ -291,6 +293,7 @@ impl Session {
         let _ = settings.set("application_name", &options.application);
         let _ = settings.take_unreported();
         let pending = Pending::new(engine.notifications.clone());
+        let advisory = engine.advisory.open(engine.locks.clone(), None);
         Self {
             engine,
             options,
@@ -312,6 +315,7 @@ impl Session {
             seat: None,
             role: None,
             assigned: Assigned::default(),
+            advisory,
             numbers: Arc::default(),
             hypothetical: [].into(),
             statements: no_statements(),
@@ -358,6 +362,7 @@ impl Session {
         self.assign();
         self.take_literals(prepared);
         self.begin_activity(prepared);
+        self.end_advisory();
         let mut response = self.run(prepared, parameters).await;
         if let Ok(Response::Rows(rows)) = &mut response {
             rows.set_zone(self.zone());
@@ -665,7 +670,7 @@ impl Session {
     fn waiting(&self, cancellation: &Cancellation) -> Waiting {
         Waiting {
             locks: self.engine.locks.clone(),
-            label: Some(format!("process {}", self.process_id).into()),
+            label: Some(identity::label_of(self.process_id)),
             timeout: self.choices.lock_timeout,
             cancellation: cancellation.clone(),
         }

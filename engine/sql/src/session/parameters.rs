@@ -87,7 +87,8 @@ pub fn types_of(plans: &[&LogicalPlan], given: &[Option<SqlType>]) -> Result<Vec
         .map(
             |at| match (given.get(at).copied().flatten(), inferred.get(at).cloned().flatten()) {
                 (Some(given), _) => Ok(given),
-                (None, Some(field)) => SqlType::from_field(&field),
+                // What is compared with a time is not rounded.
+                (None, Some(field)) => SqlType::from_field(&field).map(SqlType::with_all_digits),
                 (None, None) => Ok(SqlType::Text),
             },
         )
@@ -120,7 +121,7 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
             }
             // A text in the place of another type is read as PostgreSQL reads it.
             if let (Value::Text(text), Some(field)) = (value, wanted)
-                && let Ok(wanted) = SqlType::from_field(field)
+                && let Ok(wanted) = SqlType::from_field(field).map(SqlType::with_all_digits)
                 && wanted.to_arrow() == *field.data_type()
                 && !matches!(
                     wanted,
@@ -166,12 +167,12 @@ pub fn replace(plan: LogicalPlan, types: &[SqlType], values: &[Value], text: &st
 /// A moment for a local time, or a local time for a moment, where a parameter is the one and the other is wanted.
 fn in_zone(from: &SqlType, value: &Value, to: SqlType, zone: Zone) -> Result<Option<(SqlType, Value)>> {
     const MICROS_PER_DAY: i64 = 86_400_000_000;
-    let moment = |local| Ok(Some((SqlType::TimestampTz, Value::Timestamp(zone.to_moment(local)?))));
+    let moment = |local| Ok(Some((SqlType::TIMESTAMPTZ, Value::Timestamp(zone.to_moment(local)?))));
     match (from, value, to) {
-        (SqlType::Timestamp, Value::Timestamp(local), SqlType::TimestampTz) => moment(*local),
-        (SqlType::Date, Value::Date(days), SqlType::TimestampTz) => moment(i64::from(*days) * MICROS_PER_DAY),
-        (SqlType::TimestampTz, Value::Timestamp(moment), SqlType::Timestamp | SqlType::Date) => {
-            Ok(Some((SqlType::Timestamp, Value::Timestamp(zone.to_local(*moment)?))))
+        (SqlType::Timestamp(_), Value::Timestamp(local), SqlType::TimestampTz(_)) => moment(*local),
+        (SqlType::Date, Value::Date(days), SqlType::TimestampTz(_)) => moment(i64::from(*days) * MICROS_PER_DAY),
+        (SqlType::TimestampTz(_), Value::Timestamp(moment), SqlType::Timestamp(_) | SqlType::Date) => {
+            Ok(Some((SqlType::TIMESTAMP, Value::Timestamp(zone.to_local(*moment)?))))
         }
         _ => Ok(None),
     }
@@ -215,8 +216,9 @@ pub fn scalar(sql_type: &SqlType, value: &Value) -> Result<ScalarValue> {
         Value::Jsonb(value) => ScalarValue::LargeBinary(Some(value.as_bytes().to_vec())),
         Value::Bytes(value) => ScalarValue::Binary(Some(value.clone())),
         Value::Date(value) => ScalarValue::Date32(Some(*value)),
+        Value::Time(value) => ScalarValue::Time64Microsecond(Some(*value)),
         Value::Timestamp(value) => match sql_type {
-            SqlType::TimestampTz => ScalarValue::TimestampMicrosecond(Some(*value), Some("UTC".into())),
+            SqlType::TimestampTz(_) => ScalarValue::TimestampMicrosecond(Some(*value), Some("UTC".into())),
             _ => ScalarValue::TimestampMicrosecond(Some(*value), None),
         },
         Value::Enum(value) => {

@@ -121,7 +121,7 @@ pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
             S::SmallInt | S::Integer | S::BigInt | S::Real | S::Double | S::Numeric { .. }
         )
     };
-    let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp | S::TimestampTz);
+    let is_moment = |sql_type: SqlType| matches!(sql_type, S::Date | S::Timestamp(_) | S::TimestampTz(_));
     if let (S::Array(from), S::Array(to)) = (from, to) {
         return converts_by_itself(from.sql_type(), to.sql_type());
     }
@@ -133,6 +133,10 @@ pub(crate) fn converts_by_itself(from: SqlType, to: SqlType) -> bool {
         || matches!((from, to), (S::Json, S::Jsonb) | (S::Jsonb, S::Json))
         || (is_number(from) && is_number(to))
         || (is_moment(from) && is_moment(to))
+        || matches!(
+            (from, to),
+            (S::Timestamp(_) | S::TimestampTz(_) | S::Interval, S::Time(_)) | (S::Time(_), S::Interval)
+        )
 }
 
 #[cfg(test)]
@@ -146,7 +150,7 @@ mod tests {
             (S::Integer, S::BigInt),
             (S::Double, S::SmallInt),
             (S::Uuid, S::Text),
-            (S::TimestampTz, S::Date),
+            (S::TIMESTAMPTZ, S::Date),
             (S::Json, S::Jsonb),
             (S::NUMERIC, S::Integer),
         ] {

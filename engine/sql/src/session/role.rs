@@ -167,7 +167,7 @@ fn valid_until(text: &str, zone: Zone) -> Result<Option<Timestamp>> {
     if text.trim().eq_ignore_ascii_case("infinity") {
         return Ok(None);
     }
-    match Value::text_in_zone(&SqlType::TimestampTz, text, zone)? {
+    match Value::text_in_zone(&SqlType::TIMESTAMPTZ, text, zone)? {
         // Before 1970 every password has expired.
         Value::Timestamp(micros) => Ok(Some(Timestamp(u64::try_from(micros).unwrap_or_default()))),
         _ => Err(Error::internal("a timestamp is read as one")),

@@ -400,6 +400,7 @@ impl Session {
                 self.reset_all()?;
                 self.statements.lock().clear_named();
                 self.numbers.forget();
+                self.advisory.unlock_all();
                 self.discard_temporary().await?;
             }
             ast::DiscardObject::PLANS => {

@@ -552,10 +552,10 @@ pub(super) fn default_text(expr: &ast::Expr, sql_type: SqlType, zone: Zone) -> R
             SqlType::Varchar(_) => SqlType::Text,
             SqlType::Numeric { .. } => SqlType::NUMERIC,
             SqlType::Vector(_) => SqlType::Vector(None),
-            other => other,
+            other => other.with_all_digits(),
         };
         let value = Value::text_in_zone(&read_as, text, zone)?;
-        if let (SqlType::TimestampTz, Value::Timestamp(moment)) = (sql_type, value) {
+        if let (SqlType::TimestampTz(_), Value::Timestamp(moment)) = (sql_type, value) {
             let mut written = String::new();
             text::write_timestamptz_in(moment, zone, &mut written);
             return Ok(format!("'{written}'"));

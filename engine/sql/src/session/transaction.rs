@@ -289,6 +289,7 @@ impl Session {
         match committed {
             Ok(()) => {
                 self.settings.end_local();
+                self.advisory.end_transaction();
                 self.cursors.end_transaction(true);
                 self.settle();
             }
@@ -300,6 +301,7 @@ impl Session {
     /// Rolls a block back.
     pub(super) fn abandon(&mut self, block: Block) {
         self.settings.return_to(block.settings);
+        self.advisory.end_transaction();
         self.cursors.end_transaction(false);
         self.pending.lock().clear();
     }

@@ -139,7 +139,7 @@ pub fn field(name: &str, type_name: &str) -> Option<Field> {
         "int8" => (DataType::Int64, None),
         "float4" => (DataType::Float32, None),
         "float8" => (DataType::Float64, None),
-        "timestamptz" => (SqlType::TimestampTz.to_arrow(), None),
+        "timestamptz" => (SqlType::TIMESTAMPTZ.to_arrow(), None),
         "json" => return Some(SqlType::Json.to_field(name, true)),
         "int2vector" => (list(DataType::Int16), Some("int2vector")),
         "oidvector" => (list(DataType::Int64), Some("oidvector")),

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use super::constraints::Constraints;
 use super::{Definition, definitions, oids};
 use crate::activity::Activity;
+use crate::advisory::{self, AdvisoryLocks};
 use crate::cursors::CursorFacts;
 use crate::notifications::{Notifications, Pending};
 use crate::roles::SeenRoles;
@@ -52,6 +53,10 @@ pub struct Identity {
     pub activity: Arc<Activity>,
     /// Rows that are locked.
     pub locks: LockTable,
+    /// What it has locked by numbers.
+    pub advisory: Arc<AdvisoryLocks>,
+    /// What all sessions have.
+    pub advisories: Arc<advisory::Sessions>,
     /// Who notes what ran.
     pub observer: Option<Arc<dyn Observer>>,
     /// Who recommends changes.
@@ -399,6 +404,12 @@ pub fn split_name(text: &str) -> Option<Vec<String>> {
             None => return None,
         }
     }
+}
+
+/// A text as a literal.
+pub fn quoted_literal(text: &str) -> String {
+    let escape = if text.contains('\\') { "E" } else { "" };
+    format!("{escape}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
 }
 
 /// An identifier as SQL must write it.

@@ -201,7 +201,8 @@ fn columns(facts: &Facts) -> Result<Vec<Row>> {
             };
             let datetime = match sql_type {
                 Some(SqlType::Date) => Some(0_i64),
-                Some(SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval) => Some(6),
+                Some(SqlType::Interval) => Some(6),
+                Some(sql_type) => sql_type.second_digits().map(i64::from),
                 _ => None,
             };
             let mut row = row![

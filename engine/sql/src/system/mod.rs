@@ -40,6 +40,7 @@ pub mod sequences;
 mod series;
 mod server;
 mod show;
+mod spelled;
 mod types;
 mod values;
 mod whole;
@@ -59,7 +60,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::wrap;
 use cells::Row;
-pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, split_name};
+pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quoted, quoted_literal, split_name};
 pub use oids::{table as oid_of_table, view as oid_of_view};
 pub use rewrite::{parameter_casts, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;

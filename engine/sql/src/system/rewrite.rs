@@ -20,6 +20,7 @@
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
+//! | `mod(a, b)`, `(a, b) < (x, y)`, `localtimestamp(3)` and their like | see [`spelled`] |
 //! | `VALUES (x::t), ('y')` | `VALUES (x::t), ('y'::t)` |
 //! | `jsonb_agg(x)`, `FROM jsonb_each(x)` and their like | see [`documents`] |
 //! | `(SELECT ...)` over a system table that never has a row | NULL, for whatever it would compute is computed for no row |
@@ -32,11 +33,11 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
-use super::series::series_of_parameters;
-use super::{arrays, documents, find, lateral, values};
+use super::series::{self, series_of_parameters};
+use super::{arrays, documents, find, lateral, spelled, values};
 use crate::dml::normalize;
 use crate::functions::bits;
-use crate::session::columns::name_of_datafusion;
+use crate::session::columns::names_of_datafusion;
 
 /// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
 pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool) {
@@ -71,7 +72,15 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Collate { expr: inner, collation } if is_our_collation(collation) => {
                 *expr = std::mem::replace(&mut **inner, null());
             }
-            Expr::BinaryOp { op, .. } => unwrap_operator(op),
+            Expr::BinaryOp { op, .. } => {
+                unwrap_operator(op);
+                spelled::settle(expr);
+            }
+            Expr::Substring { .. } | Expr::SimilarTo { .. } => spelled::settle(expr),
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::PGAbs | ast::UnaryOperator::PGSquareRoot | ast::UnaryOperator::PGCubeRoot,
+                ..
+            } => spelled::settle(expr),
             Expr::UnaryOp {
                 op: ast::UnaryOperator::BitwiseNot,
                 expr: inner,
@@ -105,8 +114,9 @@ impl VisitorMut for Rewriter<'_> {
                     .or_else(|| documents::aggregate(function))
                     .or_else(|| arrays::array_of_elements(function))
                     .or_else(|| arrays::array_of_query(function));
-                if let Some(replaced) = replaced {
-                    *expr = replaced;
+                match replaced {
+                    Some(replaced) => *expr = replaced,
+                    None => spelled::settle(expr),
                 }
             }
             Expr::TypedString(typed) if plain_type(&typed.data_type) == "jsonpath" => {
@@ -165,6 +175,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        spelled::settle_groups(select);
         if self.reads_nothing(select) {
             for item in &mut select.projection {
                 if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
@@ -191,8 +202,10 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
-        if let Some(unnested) = series_of_parameters(factor) {
+        // Now that its arguments are rewritten.
+        if let Some(unnested) = series::numbered(factor).or_else(|| series_of_parameters(factor)) {
             *factor = unnested;
+            number(factor);
         }
         ControlFlow::Continue(())
     }
@@ -381,7 +394,7 @@ fn strip_catalog(name: &mut ast::ObjectName) {
 
 /// Names the column of a function in FROM that has one: by the alias, or else as the function.
 fn name_column(function: &ast::ObjectName, alias: &mut Option<ast::TableAlias>) {
-    let Some(name) = last_name(function).filter(|name| matches!(name.as_str(), "generate_series" | "unnest")) else {
+    let Some(name) = last_name(function).filter(|name| gives_rows(name) || name == "unnest") else {
         return;
     };
     alias.get_or_insert_with(|| ast::TableAlias {
@@ -391,6 +404,11 @@ fn name_column(function: &ast::ObjectName, alias: &mut Option<ast::TableAlias>) 
         at: None,
     });
     name_column_by_alias(alias);
+}
+
+/// The functions in FROM that are lists, unnested.
+fn gives_rows(name: &str) -> bool {
+    matches!(name, "generate_series" | "string_to_table" | "regexp_split_to_table")
 }
 
 /// `unnest(a) WITH ORDINALITY` as `unnest(a, ordinals(a))`, with names for both columns.
@@ -534,7 +552,10 @@ fn name_repeated(projection: &mut [ast::SelectItem]) {
             ast::SelectItem::ExprWithAlias { expr, alias } if is_column(expr, alias) => expr,
             _ => continue,
         };
-        if !seen.insert(name_of_datafusion(expr)) {
+        let names = names_of_datafusion(expr);
+        let is_new = !names.iter().any(|name| seen.contains(name));
+        seen.extend(names);
+        if !is_new {
             *item = ast::SelectItem::ExprWithAlias {
                 expr: expr.clone(),
                 alias: ast::Ident::with_quote('"', format!("aion column {at}")),
@@ -557,6 +578,8 @@ fn is_column(expr: &Expr, name: &ast::Ident) -> bool {
 fn set_returning(function: &mut ast::Function) -> Option<Expr> {
     let list = match last_name(&function.name)?.as_str() {
         "generate_series" => "generate_series",
+        "string_to_table" => "string_to_array",
+        "regexp_split_to_table" => "regexp_split_to_array",
         "generate_subscripts" => "array_subscripts",
         "pg_partition_ancestors" => "pg_partition_ancestors",
         "pg_listening_channels" => "pg_listening_channels",

@@ -2,11 +2,13 @@
 
 use aion_base::Result;
 use aion_base::key::KeyReader;
+use aion_storage::{LockEntry, LockMode};
 
 use super::cells::{Cell, Row, row};
 use super::facts::Facts;
 use super::{Definition, oids};
 use crate::activity::Doing;
+use crate::advisory::Key;
 
 /// Locks that are shown, at most: there may be millions.
 const LOCKS_MAX: usize = 10_000;
@@ -98,7 +100,53 @@ fn activity(facts: &Facts) -> Result<Vec<Row>> {
 }
 
 fn locks(facts: &Facts) -> Result<Vec<Row>> {
-    let rows = facts.identity.locks.list(LOCKS_MAX).into_iter().map(|lock| {
+    let process_of = |label: Option<&str>| label.and_then(|label| label.strip_prefix("process ")?.parse::<i32>().ok());
+    let advisory = |key: Key, is_shared: bool, process: Option<i32>, is_granted: bool, since: Cell| {
+        let (class, object, part) = key.shown();
+        row![
+            "advisory",
+            oids::DATABASE,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            class,
+            object,
+            part,
+            process.map_or(Cell::Null, |process| Cell::from(process.to_string())),
+            process.map_or(Cell::Null, Cell::from),
+            if is_shared { "ShareLock" } else { "ExclusiveLock" },
+            is_granted,
+            false,
+            since
+        ]
+    };
+    let (held, owners) = facts.identity.advisories.held();
+    let held = held.into_iter().map(|held| {
+        advisory(
+            held.key,
+            held.is_shared,
+            process_of(held.label.as_deref()),
+            true,
+            Cell::Null,
+        )
+    });
+    let listed = facts.identity.locks.list(LOCKS_MAX);
+    // Those that are held are listed by who holds them: a key that one holds has no name in the table of locks.
+    let is_listed = |lock: &LockEntry| !(lock.is_granted && owners.contains(&lock.owner));
+    let rows = listed.into_iter().filter(is_listed).map(|lock| {
+        let since = time(lock.waiting_since_micros.and_then(|at| i64::try_from(at).ok()));
+        if let Some(key) = lock.key_prefix.as_deref().and_then(Key::of_bytes) {
+            let is_shared = lock.mode == LockMode::Share;
+            return advisory(
+                key,
+                is_shared,
+                process_of(lock.label.as_deref()),
+                lock.is_granted,
+                since,
+            );
+        }
         let storage = lock
             .key_prefix
             .as_deref()
@@ -109,10 +157,7 @@ fn locks(facts: &Facts) -> Result<Vec<Row>> {
                 .find(|table| table.storage == storage)
                 .map(|table| oids::table(table.id))
         });
-        let process = lock
-            .label
-            .as_deref()
-            .and_then(|label| label.strip_prefix("process ")?.parse::<i32>().ok());
+        let process = process_of(lock.label.as_deref());
         row![
             "tuple",
             oids::DATABASE,
@@ -129,8 +174,8 @@ fn locks(facts: &Facts) -> Result<Vec<Row>> {
             lock.mode.to_string(),
             lock.is_granted,
             false,
-            time(lock.waiting_since_micros.and_then(|at| i64::try_from(at).ok()))
+            since
         ]
     });
-    Ok(rows.collect())
+    Ok(held.chain(rows).collect())
 }

@@ -359,6 +359,8 @@ fn facts() -> Facts {
         store: Arc::new(aion_storage::Store::in_memory(&aion_storage::StoreOptions::default())),
         activity: activity(),
         locks: locks(),
+        advisory: crate::advisory::Sessions::default().open(locks(), None),
+        advisories: Arc::default(),
         statements: statements(),
         cursors: [crate::cursors::CursorFacts {
             name: "c".to_owned(),

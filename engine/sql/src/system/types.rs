@@ -47,7 +47,7 @@ pub struct TypeRow {
 }
 
 /// The types of columns: type, internal name, the array's internal name, category.
-const COLUMN_TYPES: [(SqlType, &str, &str, &str); 19] = [
+const COLUMN_TYPES: [(SqlType, &str, &str, &str); 20] = [
     (SqlType::Boolean, "bool", "_bool", "B"),
     (SqlType::Bytea, "bytea", "_bytea", "U"),
     (SqlType::BigInt, "int8", "_int8", "N"),
@@ -61,8 +61,9 @@ const COLUMN_TYPES: [(SqlType, &str, &str, &str); 19] = [
     (SqlType::Varchar(None), "varchar", "_varchar", "S"),
     (SqlType::Char(1), "bpchar", "_bpchar", "S"),
     (SqlType::Date, "date", "_date", "D"),
-    (SqlType::Timestamp, "timestamp", "_timestamp", "D"),
-    (SqlType::TimestampTz, "timestamptz", "_timestamptz", "D"),
+    (SqlType::TIME, "time", "_time", "D"),
+    (SqlType::TIMESTAMP, "timestamp", "_timestamp", "D"),
+    (SqlType::TIMESTAMPTZ, "timestamptz", "_timestamptz", "D"),
     (SqlType::Interval, "interval", "_interval", "T"),
     (SqlType::NUMERIC, "numeric", "_numeric", "N"),
     (SqlType::Uuid, "uuid", "_uuid", "U"),

@@ -174,8 +174,11 @@ fn encode(value: &ScalarValue, sql_type: SqlType, order: ColumnOrder, out: &mut 
         (ScalarValue::Int32(Some(value)), SqlType::Integer) => writer.i32(*value, order),
         (ScalarValue::Int64(Some(value)), SqlType::BigInt) => writer.i64(*value, order),
         (ScalarValue::Date32(Some(value)), SqlType::Date) => writer.i32(*value, order),
-        (ScalarValue::TimestampMicrosecond(Some(value), None), SqlType::Timestamp)
-        | (ScalarValue::TimestampMicrosecond(Some(value), Some(_)), SqlType::TimestampTz) => writer.i64(*value, order),
+        (ScalarValue::Time64Microsecond(Some(value)), SqlType::Time(_))
+        | (ScalarValue::TimestampMicrosecond(Some(value), None), SqlType::Timestamp(_))
+        | (ScalarValue::TimestampMicrosecond(Some(value), Some(_)), SqlType::TimestampTz(_)) => {
+            writer.i64(*value, order)
+        }
         (ScalarValue::TimestampNanosecond(Some(value), Some(_)), SqlType::Enum(_)) => writer.i64(*value, order),
         (ScalarValue::Decimal128(Some(value), _, scale), SqlType::Numeric { scale: column, .. })
             if *scale == column =>

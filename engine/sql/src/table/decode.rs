@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
     FixedSizeListBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
     IntervalMonthDayNanoBuilder, LargeBinaryBuilder, LargeListArray, ListArray, ListBuilder, StringBuilder,
-    TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
+    Time64MicrosecondBuilder, TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
@@ -49,6 +49,7 @@ enum Builder {
     Bytea(BinaryBuilder),
     Jsonb(LargeBinaryBuilder),
     Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
@@ -91,7 +92,8 @@ impl Builder {
             SqlType::Bytea => Self::Bytea(BinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
             SqlType::Jsonb => Self::Jsonb(LargeBinaryBuilder::with_capacity(rows, rows * VARIABLE_BYTES)),
             SqlType::Date => Self::Date(Date32Builder::with_capacity(rows)),
-            SqlType::Timestamp | SqlType::TimestampTz => {
+            SqlType::Time(_) => Self::Time(Time64MicrosecondBuilder::with_capacity(rows)),
+            SqlType::Timestamp(_) | SqlType::TimestampTz(_) => {
                 Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(sql_type.to_arrow()))
             }
             SqlType::Interval => Self::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows)),
@@ -131,6 +133,7 @@ impl Builder {
             Self::Bytea(builder) => builder.append_null(),
             Self::Jsonb(builder) => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
+            Self::Time(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
             Self::Interval(builder) => builder.append_null(),
             Self::Uuid(builder) => builder.append_null(),
@@ -160,6 +163,7 @@ impl Builder {
             Self::Bytea(builder) => builder.append_value(row.bytes(column)?),
             Self::Jsonb(builder) => builder.append_value(row.bytes(column)?),
             Self::Date(builder) => builder.append_value(row.i32(column)),
+            Self::Time(builder) => builder.append_value(row.i64(column)),
             Self::Timestamp(builder) => builder.append_value(row.i64(column)),
             Self::Enum(builder) => builder.append_value(row.i64(column)),
             Self::Interval(builder) => builder.append_value(arrow_interval(row.interval(column))?),
@@ -201,6 +205,7 @@ impl Builder {
             (Self::Text(builder), Value::Text(value) | Value::Json(value)) => builder.append_value(value),
             (Self::Bytea(builder), Value::Bytes(value)) => builder.append_value(value),
             (Self::Date(builder), Value::Date(value)) => builder.append_value(*value),
+            (Self::Time(builder), Value::Time(value)) => builder.append_value(*value),
             (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(*value),
             (Self::Enum(builder), Value::Enum(value)) => builder.append_value(*value),
             (Self::Interval(builder), Value::Interval(value)) => builder.append_value(arrow_interval(*value)?),
@@ -237,6 +242,7 @@ impl Builder {
             Self::Bytea(builder) => builder,
             Self::Jsonb(builder) => builder,
             Self::Date(builder) => builder,
+            Self::Time(builder) => builder,
             Self::Timestamp(builder) => builder,
             Self::Interval(builder) => builder,
             Self::Uuid(builder) => builder,

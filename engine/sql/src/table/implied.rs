@@ -219,6 +219,7 @@ fn order(one: &ScalarValue, other: &ScalarValue) -> Option<Ordering> {
         | (S::Int64(Some(_)), S::Int64(Some(_)))
         | (S::UInt64(Some(_)), S::UInt64(Some(_)))
         | (S::Date32(Some(_)), S::Date32(Some(_)))
+        | (S::Time64Microsecond(Some(_)), S::Time64Microsecond(Some(_)))
         | (S::Utf8(Some(_)), S::Utf8(Some(_)))
         | (S::Binary(Some(_)), S::Binary(Some(_))) => one.partial_cmp(other),
         (S::TimestampMicrosecond(Some(one), zone), S::TimestampMicrosecond(Some(other), its))

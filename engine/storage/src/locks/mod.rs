@@ -1,7 +1,7 @@
 //! Locks on keys, which order those who would otherwise meet at the commit.
 //!
-//! **Vocabulary.** An *owner* is a transaction. It *holds* locks on keys, in one of four [modes](LockMode), until it ends; there is no
-//! unlocking but [back to a mark](LockOwner::release_to). Who is in the way of another *blocks* it.
+//! **Vocabulary.** An *owner* is a transaction, or a session. It *holds* locks on keys, in one of four [modes](LockMode), until it ends, goes
+//! [back to a mark](LockOwner::release_to) or [unlocks](LockOwner::unlock) a key. Who is in the way of another *blocks* it.
 //!
 //! **Guarantees.**
 //! - Two owners never hold one key in modes that exclude each other.

@@ -118,6 +118,21 @@ impl LockOwner {
         self.release(keys, upgrades);
     }
 
+    /// Releases one key; false if it does not hold it. Not for an owner with marks, which count what was locked before them.
+    pub fn unlock(&self, key: &[u8]) -> bool {
+        let hash = self.table.hash(key);
+        {
+            let mut held = self.state.held.lock();
+            let Some(at) = held.keys.iter().position(|held| *held == hash) else {
+                return false;
+            };
+            held.keys.remove(at);
+            held.upgrades.retain(|(upgraded, _)| *upgraded != hash);
+        }
+        self.release(vec![hash], Vec::new());
+        true
+    }
+
     fn release(&self, keys: Vec<KeyHash>, upgrades: Vec<(KeyHash, LockMode)>) {
         for (hash, mode) in upgrades.into_iter().rev() {
             let woken = self.table.keys(hash).lock().downgrade(hash, self.state.id, mode);

@@ -140,7 +140,7 @@ fn golden() {
     ];
     check(
         TimestampMicrosecondArray::from(micros.clone()),
-        SqlType::Timestamp,
+        SqlType::TIMESTAMP,
         &[
             "2024-02-29 12:34:56.7",
             "1970-01-01 00:00:00",
@@ -150,7 +150,7 @@ fn golden() {
     );
     check(
         TimestampMicrosecondArray::from(micros).with_timezone("+00:00"),
-        SqlType::TimestampTz,
+        SqlType::TIMESTAMPTZ,
         &[
             "2024-02-29 12:34:56.7+00",
             "1970-01-01 00:00:00+00",
@@ -253,7 +253,7 @@ fn other_layouts_are_brought_into_form() {
     let dictionary: DictionaryArray<Int32Type> = [Some("x"), None, Some("x")].into_iter().collect();
     assert_eq!(text(Arc::new(dictionary), SqlType::Text), ["x", "NULL", "x"]);
     let nanos = TimestampNanosecondArray::from(vec![1_500_000_000]);
-    assert_eq!(text(Arc::new(nanos), SqlType::Timestamp), ["1970-01-01 00:00:01.5"]);
+    assert_eq!(text(Arc::new(nanos), SqlType::TIMESTAMP), ["1970-01-01 00:00:01.5"]);
     assert_eq!(text(Arc::new(NullArray::new(2)), SqlType::Text), ["NULL", "NULL"]);
     let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Utf8, true)]));
     let batch = RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec!["x"]))]).expect("one column");

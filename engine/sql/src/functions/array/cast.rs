@@ -86,7 +86,7 @@ fn replaced(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         return Transformed::no(expr);
     }
     let volatility = match (from.element(), to.element()) {
-        (one, other) if one == Some(SqlType::TimestampTz) || other == Some(SqlType::TimestampTz) => Volatility::Stable,
+        (Some(SqlType::TimestampTz(_)), _) | (_, Some(SqlType::TimestampTz(_))) => Volatility::Stable,
         _ => Volatility::Immutable,
     };
     let function = ScalarUDF::from(ArrayCast {
@@ -96,13 +96,18 @@ fn replaced(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     Transformed::yes(function.call(vec![inner.as_ref().clone()]))
 }
 
+/// Whether a type keeps less than all digits of a second.
+fn is_rounded(sql_type: SqlType) -> bool {
+    sql_type != sql_type.with_all_digits()
+}
+
 /// Whether Arrow casts the elements as PostgreSQL does.
 fn is_arrows(from: SqlType, to: SqlType) -> bool {
     use SqlType as S;
     let is_integer = |sql_type| matches!(sql_type, S::SmallInt | S::Integer | S::BigInt);
     match (from, to) {
         (S::Varchar(_) | S::Char(_) | S::Text, S::Varchar(Some(_)) | S::Char(_)) => false,
-        (one, other) if one.to_arrow() == other.to_arrow() => true,
+        (one, other) if one.to_arrow() == other.to_arrow() => !is_rounded(other),
         (one, other) if is_integer(one) => is_integer(other) || matches!(other, S::Real | S::Double),
         (S::Real, S::Double) => true,
         _ => false,
@@ -213,22 +218,25 @@ fn converted_element(value: &Value, from: SqlType, to: SqlType, zone: Zone) -> a
         (Value::Bool(value), S::Integer) => Ok(Value::I32((*value).into())),
         (Value::I32(value), S::Boolean) => Ok(Value::Bool(*value != 0)),
         (Value::Text(text), S::Varchar(Some(length)) | S::Char(length)) => shortened(text, to, length),
-        (Value::Timestamp(moment), S::Timestamp | S::Date) if from == S::TimestampTz => {
+        (Value::Time(_), S::Time(_)) => Ok(value.clone().rounded(&to)),
+        (Value::Timestamp(moment), S::Timestamp(_) | S::Date | S::Time(_)) if matches!(from, S::TimestampTz(_)) => {
             let local = Value::Timestamp(zone.to_local(*moment)?);
-            converted_element(&local, S::Timestamp, to, zone)
+            converted_element(&local, S::TIMESTAMP, to, zone)
         }
-        (Value::Timestamp(local), S::TimestampTz) if from == S::Timestamp => {
-            Ok(Value::Timestamp(zone.to_moment(*local)?))
+        (Value::Timestamp(local), S::TimestampTz(_)) if matches!(from, S::Timestamp(_)) => {
+            Ok(Value::Timestamp(zone.to_moment(*local)?).rounded(&to))
         }
-        (Value::Date(_), S::TimestampTz) => {
-            let midnight = converted_element(value, from, S::Timestamp, zone)?;
-            converted_element(&midnight, S::Timestamp, to, zone)
+        (Value::Timestamp(_), S::Timestamp(_) | S::TimestampTz(_)) => Ok(value.clone().rounded(&to)),
+        (Value::Date(_), S::TimestampTz(_)) => {
+            let midnight = converted_element(value, from, S::TIMESTAMP, zone)?;
+            converted_element(&midnight, S::TIMESTAMP, to, zone)
         }
-        (Value::Date(_), S::Timestamp) | (Value::Timestamp(_), S::Date) => arrows(value, from, to),
+        (Value::Date(_), S::Timestamp(_)) | (Value::Timestamp(_), S::Date) => arrows(value, from, to),
+        (Value::Timestamp(_), S::Time(_)) => Ok(arrows(value, from, to)?.rounded(&to)),
         _ if is_text || matches!(from, S::Text | S::Varchar(_) | S::Char(_)) || is_document(from, to) => {
             let mut text = String::new();
             match (value, from) {
-                (Value::Timestamp(moment), S::TimestampTz) => {
+                (Value::Timestamp(moment), S::TimestampTz(_)) => {
                     aion_catalog::text::write_timestamptz_in(*moment, zone, &mut text);
                 }
                 _ => value.text_out(&from, &mut text),

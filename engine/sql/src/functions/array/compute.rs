@@ -301,7 +301,7 @@ fn to_string(elements: &[Value], element: SqlType, separator: &str, null: Option
         }
         match (value, element) {
             (Value::Null, _) => out.push_str(null.unwrap_or_default()),
-            (Value::Timestamp(moment), SqlType::TimestampTz) => {
+            (Value::Timestamp(moment), SqlType::TimestampTz(_)) => {
                 aion_catalog::text::write_timestamptz_in(*moment, zone, &mut out);
             }
             _ => value.text_out(&element, &mut out),

@@ -97,8 +97,10 @@ pub fn common(one: SqlType, other: SqlType) -> Option<SqlType> {
     Some(match (one, other) {
         (S::Varchar(_), S::Varchar(_)) => S::Varchar(None),
         (one, other) if is_text(one) && is_text(other) => S::Text,
-        (S::Date, S::Timestamp) | (S::Timestamp, S::Date) => S::Timestamp,
-        (S::Date | S::Timestamp, S::TimestampTz) | (S::TimestampTz, S::Date | S::Timestamp) => S::TimestampTz,
+        (S::Time(_), S::Time(_)) => S::TIME,
+        (S::Date | S::Timestamp(_), S::Timestamp(_)) | (S::Timestamp(_), S::Date) => S::TIMESTAMP,
+        (S::Date | S::Timestamp(_) | S::TimestampTz(_), S::TimestampTz(_))
+        | (S::TimestampTz(_), S::Date | S::Timestamp(_)) => S::TIMESTAMPTZ,
         (S::Array(one), S::Array(other)) => return common(one.sql_type(), other.sql_type())?.array(),
         _ => return None,
     })
@@ -123,7 +125,7 @@ pub fn in_type(expr: Expr, sql_type: SqlType, schema: &DFSchema) -> Result<Expr>
         Expr::Literal(ScalarValue::Utf8(Some(text)), None)
             if !matches!(
                 sql_type,
-                SqlType::TimestampTz | SqlType::Array(ElementType::TimestampTz)
+                SqlType::TimestampTz(_) | SqlType::Array(ElementType::TimestampTz(_))
             ) =>
         {
             let value = Value::text_in(&sql_type, &text).map_err(wrap)?;

@@ -97,7 +97,7 @@ impl Way {
 
     /// What its arguments are, for so many.
     fn arguments(self, given: &[DataType]) -> Option<Vec<DataType>> {
-        let timestamp = || SqlType::Timestamp.to_arrow();
+        let timestamp = || SqlType::TIMESTAMP.to_arrow();
         Some(match (self, given.len()) {
             (Self::Add | Self::Subtract, 2) => vec![INTERVAL, INTERVAL],
             (Self::Negate | Self::JustifyHours | Self::JustifyDays | Self::Justify | Self::Length, 1) => vec![INTERVAL],
@@ -109,7 +109,7 @@ impl Way {
                     .iter()
                     .any(|given| matches!(given, DataType::Timestamp(_, Some(_))));
                 let wanted = if is_moment {
-                    SqlType::TimestampTz.to_arrow()
+                    SqlType::TIMESTAMPTZ.to_arrow()
                 } else {
                     timestamp()
                 };
@@ -187,7 +187,7 @@ impl ScalarUDFImpl for Computed {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.way {
-            Way::Later | Way::Earlier => SqlType::Timestamp.to_arrow(),
+            Way::Later | Way::Earlier => SqlType::TIMESTAMP.to_arrow(),
             Way::Length => LENGTH,
             _ => INTERVAL,
         })
@@ -323,7 +323,7 @@ fn times_of(times: &ArrayRef) -> Result<ArrayRef> {
     Ok(match times.data_type() {
         DataType::Timestamp(TimeUnit::Microsecond, _) => times.clone(),
         DataType::Timestamp(_, zone) => cast(times, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?,
-        _ => cast(times, &SqlType::Timestamp.to_arrow())?,
+        _ => cast(times, &SqlType::TIMESTAMP.to_arrow())?,
     })
 }
 

@@ -1,13 +1,15 @@
-//! `date_part`, `extract` and `date_trunc`, which take intervals, too: the first gives a double precision, the second a numeric. Of times they
-//! are DataFusion's.
+//! `date_part`, `extract` and `date_trunc`, which take intervals and times of day, too: the first gives a double precision, the second a
+//! numeric. A time of day is taken for the interval that it is long, and has the fields up to the hour and `epoch`. Of dates and timestamps
+//! they are DataFusion's.
 
 use std::sync::Arc;
 
 use aion_base::{Error, SqlState};
 use aion_catalog::SqlType;
 use aion_catalog::interval::Interval;
-use datafusion::arrow::array::{ArrayRef, Decimal128Array, Float64Array};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Float64Array};
+use datafusion::arrow::compute::{DatePart, date_part};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::preimage::PreimageResult;
@@ -16,6 +18,8 @@ use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+use crate::functions::of_day::{is_of_day, lengths_of};
 
 use super::compute::{INTERVAL, Intervals, intervals as rows, is_interval};
 use crate::error::wrap;
@@ -66,6 +70,26 @@ fn name_of(value: Option<&ScalarValue>) -> Option<&str> {
 }
 
 impl OfField {
+    /// Whether it is a field of a date or a timestamp that is computed of its year.
+    fn is_calendars(&self, name: Option<&ScalarValue>, of: &DataType) -> bool {
+        const FIELDS: [&str; 11] = [
+            "century",
+            "centuries",
+            "c",
+            "cent",
+            "millennium",
+            "millennia",
+            "mil",
+            "mils",
+            "decade",
+            "decades",
+            "decs",
+        ];
+        self.part != Part::Truncated
+            && matches!(of, DataType::Date32 | DataType::Timestamp(..))
+            && name_of(name).is_some_and(|name| FIELDS.contains(&name.to_ascii_lowercase().as_str()))
+    }
+
     fn of_intervals(&self, name: &str, array: &ArrayRef) -> Result<ArrayRef> {
         let intervals = Intervals::of(array)?;
         if self.part == Part::Truncated {
@@ -98,6 +122,19 @@ impl OfField {
     }
 }
 
+/// A field of a year that DataFusion does not know; there is no year 0, but a year before the first is 0 to Arrow.
+fn calendar_field(name: &str, year: i64) -> i64 {
+    let counted = |years: i64| match year > 0 {
+        true => (year + years - 1) / years,
+        false => -((years - year) / years),
+    };
+    match name {
+        "century" | "centuries" | "c" | "cent" => counted(100),
+        "millennium" | "millennia" | "mil" | "mils" => counted(1_000),
+        _ => year.div_euclid(10),
+    }
+}
+
 /// The digits behind the point that a field has.
 ///
 /// # Errors
@@ -121,6 +158,9 @@ impl ScalarUDFImpl for OfField {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match given {
+            [name, of] if is_of_day(of) && (name.is_string() || name.is_null()) => {
+                Ok(vec![DataType::Utf8, SqlType::TIME.to_arrow()])
+            }
             [name, of] if is_interval(of) && (name.is_string() || name.is_null()) => Ok(vec![DataType::Utf8, INTERVAL]),
             _ => {
                 let field = |given: &DataType| Arc::new(Field::new("", given.clone(), true));
@@ -138,19 +178,30 @@ impl ScalarUDFImpl for OfField {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         match args.arg_fields {
-            [_, of] if is_interval(of.data_type()) => {
+            [_, of] if is_interval(of.data_type()) || is_of_day(of.data_type()) => {
+                let is_of_day = is_of_day(of.data_type());
                 let data_type = match self.part {
                     Part::Double => DataType::Float64,
                     Part::Truncated => INTERVAL,
                     Part::Numeric => {
                         let name = name_of(args.scalar_arguments.first().copied().flatten());
                         let name = name.ok_or_else(|| wrap(Error::unsupported("a field that is no constant")))?;
+                        if is_of_day {
+                            Interval::check_field_of_day(name).map_err(wrap)?;
+                        }
                         let sql_type = SqlType::Numeric {
                             precision: Some(PRECISION),
                             scale: scale_of(name)?,
                         };
                         sql_type.to_arrow()
                     }
+                };
+                Ok(Arc::new(Field::new(self.name(), data_type, true)))
+            }
+            [_, of] if self.is_calendars(args.scalar_arguments.first().copied().flatten(), of.data_type()) => {
+                let data_type = match self.part {
+                    Part::Numeric => DataType::Decimal128(PRECISION, 0),
+                    Part::Double | Part::Truncated => DataType::Float64,
                 };
                 Ok(Arc::new(Field::new(self.name(), data_type, true)))
             }
@@ -162,12 +213,39 @@ impl ScalarUDFImpl for OfField {
         let [ColumnarValue::Scalar(name), of] = args.args.as_slice() else {
             return self.inner.invoke_with_args(args);
         };
-        if !is_interval(&of.data_type()) {
+        let is_of_day = is_of_day(&of.data_type());
+        if self.is_calendars(Some(name), &of.data_type()) {
+            let years = date_part(&of.to_array(args.number_rows)?, DatePart::Year)?;
+            let word = name_of(Some(name)).unwrap_or_default().to_ascii_lowercase();
+            let parts = years.as_primitive::<Int32Type>().iter();
+            let parts = parts.map(|year| year.map(|year| calendar_field(&word, year.into())));
+            return Ok(ColumnarValue::Array(match self.part {
+                Part::Numeric => {
+                    let parts: Decimal128Array = parts.map(|part| part.map(i128::from)).collect();
+                    Arc::new(parts.with_precision_and_scale(PRECISION, 0)?)
+                }
+                Part::Double | Part::Truncated => {
+                    Arc::new(parts.map(|part| part.map(|part| part as f64)).collect::<Float64Array>())
+                }
+            }));
+        }
+        if !is_interval(&of.data_type()) && !is_of_day {
             return self.inner.invoke_with_args(args);
         }
         let Some(name) = name_of(Some(name)) else {
             let message = "the field of an interval is a text";
             return Err(wrap(Error::invalid(SqlState::INVALID_PARAMETER_VALUE, message)));
+        };
+        let lengths;
+        let of = match is_of_day {
+            true => {
+                if self.part != Part::Truncated {
+                    Interval::check_field_of_day(name).map_err(wrap)?;
+                }
+                lengths = lengths_of(of)?;
+                &lengths
+            }
+            false => of,
         };
         match of {
             ColumnarValue::Scalar(value) => {

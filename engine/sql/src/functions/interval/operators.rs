@@ -6,7 +6,8 @@
 //! | interval * number, number * interval, interval / number | interval |
 //! | date or timestamp ± interval | timestamp |
 //! | timestamptz ± interval | timestamptz, by the clocks of the session (see `time_zone::rule`) |
-//! | timestamp - timestamp | interval |
+//! | timestamp - timestamp, timestamp ± time | interval, timestamp |
+//! | time ± interval, time - time, date + time | time, interval, timestamp (see `of_day`) |
 //!
 //! A literal or a parameter beside a timestamp and `+` is an interval, beside `-` a timestamp, and beside an interval an interval.
 
@@ -23,6 +24,7 @@ use super::fields;
 use crate::error::wrap;
 use crate::functions::enumeration::is_moment;
 use crate::functions::json::{Side, no_operator, settled};
+use crate::functions::of_day::{self, is_of_day};
 use crate::session::scalar;
 
 /// See the module's header.
@@ -37,7 +39,7 @@ enum Operand {
     Local,
     Moment,
     Number,
-    /// A time of day, which DataFusion reckons with.
+    /// A time of day.
     OfDay,
     /// A literal, a parameter or NULL: it takes a type.
     Open,
@@ -54,7 +56,7 @@ impl Operand {
             Ok(DataType::Date32) => Self::Date,
             Ok(DataType::Timestamp(_, None)) => Self::Local,
             Ok(data_type) if is_moment(&data_type) => Self::Moment,
-            Ok(DataType::Time32(_) | DataType::Time64(_)) => Self::OfDay,
+            Ok(data_type) if is_of_day(&data_type) => Self::OfDay,
             Ok(data_type) if data_type.is_numeric() => Self::Number,
             _ => Self::Other,
         }
@@ -75,14 +77,21 @@ impl ExprPlanner for IntervalOperators {
         }
         let (left, right) = (Operand::of(&expr.left, schema), Operand::of(&expr.right, schema));
         if is_comparison {
-            let is_refused =
-                |one, other| one == Operand::Interval && !matches!(other, Operand::Interval | Operand::Open);
+            let is_refused = |one, other| match one {
+                Operand::Interval => !matches!(other, Operand::Interval | Operand::Open),
+                // Arrow would compare a time with the time of a timestamp.
+                Operand::OfDay => !matches!(other, Operand::OfDay | Operand::Open),
+                _ => false,
+            };
             return match is_refused(left, right) || is_refused(right, left) {
                 true => refused(expr, schema),
                 false => Ok(PlannerResult::Original(expr)),
             };
         }
         let has_interval = left == Operand::Interval || right == Operand::Interval;
+        if left == Operand::OfDay || right == Operand::OfDay {
+            return plan_of_day(expr, left, right, schema);
+        }
         if !has_interval && !left.is_time() && !right.is_time() {
             return Ok(PlannerResult::Original(expr));
         }
@@ -101,11 +110,11 @@ fn plan(expr: RawBinaryExpr, left: Operand, right: Operand, schema: &DFSchema) -
     let planned = |way: Way, args: Vec<Expr>| Ok(PlannerResult::Planned(way.call(args)));
     let timestamp = |expr: Expr, operand: O| match operand {
         O::Local => Ok(expr),
-        _ => as_type(expr, SqlType::Timestamp),
+        _ => as_type(expr, SqlType::TIMESTAMP),
     };
     let moment = |expr: Expr, operand: O| match operand {
         O::Moment => Ok(expr),
-        _ => as_type(expr, SqlType::TimestampTz),
+        _ => as_type(expr, SqlType::TIMESTAMPTZ),
     };
     let RawBinaryExpr {
         op,
@@ -151,7 +160,7 @@ fn plan(expr: RawBinaryExpr, left: Operand, right: Operand, schema: &DFSchema) -
         | (B::Minus, O::Moment, O::Date | O::Local | O::Open) => {
             planned(Way::Between, vec![moment(one, left)?, moment(other, right)?])
         }
-        _ if (left == O::Interval || right == O::Interval) && left != O::OfDay && right != O::OfDay => {
+        _ if left == O::Interval || right == O::Interval => {
             let expr = RawBinaryExpr {
                 op,
                 left: one,
@@ -167,9 +176,72 @@ fn plan(expr: RawBinaryExpr, left: Operand, right: Operand, schema: &DFSchema) -
     }
 }
 
+/// As [`plan`], where a side is a time of day.
+fn plan_of_day(
+    expr: RawBinaryExpr,
+    left: Operand,
+    right: Operand,
+    schema: &DFSchema,
+) -> Result<PlannerResult<RawBinaryExpr>> {
+    use BinaryOperator as B;
+    use Operand as O;
+    let interval = |expr: Expr| as_type(expr, SqlType::Interval);
+    let planned = |way: of_day::Way, args: Vec<Expr>| Ok(PlannerResult::Planned(way.call(args)));
+    // Beside what has no operator with a time, a time is as long as an interval.
+    let length = |time: Expr| of_day::Way::Length.call(vec![time]);
+    let RawBinaryExpr {
+        op,
+        left: one,
+        right: other,
+    } = expr;
+    match (&op, left, right) {
+        (B::Plus, O::OfDay, O::Interval | O::Open) => planned(of_day::Way::Later, vec![one, interval(other)?]),
+        (B::Plus, O::Interval | O::Open, O::OfDay) => planned(of_day::Way::Later, vec![other, interval(one)?]),
+        (B::Minus, O::OfDay, O::Interval) => planned(of_day::Way::Earlier, vec![one, other]),
+        (B::Minus, O::OfDay | O::Open, O::OfDay) | (B::Minus, O::OfDay, O::Open) => {
+            let time = |expr: Expr| as_type(expr, SqlType::TIME);
+            planned(of_day::Way::Between, vec![time(one)?, time(other)?])
+        }
+        (B::Plus, O::Date, O::OfDay) => planned(of_day::Way::OnDate, vec![one, other]),
+        (B::Plus, O::OfDay, O::Date) => planned(of_day::Way::OnDate, vec![other, one]),
+        (B::Plus | B::Minus, O::Date | O::Local | O::Moment, O::OfDay) => {
+            let expr = RawBinaryExpr {
+                op,
+                left: one,
+                right: length(other),
+            };
+            plan(expr, left, O::Interval, schema)
+        }
+        (B::Plus, O::OfDay, O::Local | O::Moment) => {
+            let expr = RawBinaryExpr {
+                op,
+                left: length(one),
+                right: other,
+            };
+            plan(expr, O::Interval, right, schema)
+        }
+        (B::Multiply | B::Divide, O::OfDay, O::Number) => {
+            let expr = RawBinaryExpr {
+                op,
+                left: length(one),
+                right: other,
+            };
+            plan(expr, O::Interval, right, schema)
+        }
+        _ => refused(
+            RawBinaryExpr {
+                op,
+                left: one,
+                right: other,
+            },
+            schema,
+        ),
+    }
+}
+
 /// An expression of a type: a literal is read as it, a parameter takes it, anything else is cast.
 fn as_type(expr: Expr, sql_type: SqlType) -> Result<Expr> {
-    let is_of_zone = sql_type == SqlType::TimestampTz;
+    let is_of_zone = sql_type == SqlType::TIMESTAMPTZ;
     match &expr {
         // What a moment is depends on the session's zone, which the analyzer's rules know.
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) if !is_of_zone => {
@@ -186,11 +258,13 @@ fn as_type(expr: Expr, sql_type: SqlType) -> Result<Expr> {
                 sql_type,
             );
         }
-        Expr::Literal(value, _) if is_interval(&value.data_type()) => return Ok(expr),
+        Expr::Literal(value, _) if is_interval(&value.data_type()) || is_of_day(&value.data_type()) => {
+            return Ok(expr);
+        }
         _ => {}
     }
     Ok(match sql_type {
-        SqlType::Interval => expr,
+        SqlType::Interval | SqlType::Time(_) => expr,
         sql_type => cast(expr, sql_type.to_arrow()),
     })
 }

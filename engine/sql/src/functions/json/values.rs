@@ -191,8 +191,8 @@ fn is_number(text: &str, sql_type: SqlType) -> bool {
 /// The text of a moment in the form of ISO 8601, of anything else as it is.
 fn moment(text: String, sql_type: SqlType) -> String {
     match sql_type {
-        SqlType::Timestamp => text.replacen(' ', "T", 1),
-        SqlType::TimestampTz => {
+        SqlType::Timestamp(_) => text.replacen(' ', "T", 1),
+        SqlType::TimestampTz(_) => {
             let text = text.replacen(' ', "T", 1);
             let (moment, era) = match text.strip_suffix(" BC") {
                 Some(moment) => (moment, " BC"),

@@ -13,7 +13,7 @@ use crate::system::cells::Cell;
 use crate::system::comments;
 use crate::system::definitions;
 use crate::system::written::{self, Form};
-use crate::system::{Facts, Relation, RelationKind, oids, quoted, split_name};
+use crate::system::{Facts, Relation, RelationKind, oids, quoted, quoted_literal, split_name};
 
 pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(format!(
@@ -24,13 +24,13 @@ pub fn version(_: &Facts, _: &[Cell]) -> Result<Cell> {
     )))
 }
 
-/// void, of what has nothing to do: nobody can hold an advisory lock.
-pub fn done(_: &Facts, _: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(""))
-}
-
 pub fn current_database(facts: &Facts, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::from(facts.identity.database.as_str()))
+}
+
+/// Of a client's address, which is not kept: NULL, as for one of the same machine.
+pub fn no_address(_: &Facts, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Null)
 }
 
 pub fn current_user(facts: &Facts, _: &[Cell]) -> Result<Cell> {
@@ -462,10 +462,7 @@ pub fn quote_identifier(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
 }
 
 pub fn quote_literal(_: &Facts, arguments: &[Cell]) -> Result<Cell> {
-    Ok(Cell::from(arguments.first().and_then(Cell::text).map(|text| {
-        let escape = if text.contains('\\') { "E" } else { "" };
-        format!("{escape}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
-    })))
+    Ok(Cell::from(arguments.first().and_then(Cell::text).map(quoted_literal)))
 }
 
 pub fn quote_nullable(facts: &Facts, arguments: &[Cell]) -> Result<Cell> {

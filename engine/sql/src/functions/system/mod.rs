@@ -6,6 +6,7 @@
 //!
 //! Privileges: there is one role, the superuser, so every question about them is answered with true.
 
+mod advisory;
 mod bodies;
 mod numbers;
 mod sizes;
@@ -114,7 +115,8 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             b::notification_queue_usage,
         ),
         F::new("pg_listening_channels", &[], "text[]", b::listening_channels),
-        F::new("pg_advisory_unlock_all", &[], "text", b::done),
+        F::new("inet_client_addr", &[], "text", b::no_address),
+        F::new("inet_server_addr", &[], "text", b::no_address),
         F::new("pg_backend_pid", &[], "int4", b::process_id),
         F::new("pg_cancel_backend", &[Int], "bool", b::cancel).changing(),
         F::new("pg_terminate_backend", &[Int, Int], "bool", b::terminate)
@@ -202,7 +204,7 @@ static FUNCTIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
 
 /// The names of all of them.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|function| function.name)
+    FUNCTIONS.iter().map(|function| function.name).chain(advisory::NAMES)
 }
 
 /// Whether there is one of that name.
@@ -212,6 +214,9 @@ pub fn exists(name: &str) -> bool {
 
 /// The function of that name, which answers from these facts.
 pub fn bound(name: &str, facts: Arc<Facts>) -> Option<Arc<ScalarUDF>> {
+    if let Some(function) = advisory::bound(name, &facts) {
+        return Some(function);
+    }
     let definition = FUNCTIONS.iter().find(|function| function.name == name)?;
     let volatility = match definition.changes {
         true => Volatility::Volatile,

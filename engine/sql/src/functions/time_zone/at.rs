@@ -38,14 +38,14 @@ impl ScalarUDFImpl for AtTimeZone {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let moment = || SqlType::TimestampTz.to_arrow();
+        let moment = || SqlType::TIMESTAMPTZ.to_arrow();
         let zone = match given.first() {
             Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null) => Some(DataType::Utf8),
             Some(DataType::Interval(_)) => Some(DataType::Interval(IntervalUnit::MonthDayNano)),
             _ => None,
         };
         let time = match given.get(1) {
-            Some(DataType::Timestamp(_, None)) => Some(SqlType::Timestamp.to_arrow()),
+            Some(DataType::Timestamp(_, None)) => Some(SqlType::TIMESTAMP.to_arrow()),
             Some(DataType::Timestamp(_, Some(_)) | DataType::Date32 | DataType::Null) => Some(moment()),
             // A literal in quotes, which PostgreSQL takes for what it prefers.
             Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => Some(moment()),
@@ -63,16 +63,16 @@ impl ScalarUDFImpl for AtTimeZone {
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         Ok(match given.get(1) {
-            Some(DataType::Timestamp(_, None)) => SqlType::TimestampTz.to_arrow(),
-            _ => SqlType::Timestamp.to_arrow(),
+            Some(DataType::Timestamp(_, None)) => SqlType::TIMESTAMPTZ.to_arrow(),
+            _ => SqlType::TIMESTAMP.to_arrow(),
         })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let types: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let sql_type = match self.return_type(&types)? {
-            DataType::Timestamp(_, None) => SqlType::Timestamp,
-            _ => SqlType::TimestampTz,
+            DataType::Timestamp(_, None) => SqlType::TIMESTAMP,
+            _ => SqlType::TIMESTAMPTZ,
         };
         Ok(Arc::new(sql_type.to_field(self.name(), true)))
     }

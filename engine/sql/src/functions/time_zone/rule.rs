@@ -7,7 +7,7 @@
 //! | a field of a moment | that of the local time; `epoch` is that of the moment, `timezone` the offset |
 //! | `date_trunc` of a moment | from a day on, the moment of the truncated local time; below, the offset stays |
 //! | a moment plus or minus an interval | months and days on the clocks, the rest in time |
-//! | `current_date`, `current_time`, `localtimestamp` | the local time of `now()`, as that |
+//! | `current_date`, `localtime`, `current_time`, `localtimestamp` | the local time of `now()`, as that |
 //!
 //! It comes after the types of a plan are settled, when each such conversion is a cast.
 
@@ -74,16 +74,16 @@ fn converted(inner: &Expr, to: &DataType, schema: &DFSchema) -> Option<Expr> {
     match (&from, to) {
         (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None)) => {
             let local = call(Turn::Local, vec![inner.clone()]);
-            Some(of_type(local, SqlType::Timestamp.to_arrow(), to))
+            Some(of_type(local, SqlType::TIMESTAMP.to_arrow(), to))
         }
         (
             DataType::Timestamp(_, Some(_)),
             DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_),
         ) => Some(cast(call(Turn::Local, vec![inner.clone()]), to.clone())),
         (DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64, DataType::Timestamp(_, Some(_))) => {
-            let local = of_type(inner.clone(), from, &SqlType::Timestamp.to_arrow());
+            let local = of_type(inner.clone(), from, &SqlType::TIMESTAMP.to_arrow());
             let moment = call(Turn::Moment, vec![local]);
-            Some(of_type(moment, SqlType::TimestampTz.to_arrow(), to))
+            Some(of_type(moment, SqlType::TIMESTAMPTZ.to_arrow(), to))
         }
         _ => None,
     }
@@ -98,16 +98,12 @@ fn computed(function: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let local_now = || call(Turn::Local, vec![NOW.call(Vec::new())]);
     match name {
         "current_date" => return Some(cast(local_now(), DataType::Date32)),
-        "current_time" => {
-            let to = function.func.return_type(&[]).ok()?;
-            return Some(cast(local_now(), to));
-        }
+        "current_time" | "localtime" => return Some(cast(local_now(), SqlType::TIME.to_arrow())),
         "localtimestamp" => return Some(local_now()),
-        "date_part" | "date_trunc" | "to_char" => {}
+        "date_part" | "date_trunc" => {}
         _ => return None,
     }
-    let at = usize::from(name != "to_char");
-    let time = function.args.get(at)?;
+    let time = function.args.get(1)?;
     let time_type = time.get_type(schema).ok().filter(is_moment)?;
     let word = match function.args.first() {
         Some(Expr::Literal(ScalarValue::Utf8(Some(word)), _)) => word.to_ascii_lowercase(),
@@ -116,7 +112,7 @@ fn computed(function: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let local = call(Turn::Local, vec![time.clone()]);
     let of_local = |local: Expr| {
         let mut args = function.args.clone();
-        args[at] = local;
+        args[1] = local;
         function.func.call(args)
     };
     match name {
@@ -132,7 +128,7 @@ fn computed(function: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
                 Some(unit) => call(Turn::Truncated(unit), vec![time.clone()]),
                 None => call(Turn::Moment, vec![of_local(local)]),
             };
-            Some(of_type(truncated, SqlType::TimestampTz.to_arrow(), &time_type))
+            Some(of_type(truncated, SqlType::TIMESTAMPTZ.to_arrow(), &time_type))
         }
         _ => Some(of_local(local)),
     }
@@ -150,5 +146,5 @@ fn moved(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option<E
     };
     let time_type = moment(time)?;
     let moved = call(turn, vec![time.clone(), interval.clone()]);
-    Some(of_type(moved, SqlType::TimestampTz.to_arrow(), &time_type))
+    Some(of_type(moved, SqlType::TIMESTAMPTZ.to_arrow(), &time_type))
 }

@@ -36,6 +36,8 @@ pub enum Turn {
     Earlier,
     /// What clocks show now, without a zone. It is rewritten before it is called.
     LocalNow,
+    /// The time of day in it, by this name. So is this.
+    TimeNow(&'static str),
 }
 
 impl Turn {
@@ -48,13 +50,14 @@ impl Turn {
             Self::Later => "later_in_session",
             Self::Earlier => "earlier_in_session",
             Self::LocalNow => "localtimestamp",
+            Self::TimeNow(name) => name,
         }
     }
 
     /// The call of it.
     pub fn of(self) -> ScalarUDF {
         let arguments = match self {
-            Self::LocalNow => {
+            Self::LocalNow | Self::TimeNow(_) => {
                 return ScalarUDF::from(OfSession {
                     turn: self,
                     signature: Signature::nullary(Volatility::Stable),
@@ -72,7 +75,12 @@ impl Turn {
 
 /// Those that a statement may name.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::new(Turn::LocalNow.of())]
+    let all = [
+        Turn::LocalNow,
+        Turn::TimeNow("localtime"),
+        Turn::TimeNow("current_time"),
+    ];
+    all.map(|turn| Arc::new(turn.of())).into()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -92,9 +100,10 @@ impl ScalarUDFImpl for OfSession {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.turn {
-            Turn::Local | Turn::LocalNow => SqlType::Timestamp.to_arrow(),
-            Turn::Moment | Turn::Truncated(_) | Turn::Later | Turn::Earlier => SqlType::TimestampTz.to_arrow(),
+            Turn::Local | Turn::LocalNow => SqlType::TIMESTAMP.to_arrow(),
+            Turn::Moment | Turn::Truncated(_) | Turn::Later | Turn::Earlier => SqlType::TIMESTAMPTZ.to_arrow(),
             Turn::Offset(..) => DataType::Int32,
+            Turn::TimeNow(_) => SqlType::TIME.to_arrow(),
         })
     }
 
@@ -207,7 +216,7 @@ fn micros(times: &ArrayRef) -> Result<ArrayRef> {
             Arc::new(micros.with_timezone_opt(zone.clone()))
         }
         DataType::Timestamp(_, zone) => cast(times, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?,
-        _ => cast(times, &SqlType::Timestamp.to_arrow())?,
+        _ => cast(times, &SqlType::TIMESTAMP.to_arrow())?,
     })
 }
 

@@ -181,7 +181,9 @@ fn number_of(value: &ScalarValue) -> Option<f64> {
     Some(match value {
         ScalarValue::Int16(value) => f64::from((*value)?),
         ScalarValue::Int32(value) | ScalarValue::Date32(value) => f64::from((*value)?),
-        ScalarValue::Int64(value) | ScalarValue::TimestampMicrosecond(value, _) => (*value)? as f64,
+        ScalarValue::Int64(value)
+        | ScalarValue::Time64Microsecond(value)
+        | ScalarValue::TimestampMicrosecond(value, _) => (*value)? as f64,
         ScalarValue::Float32(value) => f64::from((*value)?),
         ScalarValue::Float64(value) => (*value)?,
         ScalarValue::Decimal128(value, _, scale) => (*value)? as f64 / 10_f64.powi(i32::from(*scale)),
