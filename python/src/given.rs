@@ -12,6 +12,7 @@
 //! | text, varchar | str |
 //! | bytea | bytes, bytearray, memoryview |
 //! | date | date |
+//! | time | naive time |
 //! | timestamp | naive datetime, date |
 //! | timestamp with time zone | aware datetime |
 //! | interval | timedelta, or its text |

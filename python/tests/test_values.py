@@ -25,6 +25,7 @@ ROUND = [
     ("varchar(3)", ["äöü"]),
     ("bytea", [b"", b"\x00\xff'"]),
     ("date", [datetime.date(1, 1, 1), datetime.date(2026, 2, 28), datetime.date(9999, 12, 31)]),
+    ("time", [datetime.time(0), datetime.time(23, 59, 59, 999999)]),
     ("timestamp", [datetime.datetime(1, 1, 1), datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)]),
     ("timestamptz", [datetime.datetime(2026, 3, 29, 1, 30, 0, 1, tzinfo=UTC)]),
     ("interval", [datetime.timedelta(0), datetime.timedelta(days=-1, microseconds=1), datetime.timedelta(hours=25)]),
@@ -79,6 +80,8 @@ def test_what_else_is_taken(con):
     assert one("vector(2)", "[1,2]") == [1.0, 2.0]
     assert one("json", '{"a":  1}') == {"a": 1}
     assert one("jsonb", '{"a":  1}') == {"a": 1}
+    assert one("time(1)", datetime.time(10, 20, 30, 250_000)) == datetime.time(10, 20, 30, 300_000)
+    assert one("timestamp(3)", datetime.datetime(2026, 1, 2, 0, 0, 0, 1_500)) == datetime.datetime(2026, 1, 2, 0, 0, 0, 2_000)
     assert one("interval", "1 mon -1 day 01:00") == datetime.timedelta(days=29, hours=1)
     assert one("uuid", "12345678-1234-5678-1234-567812345678") == uuid.UUID("12345678-1234-5678-1234-567812345678")
 
@@ -120,6 +123,8 @@ REFUSED = [
     ("timestamp", datetime.datetime(2026, 1, 1, tzinfo=UTC), "42804"),
     ("timestamptz", datetime.datetime(2026, 1, 1), "42804"),
     ("timestamptz", datetime.date(2026, 1, 1), "42804"),
+    ("time", datetime.datetime(2026, 1, 1), "42804"),
+    ("time", datetime.time(1, tzinfo=UTC), "42804"),
     ("interval", 5, "42804"),
     ("interval", "one", "22007"),
     ("uuid", "not one", "22P02"),

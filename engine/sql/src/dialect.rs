@@ -4,6 +4,8 @@
 //!
 //! `TRIM(LEADING FROM a)`, which says nothing of what is taken away, and `a BETWEEN SYMMETRIC b AND c` are not known to it.
 //!
+//! `SELECT now() ON CONFLICT DO NOTHING` and `SELECT 1 FOR UPDATE` have no columns called `on` and `for`.
+//!
 //! `WHERE CURRENT OF c` is the expression [`CURRENT_OF`] of `c`, which stands by itself there, and nowhere else.
 //!
 //! Everything else is what [`PostgreSqlDialect`] says, method by method: one that a later version of it adds has to be added here.
@@ -77,6 +79,22 @@ impl Dialect for Postgres {
         supports_comma_separated_trim() -> bool;
         supports_xml_expressions() -> bool;
         supports_comment_optimizer_hint() -> bool;
+    }
+
+    /// What PostgreSQL's grammar calls a label without AS: `SELECT now() ON CONFLICT` and `SELECT 1 FOR UPDATE` have none.
+    fn is_select_item_alias(&self, explicit: bool, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+        const NEVER_BARE: [Keyword; 9] = [
+            Keyword::ON,
+            Keyword::FOR,
+            Keyword::FETCH,
+            Keyword::RETURNING,
+            Keyword::CREATE,
+            Keyword::GRANT,
+            Keyword::ARRAY,
+            Keyword::OVERLAPS,
+            Keyword::WITHIN,
+        ];
+        explicit || (!NEVER_BARE.contains(keyword) && KNOWN.is_select_item_alias(explicit, keyword, parser))
     }
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {

@@ -122,6 +122,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
     for statement in &mut statements {
         write_out_exponents(statement);
         ctes::settle(statement);
+        lock_nothing(statement);
     }
     let text: Arc<str> = text.into();
     Ok(statements
@@ -133,6 +134,17 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ordinal,
         })
         .collect())
+}
+
+/// `SELECT 1 FOR UPDATE` locks nothing, for it reads nothing.
+fn lock_nothing(statement: &mut ast::Statement) {
+    if let ast::Statement::Query(query) = statement
+        && let ast::SetExpr::Select(select) = &*query.body
+        && select.from.is_empty()
+        && query.locks.iter().all(|lock| lock.of.is_none())
+    {
+        query.locks.clear();
+    }
 }
 
 /// `TABLE t` as `SELECT * FROM t`, where a query may begin: sqlparser knows it in some places only.

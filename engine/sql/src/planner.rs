@@ -460,6 +460,7 @@ impl<'a> Names<'a> {
             .and_then(functions::widen_sums)
             .and_then(functions::count_ranks)
             .and_then(functions::mark_cases)
+            .and_then(functions::mark_nullable)
             .and_then(nested_values::without_queries)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))

@@ -164,7 +164,7 @@ impl Input<'_> {
             Refusal::Fault(Fault::OutOfRange) => {
                 (SqlState::DATETIME_FIELD_OVERFLOW, "date/time field value out of range")
             }
-            Refusal::UnknownZone(name) => return zone::unknown(name),
+            Refusal::UnknownZone(name) => return zone::unknown(&name.to_lowercase()),
         };
         let message = format!("{what} for type {}: {}", self.type_name, quoted(self.text));
         Error::invalid(state, message)

@@ -11,6 +11,7 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use ::pgwire::messages::response::{self, NotificationResponse, ReadyForQuery};
 use ::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use aion_base::{Error, Result, SqlState};
 use aion_db::{Canceller, Named, Session, TransactionStatus};
+use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -114,10 +116,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Says that it is ready, answers messages until the connection ends, and says why it does.
     pub(crate) async fn run(mut self) {
-        let end = match self.ready().await {
-            Ok(()) => self.converse().await,
-            Err(end) => end,
-        };
+        let conversing = AssertUnwindSafe(async {
+            match self.ready().await {
+                Ok(()) => self.converse().await,
+                Err(end) => end,
+            }
+        });
+        // What the session was doing is lost with it, and rolled back; the client is told, and the others go on.
+        let end = conversing.catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!("a statement panicked, and its connection ends");
+            End::Fatal(
+                Error::internal("a mistake of this program ended the statement, and the session with it")
+                    .with_hint("The server's log has more. Connect again; what was committed is there."),
+            )
+        });
         match end {
             End::Left => {}
             End::Broken(error) => return tracing::debug!(%error, "a connection broke"),

@@ -387,10 +387,55 @@ fn one_by_one(assignments: Vec<ast::Assignment>) -> Result<Vec<(ast::ObjectName,
                 }
                 pairs.extend(names.into_iter().zip(values));
             }
-            _ => return Err(Error::unsupported("SET (a, b) = (SELECT ...) is not there yet")),
+            (ast::AssignmentTarget::Tuple(names), ast::Expr::Subquery(query)) => {
+                let values = (0..names.len()).map(|at| column_of_row(&query, at, names.len()));
+                let values = values.collect::<Result<Vec<_>>>()?;
+                pairs.extend(names.into_iter().zip(values));
+            }
+            _ => {
+                return Err(Error::unsupported(
+                    "what is set to several columns is a list of values or a subquery",
+                ));
+            }
         }
     }
     Ok(pairs)
+}
+
+/// A column of the row that a subquery gives.
+///
+/// # Errors
+/// 42601 where the subquery has a list of another length.
+fn column_of_row(query: &ast::Query, at: usize, count: usize) -> Result<ast::Expr> {
+    if let ast::SetExpr::Select(select) = &*query.body {
+        let is_plain = |item: &ast::SelectItem| {
+            matches!(
+                item,
+                ast::SelectItem::UnnamedExpr(_) | ast::SelectItem::ExprWithAlias { .. }
+            )
+        };
+        if select.projection.iter().all(is_plain) && select.projection.len() != count {
+            return Err(Error::invalid(
+                SqlState::SYNTAX_ERROR,
+                "number of columns does not match number of values",
+            ));
+        }
+    }
+    let names: Vec<String> = (0..count).map(|at| format!("\"aion set {at}\"")).collect();
+    let template = format!(
+        "(SELECT {} FROM (SELECT 1) AS \"aion row\" ({}))",
+        names[at],
+        names.join(", ")
+    );
+    let mut expr = parse::parse_expression(&template)?;
+    if let ast::Expr::Subquery(outer) = &mut expr
+        && let ast::SetExpr::Select(select) = &mut *outer.body
+        && let Some(ast::TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation)
+    {
+        **subquery = query.clone();
+        return Ok(expr);
+    }
+    Err(Error::internal("the template is a subquery over one"))
 }
 
 /// The key of a row and the new values of all its columns, as a SELECT list over the target. Each has a name of its own, which

@@ -36,7 +36,7 @@ pub(crate) use interval::{series, settle as settle_interval, settle_aggregates, 
 pub(crate) use json::{aggregate as json_aggregate, rows as json_rows};
 pub(crate) use lateral::flatten;
 pub use plain::functions as plain_functions;
-pub(crate) use subquery::{bind, is_applied};
+pub(crate) use subquery::{bind, is_applied, mark_nullable};
 pub(crate) use text_in::{read_list, read_literals};
 pub(crate) use time_zone::{Zones, label, shown};
 pub(crate) use typed::{cast_call, is_function};

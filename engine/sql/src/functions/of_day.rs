@@ -23,6 +23,7 @@ use aion_catalog::types::SECOND_DIGITS_MAX;
 use aion_catalog::{SqlType, precision};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, IntervalMonthDayNanoArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{
@@ -103,6 +104,10 @@ impl OfDay {
     }
 
     fn compute(&self, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        // The optimizer asks what is made of nothing but NULL, of no type.
+        if let Some(null) = arrays.iter().find(|array| array.data_type().is_null()) {
+            return Ok(new_null_array(&self.sql_type().to_arrow(), null.len()));
+        }
         Ok(match (self.way, arrays) {
             (Way::Later | Way::Earlier, [times, intervals]) => {
                 let (times, intervals) = (times_of(times)?, cast_array(intervals, &INTERVAL)?);

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use aion_catalog::{SqlType, Zone};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, new_null_array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -115,6 +115,10 @@ impl TextOut {
     }
 
     fn compute(&self, array: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
+        // The optimizer asks what is made of nothing but NULL, of no type.
+        if array.data_type().is_null() {
+            return Ok(new_null_array(&DataType::Utf8, array.len()));
+        }
         match self.way {
             Way::Write => texts(array, zone),
             Way::Cut(length) => Ok(shortened(array, |text| first_characters(text, length))),

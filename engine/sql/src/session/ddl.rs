@@ -232,13 +232,20 @@ impl Session {
                 }
                 Ok(Definition::new("CREATE SCHEMA", catalog.create_schema(&name)?))
             }
-            ast::Statement::CreateExtension(create) => {
-                match normalize(&create.name).as_str() {
-                    "vector" | "plpgsql" => Ok(Definition::new("CREATE EXTENSION", Vec::new())),
-                    other => Err(Error::unsupported(format!("extension \"{other}\" is not there"))
-                        .with_hint("vector is built in.")),
+            ast::Statement::CreateExtension(create) => match normalize(&create.name).as_str() {
+                "vector" | "plpgsql" => Ok(Definition::new("CREATE EXTENSION", Vec::new())),
+                extension @ ("uuid-ossp" | "pgcrypto") => {
+                    let known = match extension {
+                        "pgcrypto" => "gen_random_uuid and digest",
+                        _ => "uuid_generate_v4",
+                    };
+                    let notice = format!("of extension \"{extension}\" there is {known}, which is built in");
+                    let state = SqlState::SUCCESSFUL_COMPLETION;
+                    Ok(Definition::nothing("CREATE EXTENSION", state, notice))
                 }
-            }
+                other => Err(Error::unsupported(format!("extension \"{other}\" is not there"))
+                    .with_hint("vector is built in, and what most schemas want of pgcrypto and uuid-ossp.")),
+            },
             ast::Statement::AlterIndex {
                 name,
                 operation: ast::AlterIndexOperation::RenameIndex { index_name },

@@ -310,7 +310,8 @@ pub(super) fn not_unique(error: Error, shape: &TableShape) -> Error {
 
 fn method(create: &ast::CreateIndex) -> Result<IndexMethod> {
     match &create.using {
-        None | Some(ast::IndexType::BTree) => {
+        // What a hash finds an ordered index finds, too.
+        None | Some(ast::IndexType::BTree | ast::IndexType::Hash) => {
             if !create.with.is_empty() {
                 return Err(Error::unsupported("WITH is for hnsw indexes"));
             }
@@ -319,9 +320,9 @@ fn method(create: &ast::CreateIndex) -> Result<IndexMethod> {
         Some(ast::IndexType::Custom(name)) if normalize(name) == "hnsw" => hnsw(create),
         Some(other) => Err(Error::not_found(
             SqlState::UNDEFINED_OBJECT,
-            format!("access method \"{other}\" does not exist"),
+            format!("access method \"{}\" does not exist", other.to_string().to_lowercase()),
         )
-        .with_hint("There are btree and hnsw.")),
+        .with_hint("There are btree and hnsw, and hash, which is btree.")),
     }
 }
 

@@ -97,6 +97,6 @@ async fn the_server_says_what_it_can_do() {
         .await
         .expect("described");
     let types = text(&fetch(&mut client, info).await.expect("rows"));
-    assert_eq!(types.len(), 18);
+    assert_eq!(types.len(), 19);
     assert!(types.iter().any(|line| line.starts_with("numeric|2|38|")), "{types:?}");
 }

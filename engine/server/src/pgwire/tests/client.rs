@@ -70,6 +70,7 @@ impl Server {
             inner: writer,
             writes: Arc::clone(&self.writes),
             longest: Arc::clone(&self.longest_write),
+            is_panicking: false,
         };
         let mut stream = tokio::io::join(reader, writer);
         let shared = Arc::clone(&self.shared);
@@ -116,10 +117,19 @@ struct Counting<W> {
     inner: W,
     writes: Arc<AtomicUsize>,
     longest: Arc<AtomicUsize>,
+    /// Once.
+    is_panicking: bool,
 }
+
+/// What the server's side panics over when it writes it for the first time.
+pub const PANICS: &str = "write this and panic";
 
 impl<W: AsyncWrite + Unpin> AsyncWrite for Counting<W> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.is_panicking && bytes.windows(PANICS.len()).any(|part| part == PANICS.as_bytes()) {
+            self.is_panicking = true;
+            panic!("as planted");
+        }
         // Counted before the client can see it.
         self.writes.fetch_add(1, Ordering::SeqCst);
         let done = Pin::new(&mut self.inner).poll_write(context, bytes);

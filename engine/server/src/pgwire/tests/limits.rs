@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use super::super::output::FULL_BYTES;
-use super::client::{Client, Server, bind, describe, execute, parse, query, sync};
+use super::client::{Client, PANICS, Server, bind, describe, execute, parse, query, sync};
 use crate::limits::ServerLimits;
 
 fn small() -> ServerLimits {
@@ -212,4 +212,19 @@ async fn the_last_connections_are_for_superusers() {
     let mut administrator = server.client().await;
     assert_eq!(administrator.query("SELECT 1").await[1], "D 1");
     drop((bob, administrator, first));
+}
+
+/// Its connection was cut without a word, and the client could not tell it from a server that had died.
+#[tokio::test]
+async fn who_meets_a_panic_is_told_and_the_others_go_on() {
+    let server = Server::new(ServerLimits::default()).await;
+    let (mut client, mut other) = (server.client().await, server.client().await);
+    client.send(&[query(&format!("SELECT '{PANICS}'"))]).await;
+    let mut told = Vec::new();
+    while let Some(line) = client.next().await {
+        told.push(line);
+    }
+    let last = told.last().map(String::as_str).unwrap_or_default();
+    assert!(last.starts_with("E XX000 a mistake of this program"), "{told:?}");
+    assert_eq!(other.query("SELECT 1").await[1..], ["D 1", "C SELECT 1", "Z I"]);
 }

@@ -11,7 +11,7 @@
 //! 5. [`aggregates`] puts sums, averages and extremes of our own in the place of DataFusion's.
 //! 6. Comparing, sorting, grouping and joining by lengths is in `json::order`, which does the same for documents.
 //!
-//! **Left out.** `to_char` of intervals, `interval(p)` and `interval year to month` as types, `sum` and `avg` of DISTINCT
+//! **Left out.** `interval(p)` and `interval year to month` as types, `sum` and `avg` of DISTINCT
 //! intervals.
 
 mod aggregates;

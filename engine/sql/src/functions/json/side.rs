@@ -40,6 +40,8 @@ impl Side {
             }
             Expr::Literal(value, _) if value.is_null() && value.data_type() == DataType::Null => return Side::Open,
             Expr::Alias(alias) => return Side::of(&alias.expr, schema),
+            // The field of the expression would have the mark of the json that is cast.
+            Expr::Cast(cast) if cast.field.data_type().is_string() => return Side::of_field(&cast.field),
             _ => {}
         }
         match expr.to_field(schema) {

@@ -6,6 +6,7 @@
 mod apply;
 mod membership;
 mod one_row;
+mod or_null;
 mod outer;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -16,6 +17,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 pub use apply::{Apply, bind, is_applied};
 pub use membership::Membership;
 pub use one_row::OneRow;
+pub use or_null::mark_nullable;
 pub use outer::OuterColumns;
 
 use outer::{OuterRefs, has_deep};

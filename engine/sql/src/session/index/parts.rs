@@ -38,13 +38,13 @@ impl Session {
         for part in &create.columns {
             let expr = &part.column.expr;
             let place = |error| at(error, expr.span(), text);
-            if is_ordered && part.operator_class.is_some() {
-                return Err(place(Error::unsupported(
-                    "operator classes of ordered indexes are not there yet",
-                )));
-            }
+            let of_type;
             let column = match stripped(expr) {
-                ast::Expr::Identifier(name) => column(&normalize(name), table, method).map_err(place)?,
+                ast::Expr::Identifier(name) => {
+                    let name = normalize(name);
+                    of_type = table.position(&name).map(|at| table.columns[at].sql_type);
+                    column(&name, table, method).map_err(place)?
+                }
                 _ if !is_ordered => {
                     return Err(place(Error::unsupported(
                         "an hnsw index on an expression is not there yet",
@@ -56,10 +56,15 @@ impl Session {
                         let error = Error::invalid(SqlState::SYNTAX_ERROR, message);
                         return Err(place(error.with_hint("An index has an expression within parentheses.")));
                     }
-                    expressions.push(self.expression(written, table, catalog, text)?);
+                    let expression = self.expression(written, table, catalog, text)?;
+                    of_type = Some(expression.sql_type);
+                    expressions.push(expression);
                     ColumnId::EXPRESSION
                 }
             };
+            if let (true, Some(class), Some(sql_type)) = (is_ordered, &part.operator_class, of_type) {
+                check_class(class, sql_type).map_err(place)?;
+            }
             let is_descending = part.column.options.asc == Some(false);
             columns.push(IndexColumn {
                 column,
@@ -211,5 +216,54 @@ fn span_of(expr: &ast::Expr, column: &str) -> Option<Span> {
     match found {
         ControlFlow::Break(span) => Some(span),
         ControlFlow::Continue(()) => None,
+    }
+}
+
+/// Refuses an operator class that does not order values of a type as an index does here: texts are ordered by their bytes, which is what the
+/// classes for patterns ask for.
+fn check_class(class: &ast::ObjectName, sql_type: SqlType) -> Result<()> {
+    let name = class.0.last().and_then(ast::ObjectNamePart::as_ident).map(normalize);
+    let name = name.unwrap_or_default();
+    let is_text = matches!(sql_type, SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_));
+    let takes = match name.as_str() {
+        "text_ops"
+        | "varchar_ops"
+        | "bpchar_ops"
+        | "text_pattern_ops"
+        | "varchar_pattern_ops"
+        | "bpchar_pattern_ops" => is_text,
+        "int2_ops" => sql_type == SqlType::SmallInt,
+        "int4_ops" => sql_type == SqlType::Integer,
+        "int8_ops" => sql_type == SqlType::BigInt,
+        "float4_ops" => sql_type == SqlType::Real,
+        "float8_ops" => sql_type == SqlType::Double,
+        "numeric_ops" => matches!(sql_type, SqlType::Numeric { .. }),
+        "bool_ops" => sql_type == SqlType::Boolean,
+        "bytea_ops" => sql_type == SqlType::Bytea,
+        "date_ops" => sql_type == SqlType::Date,
+        "time_ops" => matches!(sql_type, SqlType::Time(_)),
+        "timestamp_ops" => matches!(sql_type, SqlType::Timestamp(_)),
+        "timestamptz_ops" => matches!(sql_type, SqlType::TimestampTz(_)),
+        "interval_ops" => sql_type == SqlType::Interval,
+        "uuid_ops" => sql_type == SqlType::Uuid,
+        "jsonb_ops" => sql_type == SqlType::Jsonb,
+        "array_ops" => matches!(sql_type, SqlType::Array(_)),
+        "enum_ops" => matches!(sql_type, SqlType::Enum(_)),
+        _ => {
+            return Err(Error::not_found(
+                SqlState::UNDEFINED_OBJECT,
+                format!("operator class \"{name}\" does not exist for access method \"btree\""),
+            ));
+        }
+    };
+    match takes {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "operator class \"{name}\" does not accept data type {}",
+                sql_type.base_name()
+            ),
+        )),
     }
 }
