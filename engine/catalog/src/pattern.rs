@@ -72,6 +72,54 @@ impl Pattern {
     }
 }
 
+/// Whether a text is like a pattern of LIKE, with a backslash before what stands for itself.
+///
+/// # Errors
+/// 22025 for a pattern that ends with a backslash.
+pub fn is_like(text: &str, pattern: &str) -> Result<bool> {
+    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
+    let (mut at, mut of_pattern) = (0, 0);
+    // Where to go on if what follows the last % does not fit: one character further.
+    let mut again = None;
+    loop {
+        match pattern.get(of_pattern) {
+            Some('%') => {
+                again = Some((at, of_pattern + 1));
+                of_pattern += 1;
+                continue;
+            }
+            Some('\\') if pattern.get(of_pattern + 1).is_none() => {
+                let message = "LIKE pattern must not end with escape character";
+                return Err(Error::invalid(SqlState::INVALID_ESCAPE_SEQUENCE, message));
+            }
+            Some(&c) => {
+                let (wanted, width) = match c {
+                    '_' => (None, 1),
+                    '\\' => (pattern.get(of_pattern + 1), 2),
+                    _ => (pattern.get(of_pattern), 1),
+                };
+                if text
+                    .get(at)
+                    .is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
+                {
+                    at += 1;
+                    of_pattern += width;
+                    continue;
+                }
+            }
+            None if at == text.len() => return Ok(true),
+            None => {}
+        }
+        match again {
+            Some((from, behind)) if from < text.len() => {
+                again = Some((from + 1, behind));
+                (at, of_pattern) = (from + 1, behind);
+            }
+            _ => return Ok(false),
+        }
+    }
+}
+
 /// The regular expression that a pattern of SIMILAR TO is (`similar_to_escape`): `%` and `_` are those of LIKE, the rest is one's own.
 ///
 /// # Errors
@@ -168,6 +216,31 @@ mod tests {
             assert_eq!(pattern.first(text).is_some(), is_similar, "{text:?} by {pattern:?}");
         }
         assert_eq!(of_similar("a", "ab").expect_err("two").state().as_str(), "22025");
+    }
+
+    #[test]
+    fn patterns_of_like_are_read() {
+        for (text, pattern, is_similar) in [
+            ("abc", "a%", true),
+            ("abc", "%b%", true),
+            ("abc", "a_", false),
+            ("abc", "___", true),
+            ("", "%", true),
+            ("", "_", false),
+            ("aXbXc", "a%X%c", true),
+            ("ab%", "ab\\%", true),
+            ("abc", "ab\\%", false),
+            ("aaab", "%ab", true),
+            ("aab", "%a%a%a%", false),
+            ("äöü", "ä_ü", true),
+        ] {
+            assert_eq!(
+                is_like(text, pattern).expect(pattern),
+                is_similar,
+                "{text} like {pattern}"
+            );
+        }
+        assert_eq!(is_like("a", "a\\").expect_err("cut off").state().as_str(), "22025");
     }
 
     #[test]

@@ -424,7 +424,9 @@ impl<'a> Names<'a> {
         text: &str,
     ) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
-        system::rewrite(&mut statement, &|name| self.is_aggregate(name));
+        system::rewrite(&mut statement, &|name| self.is_aggregate(name), &|factor| {
+            self.columns_of(factor)
+        });
         set_operations::count_rows(&mut statement);
         self.renew_types(&mut types);
         self.settle_types(&mut statement);
@@ -464,6 +466,29 @@ impl<'a> Names<'a> {
             .and_then(nested_values::without_queries)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
+    }
+
+    /// The names of a relation's columns; None where it cannot be planned by itself.
+    fn columns_of(&self, factor: &ast::TableFactor) -> Option<Vec<String>> {
+        let query = parse::parse("SELECT * FROM nothing").ok()?.pop()?.ast;
+        let ast::Statement::Query(mut query) = query else {
+            return None;
+        };
+        if let ast::SetExpr::Select(select) = &mut *query.body {
+            select.from.first_mut()?.relation = factor.clone();
+        }
+        let mut names = self.within_view(self.search_path);
+        names.bound.clone_from(&self.bound);
+        let planned = names.plan(ast::Statement::Query(query), Vec::new(), "").ok()?;
+        Some(
+            planned
+                .plan
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
+        )
     }
 
     /// How many columns a query has; None where it cannot be planned by itself.

@@ -62,6 +62,14 @@ fn are_intervals<'a>(types: impl Iterator<Item = &'a DataType> + Clone) -> bool 
     types.clone().all(is_open) && types.into_iter().any(is_interval)
 }
 
+/// The type of all where that is one of arrays, which literals in quotes take.
+pub fn one_list<'a>(mut types: impl Iterator<Item = &'a DataType> + Clone) -> Option<&'a DataType> {
+    let is_list = |data_type: &&DataType| matches!(data_type, DataType::List(_) | DataType::LargeList(_));
+    let list = types.clone().find(is_list)?;
+    let is_open = |data_type: &DataType| data_type == list || data_type.is_null() || data_type.is_string();
+    types.all(is_open).then_some(list)
+}
+
 /// The queries of a UNION, of which those that give literals give values of an enum where others do.
 fn with_enums(mut union: Union) -> Result<Union> {
     let type_of = |input: &LogicalPlan, at: usize| Some(input.schema().fields().get(at)?.data_type().clone());
@@ -203,6 +211,7 @@ fn of_one_type(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
         Some(of_enum) => Some(of_enum.clone()),
         None if are_moments(types()) => Some(SqlType::TIMESTAMPTZ.to_arrow()),
         None if are_intervals(types()) => Some(SqlType::Interval.to_arrow()),
+        None if let Some(list) = one_list(types()) => Some(list.clone()),
         None => get_coerce_type_for_case_expression(&thens, otherwise.as_ref()),
     };
     let Some(one) = one else {

@@ -1,4 +1,4 @@
-//! `coalesce` of documents, intervals, times of day and enums, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
+//! `coalesce` of documents, intervals, times of day, arrays and enums, whose literals are such, too: DataFusion has no type that bytes and a text have in common.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::branches::one_list;
 use super::enumeration::enum_of;
 use super::interval::INTERVAL;
 
@@ -54,6 +55,9 @@ impl ScalarUDFImpl for Coalesce {
             if types.contains(&own) && types.iter().all(is_open) {
                 return Ok(vec![own.clone(); types.len()]);
             }
+        }
+        if let Some(list) = one_list(types.iter()) {
+            return Ok(vec![list.clone(); types.len()]);
         }
         self.inner.coerce_types(types)
     }

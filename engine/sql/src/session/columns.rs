@@ -129,11 +129,19 @@ fn own_name(expr: &ast::Expr) -> Option<(String, Strength)> {
         }
         ast::Expr::Cast { expr, data_type, .. } => or_weak(own_name(expr), &|| type_name(data_type)),
         ast::Expr::Nested(inner) => own_name(inner),
+        // The last field, or else what has the elements.
+        ast::Expr::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(field) => Some(own_name(field)),
+                ast::AccessExpr::Subscript(_) => None,
+            });
+            field.unwrap_or_else(|| own_name(root))
+        }
         ast::Expr::Case { else_result, .. } => {
             or_weak(else_result.as_deref().and_then(own_name), &|| "case".to_owned())
         }
         ast::Expr::Interval(_) => weak("interval".to_owned()),
-        ast::Expr::Exists { .. } => strong("exists"),
+        ast::Expr::Exists { negated: false, .. } => strong("exists"),
         ast::Expr::Extract { .. } => strong("extract"),
         ast::Expr::Substring { .. } => strong("substring"),
         ast::Expr::Trim { trim_where, .. } => strong(match trim_where {

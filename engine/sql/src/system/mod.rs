@@ -42,6 +42,7 @@ mod server;
 mod show;
 mod spelled;
 mod types;
+mod using;
 mod values;
 mod whole;
 pub mod written;

@@ -20,6 +20,7 @@
 //! | `CROSS JOIN LATERAL (SELECT x) AS o (n)` | `x` in the place of `o.n`, see [`lateral`] |
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
+//! | `JOIN ... USING`, `NATURAL JOIN` | see [`using`] |
 //! | `mod(a, b)`, `(a, b) < (x, y)`, `localtimestamp(3)` and their like | see [`spelled`] |
 //! | `VALUES (x::t), ('y')` | `VALUES (x::t), ('y'::t)` |
 //! | `jsonb_agg(x)`, `FROM jsonb_each(x)` and their like | see [`documents`] |
@@ -34,14 +35,18 @@ use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
 use super::series::{self, series_of_parameters};
+use super::using::{self, ColumnsOf};
 use super::{arrays, documents, find, lateral, spelled, values};
 use crate::dml::normalize;
 use crate::functions::bits;
 use crate::session::columns::names_of_datafusion;
 
-/// Rewrites a statement. `is_aggregate` tells whether a function of that name is one.
-pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool) {
-    let _: ControlFlow<()> = statement.visit(&mut Rewriter { is_aggregate });
+/// Rewrites a statement. `is_aggregate` tells whether a function of that name is one, `columns_of` the columns of a relation.
+pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool, columns_of: ColumnsOf<'_>) {
+    let _: ControlFlow<()> = statement.visit(&mut Rewriter {
+        is_aggregate,
+        columns_of,
+    });
     if let ast::Statement::Query(query) = statement {
         show_names(&mut query.body);
     }
@@ -49,11 +54,15 @@ pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bo
 
 /// As [`rewrite`], for an expression by itself, such as a DEFAULT.
 pub fn rewrite_expression(expr: &mut Expr, is_aggregate: &dyn Fn(&str) -> bool) {
-    let _: ControlFlow<()> = expr.visit(&mut Rewriter { is_aggregate });
+    let _: ControlFlow<()> = expr.visit(&mut Rewriter {
+        is_aggregate,
+        columns_of: &|_| None,
+    });
 }
 
 struct Rewriter<'a> {
     is_aggregate: &'a dyn Fn(&str) -> bool,
+    columns_of: ColumnsOf<'a>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -76,7 +85,10 @@ impl VisitorMut for Rewriter<'_> {
                 unwrap_operator(op);
                 spelled::settle(expr);
             }
-            Expr::Substring { .. } | Expr::SimilarTo { .. } => spelled::settle(expr),
+            Expr::Substring { .. }
+            | Expr::SimilarTo { .. }
+            | Expr::Like { any: true, .. }
+            | Expr::ILike { any: true, .. } => spelled::settle(expr),
             Expr::UnaryOp {
                 op: ast::UnaryOperator::PGAbs | ast::UnaryOperator::PGSquareRoot | ast::UnaryOperator::PGCubeRoot,
                 ..
@@ -176,6 +188,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         spelled::settle_groups(select);
+        using::settle(select, self.columns_of);
         if self.reads_nothing(select) {
             for item in &mut select.projection {
                 if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
@@ -203,7 +216,10 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
         // Now that its arguments are rewritten.
-        if let Some(unnested) = series::numbered(factor).or_else(|| series_of_parameters(factor)) {
+        let unnested = series::numbered(factor)
+            .or_else(|| series::lateral(factor))
+            .or_else(|| series_of_parameters(factor));
+        if let Some(unnested) = unnested {
             *factor = unnested;
             number(factor);
         }
@@ -634,7 +650,7 @@ mod tests {
 
     fn rewritten(text: &str) -> String {
         let mut statement = parse(text).expect("SQL").remove(0).ast;
-        rewrite(&mut statement, &|name| matches!(name, "count" | "array_agg"));
+        rewrite(&mut statement, &|name| matches!(name, "count" | "array_agg"), &|_| None);
         statement.to_string()
     }
 

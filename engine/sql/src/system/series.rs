@@ -74,12 +74,55 @@ pub fn series_of_parameters(factor: &ast::TableFactor) -> Option<ast::TableFacto
         }
         ControlFlow::Continue(())
     });
-    if list == "generate_series" && (!has_parameter || has_column) {
+    // With numbers it is a relation, which need not be kept.
+    if list == "generate_series" && !has_parameter && !has_column {
         return None;
     }
     Some(ast::TableFactor::UNNEST {
         alias: alias.clone(),
         array_exprs: vec![call(list, plain_arguments(arguments)?)],
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    })
+}
+
+/// `LATERAL unnest(a)`, `LATERAL generate_series(1, n)` and their like, as the lists that they are, unnested: such a relation sees those before
+/// it anyway.
+pub fn lateral(factor: &ast::TableFactor) -> Option<ast::TableFactor> {
+    let ast::TableFactor::Function {
+        lateral: true,
+        name,
+        args,
+        alias,
+        ..
+    } = factor
+    else {
+        return None;
+    };
+    let function = last_name(name)?;
+    let arguments = args.iter().map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let arguments: Vec<Expr> = arguments.collect::<Option<_>>()?;
+    let array_exprs = match function.as_str() {
+        "unnest" => arguments,
+        _ => vec![call(list_of(&function)?, arguments)],
+    };
+    let mut alias = alias.clone().unwrap_or_else(|| ast::TableAlias {
+        explicit: true,
+        name: ast::Ident::new(function),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() && array_exprs.len() == 1 {
+        let name = alias.name.clone();
+        alias.columns.push(ast::TableAliasColumnDef { name, data_type: None });
+    }
+    Some(ast::TableFactor::UNNEST {
+        alias: Some(alias),
+        array_exprs,
         with_offset: false,
         with_offset_alias: None,
         with_ordinality: false,

@@ -5,6 +5,7 @@
 //! | `mod(a, b)`, `a ^@ b`, `@ a`, `|/ a`, `||/ a` | `a % b`, `starts_with(a, b)`, `abs(a)`, `sqrt(a)`, `cbrt(a)` |
 //! | `localtimestamp(n)`, `current_timestamp(n)`, `localtime(n)`, `current_time(n)` | the same without digits, cast to the type with these |
 //! | `substring(a from 'pattern')` | `regexp_substring(a, 'pattern')` |
+//! | `a LIKE ANY (array)`, `a ILIKE ANY (array)` | `like_any(a, array)`, `ilike_any(a, array)` |
 //! | `a SIMILAR TO p` | `a ~ similar_to_escape(p)`: DataFusion takes the pattern for a regular expression |
 //! | `(a, b) = (x, y)`, `(a, b) < (x, y)`, ... | `a = x AND b = y`, `a <= x AND (a < x OR b < y)`, ... |
 //! | `GROUP BY ROLLUP (1, 2)` | the columns of the list in the place of their numbers |
@@ -58,6 +59,20 @@ pub fn settle(expr: &mut Expr) {
                 call("similar_to_escape", pattern),
             )))
         }
+        Expr::Like {
+            negated: false,
+            any: true,
+            expr: of,
+            pattern,
+            escape_char: None,
+        } if !matches!(**pattern, Expr::Subquery(_)) => Some(call("like_any", vec![taken(of), taken(pattern)])),
+        Expr::ILike {
+            negated: false,
+            any: true,
+            expr: of,
+            pattern,
+            escape_char: None,
+        } if !matches!(**pattern, Expr::Subquery(_)) => Some(call("ilike_any", vec![taken(of), taken(pattern)])),
         Expr::Function(function) => called(function),
         _ => None,
     };

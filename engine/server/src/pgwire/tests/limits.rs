@@ -225,6 +225,6 @@ async fn who_meets_a_panic_is_told_and_the_others_go_on() {
         told.push(line);
     }
     let last = told.last().map(String::as_str).unwrap_or_default();
-    assert!(last.starts_with("E XX000 a mistake of this program"), "{told:?}");
+    assert!(last.starts_with("E FATAL XX000 a mistake of this program"), "{told:?}");
     assert_eq!(other.query("SELECT 1").await[1..], ["D 1", "C SELECT 1", "Z I"]);
 }

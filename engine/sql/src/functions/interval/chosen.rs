@@ -1,4 +1,4 @@
-//! `greatest`, `least` and `nullif` with literals beside intervals and enums, for which DataFusion has no common type. What they choose is in
+//! `greatest`, `least` and `nullif` with literals beside intervals, arrays and enums, for which DataFusion has no common type. What they choose is in
 //! `json::order`.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::compute::{INTERVAL, is_interval};
+use crate::functions::branches::one_list;
 use crate::functions::enumeration::enum_of;
 
 /// All of them.
@@ -53,6 +54,9 @@ impl ScalarUDFImpl for Chosen {
         let is_open = |given: &DataType| is_interval(given) || given.is_null() || given.is_string();
         if given.iter().any(is_interval) && given.iter().all(is_open) {
             return Ok(vec![INTERVAL; given.len()]);
+        }
+        if let Some(list) = one_list(given.iter()) {
+            return Ok(vec![list.clone(); given.len()]);
         }
         let field = |given: &DataType| Arc::new(Field::new("", given.clone(), true));
         let given: Vec<FieldRef> = given.iter().map(field).collect();

@@ -41,6 +41,8 @@ pub(super) fn definitions() -> Vec<Definition> {
         .requiring(2),
         F::new("regexp_substring", &[Text, Text], SqlType::Text, substring),
         F::new("similar_to_escape", &[Text, Text], SqlType::Text, similar).requiring(1),
+        F::new("like_any", &[Text, Any], SqlType::Boolean, like_any),
+        F::new("ilike_any", &[Text, Any], SqlType::Boolean, ilike_any),
         F::new("get_byte", &[Bytea, Int], SqlType::Integer, get_byte),
         F::new("set_byte", &[Bytea, Int, Int], SqlType::Bytea, set_byte),
         F::new("bit_count", &[Bytea], SqlType::BigInt, bit_count),
@@ -180,6 +182,43 @@ fn substr(row: &Row<'_>) -> Result<Value> {
 fn similar(row: &Row<'_>) -> Result<Value> {
     let escape = if row.values.len() > 1 { row.text(1) } else { "\\" };
     pattern::of_similar(row.text(0), escape).map(text)
+}
+
+fn like_any(row: &Row<'_>) -> Result<Value> {
+    of_any(row, |text| text.to_owned())
+}
+
+fn ilike_any(row: &Row<'_>) -> Result<Value> {
+    of_any(row, str::to_lowercase)
+}
+
+/// Whether a text is like any pattern of an array; unknown where it is like none, and one is NULL.
+fn of_any(row: &Row<'_>, folded: fn(&str) -> String) -> Result<Value> {
+    let literal;
+    let patterns = match row.values.get(1) {
+        Some(Value::Array(patterns)) => patterns,
+        Some(Value::Text(text)) => match Value::text_in(&SqlType::Array(ElementType::Text), text)? {
+            Value::Array(patterns) => {
+                literal = patterns;
+                &literal
+            }
+            _ => return Err(Error::internal("an array is read as one")),
+        },
+        _ => {
+            let message = "op ANY/ALL (array) requires array on right side";
+            return Err(Error::invalid(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+    };
+    let given = folded(row.text(0));
+    let mut has_null = false;
+    for pattern in patterns {
+        match pattern {
+            Value::Text(pattern) if pattern::is_like(&given, &folded(pattern))? => return Ok(Value::Bool(true)),
+            Value::Null => has_null = true,
+            _ => {}
+        }
+    }
+    Ok(if has_null { Value::Null } else { Value::Bool(false) })
 }
 
 fn wrong_format(message: impl Into<String>) -> Error {
