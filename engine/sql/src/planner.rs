@@ -13,6 +13,7 @@ mod from_function;
 mod made_types;
 mod nested_values;
 mod over_row;
+mod type_names;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -39,6 +40,7 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use self::nested_values::NestedValues;
+use self::type_names::SqlTypePlanner;
 use crate::cursors::Cursors;
 use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
@@ -685,36 +687,6 @@ impl ContextProvider for Names<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         self.state.window_functions().keys().cloned().collect()
-    }
-}
-
-/// The types of casts and column definitions are ours, by PostgreSQL's names.
-#[derive(Debug)]
-struct SqlTypePlanner;
-
-impl TypePlanner for SqlTypePlanner {
-    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
-        let name = sql_type.to_string().to_ascii_lowercase();
-        let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-        // Types that only the catalog has; `char` without quotes is another one.
-        let catalog_type = match name {
-            "oid" | "xid" | "cid" => Some("oid"),
-            "name" => Some("name"),
-            "\"char\"" => Some("char"),
-            _ => None,
-        };
-        if let Some(field) = catalog_type.and_then(|name| system::cells::field("", name)) {
-            return Ok(Some(Arc::new(field)));
-        }
-        match name.parse::<SqlType>() {
-            Ok(sql_type) => Ok(Some(Arc::new(sql_type.to_field("", true)))),
-            // A name that is none of a type.
-            Err(error) if matches!(sql_type, ast::DataType::Custom(..)) => Err(wrap(error)),
-            // DataFusion's has no column to be stored in.
-            Err(error) if matches!(sql_type, ast::DataType::Time(..)) => Err(wrap(error)),
-            // DataFusion knows more, intervals for instance, that have no place in a table.
-            Err(_) => Ok(None),
-        }
     }
 }
 

@@ -27,11 +27,11 @@ pub type ColumnsOf<'a> = &'a dyn Fn(&TableFactor) -> Option<Vec<String>>;
 #[derive(Clone)]
 enum Item {
     /// A column of USING.
-    Merged { name: String, expr: Expr },
+    Merged { name: String, expr: Box<Expr> },
     /// All columns of a relation but for these.
     All {
         alias: Ident,
-        factor: TableFactor,
+        factor: Box<TableFactor>,
         without: Vec<String>,
     },
 }
@@ -58,7 +58,7 @@ pub fn settle(select: &mut ast::Select, columns_of: ColumnsOf<'_>) {
     }
     select.from = from;
     let merged = items.iter().filter_map(|item| match item {
-        Item::Merged { name, expr } => Some((name.clone(), expr.clone())),
+        Item::Merged { name, expr } => Some((name.clone(), expr.as_ref().clone())),
         Item::All { .. } => None,
     });
     replace(select, &merged.collect::<Vec<_>>());
@@ -115,14 +115,11 @@ fn column(alias: &Ident, name: &str) -> Expr {
 
 fn shown(item: &Item) -> SelectItem {
     match item {
-        Item::Merged {
-            name,
-            expr: expr @ Expr::Function(_),
-        } => SelectItem::ExprWithAlias {
-            expr: expr.clone(),
+        Item::Merged { name, expr } if matches!(**expr, Expr::Function(_)) => SelectItem::ExprWithAlias {
+            expr: expr.as_ref().clone(),
             alias: quoted(name),
         },
-        Item::Merged { expr, .. } => SelectItem::UnnamedExpr(expr.clone()),
+        Item::Merged { expr, .. } => SelectItem::UnnamedExpr(expr.as_ref().clone()),
         Item::All { alias, without, .. } => {
             let names = without.iter().map(|name| ast::ObjectName::from(vec![quoted(name)]));
             let opt_exclude = (!without.is_empty()).then(|| ast::ExcludeSelectItem::Multiple(names.collect()));
@@ -153,7 +150,7 @@ fn of_factor(factor: &mut TableFactor, columns_of: ColumnsOf<'_>) -> Option<Vec<
     };
     Some(vec![Item::All {
         alias: quoted(&normalize(&alias)),
-        factor: factor.clone(),
+        factor: Box::new(factor.clone()),
         without: Vec::new(),
     }])
 }
@@ -209,7 +206,7 @@ fn of_joins(table: &mut ast::TableWithJoins, columns_of: ColumnsOf<'_>) -> Optio
             };
             merged.push(Item::Merged {
                 name: name.clone(),
-                expr,
+                expr: Box::new(expr),
             });
         }
         left = merged.into_iter().chain(of_left).chain(of_right).collect();
@@ -262,7 +259,7 @@ fn taken(items: &mut Vec<Item>, name: &str, columns_of: ColumnsOf<'_>) -> Option
     if let Some(at) = items.iter().position(is_merged)
         && let Item::Merged { expr, .. } = items.remove(at)
     {
-        return Some(expr);
+        return Some(*expr);
     }
     let relations = items.iter().filter(|item| matches!(item, Item::All { .. })).count();
     for item in items {
