@@ -15,6 +15,7 @@ use super::enum_of;
 use crate::error::wrap;
 use crate::functions::json::{PASS_ON, Side, TAKE_TEXTS, alike, no_function, no_operator};
 use crate::functions::retyped::map_named;
+use crate::functions::subquery::OR_NULL_FUNCTION;
 use crate::session::scalar;
 
 /// See the module's header.
@@ -32,7 +33,8 @@ impl AnalyzerRule for CheckEnums {
 }
 
 /// Functions that take a value of any type, and do not look into it.
-const TAKE_ANY: [&str; 15] = [
+const TAKE_ANY: [&str; 16] = [
+    OR_NULL_FUNCTION,
     "coalesce",
     "nullif",
     "greatest",

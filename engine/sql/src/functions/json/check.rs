@@ -27,6 +27,7 @@ use super::order::{KEY_FUNCTION, window_key};
 use super::side::Side;
 use crate::error::wrap;
 use crate::functions::retyped::map_named;
+use crate::functions::subquery::OR_NULL_FUNCTION;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl AnalyzerRule for CheckDocuments {
 }
 
 /// Functions of DataFusion and ours that take a value of any type, and do not look into it.
-const TAKE_ANY: [&str; 8] = [
+const TAKE_ANY: [&str; 9] = [
+    OR_NULL_FUNCTION,
     "coalesce",
     "nullif",
     "make_array",

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 pub use apply::{Apply, bind, is_applied};
 pub use membership::Membership;
 pub use one_row::OneRow;
-pub use or_null::mark_nullable;
+pub use or_null::{OR_NULL_FUNCTION, mark_nullable};
 pub use outer::OuterColumns;
 
 use outer::{OuterRefs, has_deep};

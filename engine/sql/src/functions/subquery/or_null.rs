@@ -16,6 +16,9 @@ use datafusion::logical_expr::{
 
 use crate::functions::retyped::retyped;
 
+/// What marks a subquery that may have no row: it takes anything, and gives it back.
+pub const OR_NULL_FUNCTION: &str = "aion_or_null";
+
 static OR_NULL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     Arc::new(ScalarUDF::from(OrNull {
         signature: Signature::any(1, Volatility::Immutable),
@@ -76,7 +79,7 @@ struct OrNull {
 
 impl ScalarUDFImpl for OrNull {
     fn name(&self) -> &str {
-        "aion_or_null"
+        OR_NULL_FUNCTION
     }
 
     fn signature(&self) -> &Signature {
