@@ -185,7 +185,13 @@ def test_documents_go_in_and_come_out(connection, binary, prepare):
 
 
 # As psycopg names them; the others have the names of EVERY_TYPE.
-COPIED_AS = {"double precision": "float8", "numeric(12,3)": "numeric", "varchar(5)": "varchar"}
+COPIED_AS = {
+    "double precision": "float8",
+    "numeric(12,3)": "numeric",
+    "varchar(5)": "varchar",
+    "timestamp(3)": "timestamp",
+    "timestamp(0) with time zone": "timestamptz",
+}
 
 
 def test_every_type_is_copied_in_binary(connection):
