@@ -22,8 +22,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
     ("SELECT id, v, w FROM oa JOIN ob USING (id)", "oa.1 oa.3 ob.2"),
     ("SELECT * FROM oa NATURAL JOIN ob", "oa.1 oa.3 oa.4 ob.2"),
-    // In PostgreSQL the first is ob's.
-    ("SELECT id FROM oa RIGHT JOIN ob USING (id)", "-"),
+    ("SELECT id FROM oa RIGHT JOIN ob USING (id)", "ob.1"),
     ("SELECT id FROM oa FULL JOIN ob USING (id)", "-"),
     ("SELECT v, count(*), max(id) FROM oa GROUP BY v", "oa.3 - -"),
     ("SELECT id FROM oa GROUP BY id HAVING count(*) > 0", "oa.1"),

@@ -28,7 +28,7 @@ use aion_storage::Direction;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints, DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -116,8 +116,6 @@ pub(crate) struct Table {
     statistics: Option<Arc<TableStatistics>>,
     /// The keys of the only rows that are read; None for all.
     only: Option<Arc<[Arc<[u8]>]>>,
-    /// Its primary key: what is grouped by it may name the other columns.
-    constraints: Constraints,
 }
 
 impl Table {
@@ -125,7 +123,6 @@ impl Table {
     pub fn new(shape: Arc<TableShape>, defaults: Vec<Option<Expr>>) -> Self {
         Self {
             schema: shape.schema.clone(),
-            constraints: primary_key(&shape.descriptor),
             shape,
             defaults,
             statistics: None,
@@ -147,7 +144,6 @@ impl Table {
             defaults,
             statistics: None,
             only: None,
-            constraints: Constraints::default(),
         }
     }
 
@@ -155,21 +151,11 @@ impl Table {
     pub fn with_key(shape: Arc<TableShape>) -> Self {
         Self {
             schema: shape.schema_with_key.clone(),
-            constraints: primary_key(&shape.descriptor),
             shape,
             defaults: Vec::new(),
             statistics: None,
             only: None,
         }
-    }
-}
-
-/// The primary key of a table, as DataFusion knows one.
-fn primary_key(table: &TableDescriptor) -> Constraints {
-    let positions = table.primary_key_positions();
-    match positions.is_empty() {
-        true => Constraints::default(),
-        false => Constraints::new_unverified(vec![Constraint::PrimaryKey(positions)]),
     }
 }
 
@@ -181,10 +167,6 @@ impl TableProvider for Table {
 
     fn table_type(&self) -> TableType {
         TableType::Base
-    }
-
-    fn constraints(&self) -> Option<&Constraints> {
-        Some(&self.constraints)
     }
 
     fn get_column_default(&self, column: &str) -> Option<&Expr> {
