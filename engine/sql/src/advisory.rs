@@ -272,6 +272,10 @@ impl AdvisoryLocks {
     /// Unlocks what was locked for the transaction.
     pub fn end_transaction(&self) {
         let mut held = self.held.lock();
+        // Nearly always: it is asked of every statement outside of a block.
+        if held.of_transaction.is_empty() {
+            return;
+        }
         let keys = std::mem::take(&mut held.of_transaction);
         self.release(&held, keys.into_keys());
     }
