@@ -151,7 +151,6 @@ fn the_index_finds_what_a_scan_finds() {
     assert!(recall > 0.9, "recall {recall:.3} of {wanted} rows");
 }
 
-/// The other side of a join is kept between rounds where it fits into the query's memory, and computed again where it does not.
 /// A filter with an index of its own left 900 rows, and the search asked the graph for 64, 256, 1,024, 4,096 and 16,384 rows in
 /// vain before it read them: 145 of 193 ms.
 #[test]
@@ -184,6 +183,7 @@ fn few_rows_behind_another_index_are_compared_without_the_graph() {
     assert!(plan.contains("hnsw, 64 candidates in 1 rounds"), "{plan}");
 }
 
+/// The other side of a join is kept between rounds where it fits into the query's memory, and computed again where it does not.
 #[test]
 fn another_side_that_does_not_fit_into_memory_is_not_kept() {
     let options = |mib: usize| DatabaseOptions {

@@ -116,13 +116,19 @@ impl Graph {
         if threads == 1 {
             return vectors.iter().try_for_each(|(label, vector)| self.add(*label, vector));
         }
+        // A thread takes a part in which vectors are in order: those that follow each other are often near each other, and two
+        // that are added at the same moment do not find each other.
+        let parts: Vec<_> = vectors.chunks(vectors.len().div_ceil(threads)).collect();
         let (next, is_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || -> Result<()> {
-            while let Some((label, vector)) = vectors.get(next.fetch_add(1, Ordering::Relaxed))
-                && !is_failed.load(Ordering::Relaxed)
-            {
-                self.add(*label, vector)
-                    .inspect_err(|_| is_failed.store(true, Ordering::Relaxed))?;
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for (label, vector) in *part {
+                    if is_failed.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    self.add(*label, vector)
+                        .inspect_err(|_| is_failed.store(true, Ordering::Relaxed))?;
+                }
             }
             Ok(())
         };
