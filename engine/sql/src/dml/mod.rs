@@ -27,6 +27,7 @@ mod merge;
 mod outgrown;
 mod plan;
 mod proposed;
+mod returning;
 mod row_index;
 mod rows;
 mod rules;
@@ -39,10 +40,11 @@ pub(crate) use many::ManyRows;
 pub(crate) use merge::{carry as carry_merge, is_mentioned as mentions_merge, plan_merge};
 pub(crate) use outgrown::Outgrown;
 pub(crate) use plan::{
-    Change, ChangeKind, Returning, TARGET, assigned_type, at, key_positions, normalize, plan_change, positions_of,
-    reference, select, target_as,
+    Change, ChangeKind, TARGET, assigned_type, at, key_positions, normalize, plan_change, positions_of, reference,
+    select, target_as,
 };
 pub(crate) use proposed::Proposed;
+pub(crate) use returning::Returning;
 pub(crate) use rows::RowWrites;
 pub(crate) use rules::{RowRules, failing_row, first_null, unchecked_schema, violated_by_some_row};
 pub(crate) use write::{Encoded, Ran, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};

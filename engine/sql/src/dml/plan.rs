@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::conflict::OnConflict;
+use super::returning::{Others, Returning};
 use super::rules::RowRules;
 use super::{assignment, identity};
 use crate::dialect::current_of;
@@ -77,15 +78,6 @@ impl ChangeKind {
     }
 }
 
-/// The RETURNING list.
-#[derive(Clone, Debug)]
-pub struct Returning {
-    /// What to compute.
-    pub items: Vec<ast::SelectItem>,
-    /// The name that the target has in it.
-    pub alias: ast::Ident,
-}
-
 /// The name under which the target is known to the planner of the source; no user can write it.
 pub const TARGET: &str = "aion target";
 
@@ -127,7 +119,7 @@ fn plan_insert(
         Some(on) => Some(OnConflict::new(on, &alias, &names, &shape, text)?),
         None => None,
     };
-    let returning = insert.returning.take().map(|items| Returning { items, alias });
+    let returning = insert.returning.take().map(|items| Returning::of_target(items, alias));
     let passed_over = identity::settle(&mut insert, &shape)?;
     match &mut insert.source {
         Some(source) => {
@@ -302,17 +294,23 @@ fn plan_update(
     let is_assigned = |position: usize| assigned[position].is_some();
     let changes_keys = key_positions(&shape).into_iter().any(is_assigned);
     let ties = Ties::of(&names, &shape, Touched::Updated(&is_assigned))?;
-    let projection = new_values(&shape, &alias, assigned, &mut types)?;
+    let mut projection = new_values(&shape, &alias, assigned, &mut types)?;
+    let others = match update.from {
+        Some(ast::UpdateTableFromKind::AfterSet(others)) => others,
+        Some(ast::UpdateTableFromKind::BeforeSet(_)) => return Err(Error::unsupported("FROM before SET is not there")),
+        None => Vec::new(),
+    };
+    let first = projection.len();
+    let returned = Others::of(&others, update.returning.as_deref(), &alias)?;
+    projection.extend(returned.projection());
     let mut from = vec![target_item];
-    match update.from {
-        Some(ast::UpdateTableFromKind::AfterSet(more)) => from.extend(more),
-        Some(ast::UpdateTableFromKind::BeforeSet(_)) => refuse(true, "FROM before SET")?,
-        None => {}
-    }
-    let returning = update.returning.map(|items| Returning { items, alias });
+    from.extend(others);
     let rules = names.row_rules(&shape)?;
     let planned = names.plan(select(projection, from, selection)?, types, text)?;
     assignment::check_update(&planned.plan, &shape.descriptor.columns)?;
+    let returning = update.returning;
+    let returning = returning.map(|items| Returning::new(items, alias, returned, &shape, planned.plan.schema(), first));
+    let returning = returning.transpose()?;
     Ok((
         Change {
             kind: ChangeKind::Update,
@@ -488,12 +486,17 @@ fn plan_delete(
     refuse(!table.joins.is_empty(), "a join as the target of DELETE")?;
     let (cursor, selection) = cursor_or_condition(delete.selection);
     let (shape, target_item, alias) = target_item(&mut names, table.relation, cursor.as_deref(), text)?;
+    let others = delete.using.unwrap_or_default();
+    let mut projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
+    let returned = Others::of(&others, delete.returning.as_deref(), &alias)?;
+    projection.extend(returned.projection());
     let mut from = vec![target_item];
-    from.extend(delete.using.unwrap_or_default());
-    let projection = vec![select_item(column_of(&alias, KEY_COLUMN))];
-    let returning = delete.returning.map(|items| Returning { items, alias });
+    from.extend(others);
     let ties = Ties::of(&names, &shape, Touched::Deleted)?;
     let planned = names.plan(select(projection, from, selection)?, types, text)?;
+    let returning = delete.returning;
+    let returning = returning.map(|items| Returning::new(items, alias, returned, &shape, planned.plan.schema(), 1));
+    let returning = returning.transpose()?;
     Ok((
         Change {
             kind: ChangeKind::Delete,

@@ -10,6 +10,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 
 use super::encode::RowEncoder;
 use super::merge::{Action, Merge};
+use super::returning;
 use super::rows::RowWrites;
 use super::rules::failing_row;
 use super::{Change, ChangeKind};
@@ -28,6 +29,8 @@ pub struct Written {
     pub count: u64,
     /// Those rows, for RETURNING: as they are now, for DELETE as they were.
     pub rows: Option<RecordBatch>,
+    /// Beside each of them, where RETURNING may name them: the columns of the tables that the change was joined with.
+    pub others: Option<RecordBatch>,
 }
 
 /// How a change ended.
@@ -45,13 +48,29 @@ pub enum Ran {
 /// # Errors
 /// 23502, 23503, 23505 and what else a row may violate.
 pub fn run(change: &Change, source: &[RecordBatch], transaction: &Arc<Transaction>, waiting: &Waiting) -> Result<Ran> {
-    all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
-        source.iter().try_for_each(|batch| match change.kind {
-            ChangeKind::Insert => checked(change, batch, 0).and_then(|batch| writer.insert(&batch)),
-            ChangeKind::Update => checked(change, batch, 1).and_then(|batch| writer.update(&batch)),
-            ChangeKind::Delete => writer.delete(batch),
-        })
-    })
+    let mut taken = Vec::new();
+    let mut ran = all_or_nothing(Writer::new(change, transaction, waiting)?, |writer| {
+        for (at, batch) in source.iter().enumerate() {
+            match change.kind {
+                ChangeKind::Insert => writer.insert(&checked(change, batch, 0)?)?,
+                ChangeKind::Update => writer.update(&checked(change, batch, 1)?)?,
+                ChangeKind::Delete => writer.delete(batch)?,
+            }
+            taken.extend(writer.taken.drain(..).map(|row| (at, row)));
+        }
+        Ok(())
+    })?;
+    if let Ran::Written(written) = &mut ran
+        && written.rows.is_some()
+    {
+        let columns = change.shape.descriptor.columns.len();
+        written.others = match change.kind {
+            ChangeKind::Insert => None,
+            ChangeKind::Update => returning::taken(source, 1 + columns, &taken)?,
+            ChangeKind::Delete => returning::taken(source, 1, &taken)?,
+        };
+    }
+    Ok(ran)
 }
 
 fn all_or_nothing<'a>(mut writer: Writer<'a>, write: impl FnOnce(&mut Writer<'a>) -> Result<()>) -> Result<Ran> {
@@ -164,6 +183,8 @@ struct Writer<'a> {
     /// What foreign keys are to be told.
     leaving: Option<Leaving<'a>>,
     returned: Option<BatchBuilder>,
+    /// Rows of the batch that were taken, for RETURNING.
+    taken: Vec<usize>,
     count: u64,
     /// Keys that an UPDATE or DELETE has met: a row is changed once.
     met: BTreeSet<Vec<u8>>,
@@ -191,6 +212,7 @@ impl<'a> Writer<'a> {
             rows: RowWrites::new(shape, transaction)?,
             leaving: ties.map(|ties| Leaving::new(ties, transaction, waiting)),
             returned: is_returning.then(builder),
+            taken: Vec::new(),
             count: 0,
             met: BTreeSet::new(),
             row: Vec::new(),
@@ -238,6 +260,7 @@ impl<'a> Writer<'a> {
         if let Some(old) = self.first_meeting(key)? {
             self.encode(encoder, batch, 1, row)?;
             self.replace_row(key, &old)?;
+            self.take(row);
         }
         Ok(())
     }
@@ -351,9 +374,17 @@ impl<'a> Writer<'a> {
             let key = keys.value(row);
             if let Some(old) = self.first_meeting(key)? {
                 self.delete_row(key, &old)?;
+                self.take(row);
             }
         }
         Ok(())
+    }
+
+    /// Notes that a row of the batch was taken.
+    fn take(&mut self, row: usize) {
+        if self.returned.is_some() {
+            self.taken.push(row);
+        }
     }
 
     /// The row at `key` as it is; None when this change has met it before.
@@ -385,6 +416,7 @@ impl<'a> Writer<'a> {
         Ok(Ran::Written(Written {
             count: self.count,
             rows,
+            others: None,
         }))
     }
 }

@@ -7,7 +7,6 @@ use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
 use aion_catalog::objects::Catalog;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
@@ -92,6 +91,19 @@ pub(super) fn returned_columns(change: &Change, returning: &Returning, plan: &Lo
     Ok(columns::with_origins(&columns, origins))
 }
 
+/// ORDER BY an expression.
+fn ordered_by(expr: ast::Expr) -> ast::OrderBy {
+    let by = ast::OrderByExpr {
+        expr,
+        options: ast::OrderByOptions::default(),
+        with_fill: None,
+    };
+    ast::OrderBy {
+        kind: ast::OrderByKind::Expressions(vec![by]),
+        interpolate: None,
+    }
+}
+
 impl Session {
     pub(super) async fn change(
         &mut self,
@@ -157,11 +169,11 @@ impl Session {
             observing.complete();
         }
         let tag = change.kind.tag(written.count);
-        let (Some(returning), Some(rows)) = (&change.returning, written.rows) else {
+        let Some(returning) = &change.returning else {
             return Ok(Response::Done { tag });
         };
         let catalog = self.catalog_of(transaction)?;
-        let plan = self.plan_returning(&change, returning, Some(rows), &catalog, text)?;
+        let plan = self.plan_returning(&change, returning, Some(written), &catalog, text)?;
         let columns = returned_columns(&change, returning, &plan)?;
         let schema = result_schema(&columns);
         let returned = self.collect(&plan, transaction, cancellation, text).await?;
@@ -213,19 +225,17 @@ impl Session {
         &self,
         change: &Change,
         returning: &Returning,
-        rows: Option<RecordBatch>,
+        written: Option<Written>,
         catalog: &Catalog,
         text: &str,
     ) -> Result<LogicalPlan> {
         let path = self.search_path()?;
         let mut names = self.names(catalog, &path);
-        let partition = rows.into_iter().collect();
-        let table = MemTable::try_new(change.shape.schema.clone(), vec![partition]);
-        names.bind(dml::TARGET, Arc::new(table.map_err(|error| translate(error, text))?));
-        let from = vec![dml::target_as(&returning.alias)?];
+        let from = returning.from(&mut names, &change.shape, written)?;
         let mut statement = dml::select(returning.items.clone(), from, None)?;
         if let ast::Statement::Query(query) = &mut statement {
             columns::make_unique(query);
+            query.order_by = returning.order().map(ordered_by);
         }
         Ok(names.plan(statement, Vec::new(), text)?.plan)
     }

@@ -12,6 +12,7 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{DefaultTableSource, MemTable};
 use datafusion::logical_expr::{Distinct, Expr, Join, JoinConstraint, JoinType, LogicalPlan, SubqueryAlias, TableScan};
 
+use crate::dml::TARGET;
 use crate::response::Origin;
 use crate::system::{self, SystemTable};
 use crate::table::Table;
@@ -127,7 +128,8 @@ fn of_scan(scan: &TableScan, at: usize, target: Option<&TableDescriptor>) -> Opt
     if let Some(table) = provider.downcast_ref::<SystemTable>() {
         return origin(table.oid(), at + 1);
     }
-    match (provider.is::<MemTable>(), target) {
+    // What the change was joined with lies in memory, too.
+    match (provider.is::<MemTable>() && scan.table_name.table() == TARGET, target) {
         (true, Some(target)) => of_table(target, at),
         _ => None,
     }
