@@ -439,3 +439,144 @@ fn advisory_locks_keep_sessions_apart() {
         );
     });
 }
+
+/// FOR UPDATE within a statement locked nothing, silently: workers of a queue met at one row, and came one after another.
+#[test]
+fn workers_of_a_queue_do_not_wait_for_each_other() {
+    block_on(async |server| {
+        let setup = connect(&server).await;
+        run(
+            &setup,
+            "CREATE TABLE jobs (id bigint PRIMARY KEY, state text NOT NULL, taken bigint NOT NULL)",
+        )
+        .await;
+        let take = [
+            "UPDATE jobs SET state = 'done', taken = taken + 1 WHERE id = \
+             (SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
+            "WITH next AS (SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+             UPDATE jobs SET state = 'done', taken = taken + 1 FROM next WHERE next.id = jobs.id RETURNING jobs.id",
+            "WITH done AS (UPDATE jobs SET state = 'done', taken = taken + 1 WHERE id IN \
+             (SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id) \
+             SELECT id FROM done",
+        ];
+        let (clients, count) = (at_length(4, 16), at_length(24, 1_000));
+        for level in LEVELS {
+            let (one, other) = (connect(&server).await, connect(&server).await);
+            for sql in take {
+                run(&setup, "DELETE FROM jobs").await;
+                let fill = format!("INSERT INTO jobs SELECT i, 'new', 0 FROM generate_series(1, {count}) AS g(i)");
+                run(&setup, &fill).await;
+                // The first is somebody's: nobody waits for it.
+                let begin = format!("BEGIN ISOLATION LEVEL {level}; SET LOCAL lock_timeout = '20s'");
+                run(&one, &begin).await;
+                run(&other, &begin).await;
+                assert_eq!(number(&one, sql).await, 1, "{sql}");
+                assert_eq!(number(&other, sql).await, 2, "{sql}");
+                assert_eq!(number(&other, sql).await, 3, "{sql}");
+                run(&one, "ROLLBACK").await;
+                run(&other, "ROLLBACK").await;
+
+                let mut tasks = Vec::new();
+                for _ in 0..clients {
+                    let client = connect(&server).await;
+                    tasks.push(tokio::spawn(async move {
+                        let set = format!("SET default_transaction_isolation = '{level}'");
+                        run(&client, &set).await;
+                        let mut taken = 0;
+                        loop {
+                            match client.query(sql, &[]).await {
+                                Ok(rows) if rows.is_empty() => return taken,
+                                Ok(rows) => taken += rows.len(),
+                                // Whoever looked at the queue while another took of it may be refused at this level.
+                                Err(error) if level != "READ COMMITTED" => {
+                                    assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{error:?}");
+                                }
+                                Err(error) => panic!("{sql}: {error:?}"),
+                            }
+                        }
+                    }));
+                }
+                let mut taken = 0;
+                for task in tasks {
+                    taken += task.await.expect("a worker");
+                }
+                assert_eq!(taken, count, "{sql} at {level}");
+                let once = number(&setup, "SELECT count(*) FROM jobs WHERE state = 'done' AND taken = 1").await;
+                assert_eq!(once, i64::try_from(count).expect("few"), "{sql} at {level}");
+            }
+        }
+    });
+}
+
+/// Rows that move between tables by one statement, and rows that are got or made, while others do the same.
+#[test]
+fn statements_of_several_steps_are_one() {
+    block_on(async |server| {
+        let setup = connect(&server).await;
+        run(
+            &setup,
+            "CREATE TABLE here (id bigint PRIMARY KEY); CREATE TABLE there (id bigint PRIMARY KEY); \
+             CREATE TABLE names (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE NOT NULL)",
+        )
+        .await;
+        run(&setup, "INSERT INTO here SELECT i FROM generate_series(1, 40) AS g(i)").await;
+        let (clients, rounds) = (at_length(4, 16), at_length(15, 400));
+        for level in LEVELS {
+            run(&setup, "DELETE FROM names").await;
+            let mut tasks = Vec::new();
+            for client_number in 0..clients {
+                let client = connect(&server).await;
+                tasks.push(tokio::spawn(async move {
+                    run(&client, &format!("SET default_transaction_isolation = '{level}'")).await;
+                    let mut ids = std::collections::BTreeMap::new();
+                    for round in 0..rounds {
+                        let id = (client_number * 7 + round * 3) % 40 + 1;
+                        let (from, to) = match round % 2 {
+                            0 => ("here", "there"),
+                            _ => ("there", "here"),
+                        };
+                        let moves = format!(
+                            "WITH moved AS (DELETE FROM {from} WHERE id = {id} RETURNING id) INSERT INTO {to} SELECT id FROM moved"
+                        );
+                        let name = format!("n{}", (client_number + round) % 5);
+                        let makes = format!(
+                            "WITH made AS (INSERT INTO names (name) VALUES ('{name}') ON CONFLICT DO NOTHING RETURNING id) \
+                             SELECT id FROM made UNION ALL SELECT id FROM names WHERE name = '{name}'"
+                        );
+                        for sql in [&moves, &makes] {
+                            let rows = loop {
+                                match client.query(sql.as_str(), &[]).await {
+                                    Ok(rows) => break rows,
+                                    Err(error) => {
+                                        let code = error.code().cloned();
+                                        assert_eq!(code, Some(SqlState::T_R_SERIALIZATION_FAILURE), "{sql}: {error:?}");
+                                    }
+                                }
+                            };
+                            // One who comes second at READ COMMITTED may find neither: its statement began before the name was there.
+                            if sql == &makes {
+                                assert!(rows.len() <= 1, "{sql}: {} rows", rows.len());
+                                for row in rows {
+                                    let id: i64 = row.get(0);
+                                    assert_eq!(*ids.entry(name.clone()).or_insert(id), id, "{sql}");
+                                }
+                            }
+                        }
+                    }
+                    ids
+                }));
+            }
+            let mut all = std::collections::BTreeMap::new();
+            for task in tasks {
+                for (name, id) in task.await.expect("a client") {
+                    assert_eq!(*all.entry(name).or_insert(id), id, "{level}");
+                }
+            }
+            assert_eq!(number(&setup, "SELECT count(*) FROM names").await, 5, "{level}");
+            let kept = "SELECT (SELECT count(*) FROM here) + (SELECT count(*) FROM there)";
+            assert_eq!(number(&setup, kept).await, 40, "{level}");
+            let twice = "SELECT count(*) FROM here JOIN there USING (id)";
+            assert_eq!(number(&setup, twice).await, 0, "{level}");
+        }
+    });
+}

@@ -3,8 +3,8 @@
 //! `WITH x AS (q) INSERT INTO t SELECT ... FROM x` is `INSERT INTO t WITH x AS (q) SELECT ... FROM x`. Behind UPDATE and DELETE, which have
 //! no place for it, the query stands wherever its name did, so that all that comes after sees a plain change.
 //!
-//! Left as it is, and refused where it is planned (0A000): WITH RECURSIVE before UPDATE and DELETE; a query that changes rows itself; one that
-//! is named more than once and may give other rows each time; and a name that means something else within.
+//! Left as it is, and refused where it is planned (0A000): WITH RECURSIVE before UPDATE and DELETE; a query that is named more than once and may
+//! give other rows each time; and a name that means something else within. A query that changes rows or locks them is left to [`steps`](crate::steps).
 
 use std::ops::ControlFlow;
 
@@ -37,7 +37,8 @@ pub fn settle(statement: &mut ast::Statement) {
 
 fn change(query: &ast::Query) -> Option<ast::Statement> {
     let with = query.with.as_ref()?;
-    if with.cte_tables.iter().any(|cte| is_change(&cte.query.body)) {
+    let is_step = |cte: &ast::Cte| is_change(&cte.query.body) || !cte.query.locks.is_empty();
+    if with.cte_tables.iter().any(is_step) {
         return None;
     }
     match &*query.body {

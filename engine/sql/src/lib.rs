@@ -53,6 +53,7 @@ mod session;
 mod set_operations;
 mod settings;
 mod spellings;
+mod steps;
 mod storages;
 mod system;
 mod table;

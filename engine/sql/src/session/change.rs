@@ -6,6 +6,7 @@ use std::time::Duration;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::Value;
 use aion_catalog::objects::Catalog;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
@@ -13,6 +14,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 
 use super::query::{conform, result_schema, run};
+use super::several::Within;
 use super::{Prepared, Session, columns, origins, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{self, Change, Ran, Returning, Written};
@@ -44,6 +46,37 @@ pub(super) fn overtaken() -> Error {
         "could not serialize access due to concurrent update",
     )
     .with_hint("Nothing was written. Run the transaction again.")
+}
+
+/// How an attempt ended.
+pub(super) enum Tried<T> {
+    Done(T),
+    /// Others have changed rows since they were read; they are locked now.
+    Changed,
+    /// A foreign key's action is to change a row that somebody else has.
+    Busy(references::Busy),
+}
+
+/// Rows of a statement that are all there.
+pub(super) struct ReturnedRows {
+    pub columns: Arc<[Column]>,
+    /// As they are computed; what a client gets may have other types.
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+impl ReturnedRows {
+    /// As an answer.
+    ///
+    /// # Errors
+    /// When a value does not fit its column's type.
+    pub fn answer(self, verb: Verb) -> Result<Response> {
+        let schema = result_schema(&self.columns);
+        let batches = self.batches.into_iter().map(|batch| conform(batch, &schema));
+        let batches = batches.collect::<Result<Vec<_>>>()?;
+        let stream = futures::stream::iter(batches.into_iter().map(Ok));
+        Ok(Response::Rows(Rows::new(self.columns, schema, stream, verb)))
+    }
 }
 
 /// How often a statement has begun again.
@@ -147,7 +180,14 @@ impl Session {
         }
         let mut observing = self.observe(prepared, values, Duration::ZERO, None);
         let since = observing.as_ref().map(Observing::now);
-        let text = &prepared.statement.text;
+        if let Some(steps) = &prepared.steps {
+            let (response, count) = self.several(steps, transaction, prepared, values, cancellation).await?;
+            if let (Some(observing), Some(since)) = (&mut observing, since) {
+                observing.took(since, count);
+                observing.complete();
+            }
+            return Ok(response);
+        }
         if let ast::Statement::Merge(merge) = &prepared.statement.ast {
             let count = self.merge(merge, transaction, prepared, values, cancellation).await?;
             if let (Some(observing), Some(since)) = (&mut observing, since) {
@@ -158,31 +198,19 @@ impl Session {
                 tag: format!("MERGE {count}"),
             });
         }
-        let (change, written) = match &prepared.statement.ast {
-            ast::Statement::Insert(insert) if insert.on.is_some() => {
-                self.upsert(transaction, prepared, values, cancellation).await?
-            }
-            _ => self.write(transaction, prepared, values, cancellation).await?,
-        };
+        let (change, written) = self.write(transaction, prepared, values, cancellation).await?;
         if let (Some(observing), Some(since)) = (&mut observing, since) {
             observing.took(since, usize::try_from(written.count).unwrap_or(usize::MAX));
             observing.complete();
         }
         let tag = change.kind.tag(written.count);
-        let Some(returning) = &change.returning else {
-            return Ok(Response::Done { tag });
-        };
-        let catalog = self.catalog_of(transaction)?;
-        let plan = self.plan_returning(&change, returning, Some(written), &catalog, text)?;
-        let columns = returned_columns(&change, returning, &plan)?;
-        let schema = result_schema(&columns);
-        let returned = self.collect(&plan, transaction, cancellation, text).await?;
-        let returned = returned
-            .into_iter()
-            .map(|batch| conform(batch, &schema))
-            .collect::<Result<Vec<_>>>()?;
-        let stream = futures::stream::iter(returned.into_iter().map(Ok));
-        Ok(Response::Rows(Rows::new(columns, schema, stream, Verb::Fixed(tag))))
+        match self
+            .returned(prepared, &change, written, transaction, cancellation)
+            .await?
+        {
+            Some(rows) => rows.answer(Verb::Fixed(tag)),
+            None => Ok(Response::Done { tag }),
+        }
     }
 
     /// Plans a change, reads its source, locks the rows that it changes, and writes them.
@@ -193,31 +221,88 @@ impl Session {
         values: &[Value],
         cancellation: &Cancellation,
     ) -> Result<(Arc<Change>, Written)> {
-        let text = &prepared.statement.text;
-        let waiting = self.waiting(cancellation);
         let mut attempts = Attempts::default();
         loop {
-            let template = self.change_template(prepared, transaction)?;
-            let change = &template.change;
-            self.depend(&template.planned, transaction)?;
-            let plan = template.planned.plan.clone();
-            let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
-            let source = self.collect(&plan, transaction, cancellation, text).await?;
-            let mut keys = dml::keys(change, &source)?;
-            keys.sort_unstable();
-            let seen = transaction
-                .lock(&keys, change.lock_mode(), Busy::Wait, &waiting)
-                .await?;
-            if seen == Seen::Changed {
-                // Others have changed rows since they were read: it is done again, with the locks that it has.
-                attempts.again(transaction)?;
-                continue;
-            }
-            match dml::run(change, &source, transaction, &waiting)? {
-                Ran::Written(written) => return Ok((change.clone(), written)),
-                Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
+            match self.try_change(transaction, prepared, values, cancellation).await? {
+                Tried::Done(done) => return Ok(done),
+                Tried::Changed => attempts.again(transaction)?,
+                Tried::Busy(busy) => attempts.wait(&busy, transaction, &self.waiting(cancellation)).await?,
             }
         }
+    }
+
+    /// As [`Session::write`], once. Where nothing was written, what the statement wrote before is still there.
+    pub(super) async fn try_change(
+        &self,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<Tried<(Arc<Change>, Written)>> {
+        match &prepared.statement.ast {
+            ast::Statement::Insert(insert) if insert.on.is_some() => {
+                self.try_upsert(transaction, prepared, values, cancellation).await
+            }
+            _ => self.try_write(transaction, prepared, values, cancellation).await,
+        }
+    }
+
+    async fn try_write(
+        &self,
+        transaction: &Arc<Transaction>,
+        prepared: &Arc<Prepared>,
+        values: &[Value],
+        cancellation: &Cancellation,
+    ) -> Result<Tried<(Arc<Change>, Written)>> {
+        let text = &prepared.statement.text;
+        let waiting = self.waiting(cancellation);
+        let template = self.change_template(prepared, transaction)?;
+        let change = &template.change;
+        self.depend(&template.planned, transaction)?;
+        let plan = template.planned.plan.clone();
+        let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
+        let mut source = self.collect_for(prepared, &plan, transaction, cancellation).await?;
+        if let Some(within) = &prepared.within {
+            source = within.without_written(change, source, transaction)?;
+        }
+        let mut keys = dml::keys(change, &source)?;
+        keys.sort_unstable();
+        let seen = transaction
+            .lock(&keys, change.lock_mode(), Busy::Wait, &waiting)
+            .await?;
+        if seen == Seen::Changed {
+            // Others have changed rows since they were read: it is done again, with the locks that it has.
+            return Ok(Tried::Changed);
+        }
+        Ok(match dml::run(change, &source, transaction, &waiting)? {
+            Ran::Written(written) => Tried::Done((change.clone(), written)),
+            Ran::Busy(busy) => Tried::Busy(busy),
+        })
+    }
+
+    /// What RETURNING gives, as it was computed.
+    pub(super) async fn returned(
+        &self,
+        prepared: &Prepared,
+        change: &Change,
+        written: Written,
+        transaction: &Arc<Transaction>,
+        cancellation: &Cancellation,
+    ) -> Result<Option<ReturnedRows>> {
+        let Some(returning) = &change.returning else {
+            return Ok(None);
+        };
+        let text = &prepared.statement.text;
+        let catalog = self.catalog_of(transaction)?;
+        let within = prepared.within.as_ref();
+        let plan = self.plan_returning(change, returning, Some(written), &catalog, text, within)?;
+        let columns = returned_columns(change, returning, &plan)?;
+        let batches = self.collect_for(prepared, &plan, transaction, cancellation).await?;
+        Ok(Some(ReturnedRows {
+            columns,
+            schema: plan.schema().inner().clone(),
+            batches,
+        }))
     }
 
     /// The RETURNING list as a query over the changed rows; without rows, to know its columns.
@@ -228,9 +313,10 @@ impl Session {
         written: Option<Written>,
         catalog: &Catalog,
         text: &str,
+        within: Option<&Within>,
     ) -> Result<LogicalPlan> {
         let path = self.search_path()?;
-        let mut names = self.names(catalog, &path);
+        let mut names = self.names_within(catalog, &path, within);
         let from = returning.from(&mut names, &change.shape, written)?;
         let mut statement = dml::select(returning.items.clone(), from, None)?;
         if let ast::Statement::Query(query) = &mut statement {
@@ -238,6 +324,24 @@ impl Session {
             query.order_by = returning.order().map(ordered_by);
         }
         Ok(names.plan(statement, Vec::new(), text)?.plan)
+    }
+
+    /// As [`Session::collect`], without what the statement that this is a step of has written.
+    pub(super) async fn collect_for(
+        &self,
+        prepared: &Prepared,
+        plan: &LogicalPlan,
+        transaction: &Arc<Transaction>,
+        cancellation: &Cancellation,
+    ) -> Result<Vec<RecordBatch>> {
+        let text = &prepared.statement.text;
+        let hidden = prepared.within.as_ref().and_then(|within| within.since);
+        let hidden = hidden.map(|since| transaction.hide_since(since));
+        let collected = self.collect(plan, transaction, cancellation, text).await;
+        if let Some(hidden) = hidden {
+            transaction.show(hidden);
+        }
+        collected
     }
 
     /// All batches of a plan, accounted for in the memory of queries while they are gathered.

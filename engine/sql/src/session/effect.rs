@@ -9,7 +9,7 @@ use super::verbs::ask;
 use crate::dml::normalize;
 use crate::parse::Statement;
 use crate::utility::{self, Utility};
-use crate::{alter_system, as_of};
+use crate::{alter_system, as_of, steps};
 
 /// See the module's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Statement {
             | ast::Statement::ReleaseSavepoint { .. } => Effect::Controls,
             // Rows that are locked keep others from changing them.
             ast::Statement::Query(query) if !query.locks.is_empty() || into(query).is_some() => Effect::Changes,
+            ast::Statement::Query(_) if steps::has_steps(&self.ast) => Effect::Changes,
             ast::Statement::Query(query) if !changes(&query.body) && ask(query).is_none() => Effect::Reads,
             ast::Statement::Copy { to: true, .. }
             | ast::Statement::Explain { .. }
@@ -161,6 +162,12 @@ impl Statement {
             ast::Statement::Query(query) if !query.locks.is_empty() => match query.locks[0].lock_type {
                 ast::LockType::Share => vec!["SELECT FOR SHARE"],
                 ast::LockType::Update => vec!["SELECT FOR UPDATE"],
+            },
+            ast::Statement::Query(query) => match &*query.body {
+                ast::SetExpr::Insert(_) => vec!["INSERT"],
+                ast::SetExpr::Update(_) => vec!["UPDATE"],
+                ast::SetExpr::Delete(_) => vec!["DELETE"],
+                _ => vec!["SELECT"],
             },
             ast::Statement::Copy { .. } => vec!["COPY"],
             // PostgreSQL says TABLE, whether it was written or not.

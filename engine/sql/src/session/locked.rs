@@ -132,10 +132,11 @@ impl Session {
     ) -> Result<(Vec<RecordBatch>, Vec<TableId>)> {
         let _limit = self.time_limit(&cancellation);
         let transaction = self.transaction(true)?;
+        let width = prepared.columns.as_ref().map_or(0, |columns| columns.len());
         let mut attempt = 1;
         loop {
             let found = self
-                .find_and_lock(prepared, query, values, &transaction, &cancellation)
+                .find_and_lock(prepared, query, width, values, &transaction, &cancellation)
                 .await?;
             match found {
                 Some(found) => return Ok(found),
@@ -145,11 +146,12 @@ impl Session {
         }
     }
 
-    /// The rows, locked; None where some were changed before.
-    async fn find_and_lock(
+    /// The rows, locked, their keys behind the `width` columns that were asked for; None where some were changed before.
+    pub(super) async fn find_and_lock(
         &self,
         prepared: &Prepared,
         query: &ast::Query,
+        width: usize,
         values: &[Value],
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
@@ -159,9 +161,8 @@ impl Session {
         let (planned, locking) = self.plan_locking(query, prepared, values, &catalog)?;
         self.depend(&planned, transaction)?;
         let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
-        let batches = self.collect(&plan, transaction, cancellation, text).await?;
+        let batches = self.collect_for(prepared, &plan, transaction, cancellation).await?;
         let waiting = self.waiting(cancellation);
-        let width = prepared.columns.as_ref().map_or(0, |columns| columns.len());
         let mut kept = Vec::with_capacity(batches.len());
         let mut has_changed = false;
         let (mut to_leave_out, mut to_give) = (locking.offset, locking.limit.unwrap_or(usize::MAX));
@@ -218,7 +219,7 @@ impl Session {
     ) -> Result<(Planned, Locking)> {
         let text = &prepared.statement.text;
         let path = self.search_path()?;
-        let mut names = self.names(catalog, &path);
+        let mut names = self.names_within(catalog, &path, prepared.within.as_ref());
         let mut locking = rewrite(query, &mut names, values, text)?;
         columns::make_unique(&mut locking.query);
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();

@@ -46,6 +46,7 @@ mod rewriting;
 mod role;
 mod sequence;
 mod setting;
+mod several;
 mod slow;
 mod statements;
 mod table;
@@ -79,6 +80,7 @@ use crate::parse::{self, Statement};
 use crate::planner::Names;
 use crate::response::{Column, Response};
 use crate::settings::{self, Settings};
+use crate::steps::Steps;
 use crate::system::{Assigned, Numbers};
 use crate::transaction::{Transaction, Waiting};
 use crate::utility::{self, Utility};
@@ -96,6 +98,7 @@ pub(crate) use origins::of_view;
 pub(crate) use parameters::{PARAMETERS_MAX, scalar};
 pub(crate) use query::{conform, refuse_clauses, result_schema};
 pub(crate) use rewriting::converts_by_itself;
+use several::Within;
 pub use slow::LOG_TARGET;
 pub(crate) use slow::Timed;
 pub use statements::NamedStatement;
@@ -148,6 +151,10 @@ pub struct Prepared {
     columns: Option<Arc<[Column]>>,
     /// It has the shape of a statement that needs no planner.
     is_candidate: bool,
+    /// What it is made of, where it is several.
+    steps: Option<Arc<Steps>>,
+    /// What it knows of the statement that it is a step of.
+    within: Option<Within>,
     /// Its parameters stand for literals of the text that was sent.
     is_lifted: bool,
     /// The zone that its literals are in, where that is not UTC.
@@ -166,6 +173,8 @@ impl Prepared {
     fn new(statement: &Statement, parameters: Vec<SqlType>, columns: Option<Arc<[Column]>>) -> Self {
         Self {
             is_candidate: crate::direct::is_candidate(&statement.ast),
+            steps: None,
+            within: None,
             is_lifted: false,
             statement: statement.clone(),
             parameters,
@@ -435,6 +444,9 @@ impl Session {
             return Ok(response);
         }
         let cancellation = self.canceller.begin();
+        if prepared.steps.is_some() {
+            return self.change(prepared, parameters, cancellation).await;
+        }
         if matches!(&prepared.statement.ast, ast::Statement::Query(_))
             && let Some(prepared) = prepared.put_back(parameters)
         {
@@ -693,6 +705,15 @@ impl Session {
 
     fn search_path(&self) -> Result<Vec<String>> {
         Ok(self.path_of(&self.settings.show("search_path")?))
+    }
+
+    /// As [`Session::names`], with the tables that a step of a statement knows.
+    fn names_within<'a>(&'a self, catalog: &'a Catalog, path: &'a [String], within: Option<&Within>) -> Names<'a> {
+        let mut names = self.names(catalog, path);
+        for (name, table) in within.iter().flat_map(|within| &within.tables) {
+            names.bind(name, table.clone());
+        }
+        names
     }
 
     fn names<'a>(&'a self, catalog: &'a Catalog, path: &'a [String]) -> Names<'a> {

@@ -45,14 +45,17 @@ pub fn with_casts(statement: &ast::Statement, given: &[Option<SqlType>]) -> Vec<
 /// # Errors
 /// 42P02 for `$0`, 54000 for too many, 0A000 for a type without an SQL name.
 pub fn types(plan: &LogicalPlan, given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
-    types_of(&[plan], given)
+    types_of([plan], given)
 }
 
 /// As [`types`], of a statement with several plans; the first that tells of a parameter decides.
 ///
 /// # Errors
 /// As [`types`].
-pub fn types_of(plans: &[&LogicalPlan], given: &[Option<SqlType>]) -> Result<Vec<SqlType>> {
+pub fn types_of<'a>(
+    plans: impl IntoIterator<Item = &'a LogicalPlan>,
+    given: &[Option<SqlType>],
+) -> Result<Vec<SqlType>> {
     let mut fields = Vec::new();
     for plan in plans {
         let of_plan = plan.get_parameter_fields();

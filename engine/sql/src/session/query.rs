@@ -19,13 +19,12 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
-use super::change::returned_columns;
 use super::direct::set_zones;
 use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
 use crate::as_of;
 use crate::cancel::Cancellation;
 use crate::cells::{document_texts, labels};
-use crate::dml::{plan_change, plan_merge};
+use crate::dml::plan_merge;
 use crate::error::translate;
 use crate::functions::{bind, is_applied};
 use crate::nearest::rewrite;
@@ -34,6 +33,7 @@ use crate::parse::Statement;
 use crate::planner::{Planned, find_type, settle_types};
 use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
+use crate::steps;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
 use crate::utility::{self, Utility};
@@ -70,6 +70,9 @@ impl Session {
             return Ok(prepared);
         }
         let given = &self.with_casts(statement, given)?[..];
+        if let Some(steps) = steps::of(&statement.ast)? {
+            return self.describe_steps(statement, steps, given);
+        }
         let (parameters, columns) = match &statement.ast {
             ast::Statement::Query(query) => {
                 let catalog = match as_of::of_query(query) {
@@ -90,20 +93,8 @@ impl Session {
                 )
             }
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
-                let catalog = self.catalog()?;
-                let path = self.search_path()?;
-                let types = parameters::known(given);
-                let names = self.names(&catalog, &path);
-                let (change, planned) = plan_change(names, statement.ast.clone(), types, &statement.text)?;
-                let columns = match &change.returning {
-                    Some(returning) => {
-                        let plan = self.plan_returning(&change, returning, None, &catalog, &statement.text)?;
-                        Some(returned_columns(&change, returning, &plan)?)
-                    }
-                    None => None,
-                };
-                let types = self.change_parameters(&change, &planned.plan, given, &catalog, &statement.text)?;
-                (types, columns)
+                let described = self.describe_change(statement, given, None)?;
+                (parameters::types_of(&described.plans, given)?, described.columns)
             }
             ast::Statement::Merge(merge) => {
                 let catalog = self.catalog()?;
@@ -410,6 +401,7 @@ pub(crate) fn refuse_clauses(query: &ast::Query) -> Result<()> {
             "FOR UPDATE and FOR SHARE are for a SELECT by itself",
         ));
     }
+    steps::refuse_within(query)?;
     if create_as::into(query).is_some() {
         return Err(Error::invalid(
             SqlState::SYNTAX_ERROR,

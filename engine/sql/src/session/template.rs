@@ -90,7 +90,9 @@ impl Session {
         let catalog = self.catalog_of(transaction)?;
         let path = self.search_path()?;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
-        let names = self.names(&catalog, &path).with_cursors(&self.cursors);
+        let names = self
+            .names_within(&catalog, &path, prepared.within.as_ref())
+            .with_cursors(&self.cursors);
         let statement = &prepared.statement;
         let (change, planned) = plan_change(names, statement.ast.clone(), parameters::known(&types), &statement.text)?;
         let is_kept = validity.allows(&planned);

@@ -19,7 +19,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::change::Attempts;
+use super::change::Tried;
+use super::several::Within;
 use super::{Prepared, Session, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{self, Change, ConflictUpdate, OnConflict, Proposed, Ran, Written};
@@ -28,53 +29,51 @@ use crate::planner::Planned;
 use crate::transaction::{Busy, Seen, Transaction, Waiting};
 
 impl Session {
-    pub(super) async fn upsert(
+    pub(super) async fn try_upsert(
         &self,
         transaction: &Arc<Transaction>,
         prepared: &Arc<Prepared>,
         values: &[Value],
         cancellation: &Cancellation,
-    ) -> Result<(Arc<Change>, Written)> {
+    ) -> Result<Tried<(Arc<Change>, Written)>> {
         let text = &prepared.statement.text;
         let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let waiting = self.waiting(cancellation);
-        let mut attempts = Attempts::default();
-        loop {
-            let template = self.change_template(prepared, transaction)?;
-            let change = &template.change;
-            let conflict = change
-                .conflict
-                .as_ref()
-                .ok_or_else(|| Error::internal("an INSERT was planned without its ON CONFLICT"))?;
-            self.depend(&template.planned, transaction)?;
-            let plan = template.planned.plan.clone();
-            let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
-            let source = self.collect(&plan, transaction, cancellation, text).await?;
-            let proposed = Proposed::look(change, &conflict.arbiters, &source, transaction)?;
-            if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
-                attempts.again(transaction)?;
-                continue;
-            }
-            let updated = match &conflict.update {
-                Some(_) if proposed.existing_keys().is_empty() => Some(Vec::new()),
-                Some(update) => {
-                    let catalog = self.catalog_of(transaction)?;
-                    let (existing, excluded) = proposed.tables(&change.shape)?;
-                    let planned = self.plan_conflict(change, update, (existing, excluded), &types, &catalog, text)?;
-                    self.depend(&planned, transaction)?;
-                    let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
-                    Some(self.collect(&plan, transaction, cancellation, text).await?)
-                }
-                None => None,
-            };
-            let steps = proposed.steps(updated.as_deref())?;
-            transaction.note_upsert();
-            let updated = updated.as_deref().unwrap_or_default();
-            match dml::run_steps(change, &steps, updated, transaction, &waiting)? {
-                Ran::Written(written) => return Ok((change.clone(), written)),
-                Ran::Busy(busy) => attempts.wait(&busy, transaction, &waiting).await?,
-            }
+        let template = self.change_template(prepared, transaction)?;
+        let change = &template.change;
+        let conflict = change
+            .conflict
+            .as_ref()
+            .ok_or_else(|| Error::internal("an INSERT was planned without its ON CONFLICT"))?;
+        self.depend(&template.planned, transaction)?;
+        let plan = template.planned.plan.clone();
+        let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
+        let source = self.collect_for(prepared, &plan, transaction, cancellation).await?;
+        let proposed = Proposed::look(change, &conflict.arbiters, &source, transaction)?;
+        if lock(&proposed, conflict, transaction, &waiting).await? == Seen::Changed {
+            return Ok(Tried::Changed);
         }
+        let updated = match &conflict.update {
+            Some(_) if proposed.existing_keys().is_empty() => Some(Vec::new()),
+            Some(update) => {
+                let catalog = self.catalog_of(transaction)?;
+                let (existing, excluded) = proposed.tables(&change.shape)?;
+                let within = prepared.within.as_ref();
+                let tables = (existing, excluded);
+                let planned = self.plan_conflict(change, update, tables, &types, &catalog, text, within)?;
+                self.depend(&planned, transaction)?;
+                let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
+                Some(self.collect_for(prepared, &plan, transaction, cancellation).await?)
+            }
+            None => None,
+        };
+        let steps = proposed.steps(updated.as_deref())?;
+        transaction.note_upsert();
+        let updated = updated.as_deref().unwrap_or_default();
+        Ok(match dml::run_steps(change, &steps, updated, transaction, &waiting)? {
+            Ran::Written(written) => Tried::Done((change.clone(), written)),
+            Ran::Busy(busy) => Tried::Busy(busy),
+        })
     }
 
     /// The new values of existing rows as a query.
@@ -86,33 +85,36 @@ impl Session {
         types: &[Option<SqlType>],
         catalog: &Catalog,
         text: &str,
+        within: Option<&Within>,
     ) -> Result<Planned> {
         let table = |batch: RecordBatch| -> Result<Arc<dyn TableProvider>> {
             let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
             Ok(Arc::new(table.map_err(|error| translate(error, text))?))
         };
         let path = self.search_path()?;
-        let names = self.names(catalog, &path);
+        let names = self.names_within(catalog, &path, within);
         let tables = (table(existing)?, table(excluded)?);
         update.plan(names, &change.shape, tables, parameters::known(types), text)
     }
 
-    /// The types of a change's parameters, also of those that only ON CONFLICT has.
-    pub(super) fn change_parameters(
+    /// The plans of a change: that of its source, and what ON CONFLICT computes.
+    pub(super) fn plans_of_change(
         &self,
         change: &Change,
-        plan: &LogicalPlan,
+        source: LogicalPlan,
         given: &[Option<SqlType>],
         catalog: &Catalog,
         text: &str,
-    ) -> Result<Vec<SqlType>> {
+        within: Option<&Within>,
+    ) -> Result<Vec<LogicalPlan>> {
+        let mut plans = vec![source];
         let conflict = change.conflict.as_ref();
-        let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) else {
-            return parameters::types(plan, given);
-        };
-        let nothing = Proposed::default().tables(&change.shape)?;
-        let planned = self.plan_conflict(change, update, nothing, given, catalog, text)?;
-        parameters::types_of(&[plan, &planned.plan], given)
+        if let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) {
+            let nothing = Proposed::default().tables(&change.shape)?;
+            let planned = self.plan_conflict(change, update, nothing, given, catalog, text, within)?;
+            plans.push(planned.plan);
+        }
+        Ok(plans)
     }
 }
 

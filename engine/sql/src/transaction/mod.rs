@@ -34,7 +34,7 @@ mod read_set;
 mod scan;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -105,6 +105,11 @@ pub struct Mark {
     checks: usize,
     later: LaterMark,
 }
+
+/// What was written since a mark, out of sight; see [`Transaction::hide_since`].
+#[must_use = "what is hidden is to be shown again"]
+#[derive(Debug)]
+pub struct Hidden(Vec<(Vec<u8>, Option<Pending>)>);
 
 #[derive(Debug)]
 struct State {
@@ -550,6 +555,43 @@ impl Transaction {
         state.checks.forget_writes_since(mark.checks);
         state.later.return_to(mark.later);
         state.statement_checks = state.statement_checks.min(state.checks.len());
+    }
+
+    /// Puts what was written since the mark out of sight, until [`Transaction::show`]: reads see what was there before. Nothing may be
+    /// written meanwhile.
+    pub fn hide_since(&self, mark: Mark) -> Hidden {
+        let mut state = self.state.lock();
+        let mut first: BTreeMap<Vec<u8>, Option<Pending>> = BTreeMap::new();
+        let from = mark.undo.min(state.undo.len());
+        for (key, before) in &state.undo[from..] {
+            first.entry(key.clone()).or_insert_with(|| before.clone());
+        }
+        let hidden = first.into_iter().map(|(key, before)| {
+            let now = match before {
+                Some(before) => state.writes.insert(key.clone(), before),
+                None => state.writes.remove(&key),
+            };
+            (key, now)
+        });
+        Hidden(hidden.collect())
+    }
+
+    /// Takes back [`Transaction::hide_since`].
+    pub fn show(&self, hidden: Hidden) {
+        let mut state = self.state.lock();
+        for (key, now) in hidden.0 {
+            match now {
+                Some(now) => state.writes.insert(key, now),
+                None => state.writes.remove(&key),
+            };
+        }
+    }
+
+    /// The keys that were written since the mark.
+    pub fn written_since(&self, mark: Mark) -> BTreeSet<Vec<u8>> {
+        let state = self.state.lock();
+        let from = mark.undo.min(state.undo.len());
+        state.undo[from..].iter().map(|(key, _)| key.clone()).collect()
     }
 
     /// When it began, in microseconds since 1970: what `now()` says in all of its statements.

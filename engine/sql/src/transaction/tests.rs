@@ -102,6 +102,81 @@ fn what_a_statement_did_can_be_taken_back() {
 }
 
 #[test]
+fn what_is_hidden_is_as_it_was_and_comes_back() {
+    let mut rng = SeededRng::new(31);
+    for _ in 0..200 {
+        let store = store();
+        let setup = Transaction::begin(store.clone(), true);
+        for at in 0..20_u8 {
+            assert!(setup.insert(&[at * 2], b"0").expect("written"));
+        }
+        assert!(commit(&store, setup));
+        let transaction = Transaction::begin(store.clone(), true);
+        let write = |rng: &mut SeededRng| {
+            for _ in 0..rng.below(15) {
+                let (key, value) = (key(rng), [rng.below(256) as u8]);
+                match (transaction.get(&key).expect("read").is_some(), rng.chance(1, 2)) {
+                    (true, true) => transaction.update(&key, &value).expect("written"),
+                    (true, false) => transaction.delete(&key).expect("written"),
+                    (false, _) => assert!(transaction.insert(&key, &value).expect("written")),
+                }
+            }
+        };
+        let all = || {
+            let mut scan = transaction.scan(&KeyRange::ALL, Direction::Forward).expect("read");
+            let mut found = BTreeMap::new();
+            while scan.advance().expect("read") {
+                found.insert(scan.key().to_vec(), scan.value().to_vec());
+            }
+            for key in 0..40 {
+                let got = transaction.get(&[key]).expect("read");
+                assert_eq!(got.as_deref(), found.get(&[key][..]).map(Vec::as_slice));
+            }
+            found
+        };
+        write(&mut rng);
+        let before = all();
+        let mark = transaction.mark();
+        write(&mut rng);
+        // A part of what was written is taken back.
+        let middle = transaction.mark();
+        write(&mut rng);
+        if rng.chance(1, 2) {
+            transaction.return_to(middle);
+        }
+        let after = all();
+        let changed = transaction.written_since(mark);
+        let hidden = transaction.hide_since(mark);
+        assert_eq!(all(), before);
+        transaction.show(hidden);
+        assert_eq!(all(), after);
+        let differs = |key: &Vec<u8>| before.get(key) != after.get(key);
+        assert!(
+            before
+                .keys()
+                .chain(after.keys())
+                .filter(|key| differs(key))
+                .all(|key| changed.contains(key))
+        );
+        let bytes = transaction.written_bytes();
+        match rng.chance(1, 2) {
+            true => {
+                transaction.return_to(mark);
+                assert_eq!(all(), before);
+            }
+            false => {
+                assert_eq!(transaction.written_bytes(), bytes);
+                assert!(commit(&store, transaction));
+                let reader = Transaction::begin(store.clone(), false);
+                let committed =
+                    (0..40).filter_map(|key| Some((vec![key], reader.get(&[key]).expect("read")?.to_vec())));
+                assert_eq!(committed.collect::<BTreeMap<_, _>>(), after);
+            }
+        }
+    }
+}
+
+#[test]
 fn write_skew_and_phantoms_do_not_commit() {
     let store = store();
     let begin = || Transaction::begin(store.clone(), true);
