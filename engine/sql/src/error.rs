@@ -154,6 +154,9 @@ fn planning(message: &str) -> Error {
     if let Some(error) = missing_operator(&line) {
         return error;
     }
+    if let Some(error) = not_grouped(&line) {
+        return error;
+    }
     let lower = line.to_lowercase();
     let state = if lower.contains("table") && lower.contains("not found") {
         SqlState::UNDEFINED_TABLE
@@ -214,6 +217,20 @@ fn no_function_of_enum(line: &str) -> Option<Error> {
 
 fn division_by_zero() -> Error {
     Error::invalid(SqlState::DIVISION_BY_ZERO, "division by zero")
+}
+
+/// PostgreSQL's words for a column that is the same for no group.
+fn not_grouped(line: &str) -> Option<Error> {
+    let (before, _) =
+        line.split_once("\" must appear in the GROUP BY clause or must be part of an aggregate function")?;
+    let (_, column) = before.split_once("column \"")?;
+    // What is no column is said as it is.
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
+    if !column.chars().all(is_name) {
+        return None;
+    }
+    let message = format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function");
+    Some(Error::invalid(SqlState::GROUPING_ERROR, message))
 }
 
 /// Operands that no operator takes, as PostgreSQL tells of them.

@@ -42,11 +42,11 @@ use parking_lot::Mutex;
 use self::nested_values::NestedValues;
 use self::type_names::SqlTypePlanner;
 use crate::cursors::Cursors;
-use crate::dml::normalize;
+use crate::dml::{normalize, reference};
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, check_populated, of_view};
-use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
+use crate::system::{self, Facts, Identity, Keyed, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
 pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
@@ -426,9 +426,12 @@ impl<'a> Names<'a> {
         text: &str,
     ) -> Result<Planned> {
         graph::expand(&self, &mut statement, text)?;
-        system::rewrite(&mut statement, &|name| self.is_aggregate(name), &|factor| {
-            self.columns_of(factor)
-        });
+        system::rewrite(
+            &mut statement,
+            &|name| self.is_aggregate(name),
+            &|factor| self.columns_of(factor),
+            &|factor| self.key_of(factor),
+        );
         set_operations::count_rows(&mut statement);
         self.renew_types(&mut types);
         self.settle_types(&mut statement);
@@ -491,6 +494,22 @@ impl<'a> Names<'a> {
                 .map(|field| field.name().clone())
                 .collect(),
         )
+    }
+
+    /// The columns of a table and its primary key; None for what is no table.
+    fn key_of(&self, factor: &ast::TableFactor) -> Option<Keyed> {
+        let ast::TableFactor::Table { name, args: None, .. } = factor else {
+            return None;
+        };
+        let Ok(Object::Table(table)) = self.resolve(&reference(name).ok()?) else {
+            return None;
+        };
+        let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let key = table.primary_key_positions().into_iter();
+        Some(Keyed {
+            key: key.map(|position| columns[position].clone()).collect(),
+            columns,
+        })
     }
 
     /// How many columns a query has; None where it cannot be planned by itself.

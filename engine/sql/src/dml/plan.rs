@@ -119,7 +119,10 @@ fn plan_insert(
         Some(on) => Some(OnConflict::new(on, &alias, &names, &shape, text)?),
         None => None,
     };
-    let returning = insert.returning.take().map(|items| Returning::of_target(items, alias));
+    let returning = insert
+        .returning
+        .take()
+        .map(|items| Returning::of_insert(items, alias, &shape));
     let passed_over = identity::settle(&mut insert, &shape)?;
     match &mut insert.source {
         Some(source) => {

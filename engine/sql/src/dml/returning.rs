@@ -8,13 +8,16 @@
 //! 3. The list is then a query over the changed rows joined with those ([`Returning::from`]); a number beside each row, which no user
 //!    can name, is what they are joined by. So names are resolved as in any join.
 //!
-//! Left out: parameters in the list.
+//! `xmax` in the list of an INSERT is 0 for a row that is new, and another number for one that ON CONFLICT updated, which is what
+//! programs ask it for.
+//!
+//! Left out: parameters in the list; `xmax` anywhere else, and other system columns.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use datafusion::arrow::array::UInt64Array;
+use datafusion::arrow::array::{Int64Array, UInt64Array};
 use datafusion::arrow::compute::interleave_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -33,6 +36,8 @@ use crate::table::TableShape;
 /// The number of a row of the target; no user can write it.
 const ROW: &str = "aion returned";
 
+const XMAX: &str = "xmax";
+
 /// That of a row of the others; no name is there twice, so that it is never asked which one is meant.
 fn row_of(other: usize) -> String {
     format!("{ROW} {other}")
@@ -46,6 +51,8 @@ pub struct Returning {
     /// The name that the target has in it.
     alias: ast::Ident,
     others: Vec<Other>,
+    /// The list names it.
+    has_xmax: bool,
 }
 
 /// A table, a subquery or a function that the target was joined with.
@@ -110,6 +117,25 @@ impl Visitor for NamesOthers<'_> {
     }
 }
 
+/// Finds `xmax`.
+struct NamesXmax;
+
+impl Visitor for NamesXmax {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        let name = match expr {
+            ast::Expr::Identifier(name) => Some(name),
+            ast::Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        match name.is_some_and(|name| normalize(name) == XMAX) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
 /// Whether an item is `*`, or that of another table.
 fn is_wildcard(item: &ast::SelectItem, alias: &ast::Ident) -> bool {
     match item {
@@ -159,7 +185,22 @@ impl Returning {
             items,
             alias,
             others: Vec::new(),
+            has_xmax: false,
         }
+    }
+
+    /// The list of an INSERT.
+    pub fn of_insert(items: Vec<ast::SelectItem>, alias: ast::Ident, shape: &TableShape) -> Self {
+        let mut returning = Self::of_target(items, alias);
+        if shape.descriptor.position(XMAX).is_none() {
+            let mut named = NamesXmax;
+            let mut items = returning.items.iter();
+            returning.has_xmax = items.any(|item| Visit::visit(item, &mut named).is_break());
+            if returning.has_xmax {
+                returning.spell_out(shape);
+            }
+        }
+        returning
     }
 
     /// A list over the changed rows, and the columns of `source` from `first` on, which are those of the others.
@@ -239,10 +280,14 @@ impl Returning {
         shape: &TableShape,
         written: Option<Written>,
     ) -> Result<Vec<ast::TableWithJoins>> {
-        let (rows, others) = match written {
-            Some(written) => (written.rows, written.others),
-            None => (None, None),
+        let (rows, others, updated) = match written {
+            Some(written) => (written.rows, written.others, written.updated),
+            None => (None, None, Vec::new()),
         };
+        if self.has_xmax {
+            names.bind(TARGET, with_xmax(shape, rows, &updated)?);
+            return Ok(vec![bound_as(TARGET, &self.alias)?]);
+        }
         if self.others.is_empty() {
             names.bind(TARGET, table(shape.schema.clone(), rows)?);
             return Ok(vec![bound_as(TARGET, &self.alias)?]);
@@ -299,6 +344,23 @@ fn joined(bound: &[(String, ast::Ident)]) -> Result<Vec<ast::TableWithJoins>> {
 fn table(schema: SchemaRef, rows: Option<RecordBatch>) -> Result<Arc<dyn TableProvider>> {
     let table = MemTable::try_new(schema, vec![rows.into_iter().collect()]);
     Ok(Arc::new(table.map_err(|error| translate(error, ""))?))
+}
+
+/// Rows with what tells the new ones from those that were there.
+fn with_xmax(shape: &TableShape, rows: Option<RecordBatch>, updated: &[bool]) -> Result<Arc<dyn TableProvider>> {
+    let mut fields = shape.schema.fields().to_vec();
+    fields.push(Arc::new(Field::new(XMAX, DataType::Int64, false)));
+    let schema = Arc::new(Schema::new(fields));
+    let rows = rows.map(|rows| {
+        let is_updated = |row: usize| i64::from(updated.get(row).copied().unwrap_or(false));
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from_iter_values(
+            (0..rows.num_rows()).map(is_updated),
+        )));
+        RecordBatch::try_new(schema.clone(), columns)
+            .map_err(|error| Error::internal(format!("rows of a change do not fit: {error}")))
+    });
+    table(schema.clone(), rows.transpose()?)
 }
 
 /// Rows with their numbers as their last column.

@@ -31,6 +31,8 @@ pub struct Written {
     pub rows: Option<RecordBatch>,
     /// Beside each of them, where RETURNING may name them: the columns of the tables that the change was joined with.
     pub others: Option<RecordBatch>,
+    /// Of an INSERT ... ON CONFLICT: which of them were there, and were updated.
+    pub updated: Vec<bool>,
 }
 
 /// How a change ended.
@@ -185,6 +187,8 @@ struct Writer<'a> {
     returned: Option<BatchBuilder>,
     /// Rows of the batch that were taken, for RETURNING.
     taken: Vec<usize>,
+    /// Of each row of an INSERT ... ON CONFLICT that was written.
+    updated: Vec<bool>,
     count: u64,
     /// Keys that an UPDATE or DELETE has met: a row is changed once.
     met: BTreeSet<Vec<u8>>,
@@ -213,6 +217,7 @@ impl<'a> Writer<'a> {
             leaving: ties.map(|ties| Leaving::new(ties, transaction, waiting)),
             returned: is_returning.then(builder),
             taken: Vec::new(),
+            updated: Vec::new(),
             count: 0,
             met: BTreeSet::new(),
             row: Vec::new(),
@@ -306,10 +311,15 @@ impl<'a> Writer<'a> {
                     self.row.clear();
                     self.row.extend_from_slice(bytes);
                     self.insert_row()?;
+                    self.updated.push(false);
                 }
                 Step::Update { batch, row } => {
                     let (keys, encoder) = &sources[batch];
+                    let count = self.count;
                     self.update_row(keys.value(row), encoder, &updated[batch], row)?;
+                    if self.count > count {
+                        self.updated.push(true);
+                    }
                 }
             }
         }
@@ -417,6 +427,7 @@ impl<'a> Writer<'a> {
             count: self.count,
             rows,
             others: None,
+            updated: std::mem::take(&mut self.updated),
         }))
     }
 }

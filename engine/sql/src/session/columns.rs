@@ -257,8 +257,9 @@ pub fn make_unique(query: &mut ast::Query) {
     let ast::SetExpr::Select(select) = &mut *query.body else {
         return;
     };
-    if query.order_by.is_some() {
+    if let Some(order_by) = &mut query.order_by {
         name_casts(select);
+        name_windows(select, order_by);
     }
     let beside = Beside::of(select, query.order_by.as_ref());
     let mut seen = std::collections::BTreeSet::new();
@@ -338,6 +339,42 @@ impl Beside {
     fn has(&self, name: &str) -> bool {
         self.columns.contains(name) || (self.has_star && !self.mentioned.contains(name))
     }
+}
+
+/// What a window function gives for groups has a name where it is ordered by: DataFusion takes it for a column that is not grouped
+/// otherwise.
+fn name_windows(select: &mut ast::Select, order_by: &mut ast::OrderBy) {
+    if matches!(&select.group_by, ast::GroupByExpr::Expressions(groups, _) if groups.is_empty()) {
+        return;
+    }
+    let ast::OrderByKind::Expressions(orders) = &mut order_by.kind else {
+        return;
+    };
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let ast::SelectItem::UnnamedExpr(expr) = item else {
+            continue;
+        };
+        if !has_window(expr) {
+            continue;
+        }
+        let alias = ast::Ident::with_quote('"', format!("aion column {at}"));
+        let written = expr.to_string();
+        for order in orders.iter_mut().filter(|order| order.expr.to_string() == written) {
+            order.expr = ast::Expr::Identifier(alias.clone());
+        }
+        *item = ast::SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias,
+        };
+    }
+}
+
+fn has_window(expr: &ast::Expr) -> bool {
+    ast::visit_expressions(expr, |expr| match expr {
+        ast::Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 /// `SELECT a::text ... ORDER BY a` orders by what it gives, as in PostgreSQL. DataFusion adds the column a beside it, and finds that both

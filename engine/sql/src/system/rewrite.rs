@@ -21,6 +21,7 @@
 //! | `generate_series(...)`, `generate_subscripts(a, 1)`, `pg_partition_ancestors(t)` in a SELECT list | `unnest` of the list that they are |
 //! | `x::jsonpath` | `jsonpathin(x)`, the path's text as PostgreSQL prints it |
 //! | `JOIN ... USING`, `NATURAL JOIN` | see [`using`] |
+//! | `SELECT u.*, count(*) ... GROUP BY u.id` | `GROUP BY u.id, u.name, ...`, see [`group_key`] |
 //! | `mod(a, b)`, `(a, b) < (x, y)`, `localtimestamp(3)` and their like | see [`spelled`] |
 //! | `VALUES (x::t), ('y')` | `VALUES (x::t), ('y'::t)` |
 //! | `jsonb_agg(x)`, `FROM jsonb_each(x)` and their like | see [`documents`] |
@@ -34,6 +35,7 @@ use std::ops::ControlFlow;
 use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
+use super::group_key::{self, KeyOf};
 use super::series::{self, series_of_parameters};
 use super::using::{self, ColumnsOf};
 use super::{arrays, documents, find, lateral, spelled, values};
@@ -41,11 +43,21 @@ use crate::dml::normalize;
 use crate::functions::bits;
 use crate::session::columns::names_of_datafusion;
 
-/// Rewrites a statement. `is_aggregate` tells whether a function of that name is one, `columns_of` the columns of a relation.
-pub fn rewrite(statement: &mut ast::Statement, is_aggregate: &dyn Fn(&str) -> bool, columns_of: ColumnsOf<'_>) {
+/// Rewrites a statement. `is_aggregate` tells whether a function of that name is one, `columns_of` the columns of a relation, `key_of` its
+/// primary key.
+pub fn rewrite(
+    statement: &mut ast::Statement,
+    is_aggregate: &dyn Fn(&str) -> bool,
+    columns_of: ColumnsOf<'_>,
+    key_of: KeyOf<'_>,
+) {
+    let mut ctes = NamedQueries::default();
+    let _: ControlFlow<()> = Visit::visit(statement, &mut ctes);
     let _: ControlFlow<()> = statement.visit(&mut Rewriter {
         is_aggregate,
         columns_of,
+        key_of,
+        ctes: ctes.0,
     });
     if let ast::Statement::Query(query) = statement {
         show_names(&mut query.body);
@@ -57,12 +69,47 @@ pub fn rewrite_expression(expr: &mut Expr, is_aggregate: &dyn Fn(&str) -> bool) 
     let _: ControlFlow<()> = expr.visit(&mut Rewriter {
         is_aggregate,
         columns_of: &|_| None,
+        key_of: &|_| None,
+        ctes: BTreeSet::new(),
     });
+}
+
+/// The names of the queries of WITH.
+#[derive(Default)]
+struct NamedQueries(BTreeSet<String>);
+
+impl Visitor for NamedQueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.0.extend(ctes.map(|cte| normalize(&cte.alias.name)));
+        ControlFlow::Continue(())
+    }
 }
 
 struct Rewriter<'a> {
     is_aggregate: &'a dyn Fn(&str) -> bool,
     columns_of: ColumnsOf<'a>,
+    key_of: KeyOf<'a>,
+    /// The names of queries of WITH, wherever they stand: a table of such a name may be one.
+    ctes: BTreeSet<String>,
+}
+
+impl Rewriter<'_> {
+    fn group_by_keys(&self, select: &mut ast::Select, order_by: Option<&ast::OrderBy>) {
+        group_key::settle(select, order_by, &|factor| match factor {
+            ast::TableFactor::Table { name, .. } => {
+                let name = name.0.last()?.as_ident().map(normalize)?;
+                if self.ctes.contains(&name) {
+                    None
+                } else {
+                    (self.key_of)(factor)
+                }
+            }
+            _ => None,
+        });
+    }
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -70,8 +117,10 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
         lateral::inline(query, self.is_aggregate);
-        if let ast::SetExpr::Values(rows) = &mut *query.body {
-            values::settle(rows);
+        match &mut *query.body {
+            ast::SetExpr::Values(rows) => values::settle(rows),
+            ast::SetExpr::Select(select) => self.group_by_keys(select, query.order_by.as_ref()),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -188,6 +237,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
         spelled::settle_groups(select);
+        self.group_by_keys(select, None);
         using::settle(select, self.columns_of);
         if self.reads_nothing(select) {
             for item in &mut select.projection {
@@ -650,7 +700,12 @@ mod tests {
 
     fn rewritten(text: &str) -> String {
         let mut statement = parse(text).expect("SQL").remove(0).ast;
-        rewrite(&mut statement, &|name| matches!(name, "count" | "array_agg"), &|_| None);
+        rewrite(
+            &mut statement,
+            &|name| matches!(name, "count" | "array_agg"),
+            &|_| None,
+            &|_| None,
+        );
         statement.to_string()
     }
 
