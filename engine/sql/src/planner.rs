@@ -13,6 +13,7 @@ mod from_function;
 mod made_types;
 mod nested_values;
 mod over_row;
+mod relations;
 mod type_names;
 
 use std::collections::{BTreeSet, HashMap};
@@ -42,11 +43,11 @@ use parking_lot::Mutex;
 use self::nested_values::NestedValues;
 use self::type_names::SqlTypePlanner;
 use crate::cursors::Cursors;
-use crate::dml::{normalize, reference};
+use crate::dml::normalize;
 use crate::error::{missing_column, translate, wrap};
 use crate::functions::{self, cast_call, is_function};
 use crate::session::{AdjustedIndexes, PARAMETERS_MAX, TEMPORARY_ALIAS, check_populated, of_view};
-use crate::system::{self, Facts, Identity, Keyed, SequenceTable, SystemTable};
+use crate::system::{self, Facts, Identity, SequenceTable, SystemTable};
 use crate::table::{Table, TableShape};
 use crate::{graph, parse, set_operations, views};
 pub use made_types::{find_type, names_type, settle_definition, settle_type, settle_types};
@@ -471,53 +472,6 @@ impl<'a> Names<'a> {
             .and_then(nested_values::without_queries)
             .map_err(|error| translate(error, text))?;
         Ok(Planned::new(plan, self.met.into_inner()))
-    }
-
-    /// The names of a relation's columns; None where it cannot be planned by itself.
-    fn columns_of(&self, factor: &ast::TableFactor) -> Option<Vec<String>> {
-        let query = parse::parse("SELECT * FROM nothing").ok()?.pop()?.ast;
-        let ast::Statement::Query(mut query) = query else {
-            return None;
-        };
-        if let ast::SetExpr::Select(select) = &mut *query.body {
-            select.from.first_mut()?.relation = factor.clone();
-        }
-        let mut names = self.within_view(self.search_path);
-        names.bound.clone_from(&self.bound);
-        let planned = names.plan(ast::Statement::Query(query), Vec::new(), "").ok()?;
-        Some(
-            planned
-                .plan
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect(),
-        )
-    }
-
-    /// The columns of a table and its primary key; None for what is no table.
-    fn key_of(&self, factor: &ast::TableFactor) -> Option<Keyed> {
-        let ast::TableFactor::Table { name, args: None, .. } = factor else {
-            return None;
-        };
-        let Ok(Object::Table(table)) = self.resolve(&reference(name).ok()?) else {
-            return None;
-        };
-        let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
-        let key = table.primary_key_positions().into_iter();
-        Some(Keyed {
-            key: key.map(|position| columns[position].clone()).collect(),
-            columns,
-        })
-    }
-
-    /// How many columns a query has; None where it cannot be planned by itself.
-    pub fn width(&self, query: &ast::Query, types: &[Option<FieldRef>]) -> Option<usize> {
-        let mut names = self.within_view(self.search_path);
-        names.bound.clone_from(&self.bound);
-        let planned = names.plan(ast::Statement::Query(Box::new(query.clone())), types.to_vec(), "");
-        Some(planned.ok()?.plan.schema().fields().len())
     }
 
     /// The schema and name that a reference stands for, and the object.
