@@ -151,9 +151,29 @@ fn is_settled(union: &Union) -> bool {
     })
 }
 
+/// `CASE x WHEN 0` of floats with its comparisons written out: -0 is 0, which DataFusion tells apart where it compares for CASE. What gives
+/// something else each time is computed once, and stays.
+fn with_comparisons(case: Case, schema: &DFSchema) -> Case {
+    let is_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating());
+    match case.expr {
+        Some(of)
+            if !of.is_volatile() && (is_float(&of) || case.when_then_expr.iter().any(|(when, _)| is_float(when))) =>
+        {
+            let compared = |when: Box<Expr>| Box::new(of.as_ref().clone().eq(*when));
+            let compared = case
+                .when_then_expr
+                .into_iter()
+                .map(|(when, then)| (compared(when), then));
+            Case::new(None, compared.collect(), case.else_expr)
+        }
+        expr => Case { expr, ..case },
+    }
+}
+
 fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
-        Expr::Case(mut case) => {
+        Expr::Case(case) => {
+            let mut case = with_comparisons(case, schema);
             let results = case.when_then_expr.iter().map(|(_, then)| then);
             let all = case.else_expr.iter().chain(results);
             let sides: Vec<Side> = all.map(|result| Side::of(result, schema)).collect();

@@ -60,7 +60,7 @@ impl Session {
                 let (existing, excluded) = proposed.tables(&change.shape)?;
                 let within = prepared.within.as_ref();
                 let tables = (existing, excluded);
-                let planned = self.plan_conflict(change, update, tables, &types, &catalog, text, within)?;
+                let planned = self.plan_conflict((change, update), tables, &types, &catalog, text, within)?;
                 self.depend(&planned, transaction)?;
                 let plan = parameters::replace(planned.plan, &prepared.parameters, values, text, self.zone())?;
                 Some(self.collect_for(prepared, &plan, transaction, cancellation).await?)
@@ -79,8 +79,7 @@ impl Session {
     /// The new values of existing rows as a query.
     fn plan_conflict(
         &self,
-        change: &Change,
-        update: &ConflictUpdate,
+        (change, update): (&Change, &ConflictUpdate),
         (existing, excluded): (RecordBatch, RecordBatch),
         types: &[Option<SqlType>],
         catalog: &Catalog,
@@ -111,7 +110,7 @@ impl Session {
         let conflict = change.conflict.as_ref();
         if let Some(update) = conflict.and_then(|conflict| conflict.update.as_ref()) {
             let nothing = Proposed::default().tables(&change.shape)?;
-            let planned = self.plan_conflict(change, update, nothing, given, catalog, text, within)?;
+            let planned = self.plan_conflict((change, update), nothing, given, catalog, text, within)?;
             plans.push(planned.plan);
         }
         Ok(plans)

@@ -11,9 +11,16 @@ pub fn settle(values: &mut ast::Values) {
         return;
     }
     for at in 0..width {
-        let Some(data_type) = one_type(values, at) else {
+        let Some(mut data_type) = one_type(values, at) else {
+            unite(values, at);
             continue;
         };
+        // A length is the cast's own: `('ab'::varchar(1)), ('cde')` gives a and cde.
+        let has_other = values.rows.iter().any(|row| is_literal(&row[at]));
+        if let Some(kind) = Kind::of(&data_type).filter(|_| has_other) {
+            unite(values, at);
+            data_type = kind.without_length();
+        }
         for row in &mut values.rows {
             let expr = &mut row[at];
             if is_literal(expr) {
@@ -26,6 +33,92 @@ pub fn settle(values: &mut ast::Values) {
                 };
             }
         }
+    }
+}
+
+/// Takes lengths and scales away from values that are casts to types with different ones, or to such a type beside others: their one type has
+/// none. (DataFusion asks for the same mark of a type in all rows.)
+fn unite(values: &mut ast::Values, at: usize) {
+    let kinds: Vec<Option<Kind>> = values.rows.iter().map(|row| kind_of(&row[at])).collect();
+    let Some(kind) = kinds.iter().flatten().next().copied() else {
+        return;
+    };
+    for row in &mut values.rows {
+        let expr = &mut row[at];
+        let is_meant = match kind {
+            Kind::Text => kind_of(expr) == Some(Kind::Text),
+            Kind::Numeric => kind_of(expr) == Some(Kind::Numeric) || is_number(expr),
+        };
+        if is_meant {
+            let value = Box::new(expr.clone());
+            *expr = match kind {
+                // A cast to text would be none.
+                Kind::Text => Expr::BinaryOp {
+                    left: value,
+                    op: ast::BinaryOperator::StringConcat,
+                    right: Box::new(Expr::Value(
+                        ast::Value::SingleQuotedString(String::new()).with_empty_span(),
+                    )),
+                },
+                Kind::Numeric => Expr::Cast {
+                    kind: ast::CastKind::DoubleColon,
+                    expr: value,
+                    data_type: kind.without_length(),
+                    array: false,
+                    format: None,
+                },
+            };
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A text of some length.
+    Text,
+    Numeric,
+}
+
+impl Kind {
+    fn of(data_type: &ast::DataType) -> Option<Self> {
+        use ast::DataType as D;
+        match data_type {
+            D::Varchar(Some(_)) | D::CharacterVarying(Some(_)) | D::Char(_) | D::Character(_) => Some(Self::Text),
+            D::Numeric(_) | D::Decimal(_) => Some(Self::Numeric),
+            _ => None,
+        }
+    }
+
+    fn without_length(self) -> ast::DataType {
+        match self {
+            Self::Text => ast::DataType::Text,
+            Self::Numeric => ast::DataType::Numeric(ast::ExactNumberInfo::None),
+        }
+    }
+}
+
+fn kind_of(expr: &Expr) -> Option<Kind> {
+    let data_type = match expr {
+        Expr::Cast {
+            data_type,
+            array: false,
+            ..
+        } => data_type,
+        Expr::TypedString(typed) => &typed.data_type,
+        _ => return None,
+    };
+    Kind::of(data_type)
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, ast::Value::Number(..)),
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus | ast::UnaryOperator::Plus,
+            expr,
+        } => is_number(expr),
+        Expr::Nested(inner) => is_number(inner),
+        _ => false,
     }
 }
 

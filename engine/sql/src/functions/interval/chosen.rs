@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::compute::kernels::arity::unary;
+use datafusion::arrow::compute::kernels::cmp::eq;
+use datafusion::arrow::compute::nullif;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type};
 use datafusion::common::Result;
 use datafusion::functions::core;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -85,6 +89,33 @@ impl ScalarUDFImpl for Chosen {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.inner.invoke_with_args(args)
+        match &args.args[..] {
+            [value, other] if self.name() == "nullif" && value.data_type().is_floating() => {
+                unless_equal(value, other, args.number_rows)
+            }
+            _ => self.inner.invoke_with_args(args),
+        }
     }
+}
+
+/// `nullif` of floats: -0 is 0, which Arrow's order of all floats tells apart.
+fn unless_equal(value: &ColumnarValue, other: &ColumnarValue, rows: usize) -> Result<ColumnarValue> {
+    let values = value.to_array(rows)?;
+    let equal = eq(&without_sign(&values)?, &without_sign(&other.to_array(rows)?)?)?;
+    Ok(ColumnarValue::Array(nullif(&values, &equal)?))
+}
+
+/// Floats with 0 in the place of -0.
+fn without_sign(floats: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match floats.data_type() {
+        DataType::Float64 => Arc::new(unary::<_, _, Float64Type>(
+            floats.as_primitive::<Float64Type>(),
+            |float| float + 0.0,
+        )),
+        DataType::Float32 => Arc::new(unary::<_, _, Float32Type>(
+            floats.as_primitive::<Float32Type>(),
+            |float| float + 0.0,
+        )),
+        _ => floats.clone(),
+    })
 }
