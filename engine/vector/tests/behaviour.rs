@@ -319,8 +319,8 @@ fn rows_that_come_in_order_are_found_however_many_threads_load_them() {
     const COUNT: usize = 64;
     let line = |row: u32| vec![row as f32, 1.0, 2.0];
     let curve = |row: u32| vec![row as f32, (row * 1_237 % 3) as f32, (row * 777 % 5) as f32];
-    let kinds: [(&str, &dyn Fn(u32) -> Vec<f32>); 2] = [("line", &line), ("curve", &curve)];
-    for (name, place) in kinds {
+    type Place = fn(u32) -> Vec<f32>;
+    for (name, place) in [("line", line as Place), ("curve", curve as Place)] {
         let mut found = 0.0;
         for trial in 0..TRIALS {
             let options = HnswOptions {
