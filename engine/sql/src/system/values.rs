@@ -36,18 +36,21 @@ pub fn settle(values: &mut ast::Values) {
     }
 }
 
-/// Takes lengths and scales away from values that are casts to types with different ones, or to such a type beside others: their one type has
-/// none. (DataFusion asks for the same mark of a type in all rows.)
+/// Takes lengths away from values that are casts to types with different ones, or to such a type beside others: their one type has none. Beside
+/// a `numeric` without a scale all numbers are of it. (DataFusion asks for the same mark of a type in all rows.)
 fn unite(values: &mut ast::Values, at: usize) {
-    let kinds: Vec<Option<Kind>> = values.rows.iter().map(|row| kind_of(&row[at])).collect();
-    let Some(kind) = kinds.iter().flatten().next().copied() else {
-        return;
+    let has = |kind: Kind| values.rows.iter().any(|row| kind_of(&row[at]) == Some(kind));
+    let are_numbers = || values.rows.iter().all(|row| is_null(&row[at]) || is_number(&row[at]));
+    let kind = match (has(Kind::Text), has(Kind::Numeric)) {
+        (true, false) => Kind::Text,
+        (false, true) if are_numbers() => Kind::Numeric,
+        _ => return,
     };
     for row in &mut values.rows {
         let expr = &mut row[at];
         let is_meant = match kind {
             Kind::Text => kind_of(expr) == Some(Kind::Text),
-            Kind::Numeric => kind_of(expr) == Some(Kind::Numeric) || is_number(expr),
+            Kind::Numeric => true,
         };
         if is_meant {
             let value = Box::new(expr.clone());
@@ -76,6 +79,7 @@ fn unite(values: &mut ast::Values, at: usize) {
 enum Kind {
     /// A text of some length.
     Text,
+    /// A numeric without a scale.
     Numeric,
 }
 
@@ -84,7 +88,7 @@ impl Kind {
         use ast::DataType as D;
         match data_type {
             D::Varchar(Some(_)) | D::CharacterVarying(Some(_)) | D::Char(_) | D::Character(_) => Some(Self::Text),
-            D::Numeric(_) | D::Decimal(_) => Some(Self::Numeric),
+            D::Numeric(ast::ExactNumberInfo::None) | D::Decimal(ast::ExactNumberInfo::None) => Some(Self::Numeric),
             _ => None,
         }
     }
@@ -110,9 +114,17 @@ fn kind_of(expr: &Expr) -> Option<Kind> {
     Kind::of(data_type)
 }
 
+/// A literal of a number, or a cast to a numeric, with any sign.
 fn is_number(expr: &Expr) -> bool {
+    use ast::DataType as D;
     match expr {
         Expr::Value(value) => matches!(value.value, ast::Value::Number(..)),
+        Expr::Cast {
+            data_type,
+            array: false,
+            ..
+        } => matches!(data_type, D::Numeric(_) | D::Decimal(_)),
+        Expr::TypedString(typed) => matches!(typed.data_type, D::Numeric(_) | D::Decimal(_)),
         Expr::UnaryOp {
             op: ast::UnaryOperator::Minus | ast::UnaryOperator::Plus,
             expr,
