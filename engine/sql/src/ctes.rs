@@ -72,7 +72,8 @@ fn change(query: &ast::Query) -> Option<ast::Statement> {
     }
 }
 
-fn is_change(body: &ast::SetExpr) -> bool {
+/// Whether what a query of WITH is, changes rows.
+pub fn is_change(body: &ast::SetExpr) -> bool {
     matches!(
         body,
         ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use aion_base::{Error, Result};
 use datafusion::sql::sqlparser::ast::{self, Visit, VisitMut, Visitor, VisitorMut};
 
-use crate::ctes;
+use crate::ctes::{self, is_change};
 use crate::dml::normalize;
 use crate::parse;
 
@@ -50,13 +50,13 @@ pub fn of(statement: &ast::Statement) -> Result<Option<Steps>> {
     let mut last = statement.clone();
     let mut taken = Taken::default();
     let ast::Statement::Query(query) = &mut last else {
-        taken.lift(&mut last)?;
+        taken.lift(&mut last, false)?;
         return Ok(taken.with_last(last));
     };
     let with = query.with.take();
     let is_recursive = with.as_ref().is_some_and(|with| with.recursive);
     for mut cte in with.map(|with| with.cte_tables).unwrap_or_default() {
-        taken.lift(&mut *cte.query)?;
+        taken.lift(&mut *cte.query, true)?;
         match is_change(&cte.query.body) || !cte.query.locks.is_empty() {
             true => {
                 let name = normalize(&cte.alias.name);
@@ -66,7 +66,7 @@ pub fn of(statement: &ast::Statement) -> Result<Option<Steps>> {
             false => taken.plain.push(cte),
         }
     }
-    taken.lift(&mut **query)?;
+    taken.lift(&mut **query, true)?;
     put_before(query, &taken.plain, is_recursive)?;
     let last = as_statement((**query).clone());
     let steps = taken.with_last(last);
@@ -143,13 +143,6 @@ pub fn refuse_within(query: &ast::Query) -> Result<()> {
     }
 }
 
-fn is_change(body: &ast::SetExpr) -> bool {
-    matches!(
-        body,
-        ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)
-    )
-}
-
 /// What was taken out of a statement.
 #[derive(Default)]
 struct Taken {
@@ -169,12 +162,12 @@ impl Taken {
         Ok(())
     }
 
-    /// Puts names in the place of queries that lock rows, within `node`.
-    fn lift<N: VisitMut + IsQuery>(&mut self, node: &mut N) -> Result<()> {
+    /// Puts names in the place of queries that lock rows, within a query or a change.
+    fn lift(&mut self, node: &mut impl VisitMut, is_query: bool) -> Result<()> {
         let mut lift = Lift {
             taken: self,
             depth: 0,
-            is_query: N::IS_QUERY,
+            is_query,
             failed: None,
         };
         let _: ControlFlow<()> = node.visit(&mut lift);
@@ -190,22 +183,10 @@ impl Taken {
     }
 }
 
-/// Whether the visit of a node begins with a query that is no part of another.
-trait IsQuery {
-    const IS_QUERY: bool;
-}
-
-impl IsQuery for ast::Query {
-    const IS_QUERY: bool = true;
-}
-
-impl IsQuery for ast::Statement {
-    const IS_QUERY: bool = false;
-}
-
 struct Lift<'a> {
     taken: &'a mut Taken,
     depth: usize,
+    /// The first query that it meets is the whole.
     is_query: bool,
     failed: Option<Error>,
 }

@@ -215,7 +215,7 @@ impl Returning {
         source: &DFSchema,
         first: usize,
     ) -> Result<Self> {
-        let mut fields: Vec<_> = source.iter().skip(first).peekable().collect::<Vec<_>>();
+        let mut fields: Vec<_> = source.iter().skip(first).collect();
         fields.reverse();
         let mut returning = Self::of_target(items, alias);
         for (at, alias) in others.0.into_iter().enumerate() {

@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 
 use super::direct::set_zones;
+use super::several::Within;
 use super::{Prepared, Session, columns, create_as, locked, origins, parameters};
 use crate::as_of;
 use crate::cancel::Cancellation;
@@ -148,11 +149,23 @@ impl Session {
         text: &str,
         catalog: &Catalog,
     ) -> Result<Planned> {
+        self.plan_query_within(query, given, text, catalog, None)
+    }
+
+    /// As [`Session::plan_query`], with the tables that a step of a statement knows.
+    pub(super) fn plan_query_within(
+        &self,
+        query: &ast::Query,
+        given: &[Option<SqlType>],
+        text: &str,
+        catalog: &Catalog,
+        within: Option<&Within>,
+    ) -> Result<Planned> {
         refuse_clauses(query)?;
         let path = self.search_path()?;
         let mut query = query.clone();
         columns::make_unique(&mut query);
-        let names = self.names(catalog, &path);
+        let names = self.names_within(catalog, &path, within);
         names.plan(ast::Statement::Query(Box::new(query)), parameters::known(given), text)
     }
 

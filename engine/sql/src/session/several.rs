@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use aion_base::{Error, Result};
-use aion_catalog::objects::Catalog;
 use aion_catalog::{SqlType, Value};
 use datafusion::arrow::array::{AsArray, BooleanArray};
 use datafusion::arrow::compute::filter_record_batch;
@@ -23,13 +22,11 @@ use datafusion::sql::sqlparser::ast;
 
 use super::change::{Attempts, ReturnedRows, Tried, returned_columns};
 use super::locked::{is_locking, without_locks};
-use super::query::refuse_clauses;
 use super::{Prepared, Session, columns, origins, parameters};
 use crate::cancel::Cancellation;
 use crate::dml::{Change, ChangeKind, plan_change};
 use crate::error::translate;
 use crate::parse::Statement;
-use crate::planner::Planned;
 use crate::response::{Column, Response, Verb};
 use crate::steps::{Step, Steps};
 use crate::transaction::{Mark, Transaction};
@@ -194,7 +191,7 @@ impl Session {
             ast::Statement::Query(query) => {
                 let catalog = self.catalog()?;
                 let plan = self
-                    .plan_step(&without_locks(query), given, &statement.text, &catalog, within)?
+                    .plan_query_within(&without_locks(query), given, &statement.text, &catalog, Some(within))?
                     .plan;
                 let schema = plan.schema().inner().clone();
                 let columns = columns::of_query(query, &schema)?;
@@ -211,22 +208,6 @@ impl Session {
                 "a query of WITH that changes rows is an INSERT, an UPDATE or a DELETE",
             )),
         }
-    }
-
-    fn plan_step(
-        &self,
-        query: &ast::Query,
-        given: &[Option<SqlType>],
-        text: &str,
-        catalog: &Catalog,
-        within: &Within,
-    ) -> Result<Planned> {
-        refuse_clauses(query)?;
-        let path = self.search_path()?;
-        let mut query = query.clone();
-        columns::make_unique(&mut query);
-        let names = self.names_within(catalog, &path, Some(within));
-        names.plan(ast::Statement::Query(Box::new(query)), parameters::known(given), text)
     }
 
     /// Runs the steps of a statement; its answer, and how many rows that changed or has.
@@ -300,12 +281,12 @@ impl Session {
         values: &[Value],
         cancellation: &Cancellation,
     ) -> Result<Tried<Given>> {
-        let within = step.within.clone().unwrap_or_default();
         if let ast::Statement::Query(query) = &step.statement.ast {
+            let within = step.within.as_ref();
             let catalog = self.catalog_of(transaction)?;
             let types: Vec<_> = step.parameters.iter().copied().map(Some).collect();
             let text = &step.statement.text;
-            let planned = self.plan_step(&without_locks(query), &types, text, &catalog, &within)?;
+            let planned = self.plan_query_within(&without_locks(query), &types, text, &catalog, within)?;
             let schema = planned.plan.schema().inner().clone();
             let columns = columns::of_query(query, &schema)?;
             let columns = columns::with_origins(&columns, origins::of_plan(&planned.plan, None));
