@@ -119,6 +119,9 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             ),
         ));
     }
+    if spellings::is_mentioned(text) {
+        statements.iter_mut().for_each(spellings::put_back);
+    }
     for statement in &mut statements {
         write_out_exponents(statement);
         ctes::settle(statement);

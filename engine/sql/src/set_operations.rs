@@ -77,7 +77,7 @@ fn rewrite(body: &mut ast::SetExpr) {
 }
 
 /// A text of ours with another query in its FROM.
-fn over(text: &str, rows: ast::SetExpr) -> Option<ast::SetExpr> {
+pub fn over(text: &str, rows: ast::SetExpr) -> Option<ast::SetExpr> {
     let ast::Statement::Query(query) = parse::parse(text).ok()?.pop()?.ast else {
         return None;
     };

@@ -119,6 +119,7 @@ const SETTINGS: &[Setting] = &[
     // The server says what it is.
     setting("max_connections", "100", Kind::Fixed, false),
     setting("max_identifier_length", "63", Kind::Fixed, false),
+    setting("max_prepared_transactions", "0", Kind::Fixed, false),
     setting("max_index_keys", "32", Kind::Fixed, false),
     // There is no row security yet, so both mean the same.
     setting("row_security", "on", Kind::Bool, false),

@@ -1,11 +1,15 @@
 //! Words that sqlparser does not take, and that say nothing it could not say otherwise:
 //!
-//! - `FETCH FIRST (n) ROWS ONLY` is `LIMIT n`.
+//! - `FETCH FIRST (n) ROWS ONLY` is `LIMIT n`. WITH TIES it stays what it is; but sqlparser wants a plain number there, so the count is carried past it as an argument in
+//!   LIMIT, and put back.
 //! - `[NOT] DEFERRABLE` of a transaction: one that is serializable and only reads is never refused here, and so never has to wait for that.
 //! - `CREATE UNLOGGED TABLE`: what may be lost in a crash is kept.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Expr};
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace, Word};
 
 use crate::parse;
 
@@ -22,6 +26,55 @@ pub fn carry(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         Spelled::new(statement).write(&mut carried);
     }
     carried
+}
+
+/// What the count of FETCH ... WITH TIES is an argument of on its way through sqlparser.
+const WITH_TIES: &str = "aion_with_ties";
+
+/// Puts the counts of FETCH ... WITH TIES back.
+pub fn put_back(statement: &mut ast::Statement) {
+    struct PutBack;
+    impl ast::VisitorMut for PutBack {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+            if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause
+                && let Some(count) = limit.as_ref().and_then(carried_count)
+            {
+                *limit = None;
+                if offset.is_none() {
+                    query.limit_clause = None;
+                }
+                query.fetch = Some(ast::Fetch {
+                    with_ties: true,
+                    percent: false,
+                    quantity: Some(count),
+                });
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _: ControlFlow<()> = ast::VisitMut::visit(statement, &mut PutBack);
+}
+
+fn carried_count(limit: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = limit else { return None };
+    match (&function.name.0[..], &function.args) {
+        ([name], ast::FunctionArguments::List(list)) if name.as_ident().is_some_and(|name| name.value == WITH_TIES) => {
+            match &list.args[..] {
+                [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(count))] => Some(count.clone()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A FETCH: the place of its last word, and that of ROWS.
+struct Fetch {
+    end: usize,
+    rows: usize,
+    is_with_ties: bool,
 }
 
 /// A statement, and where its words are.
@@ -58,21 +111,29 @@ impl<'a> Spelled<'a> {
             let at = self.places[nth];
             if nth > 0
                 && self.is(nth, "FETCH")
-                && let Some(end) = self.fetch(nth)
+                && let Some(fetch) = self.fetch(nth)
             {
                 out.extend_from_slice(&self.tokens[from..at]);
                 let span = self.tokens[at].span;
-                out.push(TokenWithSpan::new(Token::make_keyword("LIMIT"), span));
-                // Between FIRST and ROWS.
-                let count = &self.tokens[self.places[nth + 1] + 1..self.places[end - 1]];
-                out.extend_from_slice(count);
-                if end == nth + 3 {
-                    let space = Token::Whitespace(datafusion::sql::sqlparser::tokenizer::Whitespace::Space);
-                    out.push(TokenWithSpan::new(space, span));
-                    out.push(TokenWithSpan::new(Token::Number("1".to_owned(), false), span));
+                let mut put = |token| out.push(TokenWithSpan::new(token, span));
+                put(Token::make_keyword("LIMIT"));
+                if fetch.is_with_ties {
+                    put(Token::Whitespace(Whitespace::Space));
+                    put(Token::make_word(WITH_TIES, None));
+                    put(Token::LParen);
                 }
-                from = self.places[end] + 1;
-                nth = end + 1;
+                if fetch.rows == nth + 2 {
+                    put(Token::Whitespace(Whitespace::Space));
+                    put(Token::Number("1".to_owned(), false));
+                } else {
+                    // Between FIRST and ROWS.
+                    out.extend_from_slice(&self.tokens[self.places[nth + 1] + 1..self.places[fetch.rows]]);
+                }
+                if fetch.is_with_ties {
+                    out.push(TokenWithSpan::new(Token::RParen, span));
+                }
+                from = self.places[fetch.end] + 1;
+                nth = fetch.end + 1;
                 continue;
             }
             let is_unlogged = nth == 1 && self.is(0, "CREATE") && self.is(nth, "UNLOGGED");
@@ -99,8 +160,7 @@ impl<'a> Spelled<'a> {
         out.extend_from_slice(&self.tokens[from..]);
     }
 
-    /// The place of ONLY, behind a FETCH.
-    fn fetch(&self, nth: usize) -> Option<usize> {
+    fn fetch(&self, nth: usize) -> Option<Fetch> {
         if !self.is_one_of(nth + 1, &["FIRST", "NEXT"]) {
             return None;
         }
@@ -120,7 +180,12 @@ impl<'a> Spelled<'a> {
                 }
             }
         }
-        self.is(at + 1, "ONLY").then_some(at + 1)
+        let is_with_ties = self.is(at + 1, "WITH") && self.is(at + 2, "TIES");
+        (is_with_ties || self.is(at + 1, "ONLY")).then_some(Fetch {
+            end: at + 1 + usize::from(is_with_ties),
+            rows: at,
+            is_with_ties,
+        })
     }
 }
 
@@ -146,7 +211,12 @@ mod tests {
             spelled("SELECT a FROM (SELECT a FROM t FETCH FIRST 3 ROWS ONLY) AS s FOR UPDATE"),
             "SELECT a FROM (SELECT a FROM t LIMIT 3) AS s FOR UPDATE"
         );
-        assert!(spelled("SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES").contains("FETCH"));
+        let with_ties = "SELECT a FROM t ORDER BY a OFFSET 1 ROWS FETCH FIRST (2 + $1) ROWS WITH TIES";
+        assert_eq!(spelled(with_ties), with_ties);
+        assert_eq!(
+            spelled("SELECT a FROM (SELECT a FROM t ORDER BY a FETCH NEXT ROW WITH TIES) AS s"),
+            "SELECT a FROM (SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES) AS s"
+        );
     }
 
     #[test]

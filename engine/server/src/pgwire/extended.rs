@@ -137,7 +137,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             let types = self.session.newest_types(parameter_types(&prepared))?;
             parameters::values(
                 &statement_name,
-                &types,
+                parameters::Types {
+                    types: &types,
+                    shown_oid: &|at| prepared.as_ref().and_then(|prepared| prepared.shown_oid(at)),
+                },
                 &bind.parameter_format_codes,
                 &bind.parameters,
                 self.session.zone(),
@@ -186,7 +189,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let name = describe.name.as_deref().unwrap_or_default();
         let message = if describe.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
             let statement = self.session.statement(name)?;
-            let types = parameter_types(&statement.prepared).iter().map(SqlType::oid).collect();
+            let types = statement.prepared.as_ref().map_or_else(Vec::new, |prepared| prepared.parameter_oids());
             self.output
                 .send(&Message::ParameterDescription(ParameterDescription::new(types)));
             description(columns(&statement.prepared), &[])?

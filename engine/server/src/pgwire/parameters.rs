@@ -2,6 +2,7 @@
 
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value, Zone, text};
+use aion_db::ResultType;
 use aion_db::binary::{self, utf8};
 use bytes::Bytes;
 
@@ -31,6 +32,14 @@ pub(super) fn declared(oid: u32) -> Result<Option<SqlType>> {
     }
 }
 
+/// The types of a statement's parameters.
+#[derive(Clone, Copy)]
+pub(super) struct Types<'a> {
+    pub(super) types: &'a [SqlType],
+    /// The OID that a parameter is shown by, counted from 0, where it is not its type's.
+    pub(super) shown_oid: &'a dyn Fn(usize) -> Option<u32>,
+}
+
 /// The values of a Bind; times without an offset are in a zone.
 ///
 /// # Errors
@@ -38,11 +47,12 @@ pub(super) fn declared(oid: u32) -> Result<Option<SqlType>> {
 /// value of the parameter's type.
 pub(super) fn values(
     statement: &str,
-    types: &[SqlType],
+    of: Types<'_>,
     codes: &[i16],
     parameters: &[Option<Bytes>],
     zone: Zone,
 ) -> Result<Vec<Value>> {
+    let Types { types, shown_oid } = of;
     if parameters.len() != types.len() {
         return Err(violation(format!(
             "bind message supplies {} parameters, but prepared statement \"{statement}\" requires {}",
@@ -59,8 +69,29 @@ pub(super) fn values(
     })?;
     let parameters = parameters.iter().zip(types).zip(formats).enumerate();
     parameters
-        .map(|(at, ((bytes, sql_type), format))| value(at + 1, *sql_type, format, bytes.as_deref(), zone))
+        .map(|(at, ((bytes, sql_type), format))| {
+            let sent = bytes.as_deref();
+            match shown_oid(at).filter(|_| format == Format::Binary).zip(sent) {
+                Some((oid, sent)) => of_oids(at + 1, oid, sent),
+                None => value(at + 1, *sql_type, format, sent, zone),
+            }
+        })
         .collect()
+}
+
+/// The binary form of an `oid` or an `oid[]`.
+fn of_oids(number: usize, oid: u32, bytes: &[u8]) -> Result<Value> {
+    let is_list = oid == ResultType::OidArray.oid();
+    let (name, value) = match is_list {
+        true => ("oid[]", binary::take_oids(bytes)?),
+        false => ("oid", binary::take_oid(bytes)),
+    };
+    value.ok_or_else(|| {
+        Error::invalid(
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            format!("incorrect binary data format in bind parameter {number} of type {name}"),
+        )
+    })
 }
 
 fn value(number: usize, sql_type: SqlType, format: Format, bytes: Option<&[u8]>, zone: Zone) -> Result<Value> {
@@ -104,6 +135,37 @@ mod tests {
         SqlType::Jsonb,
         SqlType::Vector(Some(2)),
     ];
+
+    fn values(
+        statement: &str,
+        types: &[SqlType],
+        codes: &[i16],
+        parameters: &[Option<Bytes>],
+        zone: Zone,
+    ) -> Result<Vec<Value>> {
+        let shown_oid = &|_| None;
+        super::values(statement, Types { types, shown_oid }, codes, parameters, zone)
+    }
+
+    #[test]
+    fn oids_have_four_bytes() {
+        let types = [SqlType::BigInt, SqlType::BigInt.array().expect("an array")];
+        let of = Types {
+            types: &types,
+            shown_oid: &|at| Some([26, 1028][at]),
+        };
+        let list = b"\0\0\0\x01\0\0\0\0\0\0\0\x1a\0\0\0\x01\0\0\0\x01\0\0\0\x04\xff\xff\xff\xff";
+        let sent = [Some(Bytes::from_static(b"\0\0\0\x17")), Some(Bytes::from_static(list))];
+        let read = super::values("s", of, &[1], &sent, Zone::UTC).expect("oids");
+        assert_eq!(read[0], Value::I64(23));
+        assert_eq!(read[1], Value::text_in(&types[1], "{4294967295}").expect("a list"));
+        let short = [Some(Bytes::from_static(b"\0\0\x17")), None];
+        let error = super::values("s", of, &[1], &short, Zone::UTC).expect_err("three bytes");
+        assert_eq!(error.state(), SqlState::INVALID_BINARY_REPRESENTATION);
+        let text = [Some(Bytes::from_static(b"23")), Some(Bytes::from_static(b"{1,2}"))];
+        let read = super::values("s", of, &[0], &text, Zone::UTC).expect("oids");
+        assert_eq!(read[0], Value::I64(23));
+    }
 
     fn one(sql_type: SqlType, format: i16, bytes: &'static [u8]) -> Result<Value> {
         values(

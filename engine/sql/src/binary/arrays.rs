@@ -35,6 +35,20 @@ pub fn put_result(result_type: ResultType, cells: &Cells<'_>, row: usize, out: &
             out.put_u32(oid);
         }
         (ResultType::Oid, _) => return Err(Error::internal("an oid comes as a bigint")),
+        (ResultType::OidArray, Cells::Array(lists)) => {
+            let range = lists.range(row);
+            let has_nulls = range.clone().any(|at| lists.elements.is_null(at));
+            put_head(range.len(), has_nulls, ResultType::Oid.oid(), 1, out);
+            for at in range {
+                if lists.elements.is_null(at) {
+                    out.put_i32(-1);
+                } else {
+                    out.put_i32(4);
+                    put_result(ResultType::Oid, &lists.elements, at, out)?;
+                }
+            }
+        }
+        (ResultType::OidArray, _) => return Err(Error::internal("oids come as bigints")),
         (ResultType::Name | ResultType::Char, _) => put_cell(cells, row, out),
         (ResultType::Int2Vector, _) => put_numbers(&spaced(written()?), 21, out)?,
         (ResultType::OidVector, _) => put_numbers(&spaced(written()?), 26, out)?,
@@ -96,12 +110,36 @@ fn spaced(text: &str) -> Vec<&str> {
     text.split_ascii_whitespace().collect()
 }
 
+/// Reads the binary form of an `oid`; None for bytes that are none.
+pub fn take_oid(bytes: &[u8]) -> Option<Value> {
+    let bytes = bytes.try_into().ok()?;
+    Some(Value::I64(u32::from_be_bytes(bytes).into()))
+}
+
+/// Reads the binary form of an `oid[]`; None for bytes that are none.
+///
+/// # Errors
+/// As [`take_array`].
+pub fn take_oids(bytes: &[u8]) -> Result<Option<Value>> {
+    take_elements(ElementType::BigInt, ResultType::Oid.oid(), bytes, |_, bytes| Ok(take_oid(bytes)))
+}
+
 /// Reads the binary form of an array; `read` reads that of an element. None for bytes that are no array.
 ///
 /// # Errors
 /// 42804 for elements of another type, 0A000 for several dimensions, 54000 for too many of them, and the errors of `read`.
 pub fn take_array(
     element: ElementType,
+    bytes: &[u8],
+    read: impl Fn(SqlType, &[u8]) -> Result<Option<Value>>,
+) -> Result<Option<Value>> {
+    take_elements(element, element.sql_type().oid(), bytes, read)
+}
+
+/// As [`take_array`], of elements that are said to have that OID.
+fn take_elements(
+    element: ElementType,
+    element_oid: u32,
     bytes: &[u8],
     read: impl Fn(SqlType, &[u8]) -> Result<Option<Value>>,
 ) -> Result<Option<Value>> {
@@ -119,13 +157,13 @@ pub fn take_array(
         return Ok(None);
     };
     let oid = oid.cast_unsigned();
-    if oid != sql_type.oid() && !(is_text(oid) && is_text(sql_type.oid())) {
+    if oid != element_oid && !(is_text(oid) && is_text(sql_type.oid())) {
         return Err(Error::invalid(
             SqlState::DATATYPE_MISMATCH,
             format!(
                 "binary data has array element type {oid} ({}) instead of expected {} ({sql_type})",
                 SqlType::from_oid(oid, -1).map_or("unknown", |found| found.base_name()),
-                sql_type.oid()
+                element_oid
             ),
         ));
     }

@@ -13,6 +13,8 @@
 mod arrays;
 mod forms;
 
+pub use arrays::{take_oid, take_oids};
+
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value, text};
 use bytes::{BufMut, BytesMut};

@@ -44,7 +44,6 @@ pub(crate) use plan::{
     select, target_as,
 };
 pub(crate) use proposed::Proposed;
-pub(crate) use returning::Returning;
 pub(crate) use rows::RowWrites;
 pub(crate) use rules::{RowRules, failing_row, first_null, unchecked_schema, violated_by_some_row};
 pub(crate) use write::{Encoded, Ran, Written, keys, merged_keys, run, run_encoded, run_merge, run_steps};

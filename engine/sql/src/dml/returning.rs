@@ -11,7 +11,7 @@
 //! `xmax` in the list of an INSERT is 0 for a row that is new, and another number for one that ON CONFLICT updated, which is what
 //! programs ask it for.
 //!
-//! Left out: parameters in the list; `xmax` anywhere else, and other system columns.
+//! Left out: `xmax` anywhere else, and other system columns.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -52,6 +52,7 @@ impl ScalarUDFImpl for TypeOf {
 fn type_name(field: &Field) -> String {
     let name = match ResultType::of(field) {
         Some(ResultType::Oid) => "oid",
+        Some(ResultType::OidArray) => "oid[]",
         Some(ResultType::Name) => "name",
         Some(ResultType::Char) => "\"char\"",
         Some(ResultType::Int2Vector) => "int2vector",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aion_base::{Error, Result};
 use aion_catalog::SqlType;
-use aion_catalog::types::TYPE_METADATA_KEY;
+use aion_catalog::types::{ElementType, TYPE_METADATA_KEY};
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 
@@ -28,6 +28,8 @@ pub enum ResultType {
     Int2Vector,
     /// `oidvector`
     OidVector,
+    /// `oid[]`
+    OidArray,
 }
 
 impl ResultType {
@@ -36,6 +38,7 @@ impl ResultType {
         let mark = field.metadata().get(TYPE_METADATA_KEY).map(String::as_str);
         match (mark, field.data_type()) {
             (Some("oid"), DataType::Int64) => Some(Self::Oid),
+            (Some("oid"), DataType::List(item)) if *item.data_type() == DataType::Int64 => Some(Self::OidArray),
             (Some("name"), DataType::Utf8) => Some(Self::Name),
             (Some("char"), DataType::Utf8) => Some(Self::Char),
             (Some("int2vector"), DataType::List(_)) => Some(Self::Int2Vector),
@@ -48,6 +51,7 @@ impl ResultType {
     pub fn carrier(self) -> SqlType {
         match self {
             Self::Oid => SqlType::BigInt,
+            Self::OidArray => SqlType::Array(ElementType::BigInt),
             Self::Name | Self::Char | Self::Int2Vector | Self::OidVector => SqlType::Text,
         }
     }
@@ -60,6 +64,7 @@ impl ResultType {
             Self::Char => 18,
             Self::Int2Vector => 22,
             Self::OidVector => 30,
+            Self::OidArray => 1028,
         }
     }
 
@@ -69,14 +74,14 @@ impl ResultType {
             Self::Oid => 4,
             Self::Name => 64,
             Self::Char => 1,
-            Self::Int2Vector | Self::OidVector => -1,
+            Self::Int2Vector | Self::OidVector | Self::OidArray => -1,
         }
     }
 
     /// A field of the carrier that tells of this type.
     pub fn mark(self, field: Field) -> Field {
         let mark = match self {
-            Self::Oid => "oid",
+            Self::Oid | Self::OidArray => "oid",
             Self::Name => "name",
             Self::Char => "char",
             Self::Int2Vector => "int2vector",
@@ -109,7 +114,7 @@ impl ResultType {
     /// XX000 for an array that does not hold them.
     pub fn carry(self, array: &ArrayRef) -> Result<ArrayRef> {
         match self {
-            Self::Oid | Self::Name | Self::Char => Ok(array.clone()),
+            Self::Oid | Self::OidArray | Self::Name | Self::Char => Ok(array.clone()),
             Self::Int2Vector => texts(array, SqlType::SmallInt),
             Self::OidVector => texts(array, SqlType::BigInt),
         }

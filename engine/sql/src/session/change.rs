@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aion_base::{Error, Result, SqlState};
-use aion_catalog::Value;
 use aion_catalog::objects::Catalog;
+use aion_catalog::{SqlType, Value};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -17,7 +17,7 @@ use super::query::{conform, result_schema, run};
 use super::several::Within;
 use super::{Prepared, Session, columns, origins, parameters};
 use crate::cancel::Cancellation;
-use crate::dml::{self, Change, Ran, Returning, Written};
+use crate::dml::{self, Change, Ran, Written};
 use crate::error::translate;
 use crate::observe::Observing;
 use crate::references;
@@ -114,14 +114,10 @@ impl Attempts {
     }
 }
 
-/// The columns of a RETURNING list that is planned.
-///
-/// # Errors
-/// 0A000 for a type that has no SQL name.
-pub(super) fn returned_columns(change: &Change, returning: &Returning, plan: &LogicalPlan) -> Result<Arc<[Column]>> {
-    let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
-    let origins = origins::of_plan(plan, Some(&change.shape.descriptor));
-    Ok(columns::with_origins(&columns, origins))
+/// A RETURNING list that is planned.
+pub(super) struct PlannedReturning {
+    pub(super) plan: LogicalPlan,
+    pub(super) columns: Arc<[Column]>,
 }
 
 /// ORDER BY an expression.
@@ -205,7 +201,7 @@ impl Session {
         }
         let tag = change.kind.tag(written.count);
         match self
-            .returned(prepared, &change, written, transaction, cancellation)
+            .returned(prepared, &change, written, values, transaction, cancellation)
             .await?
         {
             Some(rows) => rows.answer(Verb::Fixed(tag)),
@@ -286,17 +282,22 @@ impl Session {
         prepared: &Prepared,
         change: &Change,
         written: Written,
+        values: &[Value],
         transaction: &Arc<Transaction>,
         cancellation: &Cancellation,
     ) -> Result<Option<ReturnedRows>> {
-        let Some(returning) = &change.returning else {
+        if change.returning.is_none() {
             return Ok(None);
-        };
+        }
         let text = &prepared.statement.text;
         let catalog = self.catalog_of(transaction)?;
+        let types: Vec<_> = prepared.parameters.iter().copied().map(Some).collect();
         let within = prepared.within.as_ref();
-        let plan = self.plan_returning(change, returning, Some(written), &catalog, text, within)?;
-        let columns = returned_columns(change, returning, &plan)?;
+        let planned = self.plan_returning(change, Some(written), &types, &catalog, text, within)?;
+        let Some(PlannedReturning { plan, columns }) = planned else {
+            return Ok(None);
+        };
+        let plan = parameters::replace(plan, &prepared.parameters, values, text, self.zone())?;
         let batches = self.collect_for(prepared, &plan, transaction, cancellation).await?;
         Ok(Some(ReturnedRows {
             columns,
@@ -305,16 +306,22 @@ impl Session {
         }))
     }
 
-    /// The RETURNING list as a query over the changed rows; without rows, to know its columns.
+    /// The RETURNING list, if there is one, as a query over the changed rows; without rows, to know its columns.
+    ///
+    /// # Errors
+    /// Those of planning; 0A000 for a type that has no SQL name.
     pub(super) fn plan_returning(
         &self,
         change: &Change,
-        returning: &Returning,
         written: Option<Written>,
+        given: &[Option<SqlType>],
         catalog: &Catalog,
         text: &str,
         within: Option<&Within>,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Option<PlannedReturning>> {
+        let Some(returning) = &change.returning else {
+            return Ok(None);
+        };
         let path = self.search_path()?;
         let mut names = self.names_within(catalog, &path, within);
         let from = returning.from(&mut names, &change.shape, written)?;
@@ -323,7 +330,13 @@ impl Session {
             columns::make_unique(query);
             query.order_by = returning.order().map(ordered_by);
         }
-        Ok(names.plan(statement, Vec::new(), text)?.plan)
+        let plan = names.plan(statement, parameters::known(given), text)?.plan;
+        let columns = columns::of_items(&returning.items, plan.schema().as_arrow())?;
+        let origins = origins::of_plan(&plan, Some(&change.shape.descriptor));
+        Ok(Some(PlannedReturning {
+            columns: columns::with_origins(&columns, origins),
+            plan,
+        }))
     }
 
     /// As [`Session::collect`], without what the statement that this is a step of has written.

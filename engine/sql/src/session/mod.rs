@@ -148,6 +148,8 @@ pub enum TransactionStatus {
 pub struct Prepared {
     statement: Statement,
     parameters: Vec<SqlType>,
+    /// Those that clients know by another OID than that of their type.
+    shown_oids: Vec<(usize, u32)>,
     columns: Option<Arc<[Column]>>,
     /// It has the shape of a statement that needs no planner.
     is_candidate: bool,
@@ -178,6 +180,7 @@ impl Prepared {
             is_lifted: false,
             statement: statement.clone(),
             parameters,
+            shown_oids: Vec::new(),
             columns,
             zone: None,
             direct: Mutex::default(),
@@ -190,6 +193,22 @@ impl Prepared {
     /// The types of `$1`, `$2`, ...
     pub fn parameter_types(&self) -> &[SqlType] {
         &self.parameters
+    }
+
+    /// The OIDs by which clients know the types of `$1`, `$2`, ...
+    pub fn parameter_oids(&self) -> Vec<u32> {
+        let mut oids: Vec<u32> = self.parameters.iter().map(SqlType::oid).collect();
+        for (at, oid) in &self.shown_oids {
+            if let Some(shown) = oids.get_mut(*at) {
+                *shown = *oid;
+            }
+        }
+        oids
+    }
+
+    /// The OID by which clients know a parameter, counted from 0, where it is another than that of its type.
+    pub fn shown_oid(&self, at: usize) -> Option<u32> {
+        self.shown_oids.iter().find(|(shown, _)| *shown == at).map(|(_, oid)| *oid)
     }
 
     /// Which way its data goes between client and server; None for a statement that [`Session::execute`] runs.

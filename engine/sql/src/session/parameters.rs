@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::cells::arrow_interval;
 use crate::functions::read_list;
-use crate::system::parameter_casts;
+use crate::system::told_types;
 use crate::table::array_of;
 
 /// A statement has at most this many parameters (the protocol counts them in 16 bits).
@@ -28,10 +28,10 @@ pub fn known(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
         .collect()
 }
 
-/// What the client says of the types, and where it says nothing, what the statement casts them to.
+/// What the client says of the types, and where it says nothing, what the statement does by itself.
 pub fn with_casts(statement: &ast::Statement, given: &[Option<SqlType>]) -> Vec<Option<SqlType>> {
     let mut types = given.to_vec();
-    for (at, cast) in parameter_casts(statement).into_iter().enumerate() {
+    for (at, cast) in told_types(statement).into_iter().enumerate() {
         if types.len() <= at {
             types.resize(at + 1, None);
         }

@@ -35,6 +35,7 @@ use crate::planner::{Planned, find_type, settle_types};
 use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
 use crate::steps;
+use crate::system::shown_oids;
 use crate::table::StatementContext;
 use crate::transaction::Transaction;
 use crate::utility::{self, Utility};
@@ -51,6 +52,11 @@ impl Session {
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
         let mut prepared = self.described(statement, given)?;
         prepared.zone = self.name_of_zone();
+        if statement.text.contains("oid") {
+            prepared.shown_oids = shown_oids(&statement.ast);
+            let is_open = |at: usize| given.get(at).copied().flatten().is_none();
+            prepared.shown_oids.retain(|(at, _)| is_open(*at));
+        }
         Ok(prepared)
     }
 

@@ -20,7 +20,7 @@ use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
 
-use super::change::{Attempts, ReturnedRows, Tried, returned_columns};
+use super::change::{Attempts, PlannedReturning, ReturnedRows, Tried};
 use super::locked::{is_locking, without_locks};
 use super::{Prepared, Session, columns, origins, parameters};
 use crate::cancel::Cancellation;
@@ -142,19 +142,17 @@ impl Session {
         let (catalog, path, text) = (self.catalog()?, self.search_path()?, &statement.text);
         let names = self.names_within(&catalog, &path, within);
         let (change, planned) = plan_change(names, statement.ast.clone(), parameters::known(given), text)?;
-        let (columns, schema) = match &change.returning {
-            Some(returning) => {
-                let plan = self.plan_returning(&change, returning, None, &catalog, text, within)?;
-                let columns = returned_columns(&change, returning, &plan)?;
-                (Some(columns), Some(plan.schema().inner().clone()))
+        let returning = self.plan_returning(&change, None, given, &catalog, text, within)?;
+        let mut plans = self.plans_of_change(&change, planned.plan, given, &catalog, text, within)?;
+        let (columns, schema) = match returning {
+            Some(PlannedReturning { plan, columns }) => {
+                let schema = plan.schema().inner().clone();
+                plans.push(plan);
+                (Some(columns), Some(schema))
             }
             None => (None, None),
         };
-        Ok(Described {
-            plans: self.plans_of_change(&change, planned.plan, given, &catalog, text, within)?,
-            columns,
-            schema,
-        })
+        Ok(Described { plans, columns, schema })
     }
 
     /// What a statement takes and gives that has steps.
@@ -327,7 +325,7 @@ impl Session {
             Tried::Busy(busy) => return Ok(Tried::Busy(busy)),
         };
         let count = written.count;
-        let rows = self.returned(step, &change, written, transaction, cancellation).await?;
+        let rows = self.returned(step, &change, written, values, transaction, cancellation).await?;
         Ok(Tried::Done(Given {
             rows,
             tag: Some(change.kind.tag(count)),

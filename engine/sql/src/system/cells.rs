@@ -145,7 +145,8 @@ pub fn field(name: &str, type_name: &str) -> Option<Field> {
         "oidvector" => (list(DataType::Int64), Some("oidvector")),
         "int2[]" => (list(DataType::Int16), None),
         "int4[]" => (list(DataType::Int32), None),
-        "int8[]" | "oid[]" => (list(DataType::Int64), None),
+        "int8[]" => (list(DataType::Int64), None),
+        "oid[]" => (list(DataType::Int64), Some("oid")),
         "text[]" | "name[]" => (list(DataType::Utf8), None),
         _ => return None,
     };

@@ -30,7 +30,7 @@ pub fn settle(select: &mut ast::Select, order_by: Option<&ast::OrderBy>, key_of:
     if groups.is_empty() || groups.iter().any(is_set) {
         return;
     }
-    let groups: Vec<Expr> = groups.iter().map(|group| grouped(group, &select.projection)).collect();
+    let groups: Vec<Expr> = groups.iter().map(|group| item_of(group, &select.projection)).collect();
     let mut factors = Vec::new();
     select.from.iter().for_each(|from| relations(from, &mut factors));
     let mut added = Vec::new();
@@ -57,8 +57,8 @@ pub fn settle(select: &mut ast::Select, order_by: Option<&ast::OrderBy>, key_of:
     }
 }
 
-/// What an item of GROUP BY stands for: a place in the list, or a name given there, is the expression that is there.
-fn grouped(group: &Expr, projection: &[SelectItem]) -> Expr {
+/// What an item of GROUP BY or ORDER BY stands for: a place in the list, or a name given there, is the expression that is there.
+pub(super) fn item_of(group: &Expr, projection: &[SelectItem]) -> Expr {
     let item = |at: usize| match projection.get(at)? {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
         _ => None,
@@ -70,7 +70,7 @@ fn grouped(group: &Expr, projection: &[SelectItem]) -> Expr {
         })
     };
     let meant = match group {
-        Expr::Nested(inner) => Some(grouped(inner, projection)),
+        Expr::Nested(inner) => Some(item_of(inner, projection)),
         Expr::Value(value) => match &value.value {
             ast::Value::Number(digits, _) => {
                 let at = digits.parse::<usize>().ok().and_then(|number| number.checked_sub(1));

@@ -32,13 +32,12 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use aion_catalog::SqlType;
 use datafusion::sql::sqlparser::ast::{self, Expr, Visit, VisitMut, Visitor, VisitorMut};
 
 use super::group_key::{self, KeyOf};
 use super::series::{self, series_of_parameters};
 use super::using::{self, ColumnsOf};
-use super::{arrays, documents, find, lateral, spelled, values};
+use super::{arrays, documents, find, lateral, spelled, ties, values};
 use crate::dml::normalize;
 use crate::functions::bits;
 use crate::session::columns::names_of_datafusion;
@@ -117,6 +116,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
         lateral::inline(query, self.is_aggregate);
+        ties::settle(query);
         match &mut *query.body {
             ast::SetExpr::Values(rows) => values::settle(rows),
             ast::SetExpr::Select(select) => self.group_by_keys(select, query.order_by.as_ref()),
@@ -549,7 +549,7 @@ pub(super) fn function(name: &str, arguments: Vec<Expr>) -> ast::Function {
 }
 
 /// A type's name without its schema, in lower case.
-fn plain_type(data_type: &ast::DataType) -> String {
+pub(super) fn plain_type(data_type: &ast::DataType) -> String {
     let name = data_type.to_string().to_lowercase();
     match name.strip_prefix("pg_catalog.") {
         Some(name) => name.to_owned(),
@@ -663,36 +663,6 @@ fn set_returning(function: &mut ast::Function) -> Option<Expr> {
     Some(call("unnest", vec![call(list, arguments?)]))
 }
 
-/// The types that a statement casts its parameters to: `$1::integer` is an integer.
-pub fn parameter_casts(statement: &ast::Statement) -> Vec<Option<SqlType>> {
-    struct Casts(Vec<Option<SqlType>>);
-
-    impl Visitor for Casts {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            if let Expr::Cast { expr, data_type, .. } = expr
-                && let Expr::Value(value) = &**expr
-                && let ast::Value::Placeholder(name) = &value.value
-                && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<u16>().ok())
-                && let Some(at) = usize::from(number).checked_sub(1)
-                && let Ok(sql_type) = plain_type(data_type).parse::<SqlType>()
-            {
-                if self.0.len() <= at {
-                    self.0.resize(at + 1, None);
-                }
-                // The first cast decides, as in PostgreSQL.
-                self.0[at].get_or_insert(sql_type);
-            }
-            ControlFlow::Continue(())
-        }
-    }
-
-    let mut casts = Casts(Vec::new());
-    let _: ControlFlow<()> = statement.visit(&mut casts);
-    casts.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -775,14 +745,5 @@ mod tests {
         kept("SELECT (SELECT x FROM t) FROM u LEFT JOIN pg_catalog.pg_policy ON true");
         kept("SELECT (SELECT x FROM t) FROM pg_catalog.pg_policy RIGHT JOIN u ON true");
         kept("WITH pg_policy AS (SELECT 1) SELECT (SELECT x FROM t) FROM pg_policy");
-    }
-
-    #[test]
-    fn a_cast_says_what_a_parameter_is() {
-        let casts = |text: &str| parameter_casts(&parse(text).expect("SQL")[0].ast);
-        assert_eq!(
-            casts("SELECT $2::integer, CAST($1 AS pg_catalog.text), $2::bigint, $3"),
-            [Some(SqlType::Text), Some(SqlType::Integer)]
-        );
     }
 }

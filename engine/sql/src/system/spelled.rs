@@ -156,7 +156,7 @@ fn nested(expr: Expr) -> Expr {
     }
 }
 
-fn binary(left: Expr, op: Op, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: Op, right: Expr) -> Expr {
     Expr::BinaryOp {
         left: Box::new(left),
         op,

@@ -77,7 +77,7 @@ fn unite(values: &mut ast::Values, at: usize) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A text of some length.
+    /// A text of some length, or a `varchar`.
     Text,
     /// A numeric without a scale.
     Numeric,
@@ -111,7 +111,12 @@ fn kind_of(expr: &Expr) -> Option<Kind> {
         Expr::TypedString(typed) => &typed.data_type,
         _ => return None,
     };
-    Kind::of(data_type)
+    use ast::DataType as D;
+    match data_type {
+        // A `varchar` beside a text of another kind.
+        D::Varchar(None) | D::CharacterVarying(None) => Some(Kind::Text),
+        data_type => Kind::of(data_type),
+    }
 }
 
 /// A literal of a number, or a cast to a numeric, with any sign.

@@ -3,12 +3,16 @@
 //! One sync makes a *group* of commits durable. Who comes while it runs waits for the next one, so that eight who commit again and again fall apart
 //! into groups that sync in turn, each at half the pace. A short wait before a sync, for those who were there a moment ago, brings them together.
 //!
-//! **Rules.** Who commits alone is never waited for. The *company* that is expected are the commits of the last group and those that had come when it
+//! **Rules.** Nobody waits while syncs are fast, below [`FAST_SYNC`]: groups that sync in turn then keep the processors at work meanwhile, which is worth more than
+//! the syncs they share. (Eight threads of small transactions, syncs of 0.1 ms, two cores: 18,400 and 17,500 a second with the wait, 22,000 and 20,100 without; batches of 8 puts
+//! by eight streams: 147,000 and 165,000, 159,000 and 179,000.) Who commits alone is never waited for. The *company* that is expected are the commits of the last group and those that had come when it
 //! was over. The wait is at most a third of what a sync takes. One that brings less than half of who was missing was in vain: the next ones are left
 //! out, twice as many each time. So clients that think between their commits lose next to nothing.
 
 use std::time::Duration;
 
+/// Nobody is waited for while a sync takes less in the mean.
+const FAST_SYNC: Duration = Duration::from_micros(500);
 /// A wait is at most this long.
 const WAIT_MAX: Duration = Duration::from_micros(200);
 /// What a sync takes is the mean of about so many.
@@ -30,7 +34,7 @@ pub struct Gather {
 impl Gather {
     /// How many commits to wait for, and how long; None to begin with the `there` that are.
     pub fn wish(&mut self, there: usize) -> Option<(usize, Duration)> {
-        if self.is_alone() || there >= self.company {
+        if self.is_alone() || there >= self.company || self.sync < FAST_SYNC {
             return None;
         }
         if self.left_out > 0 {
@@ -75,7 +79,7 @@ impl Gather {
 mod tests {
     use super::*;
 
-    const SYNC: u64 = 300;
+    const SYNC: u64 = 600;
 
     /// Clients that commit, are answered, and come back after a while, in microseconds. How many commits were answered, and how many syncs it took.
     fn run(clients: usize, think: impl Fn(usize, u64) -> u64, is_gathering: bool) -> (u64, u64) {
@@ -119,6 +123,15 @@ mod tests {
         let (together, syncs) = run(8, think, true);
         assert!(together * 10 > apart * 15, "{together} against {apart}");
         assert!(together > syncs * 7, "{together} in {syncs}");
+    }
+
+    #[test]
+    fn nobody_waits_while_syncs_are_fast() {
+        let mut gather = Gather::default();
+        gather.synced(4, Duration::from_micros(100), 4);
+        assert_eq!(gather.wish(4), None);
+        (0..64).for_each(|_| gather.synced(4, Duration::from_micros(900), 4));
+        assert_eq!(gather.wish(4).map(|(wanted, _)| wanted), Some(8));
     }
 
     /// Pauses of many syncs, each another one: waiting brings nobody.

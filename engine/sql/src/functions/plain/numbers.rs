@@ -1,8 +1,11 @@
 //! Functions of numbers, and of none.
 
+use std::cmp::Ordering;
+
 use aion_base::rng::entropy;
 use aion_base::{Error, Result, SqlState};
 use aion_catalog::{SqlType, Value, template};
+use datafusion::arrow::datatypes::i256;
 use datafusion::common::ScalarValue;
 
 use super::{Definition, Kind, Row};
@@ -22,6 +25,8 @@ pub(super) fn definitions() -> Vec<Definition> {
         F::new("to_char", &[Double, Text], SqlType::Text, double_to_char),
         F::new("to_char", &[Real, Text], SqlType::Text, double_to_char),
         F::new("to_number", &[Text, Text], SqlType::NUMERIC, to_number).narrowed(digits_of_template),
+        F::new("width_bucket", &[Numeric, Numeric, Numeric, Int], SqlType::Integer, numeric_bucket),
+        F::new("width_bucket", &[Double, Double, Double, Int], SqlType::Integer, double_bucket),
         F::new("gen_random_uuid", &[], SqlType::Uuid, uuid).volatile(),
         // That of uuid-ossp.
         F::new("uuid_generate_v4", &[], SqlType::Uuid, uuid).volatile(),
@@ -42,17 +47,108 @@ fn quotient_of_integers(row: &Row<'_>) -> Result<Value> {
 }
 
 fn quotient(row: &Row<'_>) -> Result<Value> {
-    let [Value::Decimal(one, scale), Value::Decimal(other, other_scale)] = row.values else {
-        return Err(Error::internal("div has two numerics"));
+    let [one, other] = of_one_scale(row.values)?;
+    divided(one, other)
+}
+
+/// Numerics with as many digits behind the point as the one that has most of them.
+///
+/// # Errors
+/// 22003.
+fn of_one_scale<const N: usize>(values: &[Value]) -> Result<[i128; N]> {
+    let decimal = |value: &Value| match value {
+        Value::Decimal(unscaled, scale) => Ok((*unscaled, *scale)),
+        _ => Err(Error::internal("an argument is a numeric")),
     };
-    let raised = |value: i128, by: i8| {
-        let factor = 10_i128.checked_pow(u32::try_from(by).unwrap_or(0));
-        factor
-            .and_then(|factor| value.checked_mul(factor))
-            .ok_or_else(|| Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format"))
+    let values = values.iter().map(decimal).collect::<Result<Vec<_>>>()?;
+    let common = values.iter().map(|(_, scale)| *scale).max().unwrap_or(0);
+    let raised = values.into_iter().map(|(unscaled, scale)| {
+        let factor = 10_i128.checked_pow(u32::try_from(common - scale).unwrap_or(0));
+        let raised = factor.and_then(|factor| unscaled.checked_mul(factor));
+        raised.ok_or_else(|| Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format"))
+    });
+    let raised = raised.collect::<Result<Vec<_>>>()?;
+    <[i128; N]>::try_from(raised).map_err(|_| Error::internal("another number of numerics"))
+}
+
+fn no_bucket(message: &str) -> Error {
+    Error::invalid(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, message)
+}
+
+/// How many buckets there are.
+///
+/// # Errors
+/// 2201G, 22003.
+fn buckets(count: i64) -> Result<i32> {
+    if count <= 0 {
+        return Err(no_bucket("count must be greater than zero"));
+    }
+    i32::try_from(count).map_err(|_| not_an_integer())
+}
+
+fn not_an_integer() -> Error {
+    Error::invalid(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range")
+}
+
+/// The bucket behind the last.
+///
+/// # Errors
+/// 22003.
+fn behind(count: i32) -> Result<Value> {
+    count.checked_add(1).map(Value::I32).ok_or_else(not_an_integer)
+}
+
+fn numeric_bucket(row: &Row<'_>) -> Result<Value> {
+    let count = buckets(row.int(3))?;
+    let [value, low, high] = of_one_scale(&row.values[..3])?;
+    // Falling bounds are rising ones of the numbers below zero.
+    let (value, low, high) = match low.cmp(&high) {
+        Ordering::Equal => return Err(no_bucket("lower bound cannot equal upper bound")),
+        Ordering::Less => (value, low, high),
+        Ordering::Greater => (-value, -low, -high),
     };
-    let common = (*scale).max(*other_scale);
-    divided(raised(*one, common - scale)?, raised(*other, common - other_scale)?)
+    if value < low {
+        return Ok(Value::I32(0));
+    }
+    if value >= high {
+        return behind(count);
+    }
+    let [value, low, high] = [value, low, high].map(i256::from_i128);
+    let above = (value - low) * i256::from_i128(count.into()) / (high - low);
+    let bucket = above.to_i128().and_then(|above| i32::try_from(above + 1).ok());
+    bucket.map(Value::I32).ok_or_else(not_an_integer)
+}
+
+/// As PostgreSQL computes it, digit for digit.
+fn double_bucket(row: &Row<'_>) -> Result<Value> {
+    let count = buckets(row.int(3))?;
+    let [value, low, high] = [0, 1, 2].map(|at| row.double(at));
+    if [value, low, high].iter().any(|number| number.is_nan()) {
+        return Err(no_bucket("operand, lower bound, and upper bound cannot be NaN"));
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return Err(no_bucket("lower and upper bounds must be finite"));
+    }
+    if low == high {
+        return Err(no_bucket("lower bound cannot equal upper bound"));
+    }
+    let (value, low, high) = match low < high {
+        true => (value, low, high),
+        false => (-value, -low, -high),
+    };
+    if value < low {
+        return Ok(Value::I32(0));
+    }
+    if value >= high {
+        return behind(count);
+    }
+    let part = match (high - low).is_infinite() {
+        false => (value - low) / (high - low),
+        true => (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0),
+    };
+    // A part below 1 may be rounded to 1.
+    let bucket = ((f64::from(count) * part) as i32).min(count - 1);
+    Ok(Value::I32(bucket + 1))
 }
 
 fn int_to_char(row: &Row<'_>) -> Result<Value> {
