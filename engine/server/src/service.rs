@@ -105,12 +105,24 @@ pub(crate) fn admit(user: &str, database: &str, application: &str) -> Result<Ses
             format!("role \"{user}\" does not exist"),
         ));
     }
+    let database = database_meant(database);
     check_database(database)?;
     Ok(SessionOptions {
         user: user.to_owned(),
         database: database.to_owned(),
         application: application.to_owned(),
     })
+}
+
+/// The database that PostgreSQL has in any case, and that clients ask for where they want any.
+const ANY: &str = "postgres";
+
+/// What a client means that asks for a database: the one that is there has the name of PostgreSQL's own, too.
+pub(crate) fn database_meant(name: &str) -> &str {
+    match name {
+        ANY => NAME,
+        name => name,
+    }
 }
 
 /// Whether there is such a database.

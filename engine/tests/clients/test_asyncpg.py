@@ -200,3 +200,33 @@ async def test_a_pool_resets_what_it_lends(_, server):
             await connection.execute("SET statement_timeout = 12345")
         async with pool.acquire() as connection:
             assert await connection.fetchval("SHOW statement_timeout") == "0"
+
+
+@with_connection
+async def test_arrays(connection, _):
+    """A value of an array's type ended in a RecursionError: the driver looks such types up with a list of oids, which came as a text."""
+    assert await connection.fetchval("SELECT '{1,2,NULL}'::int[]") == [1, 2, None]
+    await connection.execute("CREATE TYPE shade AS ENUM ('dark', 'light')")
+    await connection.execute("CREATE TABLE lists (id integer PRIMARY KEY, n bigint[], t text[], s shade[])")
+    await connection.execute("INSERT INTO lists VALUES (1, $1, $2, $3)", [1, None, 3], ["a", "b'"], ["dark", "light"])
+    row = await connection.fetchrow("SELECT n, t, s FROM lists")
+    assert dict(row) == {"n": [1, None, 3], "t": ["a", "b'"], "s": ["dark", "light"]}
+    assert await connection.fetchval("SELECT id FROM lists WHERE id = ANY($1)", [1, 2]) == 1
+    assert await connection.fetchval("SELECT array_agg(oid ORDER BY oid) FROM pg_type WHERE oid = ANY($1::oid[])", [25, 23]) == [23, 25]
+    await connection.execute("DROP TABLE lists")
+    await connection.execute("DROP TYPE shade")
+
+
+@with_connection
+async def test_parameters_have_the_types_of_functions_and_of_returning(connection, server):
+    assert await connection.fetchval("SELECT repeat($1, $2)", "ab", 3) == "ababab"
+    assert await connection.fetchval("SELECT left($1, $2) FROM generate_series(1, 3) LIMIT $3 OFFSET $4", "abc", 2, 1, 1) == "ab"
+    assert await connection.fetchval("SELECT pg_blocking_pids($1)", connection.get_server_pid()) == []
+    await connection.execute("CREATE TABLE given_back (id integer PRIMARY KEY, v integer)")
+    made = await connection.fetchrow("INSERT INTO given_back VALUES ($1, $2) RETURNING id, v + $3 AS more", 1, 10, 5)
+    assert dict(made) == {"id": 1, "more": 15}
+    await connection.execute("DROP TABLE given_back")
+    # The database that every PostgreSQL has is the one that is there.
+    other = await asyncpg.connect(host=server.host, port=server.port, user="aion", database="postgres")
+    assert await other.fetchval("SELECT current_database()") == "aion"
+    await other.close()

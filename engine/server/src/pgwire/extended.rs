@@ -189,7 +189,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let name = describe.name.as_deref().unwrap_or_default();
         let message = if describe.target_type == extendedquery::TARGET_TYPE_BYTE_STATEMENT {
             let statement = self.session.statement(name)?;
-            let types = statement.prepared.as_ref().map_or_else(Vec::new, |prepared| prepared.parameter_oids());
+            let types = statement
+                .prepared
+                .as_ref()
+                .map_or_else(Vec::new, |prepared| prepared.parameter_oids());
             self.output
                 .send(&Message::ParameterDescription(ParameterDescription::new(types)));
             description(columns(&statement.prepared), &[])?

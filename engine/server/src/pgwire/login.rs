@@ -25,7 +25,7 @@ use super::output::Output;
 use super::seats::{Seat, Seats};
 use super::{error, sasl};
 use crate::access::Entry;
-use crate::service::{NAME, Service, check_database};
+use crate::service::{NAME, Service, check_database, database_meant};
 
 /// Characters of a setting's value that are reported.
 const REPORTED_CHARS_MAX: usize = 1_000;
@@ -50,7 +50,7 @@ pub(crate) fn options(parameters: &BTreeMap<String, String>, address: Option<Soc
     }
     Ok(SessionOptions {
         user: user.to_owned(),
-        database: parameter("database").unwrap_or(user).to_owned(),
+        database: database_meant(parameter("database").unwrap_or(user)).to_owned(),
         application: parameter("application_name").unwrap_or_default().to_owned(),
     })
 }
@@ -288,6 +288,12 @@ mod tests {
             (options.user, options.database, options.application),
             ("aion".into(), "aion".into(), "psql".into())
         );
+    }
+
+    #[test]
+    fn the_database_has_the_name_of_postgresqls_own_too() {
+        let given = parameters(&[("user", "aion"), ("database", "postgres")]);
+        assert_eq!(options(&given, None).expect("ours").database, "aion");
     }
 
     #[test]

@@ -121,7 +121,9 @@ pub fn take_oid(bytes: &[u8]) -> Option<Value> {
 /// # Errors
 /// As [`take_array`].
 pub fn take_oids(bytes: &[u8]) -> Result<Option<Value>> {
-    take_elements(ElementType::BigInt, ResultType::Oid.oid(), bytes, |_, bytes| Ok(take_oid(bytes)))
+    take_elements(ElementType::BigInt, ResultType::Oid.oid(), bytes, |_, bytes| {
+        Ok(take_oid(bytes))
+    })
 }
 
 /// Reads the binary form of an array; `read` reads that of an element. None for bytes that are no array.

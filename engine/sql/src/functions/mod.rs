@@ -81,7 +81,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let variance = (*var_samp_udaf())
         .clone()
         .with_aliases(["var", "var_sample", "variance"]);
-    vec![Arc::new(every), Arc::new(variance), interval::avg()]
+    vec![Arc::new(every), Arc::new(variance), interval::avg(), array::array_agg()]
 }
 
 /// Operators that DataFusion plans otherwise: asked before its own.

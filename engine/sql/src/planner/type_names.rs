@@ -17,10 +17,9 @@ pub struct SqlTypePlanner;
 
 impl TypePlanner for SqlTypePlanner {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
-        let name = sql_type.to_string().to_ascii_lowercase();
-        let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+        let name = system::plain_type_name(&sql_type.to_string());
         // Types that only the catalog has; `char` without quotes is another one.
-        let catalog_type = match name {
+        let catalog_type = match name.as_str() {
             "oid" | "xid" | "cid" => Some("oid"),
             "name" => Some("name"),
             "\"char\"" => Some("char"),

@@ -208,7 +208,10 @@ impl Prepared {
 
     /// The OID by which clients know a parameter, counted from 0, where it is another than that of its type.
     pub fn shown_oid(&self, at: usize) -> Option<u32> {
-        self.shown_oids.iter().find(|(shown, _)| *shown == at).map(|(_, oid)| *oid)
+        self.shown_oids
+            .iter()
+            .find(|(shown, _)| *shown == at)
+            .map(|(_, oid)| *oid)
     }
 
     /// Which way its data goes between client and server; None for a statement that [`Session::execute`] runs.

@@ -325,7 +325,9 @@ impl Session {
             Tried::Busy(busy) => return Ok(Tried::Busy(busy)),
         };
         let count = written.count;
-        let rows = self.returned(step, &change, written, values, transaction, cancellation).await?;
+        let rows = self
+            .returned(step, &change, written, values, transaction, cancellation)
+            .await?;
         Ok(Tried::Done(Given {
             rows,
             tag: Some(change.kind.tag(count)),

@@ -68,7 +68,7 @@ pub use facts::{Assigned, Facts, Identity, Numbers, Relation, RelationKind, quot
 pub use group_key::Keyed;
 pub use oids::{table as oid_of_table, view as oid_of_view};
 pub use parameters::{shown_oids, told_types};
-pub use rewrite::{rewrite, rewrite_expression};
+pub use rewrite::{plain_type_name, rewrite, rewrite_expression};
 pub use sequences::SequenceTable;
 pub use server::function_oid;
 pub use show::{index_column_name, index_definition, index_names, index_part};

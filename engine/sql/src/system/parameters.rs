@@ -1,4 +1,4 @@
-//! What a statement says of its parameters before it is planned: types that they are cast to, and arguments of functions that are always of one type.
+//! What a statement says of its parameters before it is planned: types that they are cast to, arguments of functions that are always of one type, LIMIT and OFFSET.
 //!
 //! PostgreSQL looks at the function that is called; DataFusion tells nothing of them. Functions whose arguments may be of several types tell nothing here either, and a
 //! parameter of which nothing is told is a text.
@@ -82,6 +82,16 @@ impl Told {
 impl Visitor for Told {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
+            for at in counts.filter_map(parameter) {
+                self.tell(at, SqlType::BigInt);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Cast { expr, data_type, .. } => {
@@ -125,7 +135,11 @@ impl Visitor for Told {
 
 /// The number of a parameter, from 0.
 fn parameter(expr: &Expr) -> Option<usize> {
-    let Expr::Value(value) = expr else { return None };
+    let value = match expr {
+        Expr::Value(value) => value,
+        Expr::Nested(inner) => return parameter(inner),
+        _ => return None,
+    };
     let ast::Value::Placeholder(name) = &value.value else {
         return None;
     };

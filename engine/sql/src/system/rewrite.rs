@@ -550,10 +550,20 @@ pub(super) fn function(name: &str, arguments: Vec<Expr>) -> ast::Function {
 
 /// A type's name without its schema, in lower case.
 pub(super) fn plain_type(data_type: &ast::DataType) -> String {
-    let name = data_type.to_string().to_lowercase();
-    match name.strip_prefix("pg_catalog.") {
-        Some(name) => name.to_owned(),
-        None => name,
+    plain_type_name(&data_type.to_string())
+}
+
+/// A type's name without `pg_catalog` before it and without quotes, but those of `"char"`, which is another type than `char`.
+pub fn plain_type_name(name: &str) -> String {
+    let name = name.to_lowercase();
+    let prefixes = ["pg_catalog.", "\"pg_catalog\"."];
+    let name = prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(&name);
+    match name.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        Some((quoted, rest)) if quoted != "char" => format!("{quoted}{rest}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -15,6 +15,7 @@
 mod call;
 mod cast;
 mod compute;
+mod gathered;
 mod key;
 mod operators;
 mod or_empty;
@@ -30,6 +31,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 
 pub use call::Kind;
 pub use cast::{CastArrays, converted, read_shortened};
+pub use gathered::array_agg;
 pub use key::{ARRAY_KEY_FUNCTION, array_key};
 pub use operators::ArrayOperators;
 

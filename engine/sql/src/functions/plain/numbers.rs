@@ -25,8 +25,18 @@ pub(super) fn definitions() -> Vec<Definition> {
         F::new("to_char", &[Double, Text], SqlType::Text, double_to_char),
         F::new("to_char", &[Real, Text], SqlType::Text, double_to_char),
         F::new("to_number", &[Text, Text], SqlType::NUMERIC, to_number).narrowed(digits_of_template),
-        F::new("width_bucket", &[Numeric, Numeric, Numeric, Int], SqlType::Integer, numeric_bucket),
-        F::new("width_bucket", &[Double, Double, Double, Int], SqlType::Integer, double_bucket),
+        F::new(
+            "width_bucket",
+            &[Numeric, Numeric, Numeric, Int],
+            SqlType::Integer,
+            numeric_bucket,
+        ),
+        F::new(
+            "width_bucket",
+            &[Double, Double, Double, Int],
+            SqlType::Integer,
+            double_bucket,
+        ),
         F::new("gen_random_uuid", &[], SqlType::Uuid, uuid).volatile(),
         // That of uuid-ossp.
         F::new("uuid_generate_v4", &[], SqlType::Uuid, uuid).volatile(),
