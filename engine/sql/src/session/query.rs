@@ -30,7 +30,7 @@ use crate::error::translate;
 use crate::functions::{bind, is_applied};
 use crate::nearest::rewrite;
 use crate::observe::observed;
-use crate::parse::Statement;
+use crate::parse::{self, Statement};
 use crate::planner::{Planned, find_type, settle_types};
 use crate::response::{Column, Response, ResultType, Rows, Verb};
 use crate::rules::RuleOptions;
@@ -52,7 +52,7 @@ impl Session {
     pub(super) fn describe(&self, statement: &Statement, given: &[Option<SqlType>]) -> Result<Prepared> {
         let mut prepared = self.described(statement, given)?;
         prepared.zone = self.name_of_zone();
-        if statement.text.contains("oid") {
+        if parse::mentions(&statement.text, &[b"oid"]) {
             prepared.shown_oids = shown_oids(&statement.ast);
             let is_open = |at: usize| given.get(at).copied().flatten().is_none();
             prepared.shown_oids.retain(|(at, _)| is_open(*at));

@@ -4,6 +4,7 @@
 //! the list and a name given there stand for the expression that is there, as in any ORDER BY; a window would take them otherwise.
 //!
 //! Left out, and refused as DataFusion refuses it: PERCENT, no ORDER BY (an error in PostgreSQL, too), and orders of UNION and its like and of DISTINCT that are not names.
+//! A count that is NULL or below zero gives no rows, where PostgreSQL has an error.
 
 use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr};
 

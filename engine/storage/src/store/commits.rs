@@ -4,15 +4,14 @@
 //! **Whose turn it is.** Who commits holds the [`Committer`]; while nobody does, it lies in the store's state. A proposal whose thread waits for it, and that finds it there, nobody
 //! before it, no company to be expected ([`gather`](super::gather)) and syncs that are fast is committed by the thread that proposed it: to wake the
 //! commit thread and to be woken by it takes longer than such a sync. Everything else is the commit thread's: groups, large proposals, slow disks.
-//! A proposing thread is held up for one commit of its own, at most [`ALONE_BYTES_MAX`] large and with a sync of about [`ALONE_SYNC_MAX`], never for
+//! A proposing thread is held up for one commit of its own, at most [`ALONE_BYTES_MAX`] large and with a sync of about [`FAST_SYNC`], never for
 //! those of others: what came meanwhile it leaves to the commit thread.
 
+use super::gather::FAST_SYNC;
 use super::*;
 
 /// Bytes of a proposal that its own thread commits, at most.
 const ALONE_BYTES_MAX: usize = 64 << 10;
-/// Syncs that take longer in the mean are waited for by the commit thread alone.
-const ALONE_SYNC_MAX: Duration = Duration::from_micros(500);
 
 /// What it takes to commit; there is one of it.
 pub(super) struct Committer {
@@ -80,9 +79,7 @@ impl Committer {
 
     /// Whether a proposal of so many bytes should be committed by the thread that made it, nobody else being there. See the module's header.
     pub(super) fn is_for_proposer(&self, bytes: usize) -> bool {
-        bytes <= ALONE_BYTES_MAX
-            && self.gather.is_alone()
-            && self.gather.sync().is_some_and(|sync| sync <= ALONE_SYNC_MAX)
+        bytes <= ALONE_BYTES_MAX && self.gather.is_alone() && self.gather.sync().is_some_and(|sync| sync < FAST_SYNC)
     }
 
     pub(super) fn discard_abandoned(&mut self, applier: &mut Applier) -> Result<()> {

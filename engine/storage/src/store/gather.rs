@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-/// Nobody is waited for while a sync takes less in the mean.
-const FAST_SYNC: Duration = Duration::from_micros(500);
+/// Nobody is waited for while a sync takes less in the mean, and who commits alone waits for it itself.
+pub const FAST_SYNC: Duration = Duration::from_micros(500);
 /// A wait is at most this long.
 const WAIT_MAX: Duration = Duration::from_micros(200);
 /// What a sync takes is the mean of about so many.
